@@ -1,0 +1,1 @@
+"""PaxosStore: a replicated, strongly consistent store that never elects a leader."""

@@ -1,0 +1,171 @@
+"""What the parts of a shard share: who and when we are, what this turn has produced, and how anything leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from ..errors import PaxosStoreError
+from ..settings import ClusterSettings, TuningSettings
+from .entity import Entity
+from .ids import majority, value_id
+from .message import HandedBack, Message
+from .overlay import BodyCodec, DataReader, Overlay, View
+from .ready import Outcome, Ready, Release
+from .request import Request
+
+Handler = Callable[[View, bytes], bytes]
+"""Runs a request that came as bytes: (view, payload) -> reply."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start. Every rare branch of the protocol has one, so that tests can see it reached."""
+
+    writes: int = 0
+    reads: int = 0
+    entries_proposed: int = 0
+    requests_proposed: int = 0
+    rounds_preauth: int = 0
+    rounds_full: int = 0
+    values_adopted: int = 0
+    noops_proposed: int = 0
+    proposals_lost: int = 0
+    proposals_repeated: int = 0
+    values_asked_for: int = 0
+    read_questions: int = 0
+    reads_served: int = 0
+    read_drives: int = 0
+    handed_over: int = 0
+    handed_over_taken_back: int = 0
+    handed_over_received: int = 0
+    settled_by_uuid: int = 0
+    catchup_requests: int = 0
+    entries_learned: int = 0
+    entries_applied: int = 0
+    loads: int = 0
+    requests_refused: int = 0
+    requests_unknown: int = 0
+    messages_dropped: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Identity(NamedTuple):
+    """Which shard of which cluster this is."""
+
+    cluster: ClusterSettings
+    tuning: TuningSettings
+    me: int
+    incarnation: int
+    """64 random bits drawn at each start (rule 4)."""
+
+
+class HandedOverRequest(Request):
+    """A request that a peer handed over to this node; its outcome goes back as a message."""
+
+    __slots__ = ("_handler", "_payload", "peer")
+
+    def __init__(
+        self, entity: int, peer: int, handler: Handler, payload: bytes, *, uuid: bytes, floor: int, deadline_ms: float
+    ) -> None:
+        super().__init__(entity, uuid=uuid, floor=floor, deadline_ms=deadline_ms)
+        self.peer = peer
+        self._handler = handler
+        self._payload = payload
+
+    def evaluate(self, view: View) -> bytes:
+        return self._handler(view, self._payload)
+
+
+class Context:
+    """The turn under way. Time and entropy come in from outside: the core has neither."""
+
+    def __init__(self, identity: Identity, reader: DataReader, codec: BodyCodec, handlers: Mapping[str, Handler]) -> None:
+        self.identity = identity
+        self.cluster = identity.cluster
+        self.tuning = identity.tuning
+        self.n = identity.cluster.nodes
+        self.me = identity.me
+        self.quorum = majority(self.n)
+        self.peers = [peer for peer in range(self.n) if peer != self.me]
+        self.reader = reader
+        self.codec = codec
+        self.handlers = handlers
+        self.counters = Counters()
+        self.now_ms = 0.0
+        self.wall_ms = 0
+        self.durable_turn = 0
+        self.ready = Ready(1)
+        self._ids = 0
+        self._entropy = identity.incarnation or 1
+
+    # -- numbers
+
+    def new_id(self) -> bytes:
+        """16 bytes that no value and no request has had (rule 4)."""
+        self._ids += 1
+        return value_id(self.me, self.identity.incarnation, self._ids)
+
+    def new_number(self) -> int:
+        """A number for a read question: 64 bits, not used before this start either (rule 12)."""
+        self._ids += 1
+        return ((self.identity.incarnation & 0x7FFFFFFF) << 32) | (self._ids & 0xFFFFFFFF)
+
+    def jitter(self) -> float:
+        """Between 0.5 and 1.5, from the entropy that came with the incarnation (xorshift)."""
+        x = self._entropy
+        x ^= (x << 13) & 0xFFFFFFFFFFFFFFFF
+        x ^= x >> 7
+        x ^= (x << 17) & 0xFFFFFFFFFFFFFFFF
+        self._entropy = x
+        return 0.5 + (x >> 11) / (1 << 53)
+
+    # -- the view
+
+    def overlay(self, entity: Entity, *, read_only: bool = False) -> Overlay:
+        """The DB as applied through `committed`, including what this turn applied and has not written yet."""
+        return Overlay(
+            self.reader,
+            entity.id,
+            self.wall_ms,
+            entity.unwritten,
+            read_only=read_only,
+            max_request_bytes=self.tuning.max_request_bytes,
+        )
+
+    # -- what leaves
+
+    def release(self, entity: Entity) -> Release:
+        """Where something that shows this entity's rows belongs (rule 7): late if a row is not durable yet."""
+        return self.ready.early if entity.row_turn <= self.durable_turn else self.ready.late
+
+    def send(self, entity: Entity, peer: int, message: Message) -> None:
+        """A message that shows this entity's rows."""
+        self.release(entity).messages.append((peer, message))
+
+    def send_early(self, peer: int, message: Message) -> None:
+        """A message that shows no row, or a pre-auth proposal (rule 6)."""
+        self.ready.early.messages.append((peer, message))
+
+    def finish(self, request: Request, reply: bytes, error: PaxosStoreError | None, release: Release) -> None:
+        """End a request. Only the first end counts."""
+        if request.settled:
+            return
+        request.settled = True
+        if error is not None:
+            if error.outcome_known:
+                self.counters.requests_refused += 1
+            else:
+                self.counters.requests_unknown += 1
+        if isinstance(request, HandedOverRequest):
+            code, content = ("", reply) if error is None else (error.code, str(error).encode())
+            release.messages.append((request.peer, HandedBack(request.entity, request.uuid, code, content)))
+        else:
+            release.outcomes.append(Outcome(request, reply, error))
+
+    def refuse(self, request: Request, error: PaxosStoreError) -> None:
+        """End a request of which nothing has happened, or nothing is known: it shows no row."""
+        self.finish(request, b"", error, self.ready.early)

@@ -1,0 +1,164 @@
+"""One entity's log at one replica: the ordered pointers, the entries still open, and who waits for what.
+
+entry  1 ........ committed ........ contiguous_chosen ........ max_chosen   max_chosen+1
+       |-- in the DB --|-- chosen, to be applied --|-- some missing --|          |
+                                                                         the one open entry (rule 11)
+
+committed <= contiguous_chosen <= max_chosen, and max_plog <= max_chosen + 1
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from .batch import Evaluated
+from .catchup import CatchUpState
+from .entry import EntryMachine
+from .event import Loaded
+from .ids import origin
+from .message import Message
+from .overlay import WriteBatch
+from .read import Reads
+from .record import Value
+from .request import Request
+
+NEVER = float("inf")
+NOBODY = -1
+
+
+class OpenEntry:
+    """An entry that is not applied yet."""
+
+    __slots__ = ("attempts", "driving", "machine", "retry_at_ms", "told")
+
+    def __init__(self, machine: EntryMachine) -> None:
+        self.machine = machine
+        self.driving = False
+        """Whether this replica proposes here, and so tells the others when it is chosen."""
+        self.attempts = 0
+        self.retry_at_ms = NEVER
+        self.told: set[tuple[int, bytes]] = set()
+        """(peer, value id) of values sent in full: repeated by their id alone (rule 4)."""
+
+
+class InFlight(NamedTuple):
+    """The batch under proposal. Its requests are done if exactly this value is chosen at exactly its entry."""
+
+    evaluated: Evaluated
+    value: Value
+
+
+class Entity:
+    """State of a loaded entity, or the mailbox of one that is being loaded (rule 9)."""
+
+    __slots__ = (
+        "catchup",
+        "committed",
+        "contiguous_chosen",
+        "handed_count",
+        "handed_to",
+        "id",
+        "in_flight",
+        "last_origin",
+        "lease_until_ms",
+        "mailbox",
+        "max_chosen",
+        "max_plog",
+        "no_preauth_through",
+        "opened",
+        "queue",
+        "reads",
+        "row_turn",
+        "timer_ms",
+        "touched",
+        "unwritten",
+        "wake_ms",
+        "wanted",
+    )
+
+    def __init__(self, entity: int) -> None:
+        self.id = entity
+        self.mailbox: list[Request | tuple[int, Message]] | None = []
+        """Events that wait for the load; None: loaded."""
+        self.committed = 0
+        self.contiguous_chosen = 0
+        self.max_chosen = 0
+        self.max_plog = 0
+        """Highest entry with a row in the local PLog: above this the disk is empty (rule 9)."""
+        self.opened: dict[int, OpenEntry] = {}
+        self.last_origin = NOBODY
+        """Where the value chosen at `committed` originated: the holder of pre-auth (rule 5a), hence preferred."""
+        self.no_preauth_through = 0
+        """Rule 6: after a load, no pre-auth up to and including this entry."""
+        self.row_turn = 0
+        """Turn that last changed a row in a way that needs syncing."""
+        self.lease_until_ms = 0.0
+        self.queue: deque[Request] = deque()
+        self.in_flight: InFlight | None = None
+        self.reads = Reads()
+        self.catchup = CatchUpState()
+        self.handed_to = NOBODY
+        self.handed_count = 0
+        """Requests handed over to `handed_to` without an outcome yet."""
+        self.unwritten: WriteBatch | None = None
+        """Applied in this turn and not in the DB yet."""
+        self.wanted = 0
+        """Entry up to which somebody asked us to catch up."""
+        self.wake_ms = NEVER
+        """When to look at this entity again."""
+        self.timer_ms = NEVER
+        """The earliest timer that is set for it."""
+        self.touched = False
+
+    def load(self, loaded: Loaded, n: int, me: int) -> None:
+        """Take what the disk says (recover and range load)."""
+        assert self.mailbox is not None
+        assert loaded.entity == self.id
+        self.committed = self.contiguous_chosen = self.max_chosen = loaded.committed
+        self.max_plog = max(loaded.max_plog, loaded.committed)
+        self.no_preauth_through = self.max_plog + 1
+        if loaded.last_value_id:
+            self.last_origin = origin(loaded.last_value_id)
+        for entry, record in loaded.records:
+            assert entry > loaded.committed
+            self.opened[entry] = OpenEntry(EntryMachine(n, me, record))
+            if record.chosen:
+                self.max_chosen = max(self.max_chosen, entry)
+        self.max_chosen = max(self.max_chosen, self.max_plog - 1)  # rule 11
+        self.validate()
+
+    def validate(self) -> None:
+        """Assert the order of the pointers."""
+        assert 0 <= self.committed <= self.contiguous_chosen <= self.max_chosen, (self.id, self.pointers)
+        assert self.max_plog <= self.max_chosen + 1, (self.id, self.pointers)
+
+    @property
+    def pointers(self) -> tuple[int, int, int, int]:
+        """committed, contiguous chosen, max chosen, max plog."""
+        return self.committed, self.contiguous_chosen, self.max_chosen, self.max_plog
+
+    @property
+    def highest(self) -> int:
+        """Highest entry at which this replica has anything at all: its answer to a read question (rule 12)."""
+        return max(self.max_chosen, self.max_plog)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request waits here."""
+        return bool(self.queue or self.in_flight or self.reads or self.mailbox)
+
+    def raise_max_chosen(self, entry: int, peer: int) -> None:
+        """A peer has shown that `entry` is chosen."""
+        if entry > self.max_chosen:
+            self.max_chosen = entry
+            self.catchup.news_from(peer)
+
+    def requests(self) -> list[Request]:
+        """Every request that waits here, in no particular order."""
+        waiting = list(self.queue)
+        if self.in_flight is not None:
+            waiting += [request for request, _ in self.in_flight.evaluated.proposed]
+        waiting += self.reads.all()
+        waiting += [item for item in self.mailbox or () if isinstance(item, Request)]
+        return waiting

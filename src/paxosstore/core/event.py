@@ -1,0 +1,87 @@
+"""What can happen to a shard: the inputs of `Shard.step`, besides a `Request` itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .message import Message
+from .record import Record
+
+
+class Received(NamedTuple):
+    """Messages of one frame from a peer."""
+
+    peer: int
+    messages: Sequence[Message]
+
+
+class PeerUp(NamedTuple):
+    peer: int
+
+
+class PeerDown(NamedTuple):
+    peer: int
+
+
+class Loaded(NamedTuple):
+    """The range load of an entity: what its DB meta and PLog say."""
+
+    entity: int
+    committed: int
+    records: Sequence[tuple[int, Record]]
+    """(entry, row) of every PLog row above committed, ascending."""
+    max_plog: int
+    """Highest entry with a row in the PLog; 0: none."""
+    last_value_id: bytes
+    """Id of the value chosen at `committed`; empty: unknown."""
+
+
+class LogLoaded(NamedTuple):
+    """The answer to a `LogRead`."""
+
+    entity: int
+    peer: int
+    records: Sequence[tuple[int, Record]]
+
+
+class Durable(NamedTuple):
+    """Every write up to and including this turn survives a crash."""
+
+    turn: int
+
+
+class WriteFailed(NamedTuple):
+    """The turn's batch could not be written; nothing of it was revealed (rule 8)."""
+
+    reason: str
+
+
+class Tick(NamedTuple):
+    """Time has passed; see `Shard.next_deadline_ms`."""
+
+
+class CatchUp(NamedTuple):
+    """Load an entity and learn what is missing up to `entry`, which a peer has applied (0: ask)."""
+
+    entity: int
+    entry: int = 0
+
+
+class InventoryLoaded(NamedTuple):
+    """The answer to an `InventoryRead`."""
+
+    peer: int
+    entities: Sequence[tuple[int, int]]
+    more: bool
+
+
+class WritesAllowed(NamedTuple):
+    """Whether the disk takes writes: an empty reason means yes. While it does not, this node neither votes nor proposes."""
+
+    reason: str
+
+
+Event = (
+    Received | PeerUp | PeerDown | Loaded | LogLoaded | InventoryLoaded | Durable | WriteFailed | WritesAllowed | Tick | CatchUp
+)

@@ -1,0 +1,142 @@
+"""Handing requests over to the preferred proposer: when, for how long, and how a hand-over is settled. Deciding only.
+
+The replica whose value filled the last entry has pre-auth: one round trip instead of two. So the others hand requests to
+it while it answers. The moment it does not, they propose themselves: the uuid keeps a request that ran there from
+running again here (rule 15).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..errors import OutcomeUnknown, PaxosStoreError, from_code
+from .context import Context
+from .entity import NEVER, NOBODY, Entity
+from .message import HandedBack, HandOver
+from .request import Request
+
+
+class Pending(NamedTuple):
+    request: Request
+    sent_at_ms: float
+
+
+class Peer:
+    """What this node knows of one peer as a place to hand requests over to."""
+
+    __slots__ = ("_round_trip_ms", "_variation_ms", "pending", "suspect_until_ms", "up")
+
+    def __init__(self) -> None:
+        self.up = False
+        self.suspect_until_ms = 0.0
+        self.pending: dict[bytes, Pending] = {}
+        """uuid -> what was handed over and has no outcome yet, oldest first."""
+        self._round_trip_ms = 0.0
+        self._variation_ms = 0.0
+
+    def usable(self, now_ms: float) -> bool:
+        return self.up and now_ms >= self.suspect_until_ms
+
+    def patience_ms(self, margin_ms: float) -> float:
+        """How long an answer may take: the usual round trip and its usual variation, and a few ms."""
+        return self._round_trip_ms + 4 * self._variation_ms + margin_ms
+
+    def hand_over(self, request: Request, now_ms: float) -> None:
+        assert request.uuid not in self.pending
+        request.exposed = True
+        self.pending[request.uuid] = Pending(request, now_ms)
+
+    def settle(self, uuid: bytes, now_ms: float) -> Request | None:
+        """An outcome came back: the request it belongs to, unless it was taken back meanwhile."""
+        # a late answer proves the peer alive as well
+        self.suspect_until_ms = 0.0
+        pending = self.pending.pop(uuid, None)
+        if pending is None:
+            return None
+        took = now_ms - pending.sent_at_ms
+        if self._round_trip_ms == 0.0:
+            self._round_trip_ms, self._variation_ms = took, took / 2
+        else:
+            self._variation_ms += (abs(took - self._round_trip_ms) - self._variation_ms) / 4
+            self._round_trip_ms += (took - self._round_trip_ms) / 8
+        return pending.request
+
+    @property
+    def oldest_sent_at_ms(self) -> float | None:
+        for pending in self.pending.values():
+            return pending.sent_at_ms
+        return None
+
+    def take_back(self) -> list[Request]:
+        """Everything without an outcome, in order, to be proposed locally."""
+        requests = [pending.request for pending in self.pending.values() if not pending.request.settled]
+        self.pending.clear()
+        return requests
+
+
+class HandOvers:
+    """Decides for each write whether it is handed over, and settles what comes back."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.peers = [Peer() for _ in range(context.n)]
+
+    def target(self, entity: Entity, request: Request) -> int:
+        """The peer to hand this request over to; NOBODY: propose it here."""
+        context = self._context
+        if not request.handler or request.at_entry or entity.queue or entity.in_flight is not None:
+            return NOBODY  # what waits here already must not be overtaken
+        # one at a time: requests of one client to one entity keep their order
+        peer = entity.handed_to if entity.handed_count else entity.last_origin
+        if peer in (NOBODY, context.me) or not self.peers[peer].usable(context.now_ms):
+            return NOBODY
+        return peer
+
+    def send(self, entity: Entity, peer: int, request: Request) -> None:
+        """Hand a request over."""
+        context = self._context
+        if not request.uuid:
+            request.uuid = context.new_id()
+        if not request.floor:
+            request.floor = max(1, entity.committed)
+        if request.uuid in self.peers[peer].pending:
+            context.refuse(request, OutcomeUnknown("the same uuid is being handed over already"))
+            return
+        self.peers[peer].hand_over(request, context.now_ms)
+        entity.handed_to = peer
+        entity.handed_count += 1
+        context.counters.handed_over += 1
+        budget_ms = max(1, int(request.deadline_ms - context.now_ms))
+        context.send_early(peer, HandOver(entity.id, request.uuid, request.handler, request.payload(), request.floor, budget_ms))
+
+    def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
+        """An outcome came back: the request it belongs to, and its error if it ended in one."""
+        request = self.peers[peer].settle(message.uuid, self._context.now_ms)
+        if request is None:
+            return None
+        error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None
+        return request, error
+
+    def overdue(self) -> list[int]:
+        """Peers whose oldest hand-over has waited longer than it usually takes."""
+        late = []
+        for number, peer in enumerate(self.peers):
+            sent = peer.oldest_sent_at_ms
+            if sent is not None and self._context.now_ms >= sent + peer.patience_ms(self._context.tuning.handover_margin_ms):
+                late.append(number)
+        return late
+
+    def take_back(self, peer: int) -> list[Request]:
+        """Stop waiting for a peer: everything it was handed comes back, in order."""
+        requests = self.peers[peer].take_back()
+        self._context.counters.handed_over_taken_back += len(requests)
+        return requests
+
+    @property
+    def next_deadline_ms(self) -> float:
+        """When the first hand-over becomes overdue."""
+        margin = self._context.tuning.handover_margin_ms
+        return min(
+            (sent + peer.patience_ms(margin) for peer in self.peers if (sent := peer.oldest_sent_at_ms) is not None),
+            default=NEVER,
+        )

@@ -1,0 +1,210 @@
+"""The log of an entity: rows change here, chosen entries are applied here, and peers are told of both."""
+
+from __future__ import annotations
+
+from .context import Context
+from .entity import Entity, InFlight, OpenEntry
+from .entry import EntryMachine
+from .ids import NO_BALLOT, origin, owner, preauth_ballot
+from .message import PaxosMessage
+from .overlay import WriteBatch
+from .ready import Apply, LogRead
+from .record import Record, Value, needs_sync
+
+NO_ID = b""
+
+
+class Log:
+    """Transitions of an entity's rows. Nothing else writes `Ready.records` or `Ready.applies`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    # -- rows
+
+    def open(self, entity: Entity, entry: int) -> OpenEntry:
+        """The open entry; created empty if this replica has nothing there."""
+        assert entry > entity.contiguous_chosen
+        opened = entity.opened.get(entry)
+        if opened is None:
+            opened = entity.opened[entry] = OpenEntry(EntryMachine(self._context.n, self._context.me))
+        return opened
+
+    def changed(self, entity: Entity, entry: int, before: Record, after: Record) -> None:
+        """Persist what became of the own row, and know when it will be durable."""
+        if after is before:
+            return
+        ready = self._context.ready
+        ready.records[entity.id, entry] = after
+        entity.max_plog = max(entity.max_plog, entry)  # rule 9
+        if after.chosen:
+            entity.max_chosen = max(entity.max_chosen, entry)
+        if needs_sync(before, after):
+            ready.needs_sync = True
+            entity.row_turn = ready.turn
+
+    # -- talking
+
+    def receive(self, entity: Entity, peer: int, message: PaxosMessage) -> OpenEntry | None:
+        """Take in a peer's row (rule 2). Returns the open entry if the row was taken in."""
+        context, entry = self._context, message.entry
+        entity.raise_max_chosen(max(entry - 1, message.max_chosen), peer)  # rule 11: entry opened, so entry-1 is chosen
+        if entry <= entity.contiguous_chosen:
+            if message.asks:
+                last = min(entity.contiguous_chosen, entry + 63)
+                context.ready.log_reads.append(LogRead(entity.id, entry, last, peer))
+            return None
+        if entry > entity.contiguous_chosen + context.tuning.max_open_entries or not self._plausible(peer, message):
+            context.counters.messages_dropped += 1
+            return None
+        opened = self.open(entity, entry)
+        machine = opened.machine
+        value = None
+        if message.value_id:
+            if message.body is not None:
+                value = Value(message.value_id, message.body)
+            else:
+                value = machine.resolve(message.value_id)
+                if value is None:  # rule 4: drop the whole message and ask
+                    context.counters.values_asked_for += 1
+                    self.tell(entity, entry, opened, [peer], wants_value=True)
+                    return None
+        before = machine.mine
+        machine.update(peer, Record(message.prepared, message.promised, message.accepted, value, message.chosen))
+        mine = machine.mine
+        if mine is not before:
+            self.changed(entity, entry, before, mine)
+            if mine.accepted > before.accepted:
+                entity.lease_until_ms = context.now_ms + context.tuning.lease_ms
+        if message.wants_value and mine.value is not None:
+            opened.told.discard((peer, mine.value.id))
+            self.tell(entity, entry, opened, [peer], asks=opened.driving, force_value=True)
+        elif message.asks:
+            self.tell(entity, entry, opened, [peer])
+        return opened
+
+    def _plausible(self, peer: int, message: PaxosMessage) -> bool:
+        """Whether an honest peer can have sent this row (rules 1 and 6)."""
+        if message.prepared and owner(message.prepared, self._context.n) != peer:
+            return False
+        if message.accepted == NO_BALLOT and message.value_id:
+            return message.promised == preauth_ballot(peer)
+        return not message.chosen or message.accepted > NO_BALLOT
+
+    def tell(
+        self,
+        entity: Entity,
+        entry: int,
+        opened: OpenEntry,
+        peers: list[int],
+        *,
+        asks: bool = False,
+        wants_value: bool = False,
+        force_value: bool = False,
+    ) -> None:
+        """Show the own row to peers, with the value's body unless they hold it (rule 4)."""
+        mine = opened.machine.mine
+        value = mine.value
+        for peer in peers:
+            body = None
+            if value is not None and (
+                force_value or not (opened.machine.holds(peer, value.id) or (peer, value.id) in opened.told)
+            ):
+                body = value.body
+                opened.told.add((peer, value.id))
+            self._context.send(
+                entity,
+                peer,
+                PaxosMessage(
+                    entity.id,
+                    entry,
+                    mine.prepared,
+                    mine.promised,
+                    mine.accepted,
+                    mine.chosen,
+                    NO_ID if value is None else value.id,
+                    body,
+                    entity.contiguous_chosen,
+                    asks,
+                    wants_value,
+                ),
+            )
+
+    def tell_preauth(self, entity: Entity, entry: int, opened: OpenEntry) -> None:
+        """Ask the peers to accept, before the own row is durable: it shows a promise with the value attached (rule 6)."""
+        mine = opened.machine.mine
+        assert mine.value is not None
+        assert mine.promised == preauth_ballot(self._context.me)
+        message = PaxosMessage(
+            entity.id,
+            entry,
+            mine.prepared,
+            mine.promised,
+            NO_BALLOT,
+            False,
+            mine.value.id,
+            mine.value.body,
+            entity.contiguous_chosen,
+            True,
+            False,
+        )
+        for peer in self._context.peers:
+            opened.told.add((peer, mine.value.id))
+            self._context.send_early(peer, message)
+
+    # -- chosen
+
+    def learn(self, entity: Entity, entry: int, ballot: int, value: Value) -> None:
+        """Take a chosen entry from a peer's catch-up reply."""
+        if entry <= entity.contiguous_chosen or entry > entity.contiguous_chosen + self._context.tuning.max_open_entries:
+            return
+        machine = self.open(entity, entry).machine
+        before = machine.mine
+        if before.chosen:
+            return
+        machine.learn(ballot, value)
+        self.changed(entity, entry, before, machine.mine)
+        self._context.counters.entries_learned += 1
+
+    def advance(self, entity: Entity) -> tuple[InFlight, bool] | None:
+        """Apply what is chosen, in order, `max_commit_num` entries at most.
+
+        Returns the own batch and whether it was chosen, if its entry is decided now.
+        """
+        context = self._context
+        decided: tuple[InFlight, bool] | None = None
+        limit = entity.committed + context.tuning.max_commit_num
+        while entity.committed < limit:
+            entry = entity.committed + 1
+            opened = entity.opened.get(entry)
+            if opened is None or not opened.machine.mine.chosen:
+                break
+            value = opened.machine.mine.value
+            assert value is not None
+            in_flight = entity.in_flight
+            if in_flight is not None and in_flight.evaluated.entry == entry:
+                entity.in_flight = None
+                decided = in_flight, in_flight.value.id == value.id
+            own = decided is not None and decided[0].evaluated.entry == entry and decided[1]
+            batch = decided[0].evaluated.batch if decided is not None and own else context.codec.decode(value.body)
+            self._apply(entity, entry, batch)
+            entity.last_origin = origin(value.id)
+            if opened.driving:
+                self.tell(entity, entry, opened, context.peers)
+            del entity.opened[entry]
+        while (ahead := entity.opened.get(entity.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
+            entity.contiguous_chosen += 1
+        return decided
+
+    def _apply(self, entity: Entity, entry: int, batch: WriteBatch) -> None:
+        """Rule 10: the writes and the new committed entry go into one atomic write."""
+        assert entry == entity.committed + 1
+        context = self._context
+        context.ready.applies.append(Apply(entity.id, entry, batch))
+        if entity.unwritten is None:
+            entity.unwritten = WriteBatch()
+        entity.unwritten.merge(batch)
+        entity.committed = entry
+        entity.contiguous_chosen = max(entity.contiguous_chosen, entry)
+        entity.max_chosen = max(entity.max_chosen, entry)
+        context.counters.entries_applied += 1

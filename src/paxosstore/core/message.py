@@ -1,0 +1,122 @@
+"""What nodes say to each other: one class per kind, all of them plain tuples.
+
+A frame carries a list of each kind. Messages are repeatable: receiving one twice, late or out of order is harmless.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class PaxosMessage(NamedTuple):
+    """The sender's row at one entry. One shape serves prepare, promise, accept, accepted and chosen (rule 2).
+
+    `value_id` without `body` stands for a value the receiver should hold (rule 4). A value with accepted == 0 is a
+    pre-auth proposal to accept at ballot `promised`, by a sender that does not count itself yet (rule 6).
+    """
+
+    entity: int
+    entry: int
+    prepared: int
+    promised: int
+    accepted: int
+    chosen: bool
+    value_id: bytes
+    """Empty when the row has no value."""
+    body: bytes | None
+    max_chosen: int
+    """Highest entry that the sender knows to be chosen."""
+    asks: bool
+    """The sender wants the receiver's row in return."""
+    wants_value: bool
+    """The sender could not resolve the value id it was sent, and asks for the value."""
+
+
+class ReadQuestion(NamedTuple):
+    """Rule 12: what is the highest entry at which you have anything at all?"""
+
+    entity: int
+    number: int
+    """The question's own number, unique within the asker's incarnation and across its restarts."""
+
+
+class ReadAnswer(NamedTuple):
+    entity: int
+    number: int
+    highest: int
+    """Highest entry with a row, accepted or merely promised, or known to be chosen."""
+    max_chosen: int
+
+
+class CatchUpRequest(NamedTuple):
+    """Send me chosen entries from `first` on, `limit` at most."""
+
+    entity: int
+    first: int
+    limit: int
+
+
+class Learned(NamedTuple):
+    """One chosen entry."""
+
+    entry: int
+    ballot: int
+    value_id: bytes
+    body: bytes
+
+
+class CatchUpReply(NamedTuple):
+    entity: int
+    max_chosen: int
+    entries: list[Learned]
+
+
+class HandOver(NamedTuple):
+    """Run this request for me: you are the preferred proposer of its entity."""
+
+    entity: int
+    uuid: bytes
+    handler: str
+    payload: bytes
+    floor: int
+    """The entry the sender had applied when it first saw the request: bounds how far back the uuid can lie (rule 15)."""
+    budget_ms: int
+    """Time left until the client's deadline."""
+
+
+class HandedBack(NamedTuple):
+    """The outcome of a handed-over request."""
+
+    entity: int
+    uuid: bytes
+    code: str
+    """Empty: done. Otherwise the `code` of an error (errors.py)."""
+    reply: bytes
+    """The reply, or the error's text in UTF-8."""
+
+
+class InventoryRequest(NamedTuple):
+    """Which entities do you have, and applied how far? Asked after every (re)connect, page by page."""
+
+    after: int
+    """Only entities above this one; -1: from the start."""
+    limit: int
+
+
+class InventoryReply(NamedTuple):
+    entities: list[tuple[int, int]]
+    """(entity, committed entry), ascending."""
+    more: bool
+
+
+Message = (
+    PaxosMessage
+    | ReadQuestion
+    | ReadAnswer
+    | CatchUpRequest
+    | CatchUpReply
+    | HandOver
+    | HandedBack
+    | InventoryRequest
+    | InventoryReply
+)

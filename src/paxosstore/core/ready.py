@@ -1,0 +1,79 @@
+"""What a step asks of the world. The order of persist and send is decided here and nowhere else (rule 7).
+
+The driver does, for each Ready, in this order:
+
+1. write `records` and `applies` in one atomic batch. If the write fails: `step(WriteFailed())`, release nothing;
+2. release `early`: it shows only rows that were durable before this turn, or a pre-auth proposal (rule 6);
+3. if `needs_sync`, sync, and do not go on before it returned. A failed sync ends the process (rule 8);
+4. `step(Durable(turn))` and release `late`: what shows rows that this turn has written;
+5. do `loads`, `log_reads` and `inventory_reads`, and step their results in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..errors import PaxosStoreError
+from .message import Message
+from .overlay import WriteBatch
+from .record import Record
+from .request import Request
+
+
+class Apply(NamedTuple):
+    """An entry's writes, applied atomically with `committed = entry` (rule 10)."""
+
+    entity: int
+    entry: int
+    batch: WriteBatch
+
+
+class LogRead(NamedTuple):
+    """Read chosen entries first..last from the PLog and step them in as `LogLoaded` for this peer."""
+
+    entity: int
+    first: int
+    last: int
+    peer: int
+
+
+class InventoryRead(NamedTuple):
+    """List `limit` entities above `after` from the DB meta and step them in as `InventoryLoaded` for this peer."""
+
+    after: int
+    limit: int
+    peer: int
+
+
+class Outcome(NamedTuple):
+    request: Request
+    reply: bytes
+    error: PaxosStoreError | None
+
+
+@dataclass(slots=True)
+class Release:
+    """What leaves the shard."""
+
+    messages: list[tuple[int, Message]] = field(default_factory=list)
+    """(peer, message), in order."""
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Ready:
+    """All that one turn produced."""
+
+    turn: int
+    records: dict[tuple[int, int], Record] = field(default_factory=dict)
+    """(entity, entry) -> this replica's row, as it stands at the end of the turn."""
+    applies: list[Apply] = field(default_factory=list)
+    needs_sync: bool = False
+    """Whether `records` hold more than chosen marks."""
+    early: Release = field(default_factory=Release)
+    late: Release = field(default_factory=Release)
+    loads: list[int] = field(default_factory=list)
+    """Entities to load; step the result in as `Loaded`."""
+    log_reads: list[LogRead] = field(default_factory=list)
+    inventory_reads: list[InventoryRead] = field(default_factory=list)

@@ -1,0 +1,65 @@
+"""What a client wants done to one entity, and how it ends."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..errors import PaxosStoreError
+from .overlay import View
+
+
+class Request:
+    """One request. Subclasses say what it does (`evaluate`) and where its outcome goes (`settle`).
+
+    Every request ends in exactly one call of `settle`: done (a reply), refused (an error whose outcome is known: nothing
+    happened) or unknown (`OutcomeUnknown`).
+    """
+
+    __slots__ = (
+        "at_entry",
+        "commit_limit",
+        "deadline_ms",
+        "entity",
+        "exposed",
+        "floor",
+        "more_uuids",
+        "read_only",
+        "settled",
+        "uuid",
+    )
+
+    handler: ClassVar[str] = ""
+    """Name under which every node knows how to run `payload()`. Empty: this request cannot be handed over."""
+
+    def __init__(
+        self, entity: int, *, read_only: bool = False, uuid: bytes = b"", floor: int = 0, deadline_ms: float = 0.0
+    ) -> None:
+        self.entity = entity
+        self.read_only = read_only
+        self.uuid = uuid
+        """16 bytes under which a repetition is recognised (rule 15); empty: none was given."""
+        self.more_uuids: tuple[bytes, ...] = ()
+        """Further uuids that must not have been applied and are applied with it; for `at_entry` only."""
+        self.floor = floor
+        """Entry applied when the request was first seen; 0: unknown."""
+        self.deadline_ms = deadline_ms
+        """On the monotonic clock of the node; 0: the default timeout from now."""
+        self.at_entry = 0
+        """Propose at exactly this entry or not at all; 0: wherever it fits."""
+        self.commit_limit = 0
+        """For a read-only request, not 0: end with CommitLimitReached once so many entries had to be applied first."""
+        self.exposed = False
+        """Whether it has left this node in a way that may make it happen without us."""
+        self.settled = False
+
+    def evaluate(self, view: View) -> bytes:
+        """Read and write the entity's keys and return the reply. May run several times; only one run takes effect."""
+        raise AssertionError("a request must say what it does")
+
+    def payload(self) -> bytes:
+        """The request as bytes for another node's `handler`."""
+        raise AssertionError("a request with a handler must say its payload")
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        """Take the outcome: a reply if error is None."""
+        raise AssertionError("a request must take its outcome")

@@ -1,0 +1,179 @@
+"""Proposing: a batch at the next entry, an own proposal that nobody answers, somebody else's that is stuck. Deciding only."""
+
+from __future__ import annotations
+
+from .batch import evaluate
+from .context import Context
+from .entity import Entity, InFlight, OpenEntry
+from .entry import State
+from .log import Log
+from .overlay import WriteBatch
+from .ready import Release
+from .record import Value
+
+MAX_DOUBLINGS = 4
+MAX_BACKOFF_DOUBLINGS = 6
+
+
+class Proposer:
+    """Decides when this replica proposes, and with which round."""
+
+    def __init__(self, context: Context, log: Log) -> None:
+        self._context = context
+        self._log = log
+
+    # -- the batch
+
+    def start(self, entity: Entity, release: Release) -> None:
+        """Evaluate the waiting requests on the DB at `committed`, and propose them at the next entry (rule 14)."""
+        context = self._context
+        if entity.in_flight is not None or not entity.queue:
+            return
+        if entity.committed != entity.max_chosen:
+            return  # there is more to learn and apply first
+        entry = entity.committed + 1
+        opened = entity.opened.get(entry)
+        if opened is not None and not opened.machine.mine.is_empty and not self._may_compete(entity, opened):
+            return
+        preauth = self._holds_preauth(entity, opened)
+        if preauth and entity.row_turn > context.durable_turn:
+            entity.wake_ms = context.now_ms  # rule 5c: as soon as the row before is durable
+            return
+        evaluated = evaluate(
+            entity.queue,
+            context.overlay(entity),
+            entry,
+            context.cluster.uuid_window_entries,
+            context.tuning.max_batch_requests,
+            context.tuning.max_batch_bytes,
+        )
+        for request, reply, error in evaluated.decided:
+            if error is None:
+                context.counters.settled_by_uuid += 1
+            context.finish(request, reply, error, release)
+        if not evaluated.proposed:
+            return
+        value = self._new_value(evaluated.batch)
+        entity.in_flight = InFlight(evaluated, value)
+        context.counters.entries_proposed += 1
+        context.counters.requests_proposed += len(evaluated.proposed)
+        opened = self._log.open(entity, entry)
+        if preauth:
+            self._propose_preauth(entity, entry, opened, value)
+        else:
+            self._prepare(entity, entry, opened, value)
+
+    def finish(self, entity: Entity, in_flight: InFlight, chosen: bool, release: Release) -> None:
+        """End the own batch: done if its value was chosen, else its requests wait again, before all others."""
+        proposed = in_flight.evaluated.proposed
+        if chosen:
+            for request, reply in proposed:
+                self._context.finish(request, reply, None, release)
+        else:
+            self._context.counters.proposals_lost += 1
+            entity.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)
+
+    # -- rounds
+
+    def answered(self, entity: Entity, entry: int, opened: OpenEntry) -> None:
+        """A peer's row came in: go on with the own proposal if it allows that, step back if it was overtaken."""
+        context, machine = self._context, opened.machine
+        if not opened.driving or machine.mine.chosen:
+            return
+        if not machine.leads:
+            if opened.retry_at_ms > context.now_ms + self._longest_backoff_ms(opened):
+                self._back_off(entity, opened)
+            return
+        if machine.state is not State.PREPARING or not machine.has_promises:
+            return
+        found = machine.found
+        if found is None and machine.proposal is None:
+            machine.proposal = self._new_value(WriteBatch())  # nobody has a value: the entry is filled with nothing
+            context.counters.noops_proposed += 1
+        elif found is not None and (machine.proposal is None or found.id != machine.proposal.id):
+            context.counters.values_adopted += 1
+        before = machine.mine
+        if machine.propose():
+            self._log.changed(entity, entry, before, machine.mine)
+            self._log.tell(entity, entry, opened, context.peers, asks=True)
+            self._expect_answers(entity, opened)
+
+    def drive(self, entity: Entity, entry: int) -> None:
+        """Bring an undecided entry to its end, whoever began it; at most once per retry interval."""
+        context = self._context
+        opened = self._log.open(entity, entry)
+        if opened.machine.mine.chosen:
+            return
+        if opened.driving and context.now_ms < opened.retry_at_ms:
+            entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+            return
+        leads = opened.driving and opened.machine.leads
+        if not leads and not opened.machine.mine.is_empty and context.now_ms < entity.lease_until_ms:
+            entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms)
+            return
+        if leads:
+            context.counters.proposals_repeated += 1
+            opened.attempts += 1
+            self._log.tell(entity, entry, opened, context.peers, asks=True)
+            self._expect_answers(entity, opened)
+            return
+        in_flight = entity.in_flight
+        own = in_flight.value if in_flight is not None and in_flight.evaluated.entry == entry else None
+        self._prepare(entity, entry, opened, own)
+
+    def _propose_preauth(self, entity: Entity, entry: int, opened: OpenEntry, value: Value) -> None:
+        machine = opened.machine
+        before = machine.mine
+        machine.propose_preauth(value)
+        opened.driving = True
+        self._context.counters.rounds_preauth += 1
+        self._log.tell_preauth(entity, entry, opened)
+        self._log.changed(entity, entry, before, machine.mine)
+        self._expect_answers(entity, opened)
+
+    def _prepare(self, entity: Entity, entry: int, opened: OpenEntry, value: Value | None) -> None:
+        machine = opened.machine
+        before = machine.mine
+        machine.prepare(value if value is not None else machine.proposal)
+        opened.driving = True
+        self._context.counters.rounds_full += 1
+        self._log.changed(entity, entry, before, machine.mine)
+        self._log.tell(entity, entry, opened, self._context.peers, asks=True)
+        self._expect_answers(entity, opened)
+
+    # -- when
+
+    def _holds_preauth(self, entity: Entity, opened: OpenEntry | None) -> bool:
+        """Rules 5 and 6: the value at `committed` originated here, our row is empty, and no load lies in between."""
+        return (
+            self._context.tuning.pre_auth
+            and entity.last_origin == self._context.me
+            and entity.committed >= 1
+            and entity.committed + 1 > entity.no_preauth_through
+            and (opened is None or opened.machine.mine.is_empty)
+        )
+
+    def _may_compete(self, entity: Entity, opened: OpenEntry) -> bool:
+        """Whether to propose at an entry where somebody else is active: not within the lease or our own back-off."""
+        until = max(entity.lease_until_ms, opened.retry_at_ms if opened.driving else 0.0)
+        if self._context.now_ms < until:
+            entity.wake_ms = min(entity.wake_ms, until)
+            return False
+        return True
+
+    def _expect_answers(self, entity: Entity, opened: OpenEntry) -> None:
+        interval = self._context.tuning.retry_ms * (1 << min(opened.attempts, MAX_DOUBLINGS)) * self._context.jitter()
+        opened.retry_at_ms = self._context.now_ms + interval
+        entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+
+    def _longest_backoff_ms(self, opened: OpenEntry) -> float:
+        return 1.5 * self._context.tuning.backoff_ms * (1 << min(opened.attempts, MAX_BACKOFF_DOUBLINGS))
+
+    def _back_off(self, entity: Entity, opened: OpenEntry) -> None:
+        interval = self._longest_backoff_ms(opened) / 1.5 * self._context.jitter()
+        opened.attempts += 1
+        opened.retry_at_ms = self._context.now_ms + interval
+        entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+
+    def _new_value(self, batch: WriteBatch) -> Value:
+        return Value(self._context.new_id(), self._context.codec.encode(batch))

@@ -1,0 +1,174 @@
+"""Every error this package raises, in one tree.
+
+    PaxosStoreError
+    ├── CallerError                 the caller's fault: repeating the same call gives the same answer
+    │   ├── ConfigError             a setting is missing, unknown or out of range
+    │   ├── InvalidRequest          malformed arguments
+    │   ├── RequestFailed           the request's own function raised; its writes were dropped
+    │   ├── TooLarge                a key, value or request over a limit
+    │   ├── WrongEntry              run_paxos: the entry named is not the next one
+    │   └── DuplicateUuid           run_paxos: a uuid was applied before
+    ├── ClusterError                no majority answered in time
+    │   ├── NoQuorum                the deadline passed before anything was proposed: nothing happened
+    │   ├── OutcomeUnknown          it was proposed or handed over, and may or may not have happened
+    │   ├── CommitLimitReached      catch_up applied `max_commit_num` entries and there are more
+    │   └── NotCaughtUp             entries this replica needs are not here yet
+    ├── NodeError                   this node's fault; another node may serve the same request
+    │   ├── Overloaded              a queue is full
+    │   ├── DiskFull                no room to write; reads still work
+    │   ├── NotServing              the node is starting, stopping or stopped
+    │   ├── PortTaken               a listening address is in use
+    │   └── DataDirectoryError      the data directory cannot be used
+    │       ├── DirectoryInUse      another process has it open
+    │       ├── DirectoryMismatch   it belongs to another cluster, node or format
+    │       └── Damaged             its content fails a checksum (treat as a lost disk)
+    └── WireError                   a peer sent bytes that are no valid frame or message
+
+Each class says three things about itself: whose `fault` it is, whether to `retry` the same call, and whether the
+`outcome_known` (True: nothing happened; False: it may have happened, or may still happen). `code` is stable: it travels
+between nodes and prefixes Redis errors. `exit_code` is what a command ends with.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Fault(Enum):
+    """Whose fault an error is."""
+
+    CALLER = "caller"
+    CLUSTER = "cluster"
+    NODE = "node"
+
+
+class PaxosStoreError(Exception):
+    """Root of the tree; see the module's docstring."""
+
+    fault: ClassVar[Fault] = Fault.NODE
+    retry: ClassVar[bool] = False
+    outcome_known: ClassVar[bool] = True
+    code: ClassVar[str] = "ERR"
+    exit_code: ClassVar[int] = 1
+
+
+class CallerError(PaxosStoreError):
+    fault = Fault.CALLER
+    exit_code = 2
+
+
+class ConfigError(CallerError):
+    code = "CONFIG"
+
+
+class InvalidRequest(CallerError):
+    code = "INVALID"
+
+
+class RequestFailed(CallerError):
+    code = "FAILED"
+
+
+class TooLarge(CallerError):
+    code = "TOOLARGE"
+
+
+class WrongEntry(CallerError):
+    code = "WRONGENTRY"
+
+
+class DuplicateUuid(CallerError):
+    code = "DUPLICATE"
+
+
+class ClusterError(PaxosStoreError):
+    fault = Fault.CLUSTER
+    retry = True
+    exit_code = 3
+
+
+class NoQuorum(ClusterError):
+    code = "NOQUORUM"
+
+
+class OutcomeUnknown(ClusterError):
+    """Repeat it only under the same uuid, or after reading what is there."""
+
+    retry = False
+    outcome_known = False
+    code = "UNKNOWN"
+
+
+class CommitLimitReached(ClusterError):
+    code = "COMMITLIMIT"
+
+
+class NotCaughtUp(ClusterError):
+    code = "NOTCAUGHTUP"
+
+
+class NodeError(PaxosStoreError):
+    fault = Fault.NODE
+    exit_code = 4
+
+
+class Overloaded(NodeError):
+    retry = True
+    code = "OVERLOADED"
+
+
+class DiskFull(NodeError):
+    retry = True
+    code = "DISKFULL"
+    exit_code = 74
+
+
+class NotServing(NodeError):
+    retry = True
+    code = "NOTSERVING"
+
+
+class PortTaken(NodeError):
+    code = "PORTTAKEN"
+
+
+class DataDirectoryError(NodeError):
+    code = "DATADIR"
+
+
+class DirectoryInUse(DataDirectoryError):
+    code = "DATADIRINUSE"
+
+
+class DirectoryMismatch(DataDirectoryError):
+    code = "DATADIRMISMATCH"
+
+
+class Damaged(DataDirectoryError):
+    code = "DAMAGED"
+    exit_code = 74
+
+
+class WireError(PaxosStoreError):
+    code = "WIRE"
+
+
+def all_errors() -> dict[str, type[PaxosStoreError]]:
+    """Every class of the tree by its `code` (the leaves win over their bases)."""
+    found: dict[str, type[PaxosStoreError]] = {}
+    todo: list[type[PaxosStoreError]] = [PaxosStoreError]
+    while todo:
+        cls = todo.pop(0)
+        if "code" in cls.__dict__:
+            found[cls.code] = cls
+        todo.extend(cls.__subclasses__())
+    return found
+
+
+BY_CODE = all_errors()
+
+
+def from_code(code: str, text: str) -> PaxosStoreError:
+    """The error that a peer reported by its code; an unknown code is kept as the root class."""
+    return BY_CODE.get(code, PaxosStoreError)(text)

@@ -1,0 +1,196 @@
+"""The turn: everything that has arrived is stepped, written once, synced once, and released in order.
+
+    gather ─► step ─► write ─► release early ─► sync (in a thread, while the next turn gathers) ─► release late ─► load
+
+One turn at a time. The busier the node, the more a turn holds, the cheaper each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from ..core.entity import NEVER
+from ..core.event import Event
+from ..core.message import Message
+from ..core.ready import Release
+from ..core.request import Request
+from ..core.shard import Shard
+from ..errors import Damaged
+from ..storage.api import Store
+from ..storage.turn import Turn
+from .histogram import COUNTS, MILLISECONDS, Histogram
+
+log = logging.getLogger(__name__)
+
+EXIT_DISK_FAILED = 74
+"""The process's exit code after a failed sync or damaged data (rule 8)."""
+
+
+def now_ms() -> float:
+    """Monotonic time: the only clock that decides anything."""
+    return time.monotonic() * 1000.0
+
+
+def _wall_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def end_process(reason: str) -> None:
+    """Stop at once: after a failed sync nothing that is in memory may be shown any more (rule 8)."""
+    log.critical("stopping: %s", reason)
+    logging.shutdown()
+    os._exit(EXIT_DISK_FAILED)
+
+
+class SyncThread:
+    """Runs `sync` off the loop, one at a time."""
+
+    def __init__(self, sync: Callable[[], None], done: Callable[[Exception | None], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sync = sync
+        self._done = done
+        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="paxosstore-sync", daemon=True)
+        self._thread.start()
+
+    def request(self) -> None:
+        self._wanted.put(True)
+
+    def close(self) -> None:
+        self._wanted.put(False)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._wanted.get():
+            error: Exception | None = None
+            try:
+                self._sync()
+            except Exception as caught:
+                error = caught
+            try:
+                self._loop.call_soon_threadsafe(self._done, error)
+            except RuntimeError:  # the loop is closed: nobody waits
+                return
+
+
+class TurnLoop:
+    """Drives one shard and its store."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        store: Store,
+        send: Callable[[dict[int, list[Message]]], None],
+        fatal: Callable[[str], None] = end_process,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._shard = shard
+        self._turn = Turn(shard, store, self._release)
+        self._send = send
+        self._fatal = fatal
+        self._inbox: list[Event | Request] = []
+        self._scheduled = False
+        self._sync_started_ms = 0.0
+        self._sync = SyncThread(store.sync, self._synced)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_ms = NEVER
+        self._closed = False
+        self.turn_ms = Histogram(MILLISECONDS)
+        self.sync_ms = Histogram(MILLISECONDS)
+        self.events_per_turn = Histogram(COUNTS)
+
+    def step(self, event: Event | Request) -> None:
+        """Let the next turn take this in."""
+        self._inbox.append(event)
+        if not self._scheduled and not self._turn.syncing:
+            self._scheduled = True
+            self._loop.call_soon(self._begin)
+
+    @property
+    def waiting(self) -> int:
+        """Events that no turn has taken in yet."""
+        return len(self._inbox)
+
+    async def close(self) -> None:
+        """Finish the turn under way and stop."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._turn.syncing:
+            await asyncio.sleep(0.001)
+        self._sync.close()
+
+    # -- the turn
+
+    def _begin(self) -> None:
+        self._scheduled = False
+        if self._turn.syncing or self._closed:
+            return
+        started = now_ms()
+        inbox, self._inbox = self._inbox, []
+        needs_sync = self._turn.begin(inbox, started, _wall_ms())
+        self._sync_started_ms = now_ms()
+        self.turn_ms.observe(self._sync_started_ms - started)
+        self.events_per_turn.observe(len(inbox))
+        if needs_sync:
+            self._sync.request()
+        else:
+            self._finish()
+
+    def _synced(self, error: Exception | None) -> None:
+        if error is not None:
+            self._fatal(f"the sync of the log failed: {error}")
+            return
+        self.sync_ms.observe(now_ms() - self._sync_started_ms)
+        self._finish()
+
+    def _finish(self) -> None:
+        now = now_ms()
+        try:
+            self._inbox += self._turn.finish(now, _wall_ms())
+        except Damaged as error:
+            self._fatal(f"damaged data: {error}")
+            return
+        if self._closed:
+            return
+        if self._inbox:
+            self._scheduled = True
+            self._loop.call_soon(self._begin)
+        else:
+            self._set_timer(now)
+
+    def _release(self, release: Release) -> None:
+        if release.messages:
+            by_peer: dict[int, list[Message]] = {}
+            for peer, message in release.messages:
+                by_peer.setdefault(peer, []).append(message)
+            self._send(by_peer)
+        for request, reply, error in release.outcomes:
+            try:
+                request.settle(reply, error)
+            except Exception:
+                log.exception("a request could not take its outcome")
+
+    # -- time
+
+    def _set_timer(self, now: float) -> None:
+        due = self._shard.next_deadline_ms
+        if self._timer is not None:
+            if self._timer_at_ms <= due:
+                return  # it wakes up early enough, and looks again
+            self._timer.cancel()
+            self._timer = None
+        if due != NEVER:
+            self._timer_at_ms = due
+            self._timer = self._loop.call_later(max(0.0, (due - now) / 1000.0), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if not self._scheduled and not self._turn.syncing:
+            self._begin()

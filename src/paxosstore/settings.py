@@ -1,0 +1,73 @@
+"""Settings, in two groups that must not be mixed.
+
+`ClusterSettings` have to be the same on every node for the life of the cluster: a difference breaks safety, so they are
+checked in the hello between peers and kept in the data directory. `TuningSettings` may differ by node and change at a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """What every node must agree on, for ever."""
+
+    cluster: str
+    """Name of the cluster; peers and data directories of another name are refused."""
+    nodes: int = 3
+    """Replicas of every entity: 3 or 5."""
+    uuid_window_entries: int = 65_536
+    """For how many entries of an entity the outcome of a request with a uuid is remembered (rule 15)."""
+
+    def __post_init__(self) -> None:
+        if not self.cluster or len(self.cluster) > 64:
+            raise ConfigError("cluster: a name of 1 to 64 characters is needed")
+        if self.nodes not in (3, 5):
+            raise ConfigError(f"nodes: {self.nodes} is not possible; a cluster has 3 or 5 nodes")
+        if self.uuid_window_entries < 16:
+            raise ConfigError("uuid_window_entries: must be at least 16")
+
+
+@dataclass(frozen=True, slots=True)
+class TuningSettings:
+    """What tunes one node. Times are in milliseconds, sizes in bytes."""
+
+    pre_auth: bool = True
+    """Skip the prepare phase where rule 5 allows it."""
+    lease_ms: float = 10.0
+    """How long an active proposer is left alone before this node competes with it (a hint, rule 13)."""
+    request_timeout_ms: float = 5_000.0
+    """Default deadline of a request."""
+    handover_margin_ms: float = 5.0
+    """Added to the usual round trip before a handed-over request is proposed locally instead."""
+    suspect_ms: float = 1_000.0
+    """How long a peer that missed a hand-over gets no further ones, unless it answers."""
+    retry_ms: float = 100.0
+    """First interval after which an unanswered proposal, question or catch-up is repeated; doubles up to 16 times."""
+    backoff_ms: float = 2.0
+    """First back-off after losing a race for an entry; doubles up to 64 times, randomised by half."""
+    drive_after_ms: float = 10.0
+    """How long a read waits for somebody else's undecided entry before it drives that entry itself."""
+    max_commit_num: int = 512
+    """Entries that one catch-up applies at most."""
+    max_open_entries: int = 64
+    """Undecided or unapplied entries kept in memory per entity."""
+    max_queue_requests: int = 20_000
+    """Waiting requests per entity; one more is refused as Overloaded."""
+    max_batch_requests: int = 4_096
+    """Requests proposed as one entry."""
+    max_batch_bytes: int = 1_048_576
+    """Soft limit of one entry's size: the batch ends with the request that crosses it."""
+    max_request_bytes: int = 8_388_608
+    """Hard limit of what one request may write."""
+    max_mailbox: int = 4_096
+    """Events kept for an entity that is being loaded; more are dropped (messages) or refused (requests)."""
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not isinstance(value, bool) and value <= 0:
+                raise ConfigError(f"{name}: must be greater than 0, not {value}")

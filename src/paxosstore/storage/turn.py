@@ -1,0 +1,71 @@
+"""One turn of a shard over its store: the order of rule 7, executed. No clock, no threads, no sockets.
+
+    begin:  step everything ─► write once ─► release early        then, if begin says so, the caller syncs
+    finish: tell the shard it is durable ─► release late ─► load
+
+The node's loop and the simulator drive this same class; they differ in what time is and where a sync runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..core.event import Durable, Event, InventoryLoaded, LogLoaded, Tick, WriteFailed
+from ..core.ready import Ready, Release
+from ..core.request import Request
+from ..core.shard import Shard
+from ..errors import PaxosStoreError
+from .api import Store
+
+
+class Turn:
+    """Drives a shard and its store, one turn at a time."""
+
+    def __init__(self, shard: Shard, store: Store, release: Callable[[Release], None]) -> None:
+        self._shard = shard
+        self._store = store
+        self._release = release
+        self._under_way: Ready | None = None
+
+    @property
+    def syncing(self) -> bool:
+        """Whether a turn waits for its sync."""
+        return self._under_way is not None
+
+    def begin(self, events: Iterable[Event | Request], now_ms: float, wall_ms: int) -> bool:
+        """Take in events and write what came of them; whether a sync is needed before `finish`."""
+        assert self._under_way is None, "one turn at a time"
+        shard = self._shard
+        for event in events:
+            shard.step(event, now_ms, wall_ms)
+        if shard.next_deadline_ms <= now_ms:
+            shard.step(Tick(), now_ms, wall_ms)
+        ready = shard.ready()
+        if ready.records or ready.applies:
+            try:
+                self._store.write(ready.records, ready.applies)
+            except PaxosStoreError as error:
+                # nothing of the turn has been shown: the shard forgets it, and answers for it
+                shard.step(WriteFailed(str(error)), now_ms, wall_ms)
+                ready = shard.ready()
+                assert not ready.records
+                assert not ready.applies
+        self._under_way = ready
+        self._release(ready.early)
+        return ready.needs_sync
+
+    def finish(self, now_ms: float, wall_ms: int) -> list[Event]:
+        """The turn is durable. Returns what was loaded, for the next turn. Raises Damaged."""
+        ready, self._under_way = self._under_way, None
+        assert ready is not None
+        self._shard.step(Durable(ready.turn), now_ms, wall_ms)
+        self._release(ready.late)
+        loaded: list[Event] = [self._store.load(entity) for entity in ready.loads]
+        for read in ready.log_reads:
+            records = self._store.read_log(read.entity, read.first, read.last)
+            loaded.append(LogLoaded(read.entity, read.peer, records))
+        for page in ready.inventory_reads:
+            rows = self._store.committed(page.after)
+            entities = [row for _, row in zip(range(page.limit), rows, strict=False)]
+            loaded.append(InventoryLoaded(page.peer, entities, len(entities) == page.limit))
+        return loaded
