@@ -20,7 +20,7 @@ class CatchUpState:
         self.attempts = 0
 
     def due(self, now_ms: float, interval_ms: float) -> bool:
-        return now_ms - self.asked_at_ms >= interval_ms
+        return now_ms >= self.asked_at_ms + interval_ms  # the same sum as the timer's, to the last bit
 
     def asked(self, now_ms: float) -> None:
         self.asked_at_ms = now_ms

@@ -1,0 +1,57 @@
+# Every target sets itself up first: a machine needs Python 3.11 or later, make and gcc.
+# Pass arguments with ARGS, for example: make test ARGS="-k card"
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+PROTO := src/paxosstore/services/card/card.proto
+ARGS ?=
+
+.PHONY: help install demo test check bench soak proto clean
+
+help:
+	@echo "make install  the program paxosstore and its tools, in .venv"
+	@echo "make demo     three nodes on this machine: writes, a kill -9, a restart"
+	@echo "make test     all tests"
+	@echo "make check    formatting, lint, types, layers"
+	@echo "make bench    throughput and latency beside redis-server"
+	@echo "make soak     the long run of the simulator"
+	@echo "make proto    regenerate the code of card.proto"
+	@echo "make clean    remove .venv and all caches"
+
+install: $(INSTALLED)
+
+# Done again only when what it depends on has changed; an interrupted run leaves no mark and is done again.
+$(INSTALLED): pyproject.toml requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "paxosstore: no python3 was found: install Python 3.11 or later"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "paxosstore: $(PYTHON) is too old: Python 3.11 or later is needed (make PYTHON=...)"; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/paxosstore demo $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+soak: $(INSTALLED)
+	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+proto: $(INSTALLED)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=src --python_out=src --pyi_out=src --grpc_python_out=src $(PROTO)
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
