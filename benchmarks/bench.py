@@ -1,0 +1,84 @@
+"""Three durable nodes beside one redis-server with appendfsync always, in the same run, on the same machine and disk.
+
+Prints tables, saves them with a plot under out/bench/, and ends with 1 if a target is missed, with 2 if it cannot run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from load import measure
+from report import Result, save, show
+from resources import measure_gap, measure_memory, sync_cost_us
+from servers import BenchError, Servers
+
+OUT = Path(__file__).resolve().parent.parent / "out" / "bench"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short round instead of three")
+    parser.add_argument(
+        "--dir", type=Path, default=None, help="where the data goes while it runs (default: the temporary directory)"
+    )
+    parser.add_argument("--out", type=Path, default=OUT, help="where the results go (default: out/bench)")
+    return parser.parse_args()
+
+
+def machine(directory: Path) -> str:
+    version = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    return (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, redis-server {version.removeprefix('v=')}, "
+        f"{sync_cost_us(directory):.0f} µs for a small append with fdatasync"
+    )
+
+
+def run(quick: bool, directory: Path, console: Console) -> Result:
+    """All measurements. Raises BenchError."""
+    say = console.log
+    facts = machine(directory)
+    say(facts)
+    with Servers(directory) as servers:
+        say(f"three nodes serve after {servers.start_s:.2f} s")
+        memory = measure_memory(servers)
+        say(f"an idle node takes {memory.idle_mb:.0f} MB, 100,000 keys add {memory.added_mb:.0f} MB")
+        rows = measure(servers, 1 if quick else 3, 1.0 if quick else 2.0, say)
+        gaps = []
+        for _ in range(1 if quick else 3):
+            gaps.append(measure_gap(servers))
+            say(f"the preferred proposer was killed: {gaps[-1].gap_ms:.0f} ms without a write")
+        return Result(rows, memory, servers.start_s, gaps, facts)
+
+
+def main() -> int:
+    options = arguments()
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for program in ("redis-server", "redis-benchmark"):
+        if shutil.which(program) is None:
+            console.print(f"bench: {program} was not found (Debian: apt-get install redis-server redis-tools)")
+            return 2
+    started = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="paxosstore-bench-", dir=options.dir) as directory:
+            result = run(options.quick, Path(directory), console)
+    except BenchError as error:
+        console.print(f"bench: {error}", style="bold red")
+        return 2
+    show(result, console)
+    save(result, options.out)
+    console.print(f"saved under {options.out}; {time.monotonic() - started:.0f} s in all")
+    return 0 if all(target.met for target in result.targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""The card service over gRPC: takes requests, names the entity, lets the node run the rules, maps errors to statuses."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from ...errors import (
+    CallerError,
+    ClusterError,
+    CommitLimitReached,
+    ConfigError,
+    Damaged,
+    DataDirectoryError,
+    DirectoryInUse,
+    DirectoryMismatch,
+    DiskFull,
+    DuplicateUuid,
+    InvalidRequest,
+    NodeError,
+    NoQuorum,
+    NotCaughtUp,
+    NotServing,
+    OutcomeUnknown,
+    Overloaded,
+    PaxosStoreError,
+    PortTaken,
+    RequestFailed,
+    TooLarge,
+    WireError,
+    WrongEntry,
+)
+from .card_pb2 import OK, CardRequest, CardResponse
+from .card_pb2_grpc import CardServiceServicer, add_CardServiceServicer_to_server
+from .rules import HANDLER, Operation, encode, entity_of
+
+ERROR_CODE = "paxosstore-code"
+"""Trailing metadata that carries `PaxosStoreError.code`, so that a client gets the very class back."""
+
+STATUS: dict[type[PaxosStoreError], grpc.StatusCode] = {
+    PaxosStoreError: grpc.StatusCode.INTERNAL,
+    CallerError: grpc.StatusCode.INVALID_ARGUMENT,
+    ConfigError: grpc.StatusCode.FAILED_PRECONDITION,
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    RequestFailed: grpc.StatusCode.INTERNAL,
+    TooLarge: grpc.StatusCode.INVALID_ARGUMENT,
+    WrongEntry: grpc.StatusCode.ABORTED,
+    DuplicateUuid: grpc.StatusCode.ALREADY_EXISTS,
+    ClusterError: grpc.StatusCode.UNAVAILABLE,
+    NoQuorum: grpc.StatusCode.UNAVAILABLE,
+    # gRPC means the same by it: the time is up, and it may have happened
+    OutcomeUnknown: grpc.StatusCode.DEADLINE_EXCEEDED,
+    CommitLimitReached: grpc.StatusCode.UNAVAILABLE,
+    NotCaughtUp: grpc.StatusCode.UNAVAILABLE,
+    NodeError: grpc.StatusCode.INTERNAL,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DiskFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    NotServing: grpc.StatusCode.UNAVAILABLE,
+    PortTaken: grpc.StatusCode.INTERNAL,
+    DataDirectoryError: grpc.StatusCode.INTERNAL,
+    DirectoryInUse: grpc.StatusCode.INTERNAL,
+    DirectoryMismatch: grpc.StatusCode.INTERNAL,
+    Damaged: grpc.StatusCode.DATA_LOSS,
+    WireError: grpc.StatusCode.INTERNAL,
+}
+
+MAX_REQUEST_BYTES = 1_048_576
+MAX_CALLS = 4_096
+"""Calls in flight; more are refused by gRPC as RESOURCE_EXHAUSTED."""
+REPLY_MARGIN = 0.1
+"""Part of a client's deadline that is kept for the way back, 50 ms at most: so it hears how its request ended."""
+
+
+class Caller(Protocol):
+    """What the service needs of a node."""
+
+    async def call(
+        self,
+        entity: int,
+        handler: str,
+        payload: bytes,
+        *,
+        read_only: bool = False,
+        uuid: bytes = b"",
+        timeout_ms: float | None = None,
+    ) -> bytes: ...
+
+
+class CardServer:
+    """Listens for card requests. `port` is the one in use after `start`, also where 0 was asked for."""
+
+    def __init__(self, node: Caller, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self._node = node
+        self._server: Any = None
+
+    async def start(self) -> None:
+        """Begin to serve. Raises PortTaken."""
+        _check_free(self.host, self.port)
+        server = grpc.aio.server(
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)],
+            maximum_concurrent_rpcs=MAX_CALLS,
+        )
+        add_CardServiceServicer_to_server(_Service(self._node), server)
+        try:
+            self.port = server.add_insecure_port(f"{self.host}:{self.port}")
+        except RuntimeError as error:
+            raise PortTaken(f"cannot listen for gRPC on {self.host}:{self.port}: free the port or change it") from error
+        await server.start()
+        self._server = server
+
+    async def stop(self, grace_s: float = 0.5) -> None:
+        """Refuse new calls, give those in flight a moment, stop."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(grace_s)
+
+
+class _Service(CardServiceServicer):
+    """One method per operation; all the work is in `_run`."""
+
+    def __init__(self, node: Caller) -> None:
+        self._node = node
+
+    async def Echo(self, request: CardRequest, context: Any) -> CardResponse:
+        now_ms = _now_ms()
+        return CardResponse(code=OK, card_info=request.card_info, received_time_ms=now_ms, replied_time_ms=now_ms)
+
+    async def Insert(self, request: CardRequest, context: Any) -> CardResponse:
+        return await self._run(Operation.INSERT, request, context)
+
+    async def Update(self, request: CardRequest, context: Any) -> CardResponse:
+        return await self._run(Operation.UPDATE, request, context)
+
+    async def Delete(self, request: CardRequest, context: Any) -> CardResponse:
+        return await self._run(Operation.DELETE, request, context)
+
+    async def Select(self, request: CardRequest, context: Any) -> CardResponse:
+        return await self._run(Operation.SELECT, request, context)
+
+    async def _run(self, operation: Operation, request: CardRequest, context: Any) -> CardResponse:
+        received_ms = _now_ms()
+        read_only = operation is Operation.SELECT
+        try:
+            reply = await self._node.call(
+                _entity(request),
+                HANDLER,
+                encode(operation, request),
+                read_only=read_only,
+                uuid=b"" if read_only else request.uuid,
+                timeout_ms=_timeout_ms(context.time_remaining()),
+            )
+        except PaxosStoreError as error:
+            await context.abort(STATUS[type(error)], f"{error.code}: {error}", ((ERROR_CODE, error.code),))
+        response: CardResponse = CardResponse.FromString(reply)
+        response.received_time_ms = received_ms
+        response.replied_time_ms = _now_ms()
+        return response
+
+
+def _entity(request: CardRequest) -> int:
+    entity = entity_of(request.card_id)
+    if request.entity_id not in (0, entity):
+        raise InvalidRequest(f"card {request.card_id} belongs to entity {entity}, not {request.entity_id}: leave entity_id out")
+    if len(request.uuid) not in (0, 16):
+        raise InvalidRequest(f"a uuid has 16 bytes, not {len(request.uuid)}")
+    return entity
+
+
+def _timeout_ms(remaining_s: float | None) -> float | None:
+    """How long the node may take, given the rest of the client's deadline; None: the node's default."""
+    if remaining_s is None:
+        return None
+    return max(1.0, (remaining_s - min(remaining_s * REPLY_MARGIN, 0.05)) * 1000.0)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _check_free(host: str, port: int) -> None:
+    """gRPC says neither which port nor why; ask the system first. Raises PortTaken."""
+    if port == 0:
+        return
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(f"cannot listen for gRPC on {host}:{port}: {error.strerror}: free the port or change it") from error

@@ -1,0 +1,83 @@
+"""Commands on keys of any type, and on the whole keyspace of an entity."""
+
+from __future__ import annotations
+
+from ...core.overlay import View
+from .glob import compile_glob
+from .keyspace import slot_of
+from .reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply
+from .resp import integer
+from .rows import Key, expire_due, get_value, number_of_keys, scan_page
+
+MAX_SCAN_COUNT = 10_000
+"""One SCAN looks at no more keys than this, whatever COUNT says: nobody else is served meanwhile."""
+INVALID_CURSOR = error("invalid cursor")
+
+
+def delete(view: View, args: list[bytes], proto: int) -> bytes:
+    return integer_reply(sum([Key(view, name).delete() for name in args[1:]]))
+
+
+def exists(view: View, args: list[bytes], proto: int) -> bytes:
+    return integer_reply(sum([get_value(view, name) is not None for name in args[1:]]))
+
+
+def type_(view: View, args: list[bytes], proto: int) -> bytes:
+    return b"+none\r\n" if get_value(view, args[1]) is None else b"+string\r\n"
+
+
+def dbsize(view: View, args: list[bytes], proto: int) -> bytes:
+    return integer_reply(number_of_keys(view))
+
+
+def flush(view: View, args: list[bytes], proto: int) -> bytes:
+    if len(args) > 2 or (len(args) == 2 and args[1].upper() not in (b"ASYNC", b"SYNC")):
+        return SYNTAX_ERROR
+    view.clear()
+    return OK
+
+
+def scan(view: View, args: list[bytes], proto: int) -> bytes:
+    """A cursor is slot (upper half) and the hash to go on from (lower half); it holds at every node.
+
+    The last page of a slot leads to the next slot, which may not exist: the server knows where the slots end.
+    """
+    cursor = parse_cursor(args[1])
+    if cursor is None:
+        return INVALID_CURSOR
+    count, pattern, only_type = 10, b"*", b"string"
+    words = iter(args[2:])
+    for word in words:
+        name, argument = word.upper(), next(words, None)
+        if argument is None or name not in (b"COUNT", b"MATCH", b"TYPE"):
+            return SYNTAX_ERROR
+        if name == b"COUNT":
+            number = integer(argument)
+            if number is None:
+                return NOT_AN_INTEGER
+            if number < 1:
+                return SYNTAX_ERROR
+            count = min(number, MAX_SCAN_COUNT)
+        elif name == b"MATCH":
+            pattern = argument
+        else:
+            only_type = argument.lower()
+    page = scan_page(view, cursor & 0xFFFFFFFF, count)
+    slot = slot_of(view.entity)
+    following = page.next_hash + (max(0, slot) << 32)
+    if not page.next_hash and slot >= 0:
+        following = slot + 1 << 32
+    names = page.names if only_type == b"string" else []
+    if pattern != b"*":
+        matches = compile_glob(pattern).fullmatch
+        names = [name for name in names if matches(name)]
+    return array([bulk(b"%d" % following), array([bulk(name) for name in names])])
+
+
+def parse_cursor(text: bytes) -> int | None:
+    return int(text) if text.isdigit() and len(text) <= 20 and int(text) < 2**64 else None
+
+
+def drop_expired(view: View, args: list[bytes], proto: int) -> bytes:
+    """What the node itself asks for, never a client: drop up to args[1] expired rows."""
+    return integer_reply(expire_due(view, int(args[1])))

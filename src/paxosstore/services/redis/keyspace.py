@@ -1,0 +1,27 @@
+"""Which entity a key lives in."""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+
+REDIS_BASE = 1 << 62
+"""First entity of the Redis service."""
+DATABASES = 16
+SLOT_BASE = REDIS_BASE + DATABASES
+"""Entity of slot 0."""
+MAX_SLOTS = 65_536
+
+
+def hash_slot(key: bytes, slots: int) -> int:
+    """The slot of a key, by the CRC-16 and the {hash tag} rule of Redis Cluster."""
+    opened = key.find(b"{")
+    if opened >= 0:
+        closed = key.find(b"}", opened + 1)
+        if closed > opened + 1:
+            key = key[opened + 1 : closed]
+    return crc_hqx(key, 0) % slots
+
+
+def slot_of(entity: int) -> int:
+    """The slot that an entity is; negative: it is a whole database."""
+    return entity - SLOT_BASE

@@ -1,0 +1,109 @@
+"""Replies of the Redis protocol as bytes, in RESP2 and RESP3, and the store's errors in Redis's form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ...errors import PaxosStoreError
+
+OK = b"+OK\r\n"
+ZERO = b":0\r\n"
+ONE = b":1\r\n"
+_NULL_2 = b"$-1\r\n"
+_NULL_3 = b"_\r\n"
+
+SYNTAX_ERROR = b"-ERR syntax error\r\n"
+NOT_AN_INTEGER = b"-ERR value is not an integer or out of range\r\n"
+
+
+def nil(proto: int) -> bytes:
+    """No value."""
+    return _NULL_3 if proto == 3 else _NULL_2
+
+
+def nil_array(proto: int) -> bytes:
+    """No array: RESP2 tells it from no value."""
+    return _NULL_3 if proto == 3 else b"*-1\r\n"
+
+
+def simple(text: str) -> bytes:
+    return b"+%b\r\n" % text.encode()
+
+
+def integer_reply(number: int) -> bytes:
+    return b":%d\r\n" % number
+
+
+def bulk(value: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+def text(value: str) -> bytes:
+    return bulk(value.encode())
+
+
+def verbatim(value: str, proto: int) -> bytes:
+    """Text for people."""
+    content = value.encode()
+    return b"=%d\r\ntxt:%b\r\n" % (len(content) + 4, content) if proto == 3 else bulk(content)
+
+
+def array(items: Sequence[bytes]) -> bytes:
+    """An array of replies that are encoded already."""
+    return b"*%d\r\n%b" % (len(items), b"".join(items))
+
+
+def set_of(items: Sequence[bytes], proto: int) -> bytes:
+    return b"%b%d\r\n%b" % (b"~" if proto == 3 else b"*", len(items), b"".join(items))
+
+
+def map_of(pairs: Iterable[tuple[bytes, bytes]], proto: int) -> bytes:
+    """Pairs of encoded replies; in RESP2 an array of twice as many."""
+    flat = [item for pair in pairs for item in pair]
+    return b"%%%d\r\n%b" % (len(flat) // 2, b"".join(flat)) if proto == 3 else array(flat)
+
+
+def error(message: str | bytes, code: str = "ERR") -> bytes:
+    """An error in one line, whatever the message holds."""
+    line = message if isinstance(message, bytes) else message.encode("utf-8", "replace")
+    return b"-%b %b\r\n" % (code.encode(), line.replace(b"\r", b" ").replace(b"\n", b" "))
+
+
+def wrong_arity(name: str) -> bytes:
+    return error(f"wrong number of arguments for '{name}' command")
+
+
+CODES = {
+    "ERR": "ERR",
+    "CONFIG": "ERR",
+    "INVALID": "ERR",
+    "FAILED": "ERR",
+    "TOOLARGE": "TOOLARGE",
+    "WRONGENTRY": "ERR",
+    "DUPLICATE": "ERR",
+    "NOQUORUM": "NOQUORUM",
+    "UNKNOWN": "UNKNOWN",
+    "COMMITLIMIT": "TRYAGAIN",
+    "NOTCAUGHTUP": "TRYAGAIN",
+    "OVERLOADED": "OVERLOADED",
+    "DISKFULL": "DISKFULL",
+    "NOTSERVING": "NOTSERVING",
+    "PORTTAKEN": "ERR",
+    "DATADIR": "ERR",
+    "DATADIRINUSE": "ERR",
+    "DATADIRMISMATCH": "ERR",
+    "DAMAGED": "ERR",
+    "WIRE": "ERR",
+}
+"""The first word of a Redis error, by the `code` of the store's error: one for every class of the tree."""
+
+_LEADS = {
+    "FAILED": "internal error: ",
+    "UNKNOWN": "outcome unknown: ",
+}
+
+
+def store_error(failure: PaxosStoreError) -> bytes:
+    """How a client is told of an error of the store."""
+    code = failure.code
+    return error(_LEADS.get(code, "") + str(failure), CODES.get(code, "ERR"))

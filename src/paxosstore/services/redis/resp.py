@@ -1,0 +1,256 @@
+"""Requests of the Redis protocol out of a stream of bytes: no I/O, and the same result however the stream is cut.
+
+A request is an array of bulk strings, or a line of text ("inline"). Both ways to read one are here:
+
+- `_split` cuts a whole piece at its line ends, in C, and believes a request only if every length in it is the canonical
+  spelling of what stands there. It costs about as much per request as a parser in C that is checked to the same degree.
+- `_one` reads anything, keeps its place across pieces, and knows what is wrong with the rest.
+
+Limits and texts of errors are Redis's own, so that clients and people recognise them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+Request = list[bytes]
+"""A command's name and its arguments; never empty."""
+
+MAX_LINE_BYTES = 65_536
+"""Longest inline request, and longest line that holds a count."""
+MAX_ARGUMENTS = 1_048_576
+
+_SHORT_BYTES = 2_048
+_BULK_LINES = [b"$%d" % length for length in range(_SHORT_BYTES)]
+"""How the line before a short bulk string has to read, by its length."""
+_PARTS = {b"*%d" % count: 2 * count + 1 for count in range(1, 64)}
+"""How many lines a request of so many arguments has, by its first line."""
+
+_SPLITS_PER_PIECE = 8
+"""How often the fast way is tried again after the complete one: each try looks at the whole rest of the piece."""
+
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_AT_ARRAY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may send."""
+
+    max_bulk_bytes: int = 64 * 1024 * 1024
+    """Of one argument."""
+    max_request_bytes: int = 128 * 1024 * 1024
+    """Of all arguments of one request."""
+
+
+class RequestError(Exception):
+    """The stream cannot be understood any further: answer the text, then close the connection.
+
+    `before` holds the requests of the same piece that came before the fault; they are as good as any.
+    """
+
+    def __init__(self, text: str, before: list[Request]) -> None:
+        super().__init__(f"Protocol error: {text}")
+        self.before = before
+
+
+class _Fault(Exception):
+    """What is wrong, on its way from where it was found to `feed`."""
+
+
+class RequestParser:
+    """The requests of one connection."""
+
+    __slots__ = ("_arguments", "_buffer", "_bulk_lines", "_bulk_size", "_fault", "_limits", "_missing", "_size")
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._bulk_lines = _BULK_LINES[: self._limits.max_bulk_bytes + 1]
+        self._buffer = bytearray()
+        """Bytes of the request under way, from the first that `_one` has not used."""
+        self._arguments: Request = []
+        self._missing = 0
+        """Arguments of the array under way that are still to come; 0: none is under way."""
+        self._bulk_size = _AT_ARRAY
+        """Length of the bulk string under way; negative: its line is still to come."""
+        self._size = 0
+        self._fault = ""
+
+    def feed(self, data: bytes) -> list[Request]:
+        """Take a piece of the stream; returns the requests that it completes, in order. Raises RequestError."""
+        if self._fault:
+            raise RequestError(self._fault, [])
+        requests: list[Request] = []
+        if self._buffer or self._missing:
+            self._buffer += data
+        else:
+            data = self._split(data, requests)
+            if not data:
+                return requests
+            self._buffer += data
+        try:
+            tries = _SPLITS_PER_PIECE
+            while self._one(requests):
+                if tries:
+                    tries -= 1
+                    self._buffer[:] = self._split(bytes(self._buffer), requests)
+        except _Fault as fault:
+            self._fault = str(fault)
+            self._buffer.clear()
+            raise RequestError(self._fault, requests) from None
+        return requests
+
+    def _split(self, data: bytes, requests: list[Request]) -> bytes:
+        """Take the plain requests off the front of `data`, which begins at a request; returns what it leaves."""
+        parts = data.split(b"\r\n")
+        last = len(parts) - 1
+        lines, longest = self._bulk_lines, len(self._bulk_lines)
+        at = 0
+        while at < last:
+            count = _PARTS.get(parts[at])
+            if count is None or (end := at + count) > last:
+                break
+            arguments = parts[at + 2 : end : 2]
+            for line, argument in zip(parts[at + 1 : end : 2], arguments, strict=True):
+                size = len(argument)
+                if size >= longest or lines[size] != line:
+                    return b"\r\n".join(parts[at:])
+            requests.append(arguments)
+            at = end
+        return parts[last] if at == last else b"\r\n".join(parts[at:])
+
+    # -- the complete parser
+
+    def _one(self, requests: list[Request]) -> bool:
+        """Read on in the buffer until a request is complete; False: more bytes are needed first."""
+        buffer = self._buffer
+        if not buffer:
+            return False
+        if not self._missing:
+            if buffer[0] != 0x2A:
+                return self._inline(requests)
+            line = self._line("too big mbulk count string")
+            if line is None:
+                return False
+            count = _integer(line[1:])
+            if count is None or count > MAX_ARGUMENTS:
+                raise _Fault("invalid multibulk length")
+            if count <= 0:
+                return True
+            self._missing = count
+        while self._missing:
+            if not self._bulk():
+                return False
+        requests.append(self._arguments)
+        self._arguments = []
+        self._size = 0
+        return True
+
+    def _bulk(self) -> bool:
+        """Read one argument of an array; False: more bytes are needed first."""
+        if self._bulk_size < 0:
+            line = self._line("too big bulk count string")
+            if line is None:
+                return False
+            if line[:1] != b"$":
+                raise _Fault(f"expected '$', got '{line[:1].decode('latin-1')}'")
+            size = _integer(line[1:])
+            if size is None or not 0 <= size <= self._limits.max_bulk_bytes:
+                raise _Fault("invalid bulk length")
+            self._size += size
+            if self._size > self._limits.max_request_bytes:
+                raise _Fault("too big request")
+            self._bulk_size = size
+        end = self._bulk_size
+        buffer = self._buffer
+        if len(buffer) < end + 2:
+            return False
+        self._arguments.append(bytes(buffer[:end]))
+        del buffer[: end + 2]  # like Redis, whatever the two bytes after it are
+        self._bulk_size = _AT_ARRAY
+        self._missing -= 1
+        return True
+
+    def _inline(self, requests: list[Request]) -> bool:
+        buffer = self._buffer
+        end = buffer.find(b"\n", 0, MAX_LINE_BYTES + 1)
+        if end < 0:
+            if len(buffer) > MAX_LINE_BYTES:
+                raise _Fault("too big inline request")
+            return False
+        line = bytes(buffer[:end]).removesuffix(b"\r")
+        del buffer[: end + 1]
+        arguments = split_arguments(line)
+        if arguments is None:
+            raise _Fault("unbalanced quotes in request")
+        if arguments:
+            requests.append(arguments)
+        return True
+
+    def _line(self, fault: str) -> bytes | None:
+        """Take a line off the buffer; None: it is not complete."""
+        buffer = self._buffer
+        end = buffer.find(b"\r", 0, MAX_LINE_BYTES + 1)
+        if end < 0:
+            if len(buffer) > MAX_LINE_BYTES:
+                raise _Fault(fault)
+            return None
+        if len(buffer) < end + 2:
+            return None
+        line = bytes(buffer[:end])
+        del buffer[: end + 2]
+        return line
+
+
+def integer(text: bytes) -> int | None:
+    """A signed 64-bit number in its one canonical spelling; None: it is not one."""
+    number = _integer(text)
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def _integer(text: bytes) -> int | None:
+    return int(text) if _INTEGER.fullmatch(text) else None
+
+
+_PLAIN = re.compile(rb"[^ \n\r\t\"']+")
+_DOUBLE = re.compile(rb'"((?:[^"\\]|\\.)*)"(?=\s|\Z)', re.DOTALL)
+_SINGLE = re.compile(rb"'((?:[^'\\]|\\'|\\(?!'))*)'(?=\s|\Z)")
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+
+
+def split_arguments(line: bytes) -> list[bytes] | None:
+    """The words of an inline request, with Redis's quoting; None: a quote is not closed, or closed inside a word.
+
+    "..." knows \\n \\r \\t \\b \\a and \\xHH, '...' only \\'. A zero byte ends the line, as it does there.
+    """
+    line = line.partition(b"\0")[0]
+    words: list[bytes] = []
+    at = 0
+    while True:
+        while line[at : at + 1].isspace():
+            at += 1
+        if at == len(line):
+            return words
+        word = b""
+        while at < len(line):
+            quote = line[at : at + 1]
+            if quote in b" \n\r\t":
+                break
+            pattern = _DOUBLE if quote == b'"' else _SINGLE if quote == b"'" else _PLAIN
+            found = pattern.match(line, at)
+            if found is None:
+                return None
+            at = found.end()
+            if pattern is _PLAIN:
+                word += found[0]
+                continue
+            word += _ESCAPE.sub(_unescape, found[1]) if pattern is _DOUBLE else found[1].replace(b"\\'", b"'")
+            break  # a closing quote ends the word
+        words.append(word)
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    escaped = found[1]
+    return bytes.fromhex(escaped[1:].decode()) if len(escaped) == 3 else _ESCAPES.get(escaped, escaped)

@@ -1,0 +1,174 @@
+"""A node's data directory: whose it is, and that only one process has it open.
+
+    LOCK        held by flock while the directory is open
+    IDENTITY    JSON: format, cluster, node, settings that must never change, and the id of this disk
+    rocksdb/    the store
+
+IDENTITY is what tells a lost disk from a new one (rule 19), so the two are never made separately: the store is
+prepared as rocksdb.new/, then IDENTITY is written, then the store gets its name. An IDENTITY without a store, or a store
+without an IDENTITY, is therefore not a beginning but damage.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch, DiskFull
+from ..settings import ClusterSettings
+from .rocks import create_store
+
+FORMAT = 1
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What IDENTITY holds."""
+
+    format: int
+    cluster: str
+    node: int
+    nodes: int
+    uuid_window_entries: int
+    disk_id: int
+    """63 random bits, drawn when the directory was made: peers remember it (rule 19)."""
+
+
+class Directory:
+    """An open data directory."""
+
+    def __init__(self, path: Path, identity: IdentityFile, lock: int) -> None:
+        self.path = path
+        self.identity = identity
+        self._lock = lock
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store is, for `RocksStore`."""
+        return self.path / "rocksdb"
+
+    @property
+    def disk_id(self) -> int:
+        return self.identity.disk_id
+
+    def close(self) -> None:
+        """Let others open it; a second call does nothing."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, create: bool = True) -> Directory:
+    """Open a node's data directory; make it if nothing is there and `create` says so.
+
+    Raises DirectoryInUse, DirectoryMismatch, Damaged, DiskFull, or DataDirectoryError if it cannot be read or written.
+    """
+    path = Path(path)
+    lock = -1
+    if not create and not (path / "IDENTITY").exists():
+        raise DataDirectoryError(f"{path}: no node has kept its data here")
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(path)
+        return Directory(path, _identify(path, cluster, node), lock)
+    except BaseException as error:
+        if lock >= 0:
+            os.close(lock)
+        if isinstance(error, OSError):
+            kind = DiskFull if error.errno in _NO_SPACE else DataDirectoryError
+            raise kind(f"{path}: the data directory cannot be used: {error.strerror}") from error
+        raise
+
+
+def _lock(path: Path) -> int:
+    lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise DirectoryInUse(f"{path}: another process has this data directory open: stop it, or use another data_dir") from None
+    return lock
+
+
+def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
+    """Check whose the directory is, or make it ours; afterwards the store is in its place."""
+    store, prepared = path / "rocksdb", path / "rocksdb.new"
+    if (path / "IDENTITY").exists():
+        identity = _read(path)
+        _compare(path, identity, cluster, node)
+        if not store.exists() and not prepared.exists():
+            raise Damaged(f"{store}: the store is gone, though IDENTITY is here: treat this as a lost disk")
+    else:
+        if store.exists():
+            raise Damaged(f"{path}: holds a store but no IDENTITY: put that file back, or treat this as a lost disk")
+        if prepared.exists():
+            shutil.rmtree(prepared)
+        create_store(prepared)
+        _sync_path(prepared)
+        identity = IdentityFile(
+            FORMAT, cluster.cluster, node, cluster.nodes, cluster.uuid_window_entries, secrets.randbits(63) | 1
+        )
+        _write(path, identity)
+    if not store.exists():
+        prepared.rename(store)
+        _sync_path(path)
+    return identity
+
+
+def _read(path: Path) -> IdentityFile:
+    content = (path / "IDENTITY").read_bytes()
+    try:
+        fields = msgspec.json.decode(content, type=dict[str, object])
+        version = fields.get("format")
+        if isinstance(version, int) and version != FORMAT:
+            raise DirectoryMismatch(
+                f"{path}: format is {version} there, {FORMAT} here: use the program that wrote it, or another data_dir"
+            )
+        return msgspec.json.decode(content, type=IdentityFile)
+    except msgspec.DecodeError as error:
+        raise Damaged(f"{path / 'IDENTITY'}: {error}: put the file back, or treat this as a lost disk") from None
+
+
+def _compare(path: Path, found: IdentityFile, cluster: ClusterSettings, node: int) -> None:
+    wanted = {
+        "cluster": (found.cluster, cluster.cluster),
+        "node": (found.node, node),
+        "nodes": (found.nodes, cluster.nodes),
+        "uuid_window_entries": (found.uuid_window_entries, cluster.uuid_window_entries),
+    }
+    differences = [f"{name} is {there!r} there, {here!r} here" for name, (there, here) in wanted.items() if there != here]
+    if differences:
+        raise DirectoryMismatch(f"{path}: {'; '.join(differences)}: correct the settings, or use another data_dir")
+
+
+def _write(path: Path, identity: IdentityFile) -> None:
+    """All of the file or nothing, and durable."""
+    new = path / "IDENTITY.new"
+    with new.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path / "IDENTITY")
+    _sync_path(path)
+
+
+def _sync_path(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

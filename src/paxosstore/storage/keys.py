@@ -1,0 +1,65 @@
+"""How entities, entries and keys become the keys of a store. Big-endian numbers, so that byte order is their order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from struct import Struct
+
+from ..core.ids import MAX_ENTITY
+
+_U64 = Struct(">Q")
+_ROW = Struct(">QQ")
+
+ENTITY_BYTES = 8
+META_COMMITTED = b"c"
+"""First byte of the meta keys of committed entries; other bytes are free for other marks of an entity."""
+
+entity_prefix = _U64.pack
+"""Entity -> the first eight bytes of its data keys."""
+plog_key = _ROW.pack
+"""(entity, entry) -> key of the row."""
+
+
+def entry_of(key: bytes) -> int:
+    """The entry of a PLog key."""
+    entry: int = _ROW.unpack(key)[1]
+    return entry
+
+
+def plog_end(entity: int) -> bytes:
+    """Above every PLog key of an entity."""
+    return plog_key(entity, MAX_ENTITY) + b"\0"
+
+
+def committed_key(entity: int) -> bytes:
+    return META_COMMITTED + _U64.pack(entity)
+
+
+def entity_of(key: bytes) -> int:
+    """The entity of a committed key."""
+    entity: int = _U64.unpack(key[len(META_COMMITTED) :])[0]
+    return entity
+
+
+def encode_entry(entry: int) -> bytes:
+    return _U64.pack(entry)
+
+
+def decode_entry(value: bytes) -> int:
+    """Raises struct.error if the length is wrong."""
+    entry: int = _U64.unpack(value)[0]
+    return entry
+
+
+def hash_content(data: Iterable[tuple[bytes, bytes]], committed: Iterable[tuple[int, int]]) -> str:
+    """SHA-256 over (data key, value) pairs and (entity, committed entry) pairs, both ascending.
+
+    Every part is preceded by its length, so that no two contents give the same bytes.
+    """
+    digest = hashlib.sha256()
+    for key, value in data:
+        digest.update(b"d%b%b%b%b" % (_U64.pack(len(key)), key, _U64.pack(len(value)), value))
+    for entity, entry in committed:
+        digest.update(b"c" + _ROW.pack(entity, entry))
+    return digest.hexdigest()

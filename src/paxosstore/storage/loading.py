@@ -1,0 +1,40 @@
+"""What both stores make of the rows they find, so that they make the same of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..core.event import Loaded
+from ..core.ready import Apply
+from ..core.record import Record
+from .record_codec import decode_row
+
+
+def range_load(entity: int, committed: int, max_plog: int, rows: Iterable[tuple[int, bytes]]) -> Loaded:
+    """`rows` are those from `committed` on, ascending. Raises Damaged."""
+    records: list[tuple[int, Record]] = []
+    last_value_id = b""
+    for entry, row in rows:
+        record = decode_row(entity, entry, row)
+        if entry > committed:
+            records.append((entry, record))
+        elif entry == committed and record.chosen and record.value is not None:
+            last_value_id = record.value.id
+    return Loaded(entity, committed, records, max_plog, last_value_id)
+
+
+def take_rows(entity: int, rows: Iterable[tuple[int, bytes]], max_bytes: int) -> list[tuple[int, Record]]:
+    """Decode rows up to the one that crosses max_bytes. Raises Damaged."""
+    taken: list[tuple[int, Record]] = []
+    size = 0
+    for entry, row in rows:
+        taken.append((entry, decode_row(entity, entry, row)))
+        size += len(row)
+        if size > max_bytes:
+            break
+    return taken
+
+
+def assert_next(apply: Apply, committed: int) -> None:
+    """Entries are applied one after the other, none twice (rule 10)."""
+    assert apply.entry == committed + 1, f"entity {apply.entity}: entry {apply.entry} applied after {committed}"

@@ -1,0 +1,57 @@
+"""Rows of the PLog to and from bytes.
+
+    format version (1 byte) │ crc32c (4) │ msgpack [prepared, promised, accepted, chosen, value id or nil, body]
+
+The checksum covers the row's key too: a row that stands under another entity or entry is damaged as well.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+import msgspec
+from crc32c import crc32c
+
+from ..core.record import Record, Value, validate
+from ..errors import Damaged
+from .keys import plog_key
+
+ROW_FORMAT = 1
+_HEADER = Struct(">BI")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, int, int, bool, bytes | None, bytes]).decode
+
+
+def encode_row(key: bytes, record: Record) -> bytes:
+    """The bytes of a row that will stand under this PLog key."""
+    validate(record)
+    prepared, promised, accepted, value, chosen = record
+    if value is None:
+        payload = _encode((prepared, promised, accepted, chosen, None, b""))
+    else:
+        payload = _encode((prepared, promised, accepted, chosen, value.id, value.body))
+    return _HEADER.pack(ROW_FORMAT, crc32c(payload, crc32c(key))) + payload
+
+
+def decode_row(entity: int, entry: int, row: bytes) -> Record:
+    """The row that stands under (entity, entry). Raises Damaged."""
+    if len(row) < _HEADER.size:
+        raise _damaged(entity, entry, f"{len(row)} bytes are too few")
+    version, checksum = _HEADER.unpack_from(row)
+    if version != ROW_FORMAT:
+        raise _damaged(entity, entry, f"format version {version}, this program knows {ROW_FORMAT}")
+    payload = memoryview(row)[_HEADER.size :]
+    if crc32c(payload, crc32c(plog_key(entity, entry))) != checksum:
+        raise _damaged(entity, entry, "the checksum differs")
+    try:
+        prepared, promised, accepted, chosen, value_id, body = _decode(payload)
+        record = Record(prepared, promised, accepted, None if value_id is None else Value(value_id, body), chosen)
+        validate(record)
+    except (msgspec.DecodeError, AssertionError) as error:
+        raise _damaged(entity, entry, f"no valid row: {error}") from None
+    return record
+
+
+def _damaged(entity: int, entry: int, reason: str) -> Damaged:
+    return Damaged(f"PLog row of entity {entity}, entry {entry}: {reason}")

@@ -1,0 +1,194 @@
+"""Bytes <-> messages. One frame is one msgpack array that holds one array per kind of message, in the order of `Message`.
+
+Order is kept within a kind, not between kinds: messages are repeatable, so the receiver cannot tell (core/message.py).
+Types are checked by msgspec while it decodes; what types cannot say (ranges, what belongs together in a row) is checked here,
+so that the core's asserts are never at the mercy of a peer's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import get_args
+
+import msgspec
+
+from ..core.ids import VALUE_ID_BYTES
+from ..core.message import (
+    CatchUpReply,
+    CatchUpRequest,
+    HandedBack,
+    HandOver,
+    InventoryReply,
+    InventoryRequest,
+    Learned,
+    Message,
+    PaxosMessage,
+    ReadAnswer,
+    ReadQuestion,
+)
+from ..errors import WireError
+from .frame import MAX_FRAME_BYTES
+
+SOFT_PAYLOAD_BYTES = 16 * 1024 * 1024
+"""Above this the messages of a turn are split over several frames."""
+
+MAX_ENTRY = 2**63 - 1
+"""Highest entry or ballot taken, so that the next one still fits into 64 bits."""
+UUID_BYTES = 16
+
+_KINDS: tuple[type[Message], ...] = get_args(Message)
+_Payload = tuple[
+    list[PaxosMessage],
+    list[ReadQuestion],
+    list[ReadAnswer],
+    list[CatchUpRequest],
+    list[CatchUpReply],
+    list[HandOver],
+    list[HandedBack],
+    list[InventoryRequest],
+    list[InventoryReply],
+]
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Payload)
+
+
+def encode_messages(messages: Iterable[Message]) -> bytes:
+    """One payload for these messages. Raises WireError for what cannot be written (a number over 64 bits)."""
+    groups: dict[type[Message], list[Message]] = {kind: [] for kind in _KINDS}
+    for message in messages:
+        groups[type(message)].append(message)
+    try:
+        return _encoder.encode(tuple(groups.values()))
+    except (OverflowError, ValueError) as error:
+        raise WireError(f"messages that cannot be written: {error}") from error
+
+
+def encode_payloads(messages: list[Message], soft_bytes: int = SOFT_PAYLOAD_BYTES) -> list[bytes]:
+    """Like `encode_messages`, as several payloads if one would be over `soft_bytes`.
+
+    A single message may be larger than that, up to the limit of a frame; beyond it WireError is raised.
+    """
+    payload = encode_messages(messages)
+    if len(payload) <= soft_bytes:
+        return [payload]
+    if len(messages) > 1:
+        half = len(messages) // 2
+        return encode_payloads(messages[:half], soft_bytes) + encode_payloads(messages[half:], soft_bytes)
+    if len(payload) > MAX_FRAME_BYTES:
+        raise WireError(f"a {type(messages[0]).__name__} of {len(payload)} bytes is over the limit of {MAX_FRAME_BYTES}")
+    return [payload]
+
+
+def decode_messages(payload: bytes) -> list[Message]:
+    """The messages of one payload, kind by kind. Raises WireError for everything that is not one, and nothing else."""
+    try:
+        groups = _decoder.decode(payload)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: text that is no UTF-8
+        raise WireError(f"bytes that are no messages: {error}") from error
+    messages: list[Message] = []
+    for kind, group in zip(_KINDS, groups, strict=True):
+        if group:
+            _CHECKS[kind](group)
+            messages += group
+    return messages
+
+
+# -- what types cannot say. Decoded integers are below 2**64 already
+
+
+def _check_paxos(group: list[PaxosMessage]) -> None:
+    for message in group:
+        entity, entry, prepared, promised, accepted, chosen, value_id, body, max_chosen, _, _ = message
+        if not (
+            entity >= 0
+            and 1 <= entry <= MAX_ENTRY
+            and 0 <= prepared <= promised <= MAX_ENTRY
+            and 0 <= accepted <= promised
+            and 0 <= max_chosen <= MAX_ENTRY
+        ):
+            raise _bad(message, "a number is out of range")
+        if value_id:
+            if len(value_id) != VALUE_ID_BYTES or promised == 0:
+                raise _bad(message, "the value id has a wrong length, or no ballot")
+        elif accepted or body is not None:
+            raise _bad(message, "a value without an id")
+        if chosen and not accepted:
+            raise _bad(message, "chosen, but not accepted")
+
+
+def _check_questions(group: list[ReadQuestion]) -> None:
+    for message in group:
+        if message.entity < 0 or message.number < 0:
+            raise _bad(message, "a number is out of range")
+
+
+def _check_answers(group: list[ReadAnswer]) -> None:
+    for message in group:
+        entity, number, highest, max_chosen = message
+        if entity < 0 or number < 0 or not 0 <= highest <= MAX_ENTRY or not 0 <= max_chosen <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+
+
+def _check_catchup_requests(group: list[CatchUpRequest]) -> None:
+    for message in group:
+        if message.entity < 0 or not 1 <= message.first <= MAX_ENTRY or not 1 <= message.limit <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+
+
+def _check_catchup_replies(group: list[CatchUpReply]) -> None:
+    for message in group:
+        if message.entity < 0 or not 0 <= message.max_chosen <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+        for learned in message.entries:
+            if not 1 <= learned.entry <= MAX_ENTRY or not 1 <= learned.ballot <= MAX_ENTRY:
+                raise _bad(learned, "a number is out of range")
+            if len(learned.value_id) != VALUE_ID_BYTES:
+                raise _bad(learned, "the value id has a wrong length")
+
+
+def _check_handovers(group: list[HandOver]) -> None:
+    for message in group:
+        if message.entity < 0 or not 0 <= message.floor <= MAX_ENTRY or not 0 <= message.budget_ms <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+        if len(message.uuid) != UUID_BYTES:
+            raise _bad(message, "the uuid has a wrong length")
+
+
+def _check_handed_back(group: list[HandedBack]) -> None:
+    for message in group:
+        if message.entity < 0:
+            raise _bad(message, "a number is out of range")
+        if len(message.uuid) != UUID_BYTES:
+            raise _bad(message, "the uuid has a wrong length")
+
+
+def _check_inventory_requests(group: list[InventoryRequest]) -> None:
+    for message in group:
+        if message.after < -1 or not 1 <= message.limit <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+
+
+def _check_inventory_replies(group: list[InventoryReply]) -> None:
+    for message in group:
+        for entity, committed in message.entities:
+            if entity < 0 or not 0 <= committed <= MAX_ENTRY:
+                raise _bad(message, "a number is out of range")
+
+
+def _bad(message: Message | Learned, reason: str) -> WireError:
+    return WireError(f"{type(message).__name__}: {reason}")
+
+
+_CHECKS: dict[type[Message], Callable[..., None]] = {
+    PaxosMessage: _check_paxos,
+    ReadQuestion: _check_questions,
+    ReadAnswer: _check_answers,
+    CatchUpRequest: _check_catchup_requests,
+    CatchUpReply: _check_catchup_replies,
+    HandOver: _check_handovers,
+    HandedBack: _check_handed_back,
+    InventoryRequest: _check_inventory_requests,
+    InventoryReply: _check_inventory_replies,
+}
+assert set(_CHECKS) == set(_KINDS)
+assert tuple(get_args(group)[0] for group in get_args(_Payload)) == _KINDS

@@ -1,0 +1,100 @@
+"""The frames of a connection that are not messages: hello, ping and pong. The first byte of a payload tells which it is.
+
+    hello   magic │ protocol version (u16, big-endian) │ msgpack array of the rest
+    ping    "P" │ 8 bytes that the receiver repeats in a
+    pong    "Q" │ the same 8 bytes
+    0x9_    messages (codec.py: a short msgpack array begins like this)
+
+Who dials says hello first and nothing else until the answer; who accepts answers with its own, even before it refuses, so
+that both sides can say what is wrong. The layout up to the version never changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import NamedTuple
+
+import msgspec
+
+from ..errors import WireError
+from ..settings import ClusterSettings
+
+MAGIC = b"PXSTORE\x00"
+PROTOCOL_VERSION = 1
+MAX_HELLO_BYTES = 4096
+"""Limit of a frame until the hello is checked."""
+
+_BODY_AT = len(MAGIC) + 2
+PING = ord("P")
+PONG = ord("Q")
+PING_BYTES = 9
+
+
+class Hello(NamedTuple):
+    """Who is speaking, and to whom it believes to speak."""
+
+    cluster: str
+    settings: str
+    """Fingerprint of the settings that have to be the same everywhere; readable, so that a mismatch explains itself."""
+    node: int
+    target: int
+    incarnation: int
+    """64 random bits drawn at each start of the node."""
+    disk_id: bytes
+    """Identity of the node's data directory; a lost disk comes back with another one (rule 19)."""
+
+
+_decoder = msgspec.msgpack.Decoder(Hello)
+
+
+def fingerprint(settings: ClusterSettings) -> str:
+    """All cluster settings but the name, as text."""
+    return " ".join(f"{f.name}={getattr(settings, f.name)}" for f in fields(settings) if f.name != "cluster")
+
+
+def encode_hello(hello: Hello, version: int = PROTOCOL_VERSION) -> bytes:
+    return MAGIC + version.to_bytes(2, "big") + msgspec.msgpack.encode(hello)
+
+
+def decode_hello(payload: bytes) -> Hello:
+    """Raises WireError for what is no hello of this protocol version."""
+    if not payload.startswith(MAGIC) or len(payload) < _BODY_AT:
+        raise WireError("this is no PaxosStore peer")
+    version = int.from_bytes(payload[len(MAGIC) : _BODY_AT], "big")
+    if version != PROTOCOL_VERSION:
+        raise WireError(f"the peer speaks protocol version {version}, this node speaks {PROTOCOL_VERSION}")
+    try:
+        hello = _decoder.decode(memoryview(payload)[_BODY_AT:])
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise WireError(f"a hello that cannot be read: {error}") from error
+    if hello.incarnation < 0:
+        raise WireError("a hello with a negative incarnation")
+    return hello
+
+
+def check_hello(hello: Hello, settings: ClusterSettings, me: int, peer: int | None = None) -> None:
+    """Refuse a peer that this node (`me`) must not talk to; `peer` is whom it dialled, None if it was dialled.
+
+    Raises WireError that names both sides' values.
+    """
+    if hello.cluster != settings.cluster:
+        raise WireError(f"the peer is of cluster {hello.cluster!r}, this node of {settings.cluster!r}")
+    mine = fingerprint(settings)
+    if hello.settings != mine:
+        raise WireError(f"the peer has the cluster settings {hello.settings!r}, this node has {mine!r}")
+    if hello.target != me:
+        raise WireError(f"the peer (node {hello.node}) wants to talk to node {hello.target}, this is node {me}")
+    if peer is not None and hello.node != peer:
+        raise WireError(f"the peer says it is node {hello.node}, this node expected node {peer}")
+    if hello.node == me or not 0 <= hello.node < settings.nodes:
+        raise WireError(f"the peer says it is node {hello.node}, this is node {me} of {settings.nodes}")
+
+
+def encode_ping(stamp: bytes) -> bytes:
+    """`stamp`: 8 bytes of the sender's own choice."""
+    return bytes((PING,)) + stamp
+
+
+def echo(ping: bytes) -> bytes:
+    """The pong for a ping."""
+    return bytes((PONG,)) + ping[1:]
