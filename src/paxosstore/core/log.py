@@ -59,6 +59,10 @@ class Log:
             return None
         opened = self.open(entity, entry)
         machine = opened.machine
+        if message.wants_value and machine.mine.value is not None:
+            # answered before anything else: what this message itself leaves out must not stop it
+            opened.told.discard((peer, machine.mine.value.id))
+            self.tell(entity, entry, opened, [peer], asks=opened.driving, force_value=True)
         value = None
         if message.value_id:
             if message.body is not None:
@@ -66,6 +70,8 @@ class Log:
             else:
                 value = machine.resolve(message.value_id)
                 if value is None:  # rule 4: drop the whole message and ask
+                    if message.wants_value:
+                        return None  # or two that lack each other's value would ask for ever
                     context.counters.values_asked_for += 1
                     self.tell(entity, entry, opened, [peer], wants_value=True)
                     return None
@@ -76,10 +82,7 @@ class Log:
             self.changed(entity, entry, before, mine)
             if mine.accepted > before.accepted:
                 entity.lease_until_ms = context.now_ms + context.tuning.lease_ms
-        if message.wants_value and mine.value is not None:
-            opened.told.discard((peer, mine.value.id))
-            self.tell(entity, entry, opened, [peer], asks=opened.driving, force_value=True)
-        elif message.asks:
+        if message.asks:
             self.tell(entity, entry, opened, [peer])
         return opened
 

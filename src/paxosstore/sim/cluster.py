@@ -67,7 +67,7 @@ class SimNode:
         """Lose memory, and all unsynced writes but the first `keep_unsynced`."""
         assert self.up
         self.up = False
-        self.store = self.store.crash(keep_unsynced)
+        self.store = self.store.crash(min(keep_unsynced, self.store.unsynced))
 
     def step(self, event: Event | Request) -> None:
         self._inbox.append(event)
