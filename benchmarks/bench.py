@@ -62,7 +62,7 @@ def run(quick: bool, directory: Path, console: Console) -> Result:
 
 def main() -> int:
     options = arguments()
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 140, log_path=False)
     for program in ("redis-server", "redis-benchmark"):
         if shutil.which(program) is None:
             console.print(f"bench: {program} was not found (Debian: apt-get install redis-server redis-tools)")

@@ -1,4 +1,4 @@
-"""A node's configuration file: TOML in, checked settings out, and what `init` writes.
+"""A node's configuration file: TOML in, checked settings out.
 
 Every mistake becomes a ConfigError that names the file, the key and what to do.
 """
@@ -6,10 +6,10 @@ Every mistake becomes a ConfigError that names the file, the key and what to do.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from ..services.redis.settings import RedisSettings
 from ..settings import ClusterSettings, TuningSettings
 
 LOCALHOST = "127.0.0.1"
+
+T = TypeVar("T")
 
 
 class Address(NamedTuple):
@@ -89,25 +91,16 @@ class _AddressTexts:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """The shape of the file."""
+    """The shape of the file; its sections are checked one by one."""
 
     node: int
     data: str
-    cluster: ClusterSettings
-    listen: _AddressTexts
-    nodes: list[_AddressTexts]
-    tuning: TuningSettings = TuningSettings()
-    log: LogSettings = LogSettings()
-    redis: RedisSettings = RedisSettings()
-
-
-_SECTIONS: dict[str, type[Any]] = {
-    "cluster": ClusterSettings,
-    "tuning": TuningSettings,
-    "redis": RedisSettings,
-    "log": LogSettings,
-    "listen": _AddressTexts,
-}
+    cluster: dict[str, Any]
+    listen: dict[str, Any]
+    nodes: list[dict[str, Any]]
+    tuning: dict[str, Any] = field(default_factory=dict)
+    redis: dict[str, Any] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -117,7 +110,7 @@ def load_config(path: Path) -> NodeConfig:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): `paxosstore init DIR` writes such files") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no TOML ({error}): correct it there") from error
+        raise ConfigError(f"{path}: is no TOML: {error}") from error
     try:
         return _check(table, path.parent)
     except ConfigError as error:
@@ -125,69 +118,81 @@ def load_config(path: Path) -> NodeConfig:
 
 
 def parse_address(text: str | int, key: str) -> Address:
-    """ "host:port", "[v6]:port", "port" or a number; without a host this machine is meant. Raises ConfigError."""
+    """The address in "host:port", "[v6]:port" or a bare port, which means this machine. Raises ConfigError."""
     host, _, port = str(text).rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536) or any(c.isspace() for c in host):
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        port = ""  # an IPv6 address without brackets is ambiguous
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536) or any(c.isspace() for c in host):
         raise ConfigError(f'{key}: {text!r} is no address: write "host:port" with a port from 1 to 65535')
     return Address(host or LOCALHOST, int(port))
 
 
 def _check(table: dict[str, Any], base: Path) -> NodeConfig:
-    _reject_unknown(table, _File, "")
-    for name, cls in _SECTIONS.items():
-        if isinstance(table.get(name), dict):
-            _reject_unknown(table[name], cls, f"{name}.")
-    for place in ("host", "port"):
-        if place in table.get("redis", {}):
-            raise ConfigError(f"redis.{place}: does not belong here: set listen.redis")
-    entries = table.get("nodes")
-    for number, entry in enumerate(entries if isinstance(entries, list) else []):
-        if isinstance(entry, dict):
-            _reject_unknown(entry, _AddressTexts, f"nodes[{number}].")
-
-    content = _convert(table)
-    cluster, node = content.cluster, content.node
-    if not 0 <= node < cluster.nodes:
-        raise ConfigError(f"node: {node} is not possible: the nodes of this cluster are 0 to {cluster.nodes - 1}")
-    if len(content.nodes) != cluster.nodes:
-        raise ConfigError(f"nodes: {len(content.nodes)} are listed, cluster.nodes says {cluster.nodes}: list every node once")
-    if not content.data:
+    file = _section(table, _File, "")
+    cluster = _section(file.cluster, ClusterSettings, "cluster")
+    if not 0 <= file.node < cluster.nodes:
+        raise ConfigError(f"node: {file.node} is not possible: the nodes of this cluster are 0 to {cluster.nodes - 1}")
+    if len(file.nodes) != cluster.nodes:
+        raise ConfigError(f"nodes: {len(file.nodes)} are listed, cluster.nodes says {cluster.nodes}: list every node once")
+    if not file.data:
         raise ConfigError("data: is empty: name the directory for this node's data")
-    listen = _addresses(content.listen, "listen")
-    nodes = tuple(_addresses(texts, f"nodes[{number}]") for number, texts in enumerate(content.nodes))
-    _reject_twice([("listen", listen)])
-    _reject_twice([(f"nodes[{number}]", addresses) for number, addresses in enumerate(nodes)])
-    redis = msgspec.structs.replace if False else content.redis
+    listen = _addresses(file.listen, "listen")
+    nodes = tuple(_addresses(entry, f"nodes[{number}]") for number, entry in enumerate(file.nodes))
+    _reject_twice({"listen": listen})
+    _reject_twice({f"nodes[{number}]": addresses for number, addresses in enumerate(nodes)})
+    for key in ("host", "port"):
+        if key in file.redis:
+            raise ConfigError(f"redis.{key}: does not belong here: set listen.redis")
     return NodeConfig(
-        node=node,
-        data_dir=base / content.data,
+        node=file.node,
+        data_dir=base / file.data,
         listen=listen,
         nodes=nodes,
         cluster=cluster,
-        tuning=content.tuning,
-        redis=redis,
-        log=content.log,
+        tuning=_section(file.tuning, TuningSettings, "tuning"),
+        redis=replace(_section(file.redis, RedisSettings, "redis"), host=listen.redis.host, port=listen.redis.port),
+        log=_section(file.log, LogSettings, "log"),
     )
 
 
-def _convert(table: dict[str, Any]) -> _File:
-    try:
-        return msgspec.convert(table, _File, strict=True)
-    except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$")
-        key = place.rstrip("`").lstrip(".")
-        if problem.startswith("Object missing required field `"):
-            missing = problem.split("`")[1]
-            raise ConfigError(f"{key}.{missing}".lstrip(".") + ": is missing: add it") from error
-        problem = problem.replace("`", "").replace("Expected", "expected")
-        raise ConfigError(f"{key or 'the file'}: {problem}: correct the value") from error
-
-
-def _reject_unknown(table: dict[str, Any], cls: type[Any], where: str) -> None:
-    known = [field.name for field in fields(cls)]
+def _section(table: dict[str, Any], cls: type[T], where: str) -> T:
+    """One section as its class. Raises ConfigError with the key's full name."""
+    prefix = f"{where}." if where else ""
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # T is always a dataclass
     for key in table:
         if key not in known:
             close = get_close_matches(key, known, n=1)
             remedy = f"did you mean {close[0]}?" if close else f"remove it; there are {', '.join(known)}"
-            raise ConfigError(f"{where}{key}: is unknown: {remedy}")
+            raise ConfigError(f"{prefix}{key}: is unknown: {remedy}")
+    try:
+        return msgspec.convert(table, cls, strict=True)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).replace("`", "").partition(" - at $")
+        missing = problem.removeprefix("Object missing required field ")
+        if missing != problem:
+            raise ConfigError(f"{prefix}{missing}: is missing: add it") from error
+        raise ConfigError(f"{prefix}{place.lstrip('.')}: {problem[:1].lower()}{problem[1:]}: correct it") from error
+    except ConfigError as error:
+        raise ConfigError(f"{prefix}{str(error).removeprefix(f'{where} ')}") from error
+
+
+def _addresses(table: dict[str, Any], where: str) -> Addresses:
+    texts = _section(table, _AddressTexts, where)
+    return Addresses(
+        peers=parse_address(texts.peers, f"{where}.peers"),
+        redis=parse_address(texts.redis, f"{where}.redis"),
+        grpc=parse_address(texts.grpc, f"{where}.grpc"),
+        http=parse_address(texts.http, f"{where}.http"),
+    )
+
+
+def _reject_twice(by_section: dict[str, Addresses]) -> None:
+    seen: dict[Address, str] = {}
+    for section, addresses in by_section.items():
+        for name, address in addresses._asdict().items():
+            key = f"{section}.{name}"
+            if address in seen:
+                raise ConfigError(f"{key}: {address} is taken by {seen[address]}: give each its own")
+            seen[address] = key

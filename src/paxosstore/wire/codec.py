@@ -66,7 +66,8 @@ def encode_messages(messages: Iterable[Message]) -> bytes:
 def encode_payloads(messages: list[Message], soft_bytes: int = SOFT_PAYLOAD_BYTES) -> list[bytes]:
     """Like `encode_messages`, as several payloads if one would be over `soft_bytes`.
 
-    A single message may be larger than that, up to the limit of a frame; beyond it WireError is raised.
+    A catch-up reply with many entries is split too: each of its entries can be learned alone. Any other single message may be
+    larger than `soft_bytes`, up to the limit of a frame; beyond it WireError is raised.
     """
     payload = encode_messages(messages)
     if len(payload) <= soft_bytes:
@@ -74,8 +75,13 @@ def encode_payloads(messages: list[Message], soft_bytes: int = SOFT_PAYLOAD_BYTE
     if len(messages) > 1:
         half = len(messages) // 2
         return encode_payloads(messages[:half], soft_bytes) + encode_payloads(messages[half:], soft_bytes)
+    (message,) = messages
+    if isinstance(message, CatchUpReply) and len(message.entries) > 1:
+        half = len(message.entries) // 2
+        parts = (message.entries[:half], message.entries[half:])
+        return [p for part in parts for p in encode_payloads([message._replace(entries=part)], soft_bytes)]
     if len(payload) > MAX_FRAME_BYTES:
-        raise WireError(f"a {type(messages[0]).__name__} of {len(payload)} bytes is over the limit of {MAX_FRAME_BYTES}")
+        raise WireError(f"a {type(message).__name__} of {len(payload)} bytes is over the limit of {MAX_FRAME_BYTES}")
     return [payload]
 
 

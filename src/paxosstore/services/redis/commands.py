@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -35,10 +35,10 @@ class Spec:
     """First and last word that is a key (-1: the last word), and the step between them; 0: none is."""
     everywhere: bool = False
     """It concerns every entity of the database, not that of its keys."""
+    writes: bool = field(init=False)
 
-    @property
-    def writes(self) -> bool:
-        return "write" in self.flags
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "writes", "write" in self.flags)
 
     def key_names(self, args: list[bytes]) -> list[bytes]:
         """The words that are keys."""

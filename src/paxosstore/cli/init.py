@@ -1,0 +1,105 @@
+"""`paxosstore init`: a commented configuration file for every node of a new cluster on this machine."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..settings import ClusterSettings, TuningSettings
+from .config import LOCALHOST, Address, Addresses
+
+PORTS_PER_NODE = 10
+DEFAULT_BASE_PORT = 7400
+
+
+def addresses_of(node: int, base_port: int) -> Addresses:
+    """Where node i of a cluster made by `init` listens: base + 10 i for its peers, and the next three."""
+    first = base_port + PORTS_PER_NODE * node
+    return Addresses(*(Address(LOCALHOST, first + offset) for offset in range(4)))
+
+
+def write_configs(directory: Path, nodes: int, base_port: int, cluster: str = "") -> list[Path]:
+    """Write node-0.toml, node-1.toml, … and return their paths. Existing files are never touched. Raises ConfigError."""
+    settings = ClusterSettings(cluster or f"cluster-{secrets.token_hex(4)}", nodes)
+    if not settings.cluster.isprintable():
+        raise ConfigError("cluster: the name must be printable")
+    highest = base_port + PORTS_PER_NODE * (nodes - 1) + 3
+    if base_port < 1 or highest > 65_535:
+        raise ConfigError(f"base-port: {base_port} to {highest} are not all ports: the last must be at most 65535")
+    paths = [directory / f"node-{node}.toml" for node in range(nodes)]
+    for path in paths:
+        if path.exists():
+            raise ConfigError(f"{path}: exists already: name another directory, or remove the old cluster first")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for node, path in enumerate(paths):
+            with path.open("x", encoding="utf-8") as file:
+                file.write(render(node, settings, base_port))
+    except OSError as error:
+        raise ConfigError(f"{error.filename or directory}: cannot be written: {error.strerror}") from error
+    return paths
+
+
+def render(node: int, cluster: ClusterSettings, base_port: int) -> str:
+    """The configuration file of one node."""
+    own = addresses_of(node, base_port)
+    others = "\n\n".join(
+        f"[[nodes]]  # node {number}\n{_address_lines(addresses_of(number, base_port))}" for number in range(cluster.nodes)
+    )
+    tuning = TuningSettings()
+    return f"""\
+# paxosstore: node {node} of {cluster.nodes}. Start it with: paxosstore serve --config node-{node}.toml
+
+# This node's number. It belongs to the data directory: never give a directory to another node.
+node = {node}
+# Where the data is kept; relative to this file.
+data = "node-{node}"
+
+# The same on every node, for the life of the cluster: a change makes the data directories unusable.
+[cluster]
+cluster = {json.dumps(cluster.cluster, ensure_ascii=False)}
+nodes = {cluster.nodes}
+# For how many entries of an entity the outcome of a request with a uuid is remembered.
+uuid_window_entries = {cluster.uuid_window_entries}
+
+# Where this node listens. There is no authentication: keep it to a network that you trust.
+[listen]
+{_address_lines(own)}
+
+# Where every node is reached, this one included, in the order of their numbers.
+{others}
+
+# The Redis service. The keyspace must be the same on every node.
+[redis]
+# "db": databases 0 to 15, each atomic as a whole. "slots:N": one database over N entities, commands over several
+# keys only within one of them.
+keyspace = "db"
+max_clients = 10000
+max_bulk_bytes = 67108864
+
+[log]
+# "human" or "json"
+format = "human"
+# "debug", "info", "warning" or "error"
+level = "info"
+
+# What tunes this node alone; may change at a restart. Shown are the defaults.
+[tuning]
+# How long an active proposer is left alone before this node competes with it.
+# lease_ms = {tuning.lease_ms}
+# Deadline of a request that brings none.
+# request_timeout_ms = {tuning.request_timeout_ms}
+# How long over the usual round trip a handed-over request may take before it is proposed here instead.
+# handover_margin_ms = {tuning.handover_margin_ms}
+# Requests that may wait for one entity, and that one entry may carry.
+# max_queue_requests = {tuning.max_queue_requests}
+# max_batch_requests = {tuning.max_batch_requests}
+# What one request may write, in bytes.
+# max_request_bytes = {tuning.max_request_bytes}
+"""
+
+
+def _address_lines(addresses: Addresses) -> str:
+    return "\n".join(f'{name} = "{address}"' for name, address in addresses._asdict().items())
