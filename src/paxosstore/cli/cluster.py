@@ -184,11 +184,10 @@ class LocalCluster:
 
     def committed(self, node: int) -> int:
         """Entries that a node has applied, over all its entities."""
-        return sum(int(entry) for entry in self.status(node)["committed"].values())
+        return int(self.status(node)["committed_entries"])
 
     def content_hash(self, node: int) -> str:
-        answer: dict[str, str] = json.loads(self._get(node, "/hash"))
-        return answer["content_hash"]
+        return str(self.status(node)["content_hash"])
 
     def wait_equal(self, timeout_s: float = 20.0) -> list[str]:
         """The nodes' content hashes, as soon as they are equal; or as they differ when the time is up."""
@@ -201,9 +200,8 @@ class LocalCluster:
 
     def preferred(self, node: int, entity: int) -> int | None:
         """The preferred proposer of an entity: where the value of its last chosen entry came from, as `node` knows it."""
-        committed = int(self.status(node)["committed"].get(str(entity), 0))
-        answer = json.loads(self._get(node, f"/entity/{entity}?entries={committed}-{committed}"))
-        for row in answer["rows"]:
+        answer = json.loads(self._get(node, f"/inspect?entity={entity}"))
+        for row in reversed(answer["rows"]):
             if row["chosen"]:
                 return origin(bytes.fromhex(row["value_id"]))
         return None

@@ -482,9 +482,7 @@ class Links:
             started = time.monotonic()
             connection = _Outgoing(self, peer)
             try:
-                async with asyncio.timeout(options.hello_timeout_ms / 1000.0):
-                    await asyncio.get_running_loop().create_connection(lambda c=connection: c, *peer.address)  # type: ignore[misc]
-                    await connection.ready
+                await self._dial(connection)
                 if connection.hello is not None:
                     await connection.lost
             except (OSError, TimeoutError) as error:
@@ -497,3 +495,9 @@ class Links:
             with suppress(TimeoutError):
                 await asyncio.wait_for(peer.wake.wait(), random.uniform(0.5, 1.5) * backoff_ms / 1000.0)
             backoff_ms = min(2.0 * backoff_ms, options.max_backoff_ms)
+
+    async def _dial(self, connection: _Outgoing) -> None:
+        """Connect, and wait until the hello is answered or the connection lost. Raises OSError or TimeoutError."""
+        async with asyncio.timeout(self.options.hello_timeout_ms / 1000.0):
+            await asyncio.get_running_loop().create_connection(lambda: connection, *connection.peer.address)
+            await connection.ready

@@ -149,7 +149,7 @@ class Node:
                 self._peers,
                 self.cluster,
                 incarnation,
-                self._directory.disk_id,
+                self._directory.disk_id.to_bytes(16, "big"),
                 on_messages=self._on_messages,
                 on_up=lambda peer: self._step(PeerUp(peer)),
                 on_down=lambda peer: self._step(PeerDown(peer)),
@@ -356,8 +356,7 @@ class Node:
 
     def _send(self, by_peer: dict[int, list[Message]]) -> None:
         if self._links is not None:
-            for peer, messages in by_peer.items():
-                self._links.send(peer, messages)
+            self._links.send_many(by_peer)
 
     def _check_disk(self) -> None:
         """Refuse writes while the disk is almost full, before RocksDB itself fails; take them again when there is room."""

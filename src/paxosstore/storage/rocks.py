@@ -229,14 +229,14 @@ class RocksStore:
             yield entry_of(key), row
 
     def _max_plog(self, entity: int, end: bytes) -> int:
-        options = ReadOptions()
-        options.set_iterate_lower_bound(plog_key(entity, 0))
-        rows = self._use().plog.iter(options)
+        rows = self._use().plog.iter()
         rows.seek_for_prev(end)
-        if rows.valid():
-            return entry_of(rows.key())
-        self._check(rows)
-        return 0
+        if not rows.valid():
+            self._check(rows)
+            return 0
+        # (a lower bound would spare the comparison, but rocksdict 0.3.29 takes it for an upper one)
+        key: bytes = rows.key()
+        return entry_of(key) if key.startswith(entity_prefix(entity)) else 0
 
     def _range(self, part: Rdict, start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with start <= key < end. Rdict.items() is not used: it ends silently where it meets damage."""

@@ -4,8 +4,9 @@ RocksDB's strictest usable mode takes any record that seems to reach beyond the 
 short, and drops it with everything behind it. A damaged length field looks the same, and would silently take synced votes
 with it (rule 8). And a crash may keep a newer log file but lose the end of an older one: a hole. So:
 
-- behind the first unreadable record of a file there must be no readable one, else the file is damaged, not torn;
-- the unreadable one must not be complete but for its length field;
+- the first unreadable record of a file must be cut off by its end (or be zeros: space that was never written), and not
+  be complete but for its length field;
+- behind it there must be no readable one;
 - the sequence numbers of the batches must follow each other, through all WALs.
 
 The format is RocksDB's own: blocks of 32 KiB holding records `masked crc32c (4) │ length (2) │ type (1) │ payload`, the
@@ -99,10 +100,12 @@ class _Log:
         return end if _masked(crc32c(self.bytes[at + _CRC_AT_TYPE : end])) == checksum else 0
 
     def _check_torn(self, at: int, block_end: int) -> None:
-        """No valid record begins at `at`: there must be none behind it either."""
+        """No valid record begins at `at`: it must be cut off or never written, and there must be none behind it."""
         end = min(block_end, self.size)
-        checksum, _, kind = _HEADER.unpack_from(self.bytes, at)
-        if kind and _masked(crc32c(self.bytes[at + _CRC_AT_TYPE : end])) == checksum:
+        checksum, length, kind = _HEADER.unpack_from(self.bytes, at)
+        if (kind or length) and at + _HEADER_SIZE + length <= end:
+            raise self.damaged(at, "the checksum of a record differs")
+        if _masked(crc32c(self.bytes[at + _CRC_AT_TYPE : end])) == checksum:
             raise self.damaged(at, "the length of a record")
         for start in range(at + 1, end - _HEADER_SIZE + 1):
             if _FULL <= self.bytes[start + _CRC_AT_TYPE] <= _LAST and self._record_end(start, block_end):

@@ -1,15 +1,29 @@
-"""The pages of a node: /healthz, /status, /inspect, /metrics. What they show comes in as callables."""
+"""The pages of a node; what they show comes in as callables.
+
+/healthz                                     200 while it serves, else 503
+/status                                      JSON: peers, entities, committed entries, queues
+/inspect?entity=ID[&entries=A-B]             JSON: pointers and rows of one entity
+/hash                                        JSON: hash of all applied data. Reads everything: for tests and small stores
+/metrics                                     for Prometheus
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from ...core.ids import FIRST_ENTRY, MAX_ENTITY
 from ...errors import InvalidRequest
 from .server import Page, Response, as_json, text
 
+if TYPE_CHECKING:
+    from ...runtime.node import NodeStatistics
+
+MAX_COMMITTED = 10_000
+"""Entities whose committed entry /status lists."""
 DEFAULT_ROWS = 20
 """Rows that an inspection shows if no entries are named: the latest ones."""
 MAX_ROWS = 1_000
@@ -24,6 +38,7 @@ def node_pages(
     health: Callable[[], str],
     status: Callable[[], Mapping[str, Any]],
     inspect: Inspect,
+    content_hash: Callable[[], str],
     metrics: Callable[[], bytes],
 ) -> dict[str, Page]:
     """Pages by path. `health` returns why the node does not serve, or nothing; `metrics` the text Prometheus reads."""
@@ -33,43 +48,58 @@ def node_pages(
         return text(HTTPStatus.SERVICE_UNAVAILABLE, reason) if reason else text(HTTPStatus.OK, "ok")
 
     def inspection(query: Mapping[str, str]) -> Response:
-        entity = _number(query, "entity")
-        if entity is None:
-            raise InvalidRequest("entity is missing: /inspect?entity=ID[&first=A&last=B]")
-        return as_json(inspect_entries(inspect, entity, _number(query, "first"), _number(query, "last")))
+        entity = query.get("entity", "")
+        if not (entity.isascii() and entity.isdigit() and len(entity) <= 20):
+            raise InvalidRequest("an entity's number is needed: /inspect?entity=ID[&entries=A-B]")
+        return as_json(inspect_entries(inspect, int(entity), query.get("entries")))
 
     return {
         "/healthz": healthz,
         "/status": lambda query: as_json(status()),
         "/inspect": inspection,
+        "/hash": lambda query: as_json({"content_hash": content_hash()}),
         "/metrics": lambda query: Response(HTTPStatus.OK, metrics(), "text/plain; version=0.0.4; charset=utf-8"),
     }
 
 
-def inspect_entries(inspect: Inspect, entity: int, first: int | None, last: int | None) -> Mapping[str, Any]:
-    """Rows first..last of an entity; with an end missing, the latest DEFAULT_ROWS on that side. Raises InvalidRequest."""
+def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, int]]) -> dict[str, Any]:
+    """A node's status as plain data. `committed` are (entity, committed entry); MAX_COMMITTED of them are listed."""
+    listed = list(islice(committed, MAX_COMMITTED + 1))
+    return {
+        "node": now.node,
+        "cluster": cluster,
+        "serving": now.serving,
+        "writes_refused_because": now.writes_refused_because,
+        "entities_in_memory": now.entities_in_memory,
+        "waiting_requests": now.waiting_requests,
+        "waiting_events": now.waiting_events,
+        "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
+        "committed_complete": len(listed) <= MAX_COMMITTED,
+        "peers": {str(peer): {**asdict(link), "disk_id": link.disk_id.hex()} for peer, link in now.peers.items()},
+        "counters": dict(now.counters),
+    }
+
+
+def inspect_entries(inspect: Inspect, entity: int, entries: str | None) -> Mapping[str, Any]:
+    """The rows of `entries` ("A-B" or "A"), or the latest DEFAULT_ROWS. Raises InvalidRequest."""
     if not 0 <= entity <= MAX_ENTITY:
         raise InvalidRequest(f"an entity id is 0 to {MAX_ENTITY}, not {entity}")
-    if last is None and first is None:
-        pointers = inspect(entity, FIRST_ENTRY, FIRST_ENTRY)["pointers"]
-        last = max((pointer for pointer in pointers.values() if pointer is not None), default=FIRST_ENTRY)
-    if last is None:
-        assert first is not None
-        last = first + DEFAULT_ROWS - 1
-    if first is None:
-        first = max(FIRST_ENTRY, last - DEFAULT_ROWS + 1)
-    last = max(last, FIRST_ENTRY)
-    if not FIRST_ENTRY <= first <= last <= MAX_ENTRY:
-        raise InvalidRequest(f"entries {first} to {last} are no range: entries count from {FIRST_ENTRY}")
-    if last - first >= MAX_ROWS:
-        raise InvalidRequest(f"{last - first + 1} entries are too many: {MAX_ROWS} at a time")
-    return inspect(entity, first, last)
+    if entries is not None:
+        return inspect(entity, *parse_range(entries))
+    pointers = inspect(entity, FIRST_ENTRY, FIRST_ENTRY)["pointers"]
+    last = max(FIRST_ENTRY, *(pointer or 0 for pointer in pointers.values()))
+    return inspect(entity, max(FIRST_ENTRY, last - DEFAULT_ROWS + 1), last)
 
 
-def _number(query: Mapping[str, str], name: str) -> int | None:
-    given = query.get(name)
-    if given is None:
-        return None
-    if not (given.isascii() and given.isdigit() and len(given) <= 20):
-        raise InvalidRequest(f"{name}: {given!r} is not a number")
-    return int(given)
+def parse_range(entries: str) -> tuple[int, int]:
+    """(first, last) of "A-B" or "A". Raises InvalidRequest."""
+    first, dash, last = entries.partition("-")
+    last = last if dash else first
+    for end in (first, last):
+        if not (end.isascii() and end.isdigit() and len(end) <= 20):
+            raise InvalidRequest(f"entries {entries!r}: two entries are needed, as in 1-20")
+    if not FIRST_ENTRY <= int(first) <= int(last) <= MAX_ENTRY:
+        raise InvalidRequest(f"entries {entries!r}: they count from {FIRST_ENTRY}, the first must not be above the last")
+    if int(last) - int(first) >= MAX_ROWS:
+        raise InvalidRequest(f"entries {entries!r}: {MAX_ROWS} at a time at most")
+    return int(first), int(last)

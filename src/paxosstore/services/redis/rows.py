@@ -119,13 +119,11 @@ class Page(NamedTuple):
 def scan_page(view: View, first_hash: int, count: int) -> Page:
     """The keys of at least `count` rows, if there are so many, from a hash on. Keys of one hash stay together."""
     names: list[bytes] = []
-    visited = 0
     previous = b""
-    for where, row in view.scan(ROW + first_hash.to_bytes(4, "big"), _AFTER_ROWS):
+    for visited, (where, row) in enumerate(view.scan(ROW + first_hash.to_bytes(4, "big"), _AFTER_ROWS)):
         at = where[1:5]
         if visited >= count and at != previous:
             return Page(names, int.from_bytes(at, "big"))
-        visited += 1
         previous = at
         if row[1:_HEAD] == _NEVER or not _expired(row, view.now_ms):
             names.append(where[5:])

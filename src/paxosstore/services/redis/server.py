@@ -18,6 +18,7 @@ import errno
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from ...core.request import Request
 from ...errors import NodeError, PortTaken
@@ -111,7 +112,7 @@ class Connection(Session, asyncio.Protocol):
     # -- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
         self.address = _address(transport.get_extra_info("peername"))
         self.local_address = _address(transport.get_extra_info("sockname"))
         if self._server.admit(self):
@@ -158,6 +159,11 @@ class Connection(Session, asyncio.Protocol):
     def resume_writing(self) -> None:
         self._write_blocked = False
         self._mark()
+
+    def drop(self) -> None:
+        """End the connection without waiting for anything."""
+        if self._transport is not None:
+            self._transport.abort()
 
     # -- replies
 
@@ -319,6 +325,8 @@ class RedisServer:
         self._connections: dict[int, Connection] = {}
         self._connections_total = 0
         self._connections_refused = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._dirty: list[Connection] = []
         self._started_s = 0.0
 
@@ -337,15 +345,14 @@ class RedisServer:
                 raise PortTaken(f"cannot listen for Redis on {host}:{port}: free the port or change it") from fault
             raise NodeError(f"cannot listen for Redis on {host}:{port}: {fault.strerror}") from fault
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Stop listening and drop every client; what is under way is not taken back."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
         for connection in list(self._connections.values()):
             connection.drop()
-        while self._connections:
-            await asyncio.sleep(0)
+        await self._empty.wait()
 
     @property
     def port(self) -> int:
@@ -366,10 +373,13 @@ class RedisServer:
             self._connections_refused += 1
             return False
         self._connections[connection.id] = connection
+        self._empty.clear()
         return True
 
     def forget(self, connection: Connection) -> None:
         self._connections.pop(connection.id, None)
+        if not self._connections:
+            self._empty.set()
 
     def flush_soon(self, connection: Connection) -> None:
         """Call the connection's `flush` in the next pass of the loop."""

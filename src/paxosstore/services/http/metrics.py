@@ -1,0 +1,105 @@
+"""A node's statistics as Prometheus metrics. They are read when Prometheus asks; a request costs nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from ...runtime.histogram import Histogram
+    from ...runtime.node import NodeStatistics
+
+PREFIX = "paxosstore"
+
+HELP = {
+    "writes": "Write requests taken.",
+    "reads": "Read-only requests taken.",
+    "entries_proposed": "Batches: entries proposed by this node.",
+    "requests_proposed": "Requests in those batches.",
+    "rounds_preauth": "Proposals that skipped the prepare phase.",
+    "rounds_full": "Proposals with a prepare phase.",
+    "read_questions": "Quorum checks asked for reads.",
+    "reads_served": "Reads served after a quorum check.",
+    "handed_over": "Requests handed over to the preferred proposer.",
+    "handed_over_taken_back": "Requests proposed here after all, because it did not answer.",
+    "handed_over_received": "Requests taken over from other nodes.",
+    "catchup_requests": "Catch-up requests sent.",
+    "entries_learned": "Chosen entries learned by catch-up.",
+    "entries_applied": "Entries applied to the data.",
+}
+"""Of the counters whose name does not say enough."""
+
+
+class NodeMetrics(Collector):
+    """Collects from `statistics`, and what `extra` adds (the services' own)."""
+
+    def __init__(
+        self, statistics: Callable[[], NodeStatistics], extra: Callable[[], Iterable[Metric]] = tuple[Metric, ...]
+    ) -> None:
+        self._statistics = statistics
+        self._extra = extra
+
+    def render(self) -> bytes:
+        """The text format."""
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._statistics()
+        yield from counters("", now.counters)
+        yield from gauges(
+            "",
+            {
+                "serving": now.serving,
+                "writes_allowed": not now.writes_refused_because,
+                "entities_in_memory": now.entities_in_memory,
+                "waiting_requests": now.waiting_requests,
+                "waiting_events": now.waiting_events,
+            },
+        )
+        yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)
+        yield _histogram("sync_milliseconds", "Time of one sync of the log.", now.sync_ms)
+        yield _histogram("turn_events", "Events taken in by one turn.", now.events_per_turn)
+        yield from _peers(now)
+
+
+def counters(part: str, values: Mapping[str, float]) -> Iterator[Metric]:
+    """One counter a value, named after the part of the program it belongs to."""
+    for name, value in values.items():
+        yield CounterMetricFamily(_name(part, name), HELP.get(name, _words(name)), value=value)
+
+
+def gauges(part: str, values: Mapping[str, float]) -> Iterator[Metric]:
+    for name, value in values.items():
+        yield GaugeMetricFamily(_name(part, name), _words(name), value=value)
+
+
+def _peers(now: NodeStatistics) -> Iterator[Metric]:
+    families: list[CounterMetricFamily | GaugeMetricFamily] = [
+        GaugeMetricFamily(_name("peer", "up"), "Whether the link to the peer is up.", labels=["peer"]),
+        GaugeMetricFamily(_name("peer", "queued_frames"), "Frames that wait for the peer.", labels=["peer"]),
+        GaugeMetricFamily(_name("peer", "queued_bytes"), "Bytes that wait for the peer.", labels=["peer"]),
+        GaugeMetricFamily(_name("peer", "rtt_milliseconds"), "Smoothed round trip to the peer; 0: unknown.", labels=["peer"]),
+        CounterMetricFamily(_name("peer", "dropped_frames"), "Frames that did not leave.", labels=["peer"]),
+        CounterMetricFamily(_name("peer", "reconnects"), "Times the link was set up again.", labels=["peer"]),
+    ]
+    for peer, link in now.peers.items():
+        values = (link.up, link.queued_frames, link.queued_bytes, link.rtt_ms, link.dropped, link.reconnects)
+        for family, value in zip(families, values, strict=True):
+            family.add_metric([str(peer)], value)
+    yield from families
+
+
+def _histogram(name: str, help_text: str, histogram: Histogram) -> Metric:
+    return HistogramMetricFamily(_name("", name), help_text, buckets=histogram.cumulative(), sum_value=histogram.total)
+
+
+def _name(part: str, name: str) -> str:
+    return "_".join(word for word in (PREFIX, part, name) if word)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize() + "."

@@ -1,0 +1,331 @@
+"""Links on loopback: what arrives, what is refused, and what happens when a peer dies, freezes or lies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from paxosstore.core.message import Message, PaxosMessage, ReadQuestion
+from paxosstore.errors import ConfigError, PortTaken
+from paxosstore.runtime.links import LinkOptions, Links
+from paxosstore.settings import ClusterSettings
+from paxosstore.wire.codec import encode_messages
+from paxosstore.wire.frame import FrameReader, encode_frame
+from paxosstore.wire.hello import Hello, encode_hello, fingerprint
+
+BLUE = ClusterSettings("blue")
+FAST = LinkOptions(
+    ping_interval_ms=20.0, silence_ms=200.0, hello_timeout_ms=300.0, max_backoff_ms=50.0, max_queue_bytes=300_000, max_unknown=3
+)
+PATIENCE_S = 20.0
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(2 * PATIENCE_S):
+            await test()
+
+    asyncio.run(bounded())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110  # what is watched has no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def free_addresses(count: int) -> list[tuple[str, int]]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    addresses = [("127.0.0.1", one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return addresses
+
+
+class End:
+    """One node's links and what they have told."""
+
+    def __init__(
+        self, me: int, addresses: list[tuple[str, int]], settings: ClusterSettings = BLUE, options: LinkOptions = FAST
+    ) -> None:
+        self.got: list[tuple[int, Message]] = []
+        self.told: list[tuple[str, int]] = []
+        self.links = Links(
+            me,
+            addresses,
+            settings,
+            1000 + me,
+            b"disk",
+            on_messages=lambda peer, messages: self.got.extend((peer, m) for m in messages),
+            on_up=lambda peer: self.told.append(("up", peer)),
+            on_down=lambda peer: self.told.append(("down", peer)),
+            options=options,
+        )
+
+    def up(self, peer: int) -> bool:
+        return self.links.statistics()[peer].up
+
+
+class FakePeer:
+    """Node 1 as a plain server that answers the hello and then does as it is told."""
+
+    def __init__(self, *, answers: bool = True, reads: bool = True) -> None:
+        self.hellos = 0
+        self.answers = answers
+        self.reads = reads
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, address: tuple[str, int]) -> asyncio.Server:
+        return await asyncio.start_server(self._talk, *address, limit=1024)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        frames = FrameReader()
+        while not frames.feed(await reader.read(1024)):
+            pass
+        self.hellos += 1
+        if self.answers:
+            writer.write(encode_frame(encode_hello(hello_of_node_1())))
+        while self.reads and await reader.read(65536):
+            pass
+
+
+def hello_of_node_1(cluster: str = "blue") -> Hello:
+    return Hello(cluster, fingerprint(BLUE), 1, 0, 1001, b"disk")
+
+
+def test_messages_arrive_in_order_both_ways() -> None:
+    async def story() -> None:
+        ends = [End(me, addresses) for addresses in [free_addresses(3)] for me in range(3)]
+        for end in ends:
+            await end.links.start()
+        await until(lambda: all(len(end.told) == 2 for end in ends))
+        for number in range(200):
+            same: list[Message] = [ReadQuestion(1, number)]
+            ends[0].links.send_many({1: same, 2: list(same)})
+            ends[1].links.send(0, [ReadQuestion(2, number)])
+        big = PaxosMessage(1, 1, 1, 1, 1, False, bytes(16), bytes(5_000_000), 0, False, False)
+        ends[0].links.send(1, [big])
+        await until(lambda: len(ends[1].got) == 201 and len(ends[0].got) == 200 and len(ends[2].got) == 200)
+        assert ends[1].got == [*((0, ReadQuestion(1, n)) for n in range(200)), (0, big)]
+        assert ends[0].got == [(1, ReadQuestion(2, n)) for n in range(200)]
+        assert ends[2].got == [(0, ReadQuestion(1, n)) for n in range(200)]
+        await until(lambda: ends[0].links.statistics()[1].rtt_ms > 0.0)
+        told = [list(end.told) for end in ends]
+        for end in ends:
+            await end.links.close()
+            assert not end.links.connections
+        assert told[0] == ends[0].told  # closing calls nobody back
+
+    run(story)
+
+
+def test_equal_tuples_of_two_kinds_are_not_mixed_up() -> None:
+    async def story() -> None:
+        from paxosstore.core.message import InventoryRequest
+
+        ends = [End(me, addresses) for addresses in [free_addresses(3)] for me in range(3)]
+        for end in ends:
+            await end.links.start()
+        await until(lambda: all(len(end.told) == 2 for end in ends))
+        ends[0].links.send_many({1: [ReadQuestion(5, 7)], 2: [InventoryRequest(5, 7)]})
+        await until(lambda: bool(ends[1].got and ends[2].got))
+        assert type(ends[1].got[0][1]) is ReadQuestion
+        assert type(ends[2].got[0][1]) is InventoryRequest
+        for end in ends:
+            await end.links.close()
+
+    run(story)
+
+
+def test_reconnects_after_the_peer_restarts() -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        zero, one = End(0, addresses), End(1, addresses)
+        await zero.links.start()
+        zero.links.send(1, [ReadQuestion(1, 1)])
+        assert zero.links.statistics()[1].dropped == 1  # down: dropped, not queued
+        await one.links.start()
+        await until(lambda: zero.up(1) and one.up(0))
+        await one.links.close()
+        await until(lambda: zero.told == [("up", 1), ("down", 1)])
+        again = End(1, addresses)
+        await again.links.start()
+        await until(lambda: zero.up(1))
+        zero.links.send(1, [ReadQuestion(1, 2)])
+        await until(lambda: again.got == [(0, ReadQuestion(1, 2))])
+        assert zero.links.statistics()[1].reconnects == 1
+        assert not one.got
+        await zero.links.close()
+        await again.links.close()
+
+    run(story)
+
+
+def test_another_cluster_is_refused_by_both(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        zero, one = End(0, addresses), End(1, addresses, ClusterSettings("red"))
+        with caplog.at_level(logging.WARNING):
+            await zero.links.start()
+            await one.links.start()
+            await until(lambda: len(caplog.messages) >= 4)
+            await asyncio.sleep(0.2)  # several more attempts
+        assert len([m for m in caplog.messages if m.startswith("refused node 1") and "'red'" in m and "'blue'" in m]) == 1
+        assert len([m for m in caplog.messages if m.startswith("refused node 0") and "'red'" in m and "'blue'" in m]) == 1
+        assert len(caplog.messages) == 4  # each as dialler and as acceptor, once
+        assert zero.told == one.told == []
+        await zero.links.close()
+        await one.links.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", encode_frame(b"hi"), encode_frame(encode_messages([]))])
+def test_garbage_ends_one_connection_and_nothing_else(garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        zero, one = End(0, addresses), End(1, addresses)
+        await zero.links.start()
+        await one.links.start()
+        await until(lambda: zero.up(1) and one.up(0))
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection(*addresses[0])
+                writer.write(garbage)
+                await reader.read()  # closed by the node
+                writer.close()
+        assert len(caplog.messages) == 1
+        assert "peer port" in caplog.text
+        one.links.send(0, [ReadQuestion(1, 1)])
+        await until(lambda: zero.got == [(1, ReadQuestion(1, 1))])
+        await zero.links.close()
+        await one.links.close()
+
+    run(story)
+
+
+def test_garbage_after_a_good_hello_and_a_newer_connection() -> None:
+    async def story() -> None:
+        zero = End(0, addresses := free_addresses(3))
+        await zero.links.start()
+        connections = []
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(*addresses[0])
+            writer.write(encode_frame(encode_hello(hello_of_node_1())))
+            assert await reader.read(1)
+            connections.append((reader, writer))
+        (old_reader, old_writer), (reader, writer) = connections
+        with suppress(ConnectionResetError):
+            await old_reader.read()  # ends: the newer one has replaced it
+        old_writer.close()
+        writer.write(encode_frame(encode_messages([ReadQuestion(1, 1)])) + encode_frame(b"\x99 nonsense"))
+        await until(lambda: zero.got == [(1, ReadQuestion(1, 1))])
+        await until(lambda: not any(c.hello for c in zero.links.connections))
+        writer.close()
+        await zero.links.close()
+
+    run(story)
+
+
+def test_connections_without_a_hello_are_limited_and_timed_out(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        zero = End(0, addresses := free_addresses(3))
+        await zero.links.start()
+        with caplog.at_level(logging.WARNING):
+            silent = [await asyncio.open_connection(*addresses[0]) for _ in range(6)]
+            for reader, writer in silent:
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+                writer.close()
+        assert "too many connections" in caplog.text
+        assert "said no hello" in caplog.text
+        await zero.links.close()
+
+    run(story)
+
+
+def test_a_peer_that_stops_reading_fills_a_bounded_queue_and_goes_down() -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        patient = LinkOptions(ping_interval_ms=50.0, silence_ms=500.0, max_queue_bytes=300_000, max_queue_frames=4)
+        fake = FakePeer(reads=False)
+        server = await fake.serve(addresses[1])
+        zero = End(0, addresses, options=patient)
+        await zero.links.start()
+        await until(lambda: zero.up(1))
+        row = PaxosMessage(1, 1, 1, 1, 1, False, bytes(16), bytes(100_000), 0, False, False)
+        for _ in range(200):
+            zero.links.send(1, [row])
+        seen = zero.links.statistics()[1]
+        assert seen.queued_frames <= 3  # three frames of 100 kB are the bytes' bound
+        assert seen.queued_bytes <= 300_000 + 1_300_000
+        assert seen.dropped >= 180
+        await until(lambda: zero.told[:2] == [("up", 1), ("down", 1)])
+        await zero.links.close()
+        server.close()
+        for writer in fake.writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
+
+    run(story)
+
+
+def test_a_peer_that_answers_no_ping_is_down() -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        fake = FakePeer()
+        server = await fake.serve(addresses[1])
+        zero = End(0, addresses)
+        await zero.links.start()
+        await until(lambda: zero.told[:3] == [("up", 1), ("down", 1), ("up", 1)])
+        fake.answers = False  # now not even the hello is answered: it is dialled again and again
+        seen = fake.hellos
+        await until(lambda: fake.hellos >= seen + 2 and not zero.up(1))
+        await zero.links.close()
+        server.close()
+        await asyncio.sleep(0.05)
+
+    run(story)
+
+
+def test_live_links_stay_up_and_dead_incoming_ones_are_closed() -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        zero, one = End(0, addresses), End(1, addresses)
+        await zero.links.start()
+        await one.links.start()
+        await until(lambda: zero.up(1) and one.up(0))
+        _, writer = await asyncio.open_connection(*addresses[0])
+        writer.write(encode_frame(encode_hello(hello_of_node_1()._replace(node=2))))  # node 2 says hello, then nothing
+        await until(lambda: any(c.hello is not None and c.hello.node == 2 for c in zero.links.connections))
+        await until(lambda: all(c.hello is None or c.hello.node != 2 for c in zero.links.connections))
+        writer.close()
+        assert zero.told == [("up", 1)]
+        assert one.told == [("up", 0)]
+        await zero.links.close()
+        await one.links.close()
+
+    run(story)
+
+
+def test_a_listening_address_that_cannot_be_had() -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        zero = End(0, addresses)
+        await zero.links.start()
+        with pytest.raises(PortTaken, match=f"node 0 .*127.0.0.1:{addresses[0][1]}.*give this node another"):
+            await End(0, addresses).links.start()
+        with pytest.raises(ConfigError, match=r"192\.0\.2\.1"):
+            await End(0, [("192.0.2.1", addresses[1][1]), *addresses[1:]]).links.start()
+        await zero.links.close()
+
+    run(story)

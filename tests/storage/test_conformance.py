@@ -1,0 +1,242 @@
+"""One suite for every store: what `storage/api.py` promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paxosstore.core.ids import MAX_ENTITY
+from paxosstore.core.overlay import DATA, UUID, WINDOW, WriteBatch
+from paxosstore.core.ready import Apply
+from paxosstore.core.record import Record
+from paxosstore.storage.api import Store
+from paxosstore.storage.memory import MemoryStore
+
+from .support import END, new_rocks, puts, row, value_id
+
+
+def new_memory(path: Path) -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture(params=[new_memory, new_rocks], ids=["memory", "rocks"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    make: Callable[[Path], Store] = request.param
+    store = make(tmp_path / "store")
+    yield store
+    store.close()
+
+
+def test_an_empty_store_has_nothing(store: Store) -> None:
+    assert store.get(1, DATA + b"a") is None
+    assert store.committed_entry(1) == 0
+    assert list(store.committed()) == []
+    assert list(store.scan(1, b"", END)) == []
+    assert store.read_log(1, 1, 10) == []
+    assert store.load(1) == (1, 0, [], 0, b"")
+    store.sync()
+
+
+def test_rows_come_back_as_they_were_written(store: Store) -> None:
+    rows = {
+        (1, 1): row(1),
+        (1, 2): Record(promised=5),
+        (1, 3): Record(2, 5, 2, row(3).value, False),
+        (2, 1): row(1, b""),
+        (MAX_ENTITY, 2**63): row(9, chosen=False),
+    }
+    store.write(rows, [])
+    for (entity, entry), record in rows.items():
+        assert store.read_log(entity, entry, entry) == [(entry, record)]
+    assert store.read_log(1, 2, 3) == [(2, rows[1, 2]), (3, rows[1, 3])]
+    assert store.read_log(1, 0, 100) == [(entry, rows[1, entry]) for entry in (1, 2, 3)]
+    assert store.read_log(3, 1, 100) == []
+
+
+def test_a_later_row_replaces_the_earlier_one(store: Store) -> None:
+    store.write({(1, 1): Record(promised=4)}, [])
+    store.write({(1, 1): row(1)}, [])
+    assert store.read_log(1, 1, 1) == [(1, row(1))]
+
+
+def test_read_log_stops_after_the_row_that_crosses_the_limit(store: Store) -> None:
+    store.write({(1, entry): row(entry, b"x" * 1_000) for entry in range(1, 11)}, [])
+    assert [entry for entry, _ in store.read_log(1, 1, 10, 2_500)] == [1, 2, 3]
+    assert [entry for entry, _ in store.read_log(1, 4, 10, 0)] == [4]
+    assert len(store.read_log(1, 1, 10, 1_000_000)) == 10
+
+
+def test_read_log_skips_what_is_missing(store: Store) -> None:
+    store.write({(1, 2): row(2), (1, 5): row(5)}, [])
+    assert [entry for entry, _ in store.read_log(1, 1, 9)] == [2, 5]
+
+
+def test_load_gives_the_rows_above_committed(store: Store) -> None:
+    store.write({(1, entry): row(entry) for entry in (1, 2, 3)}, [Apply(1, 1, puts(a=b"1")), Apply(1, 2, puts(a=b"2"))])
+    store.write({(1, 4): Record(promised=7), (2, 9): row(9)}, [])
+    assert store.load(1) == (1, 2, [(3, row(3)), (4, Record(promised=7))], 4, value_id(2))
+    assert store.load(0) == (0, 0, [], 0, b"")
+
+
+def test_load_knows_max_plog_where_nothing_is_above_committed(store: Store) -> None:
+    store.write({(1, 1): row(1)}, [Apply(1, 1, puts(a=b"1"))])
+    assert store.load(1) == (1, 1, [], 1, value_id(1))
+
+
+def test_load_does_not_guess_the_value_id(store: Store) -> None:
+    store.write({(1, 1): row(1, chosen=False)}, [Apply(1, 1, puts(a=b"1")), Apply(1, 2, puts(a=b"2"))])
+    assert store.load(1) == (1, 2, [], 1, b"")
+    store.write({(2, 1): row(1, chosen=False)}, [Apply(2, 1, puts(a=b"1"))])
+    assert store.load(2).last_value_id == b""
+
+
+def test_load_does_not_look_at_neighbours(store: Store) -> None:
+    store.write({(1, 2**64 - 1): row(1), (3, 1): row(1)}, [])
+    assert store.load(2) == (2, 0, [], 0, b"")
+    assert store.load(1).max_plog == 2**64 - 1
+
+
+def test_applies_put_and_delete(store: Store) -> None:
+    store.write({}, [Apply(1, 1, puts(a=b"1", b=b"", c=b"3"))])
+    store.write({}, [Apply(1, 2, puts(a=b"new", c=None, nothing=None))])
+    assert store.get(1, DATA + b"a") == b"new"
+    assert store.get(1, DATA + b"b") == b""
+    assert store.get(1, DATA + b"c") is None
+    assert store.get(2, DATA + b"a") is None
+    assert store.committed_entry(1) == 2
+    assert dict(store.scan(1, b"", END)) == {DATA + b"a": b"new", DATA + b"b": b""}
+
+
+def test_cleared_drops_the_data_space_only_and_before_the_writes(store: Store) -> None:
+    first = WriteBatch({DATA + b"a": b"1", DATA + b"\xff\xff": b"2", UUID + b"u": b"3", WINDOW + b"w": b"4", b"a": b"5"})
+    store.write({}, [Apply(1, 1, first), Apply(2, 1, puts(a=b"other entity"))])
+    assert len(list(store.scan(1, DATA, END))) == 4
+    store.write({}, [Apply(1, 2, WriteBatch({DATA + b"a": b"after", UUID + b"v": b"6"}, cleared=True))])
+    expected = {DATA + b"a": b"after", UUID + b"u": b"3", UUID + b"v": b"6", WINDOW + b"w": b"4", b"a": b"5"}
+    assert dict(store.scan(1, b"", END)) == expected
+    assert store.get(1, DATA + b"\xff\xff") is None
+    assert store.get(2, DATA + b"a") == b"other entity"
+
+
+def test_cleared_also_drops_what_the_same_write_applied_before(store: Store) -> None:
+    store.write({}, [Apply(1, 1, puts(a=b"1")), Apply(1, 2, WriteBatch(cleared=True)), Apply(1, 3, puts(b=b"3"))])
+    assert dict(store.scan(1, b"", END)) == {DATA + b"b": b"3"}
+
+
+def test_scan_is_ordered_and_bounded(store: Store) -> None:
+    keys = [DATA + bytes((first, second)) for first in (0, 1, 127, 255) for second in (255, 0, 128)]
+    store.write({}, [Apply(1, 1, WriteBatch({key: key[::-1] for key in keys}))])
+    keys.sort()
+    assert list(store.scan(1, b"", END)) == [(key, key[::-1]) for key in keys]
+    assert [key for key, _ in store.scan(1, keys[2], keys[5])] == keys[2:5]
+    assert list(store.scan(1, keys[5], keys[5])) == []
+    assert list(store.scan(0, b"", END)) == list(store.scan(2, b"", END)) == []
+    store.write({}, [Apply(1, 2, WriteBatch({keys[0]: None, DATA + b"\x05": b"new"}))])
+    assert [key for key, _ in store.scan(1, b"", END)] == sorted([*keys[1:], DATA + b"\x05"])
+
+
+@pytest.mark.parametrize("entry", [0, 1, 3])
+def test_applies_must_be_consecutive(store: Store, entry: int) -> None:
+    store.write({}, [Apply(1, 1, puts(a=b"1"))])
+    with pytest.raises(AssertionError):
+        store.write({(1, 9): row(9)}, [Apply(1, entry, puts(a=b"2"))])
+    with pytest.raises(AssertionError):
+        store.write({(1, 9): row(9)}, [Apply(1, 2, puts(a=b"2")), Apply(1, entry + 1 if entry else 2, puts(a=b"3"))])
+    assert store.get(1, DATA + b"a") == b"1"
+    assert store.committed_entry(1) == 1
+    assert store.read_log(1, 9, 9) == []
+
+
+def test_a_row_that_breaks_the_invariants_is_not_written(store: Store) -> None:
+    with pytest.raises(AssertionError):
+        store.write({(1, 1): row(1), (1, 2): Record(prepared=5, promised=4)}, [])
+    assert store.read_log(1, 1, 9) == []
+
+
+def test_committed_lists_entities_in_order(store: Store) -> None:
+    entities = [0, 1, 255, 256, 2**32, MAX_ENTITY]
+    store.write({}, [Apply(entity, 1, puts(a=b"1")) for entity in reversed(entities)])
+    store.write({(77, 1): row(1)}, [Apply(256, 2, puts())])
+    expected = [(entity, 2 if entity == 256 else 1) for entity in entities]
+    assert list(store.committed()) == expected
+    assert list(store.committed(1)) == expected[2:]
+    assert list(store.committed(254)) == expected[2:]
+    assert list(store.committed(MAX_ENTITY)) == []
+
+
+def test_large_rows_and_values(store: Store) -> None:
+    large = bytes(range(256)) * 4_096 * 8
+    store.write({(1, 1): row(1, large)}, [Apply(1, 1, puts(a=large))])
+    store.sync()
+    assert store.get(1, DATA + b"a") == large
+    assert store.read_log(1, 1, 1) == [(1, row(1, large))]
+
+
+def test_the_callers_batch_stays_its_own(store: Store) -> None:
+    batch = puts(a=b"1")
+    store.write({}, [Apply(1, 1, batch)])
+    batch.writes[DATA + b"a"] = b"changed afterwards"
+    store.sync()
+    assert store.get(1, DATA + b"a") == b"1"
+
+
+def test_the_hash_tells_contents_apart(store: Store) -> None:
+    seen = {store.content_hash()}
+    steps = [
+        Apply(1, 1, puts(a=b"1")),
+        Apply(1, 2, puts(a=b"", b=b"1")),
+        Apply(1, 3, puts(a=None, b=None, ab=b"1")),
+        Apply(1, 4, puts()),
+        Apply(2, 1, puts(ab=b"1")),
+        Apply(1, 5, WriteBatch(cleared=True)),
+    ]
+    for step in steps:
+        store.write({}, [step])
+        seen.add(store.content_hash())
+    assert len(seen) == len(steps) + 1
+    before = store.content_hash()
+    store.write({(1, 6): row(6)}, [])  # the PLog is each node's own
+    assert store.content_hash() == before
+
+
+batches = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.dictionaries(
+            st.sampled_from([b"d", b"da", b"db", b"d\xff", b"u1", b"w1"]), st.none() | st.binary(max_size=3), max_size=4
+        ),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=batches)
+def test_both_stores_and_a_plain_dict_agree(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, dict[bytes, bytes | None], bool]]
+) -> None:
+    memory, rocks = MemoryStore(), new_rocks(tmp_path_factory.mktemp("agree") / "store")
+    model: dict[tuple[int, bytes], bytes] = {}
+    entries = [0, 0, 0]
+    for entity, writes, cleared in steps:
+        entries[entity] += 1
+        apply = Apply(entity, entries[entity], WriteBatch(writes, cleared))
+        if cleared:
+            model = {at: value for at, value in model.items() if at[0] != entity or not at[1].startswith(DATA)}
+        for key, value in writes.items():
+            model.pop((entity, key), None)
+            if value is not None:
+                model[entity, key] = value
+        for store in (memory, rocks):
+            store.write({(entity, entries[entity]): row(entries[entity])}, [apply])
+            for one in range(3):
+                assert list(store.scan(one, b"", END)) == sorted((key, value) for (of, key), value in model.items() if of == one)
+        assert memory.content_hash() == rocks.content_hash()
+    for one in range(3):
+        assert memory.load(one) == rocks.load(one)
+    rocks.close()

@@ -1,0 +1,147 @@
+"""The data directory: made once, opened by one, and only by the node it belongs to."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paxosstore.errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
+from paxosstore.settings import ClusterSettings
+from paxosstore.storage.directory import open_directory
+from paxosstore.storage.rocks import RocksStore
+
+from .support import assert_prefix, write_numbered
+
+SETTINGS = ClusterSettings("blue")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "node-0"
+
+
+def make(path: Path) -> int:
+    with open_directory(path, SETTINGS, 0) as directory:
+        return directory.disk_id
+
+
+def test_it_is_made_once_and_private(path: Path) -> None:
+    disk_id = make(path)
+    assert disk_id > 0
+    assert make(path) == disk_id
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert sorted(entry.name for entry in path.iterdir()) == ["IDENTITY", "LOCK", "rocksdb"]
+    assert make(path.parent / "node-1") != disk_id
+
+
+def test_the_store_in_it_is_kept(path: Path) -> None:
+    for number in (1, 2):
+        with open_directory(path, SETTINGS, 0) as directory:
+            store = RocksStore(directory.store_path)
+            write_numbered(store, number)
+            store.close()
+            store.close()
+    with open_directory(path, SETTINGS, 0, create=False) as directory:
+        store = RocksStore(directory.store_path)
+        assert_prefix(store, 2)
+        store.close()
+
+
+def test_it_is_not_opened_twice(path: Path) -> None:
+    with open_directory(path, SETTINGS, 0) as directory:
+        with pytest.raises(DirectoryInUse, match="another process"):
+            open_directory(path, SETTINGS, 0)
+        directory.close()
+        directory.close()
+        make(path)
+
+
+def test_it_is_not_opened_by_a_second_process(path: Path) -> None:
+    code = (
+        "import sys; from paxosstore.settings import ClusterSettings; from paxosstore.storage.directory import open_directory\n"
+        "from paxosstore.errors import DirectoryInUse\n"
+        "try: open_directory(sys.argv[1], ClusterSettings('blue'), 0)\n"
+        "except DirectoryInUse: print('in use')\n"
+    )
+    with open_directory(path, SETTINGS, 0):
+        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "in use\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "node", "message"),
+    [
+        (ClusterSettings("green"), 0, "cluster is 'blue' there, 'green' here"),
+        (SETTINGS, 1, "node is 0 there, 1 here"),
+        (ClusterSettings("blue", nodes=5), 0, "nodes is 3 there, 5 here"),
+        (ClusterSettings("blue", uuid_window_entries=99), 0, "uuid_window_entries is 65536 there, 99 here"),
+        (ClusterSettings("green"), 2, "cluster is 'blue' there, 'green' here; node is 0 there, 2 here"),
+    ],
+)
+def test_it_is_not_opened_by_another_node(path: Path, settings: ClusterSettings, node: int, message: str) -> None:
+    make(path)
+    with pytest.raises(DirectoryMismatch) as info:
+        open_directory(path, settings, node)
+    assert str(info.value) == f"{path}: {message}: correct the settings, or use another data_dir"
+    make(path)
+
+
+def test_it_is_not_opened_in_another_format(path: Path) -> None:
+    make(path)
+    identity = path / "IDENTITY"
+    identity.write_text('{"format": 2, "something": "new"}')
+    with pytest.raises(DirectoryMismatch, match="format is 2 there, 1 here"):
+        make(path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": "1"}', "{}"])
+def test_a_damaged_identity_is_noticed(path: Path, content: str) -> None:
+    make(path)
+    (path / "IDENTITY").write_text(content)
+    with pytest.raises(Damaged, match="IDENTITY"):
+        make(path)
+
+
+def test_a_store_without_identity_is_refused(path: Path) -> None:
+    make(path)
+    (path / "IDENTITY").unlink()
+    with pytest.raises(Damaged, match="holds a store but no IDENTITY"):
+        make(path)
+    assert (path / "rocksdb").is_dir()
+
+
+def test_an_identity_without_a_store_is_a_lost_disk(path: Path) -> None:
+    make(path)
+    (path / "rocksdb").rename(path.parent / "elsewhere")
+    with pytest.raises(Damaged, match="lost disk"):
+        make(path)
+
+
+def test_a_crash_at_each_step_of_making_it_is_made_good(path: Path) -> None:
+    disk_id = make(path)
+    (path / "rocksdb").rename(path / "rocksdb.new")  # IDENTITY was written, the store not yet named
+    assert make(path) == disk_id
+    assert (path / "rocksdb").is_dir()
+    (path / "rocksdb").rename(path / "rocksdb.new")
+    (path / "IDENTITY").rename(path / "IDENTITY.new")  # IDENTITY was written, not yet named
+    (path / "rocksdb.new" / "CURRENT").unlink()  # and the store was not complete
+    assert make(path) != disk_id
+    with open_directory(path, SETTINGS, 0) as directory:
+        RocksStore(directory.store_path).close()
+
+
+def test_what_cannot_be_a_directory_says_so(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("a file")
+    with pytest.raises(DataDirectoryError, match="cannot be used"):
+        make(path)
+
+
+def test_looking_at_nothing_makes_nothing(path: Path) -> None:
+    with pytest.raises(DataDirectoryError, match="no node has kept its data here"):
+        open_directory(path, SETTINGS, 0, create=False)
+    assert not path.exists()

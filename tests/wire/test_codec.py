@@ -1,0 +1,197 @@
+"""Messages: every kind there and back; whatever else comes is a WireError."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paxosstore.core.message import (
+    CatchUpReply,
+    CatchUpRequest,
+    HandedBack,
+    HandOver,
+    InventoryReply,
+    InventoryRequest,
+    Learned,
+    Message,
+    PaxosMessage,
+    ReadAnswer,
+    ReadQuestion,
+)
+from paxosstore.errors import WireError
+from paxosstore.wire.codec import MAX_ENTRY, decode_messages, encode_messages, encode_payloads
+
+ID = bytes(range(16))
+ROW = PaxosMessage(2**64 - 1, 7, 1, 4, 4, True, ID, b"body", 6, True, False)
+ONE_OF_EACH: list[Message] = [
+    ROW,
+    ReadQuestion(0, 2**64 - 1),
+    ReadAnswer(1, 2, 4, 3),
+    CatchUpRequest(1, 1, 64),
+    CatchUpReply(1, 9, [Learned(1, 1, ID, b""), Learned(2, 5, ID, b"x")]),
+    HandOver(1, ID, "redis", b"payload", 0, 5000),
+    HandedBack(1, ID, "", b"reply"),
+    InventoryRequest(-1, 100),
+    InventoryReply([(0, 1), (2**64 - 1, 0)], True),
+]
+
+entities = st.integers(0, 2**64 - 1)
+entries = st.integers(1, MAX_ENTRY)
+numbers = st.integers(0, MAX_ENTRY)
+ids = st.binary(min_size=16, max_size=16)
+bodies = st.binary(max_size=40)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> PaxosMessage:
+    promised = draw(numbers)
+    accepted = draw(st.integers(0, promised))
+    prepared = draw(st.integers(0, promised))
+    value_id = draw(ids) if accepted or (promised and draw(st.booleans())) else b""
+    body = draw(st.none() | bodies) if value_id else None
+    chosen = bool(accepted) and draw(st.booleans())
+    flags = draw(st.tuples(st.booleans(), st.booleans()))
+    return PaxosMessage(
+        draw(entities), draw(entries), prepared, promised, accepted, chosen, value_id, body, draw(numbers), *flags
+    )
+
+
+learned = st.builds(Learned, entries, entries, ids, bodies)
+messages = st.lists(
+    rows()
+    | st.builds(ReadQuestion, entities, entities)
+    | st.builds(ReadAnswer, entities, entities, numbers, numbers)
+    | st.builds(CatchUpRequest, entities, entries, entries)
+    | st.builds(CatchUpReply, entities, numbers, st.lists(learned, max_size=3))
+    | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers)
+    | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies)
+    | st.builds(InventoryRequest, st.integers(-1, 2**64 - 1), entries)
+    | st.builds(InventoryReply, st.lists(st.tuples(entities, numbers), max_size=3), st.booleans()),
+    max_size=12,
+)
+
+
+def by_kind(items: list[Message]) -> dict[type[Message], list[Message]]:
+    """Tuples of different kinds can be equal, so kinds are kept apart."""
+    return {type(m): [x for x in items if type(x) is type(m)] for m in items}
+
+
+def test_one_of_each_keeps_its_kind() -> None:
+    found = decode_messages(encode_messages(ONE_OF_EACH))
+    assert found == ONE_OF_EACH
+    assert [type(m) for m in found] == [type(m) for m in ONE_OF_EACH]
+    reply = found[4]
+    assert isinstance(reply, CatchUpReply)
+    assert isinstance(reply.entries[0], Learned)
+
+
+@given(messages)
+def test_there_and_back(wanted: list[Message]) -> None:
+    assert by_kind(decode_messages(encode_messages(wanted))) == by_kind(wanted)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ROW._replace(entity=-1),
+        ROW._replace(entry=0),
+        ROW._replace(entry=2**63),
+        ROW._replace(prepared=5),
+        ROW._replace(accepted=5),
+        ROW._replace(accepted=-1),
+        ROW._replace(accepted=0),
+        ROW._replace(max_chosen=-1),
+        ROW._replace(value_id=b""),
+        ROW._replace(value_id=b"short"),
+        ROW._replace(chosen=False, accepted=0, value_id=b""),
+        ROW._replace(chosen=False, accepted=0, promised=0, prepared=0),
+        ReadQuestion(-1, 1),
+        ReadQuestion(1, -1),
+        ReadAnswer(1, 1, -1, 0),
+        CatchUpRequest(1, 0, 1),
+        CatchUpRequest(1, 1, 0),
+        CatchUpReply(1, -1, []),
+        CatchUpReply(1, 1, [Learned(0, 1, ID, b"")]),
+        CatchUpReply(1, 1, [Learned(1, 0, ID, b"")]),
+        CatchUpReply(1, 1, [Learned(1, 1, ID[1:], b"")]),
+        HandOver(1, ID[1:], "h", b"", 1, 1),
+        HandOver(1, ID, "h", b"", -1, 1),
+        HandOver(1, ID, "h", b"", 1, -1),
+        HandedBack(1, b"", "", b""),
+        InventoryRequest(-2, 1),
+        InventoryRequest(1, 0),
+        InventoryReply([(-1, 1)], False),
+        InventoryReply([(1, -1)], False),
+    ],
+    ids=str,
+)
+def test_out_of_range(bad: Message) -> None:
+    with pytest.raises(WireError, match=type(bad).__name__ + "|Learned"):
+        decode_messages(encode_messages([*ONE_OF_EACH, bad]))
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes(payload: bytes) -> None:
+    try:
+        assert decode_messages(payload) == []
+    except WireError:
+        return
+    assert payload == encode_messages([])
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, 3))
+def test_mutated_bytes(changes: list[tuple[int, int]], cut: int) -> None:
+    payload = bytearray(encode_messages(ONE_OF_EACH))
+    for at, byte in changes:
+        payload[at % len(payload)] = byte
+    try:
+        found = decode_messages(bytes(payload[: len(payload) - cut]))
+    except WireError:
+        return
+    assert by_kind(decode_messages(encode_messages(found))) == by_kind(found)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x91" * 5000,
+        msgspec.msgpack.encode([[]] * 8),
+        msgspec.msgpack.encode([[]] * 10),
+        encode_messages([]) + b"\x00",
+        b"\x99" + b"\xdd\xff\xff\xff\xff" * 9,
+        encode_messages([HandedBack(1, ID, "text", b"")]).replace(b"text", b"\xff\xfe\xfd\xfc"),
+    ],
+    ids=["deep", "a kind less", "a kind more", "trailing", "huge lengths", "no UTF-8"],
+)
+def test_malformed(payload: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_messages(payload)
+
+
+def test_what_cannot_be_written() -> None:
+    with pytest.raises(WireError):
+        encode_messages([ROW._replace(entity=2**64)])
+
+
+def test_many_messages_are_split_in_order() -> None:
+    wanted: list[Message] = [ROW._replace(entry=e, body=bytes(100)) for e in range(1, 51)]
+    pieces = encode_payloads(wanted, soft_bytes=1000)
+    assert all(len(p) <= 1000 for p in pieces)
+    assert [m for p in pieces for m in decode_messages(p)] == wanted
+
+
+def test_a_long_catch_up_reply_is_split() -> None:
+    entries = [Learned(e, 1, ID, bytes(300)) for e in range(1, 11)]
+    found = [m for p in encode_payloads([CatchUpReply(1, 99, entries)], soft_bytes=1000) for m in decode_messages(p)]
+    assert len(found) > 1
+    replies = [m for m in found if isinstance(m, CatchUpReply)]
+    assert [x for reply in replies for x in reply.entries] == entries
+    assert {(reply.entity, reply.max_chosen) for reply in replies} == {(1, 99)}
+
+
+def test_a_message_over_the_limit_of_a_frame() -> None:
+    assert len(encode_payloads([ROW._replace(body=bytes(2000))], soft_bytes=1000)) == 1
+    with pytest.raises(WireError, match="PaxosMessage"):
+        encode_payloads([ROW._replace(body=bytes(64 * 1024 * 1024))])
