@@ -49,6 +49,8 @@ class TuningSettings:
     """First interval after which an unanswered proposal, question or catch-up is repeated; doubles up to 16 times."""
     backoff_ms: float = 2.0
     """First back-off after losing a race for an entry; doubles up to 64 times, randomised by half."""
+    notice_ms: float = 2.0
+    """How long the news that an entry is chosen may wait for the next proposal, to travel in the same frame."""
     drive_after_ms: float = 10.0
     """How long a read waits for somebody else's undecided entry before it drives that entry itself."""
     max_commit_num: int = 512

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,18 +20,20 @@ from types import TracebackType
 from typing import Any
 
 from ..core.ids import origin
-from ..errors import NodeError, NotServing, PortTaken
+from ..errors import NotServing, PortTaken
+from .init import PORTS_PER_NODE, write_configs
 
 HOST = "127.0.0.1"
-PROGRAM = (sys.executable, "-c", "import sys; from paxosstore.cli.main import main; sys.exit(main())")
+PROGRAM = (sys.executable, "-m", "paxosstore.cli")
 """The program `paxosstore`, wherever this package was imported from."""
 
 READY_S = 20.0
 STOP_S = 10.0
 POLL_S = 0.01
-PORTS_PER_NODE = 10
 LOWEST_PORT, HIGHEST_PORT = 15_000, 30_000
 """Below the ports that the system hands out to outgoing connections."""
+
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class LocalCluster:
@@ -44,6 +47,8 @@ class LocalCluster:
         self.nodes = nodes
         self.base_port = base_port or free_base_port(nodes)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._closed = False
+        self._launching = threading.Lock()  # so that a thread which is starting nodes starts none after `close`
 
     def __enter__(self) -> LocalCluster:
         return self
@@ -87,11 +92,8 @@ class LocalCluster:
     # -- life of the nodes
 
     def init(self) -> None:
-        """Write the nodes' configurations, by `paxosstore init`. Raises NodeError."""
-        arguments = ["init", str(self.directory), "--nodes", str(self.nodes), "--base-port", str(self.base_port)]
-        done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NodeError(f"paxosstore init failed: {(done.stderr or done.stdout).strip()}")
+        """Write the nodes' configurations, as `paxosstore init` does. Raises ConfigError."""
+        write_configs(self.directory, self.nodes, self.base_port)
 
     def start(self, *nodes: int) -> float:
         """Start these nodes (none named: all) and wait until each serves; returns seconds. Raises NotServing."""
@@ -104,10 +106,12 @@ class LocalCluster:
         return time.monotonic() - started
 
     def launch(self, node: int) -> subprocess.Popen[bytes]:
-        """Start a node's process and wait for nothing."""
+        """Start a node's process and wait for nothing. Raises NotServing after `close`."""
         assert not self.is_running(node)
         # a session of its own: Ctrl-C is for the one who started the nodes, who then stops them in order
-        with (self.directory / f"node-{node}.log").open("ab") as log:
+        with self._launching, (self.directory / f"node-{node}.log").open("ab") as log:
+            if self._closed:
+                raise NotServing("the nodes are being stopped")
             process = subprocess.Popen(
                 [*PROGRAM, "serve", "--config", str(self.config(node))],
                 stdin=subprocess.DEVNULL,
@@ -115,7 +119,7 @@ class LocalCluster:
                 stderr=log,
                 start_new_session=True,
             )
-        self._processes[node] = process
+            self._processes[node] = process
         return process
 
     def wait_ready(self, node: int, timeout_s: float = READY_S) -> None:
@@ -160,7 +164,9 @@ class LocalCluster:
             return process.wait()
 
     def close(self) -> None:
-        """End every node's process, suspended ones too; data stays."""
+        """End every node's process for good, suspended ones too; data stays."""
+        with self._launching:
+            self._closed = True
         running = [node for node in self._processes if self.is_running(node)]
         for node in running:
             self._processes[node].terminate()
@@ -184,10 +190,11 @@ class LocalCluster:
 
     def committed(self, node: int) -> int:
         """Entries that a node has applied, over all its entities."""
-        return int(self.status(node)["committed_entries"])
+        return sum(self.status(node)["committed"].values())
 
     def content_hash(self, node: int) -> str:
-        return str(self.status(node)["content_hash"])
+        """SHA-256 over everything a node has applied."""
+        return str(json.loads(self._get(node, "/hash"))["content_hash"])
 
     def wait_equal(self, timeout_s: float = 20.0) -> list[str]:
         """The nodes' content hashes, as soon as they are equal; or as they differ when the time is up."""
@@ -210,7 +217,7 @@ class LocalCluster:
 
     def _get(self, node: int, path: str) -> bytes:
         url = f"http://{HOST}:{self.http_port(node)}{path}"
-        with urllib.request.urlopen(url, timeout=5.0) as response:
+        with _NO_PROXY.open(url, timeout=5.0) as response:
             body: bytes = response.read()
             return body
 

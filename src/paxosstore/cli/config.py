@@ -75,8 +75,9 @@ class NodeConfig:
 
     @property
     def peers(self) -> list[tuple[str, int]]:
-        """The nodes' addresses as the library wants them."""
-        return [(node.peers.host, node.peers.port) for node in self.nodes]
+        """The nodes' addresses as the library wants them; for this node it is where it listens."""
+        own, nodes = self.node, enumerate(self.nodes)
+        return [(self.listen if number == own else node).peers[:2] for number, node in nodes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ class Entity:
         "row_turn",
         "timer_ms",
         "touched",
+        "untold",
+        "untold_since_ms",
         "unwritten",
         "wake_ms",
         "wanted",
@@ -101,6 +103,9 @@ class Entity:
         self.handed_to = NOBODY
         self.handed_count = 0
         """Requests handed over to `handed_to` without an outcome yet."""
+        self.untold: tuple[int, OpenEntry] | None = None
+        """An entry that was chosen by our proposal, and the peers do not know yet."""
+        self.untold_since_ms = 0.0
         self.unwritten: WriteBatch | None = None
         """Applied in this turn and not in the DB yet."""
         self.wanted = 0

@@ -155,6 +155,13 @@ class Log:
             opened.told.add((peer, mine.value.id))
             self._context.send_early(peer, message)
 
+    def tell_chosen(self, entity: Entity) -> None:
+        """Tell the peers of the entry that was chosen last, if they were not told."""
+        if entity.untold is not None:
+            entry, opened = entity.untold
+            entity.untold = None
+            self.tell(entity, entry, opened, self._context.peers)
+
     # -- chosen
 
     def learn(self, entity: Entity, entry: int, ballot: int, value: Value) -> None:
@@ -193,7 +200,9 @@ class Log:
             self._apply(entity, entry, batch)
             entity.last_origin = origin(value.id)
             if opened.driving:
-                self.tell(entity, entry, opened, context.peers)
+                self.tell_chosen(entity)
+                entity.untold = entry, opened
+                entity.untold_since_ms = context.now_ms
             del entity.opened[entry]
         while (ahead := entity.opened.get(entity.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
             entity.contiguous_chosen += 1

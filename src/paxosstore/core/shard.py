@@ -193,6 +193,12 @@ class Shard:
             proposer.start(entity, release)
             self._drive(entity)
         self._learn(entity)
+        if entity.untold is not None:
+            due = entity.untold_since_ms + context.tuning.notice_ms
+            if context.now_ms >= due:
+                self._log.tell_chosen(entity)
+            else:
+                entity.wake_ms = min(entity.wake_ms, due)
         if entity.busy:
             self._busy[entity.id] = entity
         else:
@@ -335,6 +341,7 @@ class Shard:
         self._touch(entity)
 
     def _on_question(self, entity: Entity, peer: int, message: ReadQuestion) -> None:
+        self._log.tell_chosen(entity)  # the reader waits for it
         answer = ReadAnswer(entity.id, message.number, entity.highest, entity.contiguous_chosen)
         self._context.send(entity, peer, answer)
 

@@ -57,6 +57,7 @@ class Proposer:
         entity.in_flight = InFlight(evaluated, value)
         context.counters.entries_proposed += 1
         context.counters.requests_proposed += len(evaluated.proposed)
+        self._log.tell_chosen(entity)
         opened = self._log.open(entity, entry)
         if preauth:
             self._propose_preauth(entity, entry, opened, value)

@@ -77,5 +77,5 @@ class FrameReader:
 
     def _fail(self, reason: str) -> None:
         self._broken = reason
-        self._rest.clear()
+        self._rest = bytearray()  # not clear(): a view of the old one is still open
         raise WireError(reason)

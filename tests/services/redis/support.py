@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from typing import Any, ParamSpec
+
+import pytest
 
 from paxosstore.core.request import Request
 from paxosstore.errors import InvalidRequest, PaxosStoreError
-from paxosstore.services.redis.server import RedisServer
+from paxosstore.services.redis.server import Info, RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 
+P = ParamSpec("P")
 NOW_MS = 1_700_000_000_000
 
 
@@ -57,10 +64,12 @@ class MemoryStore:
         self.held: deque[Request] = deque()
         self.holding = False
         self.submitted: list[Request] = []
+        self.changed = asyncio.Event()
         self.now: Callable[[], int] = lambda: NOW_MS
 
     def submit(self, request: Request) -> None:
         self.submitted.append(request)
+        self.changed.set()
         if self.holding:
             self.held.append(request)
         else:
@@ -98,7 +107,7 @@ class Client:
         self.writer = writer
 
     def send(self, *lines: str) -> None:
-        """Inline requests."""
+        """Inline requests, in one piece."""
         self.writer.write("".join([line + "\r\n" for line in lines]).encode())
 
     async def expect(self, reply: bytes) -> None:
@@ -112,21 +121,86 @@ class Client:
         async with asyncio.timeout(10):
             assert await self.reader.read() == last
 
-    async def silence(self) -> None:
-        """Let everything happen that can happen by itself, then see that nothing came."""
-        for _ in range(20):
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.02)
-        assert not self.reader._buffer  # type: ignore[attr-defined]  # the only way to look without waiting
-
     async def exchange(self, line: str, reply: bytes) -> None:
         self.send(line)
         await self.expect(reply)
 
+    async def silent(self) -> None:
+        """Nothing comes by itself: what the server had to say is here when it answers on another connection."""
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await self.reader.readexactly(1)
+
+
+class Harness:
+    """A server on a store in memory."""
+
+    def __init__(self, server: RedisServer, store: MemoryStore) -> None:
+        self.server = server
+        self.store = store
+        self.clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.server.port))
+        self.clients.append(client)
+        return client
+
+    async def arrived(self, requests: int) -> None:
+        """Wait until the store has been given so many requests since its start."""
+        async with asyncio.timeout(10):
+            while len(self.store.submitted) < requests:
+                self.store.changed.clear()
+                await self.store.changed.wait()
+
 
 @asynccontextmanager
-async def serving(
-    store: MemoryStore, settings: RedisSettings | None = None, **options: object
-) -> AsyncIterator[tuple[RedisServer, Callable[[], object]]]:
-    raise NotImplementedError
-    yield
+async def serving(store: MemoryStore | None = None, info: Info | None = None, **settings: Any) -> AsyncIterator[Harness]:
+    store = store or MemoryStore()
+    server = RedisServer(store.submit, RedisSettings(port=0, **settings), info=info)
+    await server.start()
+    harness = Harness(server, store)
+    try:
+        yield harness
+    finally:
+        for client in harness.clients:
+            client.writer.close()
+        await server.stop()
+
+
+def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+class ServerThread:
+    """A server with a loop of its own, for clients that block; its clock runs."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.port = 0
+        self._settings = settings
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def __enter__(self) -> ServerThread:
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        store = MemoryStore()
+        store.now = lambda: int(time.time() * 1000)
+        async with serving(store, **self._settings) as harness:
+            self.port = harness.server.port
+            self._started.set()
+            await self._stop.wait()

@@ -114,7 +114,7 @@ class CardServer:
         await server.start()
         self._server = server
 
-    async def close(self, grace_s: float = 0.5) -> None:
+    async def stop(self, grace_s: float = 0.5) -> None:
         """Refuse new calls, give those in flight a moment, stop."""
         server, self._server = self._server, None
         if server is not None:

@@ -38,7 +38,7 @@ class NodeMetrics(Collector):
     """Collects from `statistics`, and what `extra` adds (the services' own)."""
 
     def __init__(
-        self, statistics: Callable[[], NodeStatistics], extra: Callable[[], Iterable[Metric]] = tuple[Metric, ...]
+        self, statistics: Callable[[], NodeStatistics], extra: Callable[[], Iterable[Metric]] = tuple
     ) -> None:
         self._statistics = statistics
         self._extra = extra

@@ -66,7 +66,7 @@ class HttpServer:
             raise NodeError(f"cannot listen for HTTP on {self.host}:{self.port}: {error}: change the address") from error
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Stop listening and end what is open."""
         server, self._server = self._server, None
         if server is not None:

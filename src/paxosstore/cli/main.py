@@ -1,0 +1,203 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` and `card` start quickly.
+
+Whatever goes wrong ends in one line on standard error, `paxosstore: <what>: <remedy>`, and an exit code: 2 for wrong use,
+else the error's own (`errors.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InvalidRequest, PaxosStoreError
+from .card import CardRefused, call
+
+PROGRAM = "paxosstore"
+CARD_SERVERS = ["127.0.0.1:7402", "127.0.0.1:7412", "127.0.0.1:7422"]
+HTTP_SERVERS = ["127.0.0.1:7403", "127.0.0.1:7413", "127.0.0.1:7423"]
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="A replicated, strongly consistent store that never elects a leader.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+card_app = typer.Typer(help="Call the card service of a running cluster.")
+inspect_app = typer.Typer(help="Look into one node, running or stopped.")
+app.add_typer(card_app, name="card")
+app.add_typer(inspect_app, name="inspect")
+
+ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The node's configuration file.")]
+CardServers = Annotated[
+    list[str],
+    typer.Option("--server", metavar="HOST:PORT", help="gRPC address of a node; repeat it for each node."),
+]
+CardId = Annotated[int, typer.Argument(metavar="CARD", help="The card's id, 0 to 2^64-1.", show_default=False)]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="For all servers together.")]
+Uuid = Annotated[
+    str,
+    typer.Option("--uuid", metavar="HEX", help="16 bytes in hex: repeat a call that may have happened under the same."),
+]
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made if it is not there.")],
+    nodes: Annotated[int, typer.Option(help="3 or 5.")] = 3,
+    base_port: Annotated[
+        int, typer.Option(help="Node i listens on this + 10 i for its peers, then +1 Redis, +2 gRPC, +3 HTTP.")
+    ] = 7400,
+    cluster: Annotated[str, typer.Option(help="The cluster's name; none: a random one.", show_default=False)] = "",
+) -> None:
+    """Write a commented configuration file for each node of a new cluster on this machine."""
+    from .init import write_configs
+
+    paths = write_configs(directory, nodes, base_port, cluster)
+    for path in paths:
+        typer.echo(f"wrote {path}")
+    typer.echo("Start each node in a terminal of its own:")
+    for path in paths:
+        typer.echo(f"  {PROGRAM} serve --config {path}")
+
+
+@app.command()
+def serve(config: ConfigOption) -> None:
+    """Run one node until SIGTERM or Ctrl-C."""
+    from .config import load_config
+
+    settings = load_config(config)
+    from .serve import run
+
+    run(settings)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop at the end, also in a terminal.")] = False,
+) -> int:
+    """Three nodes on this machine: writes, a kill -9, a restart, and a table of what happened."""
+    from .demo import demo as run_demo
+
+    return run_demo(once=once)
+
+
+@app.command()
+def status(
+    servers: Annotated[
+        list[str], typer.Option("--server", metavar="HOST:PORT", help="HTTP address of a node; repeat it.")
+    ] = HTTP_SERVERS,
+) -> int:
+    """Show nodes, peers, entities, committed entries and queues. Ends with 3 if no node answers."""
+    from .watch import collect_status, console, status_table
+
+    answers = collect_status(servers)
+    console().print(status_table(answers))
+    return 0 if any(not isinstance(answer, str) for _, answer in answers) else 3
+
+
+@inspect_app.callback()
+def inspect(context: typer.Context, config: ConfigOption) -> None:
+    context.obj = config
+
+
+@inspect_app.command("entity")
+def inspect_entity(
+    context: typer.Context,
+    entity: Annotated[int, typer.Argument(metavar="ID", help="The entity's id.", min=0, max=2**64 - 1)],
+    entries: Annotated[
+        str | None, typer.Option(metavar="A-B", help="Which entries; else the latest 20.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the pointers and rows of one entity: from the running node, else from its disk."""
+    from .config import load_config
+    from .watch import console, entity_table, look_at_entity
+
+    found, source = look_at_entity(load_config(context.obj), entity, entries)
+    console().print(entity_table(found, source))
+
+
+@card_app.command("insert")
+def card_insert(
+    card: CardId,
+    balance: Annotated[int, typer.Option(help="The first balance, 0 or more.")] = 0,
+    user_name: Annotated[str, typer.Option(help="Whose card it is.")] = "",
+    user_id: Annotated[int, typer.Option(help="Number of that user.", min=0)] = 0,
+    server: CardServers = CARD_SERVERS,
+    uuid: Uuid = "",
+    timeout: Timeout = 5.0,
+) -> None:
+    """Make a card."""
+    key = _uuid(uuid)
+    typer.echo(
+        call(
+            server,
+            timeout,
+            card,
+            lambda client: client.insert(card, user_name=user_name, user_id=user_id, balance=balance, uuid=key),
+        )
+    )
+
+
+@card_app.command("update", context_settings={"ignore_unknown_options": True})  # -5 is a delta, no option
+def card_update(
+    card: CardId,
+    delta: Annotated[int, typer.Argument(metavar="DELTA", help="Added to the balance; may be negative.")],
+    server: CardServers = CARD_SERVERS,
+    uuid: Uuid = "",
+    timeout: Timeout = 5.0,
+) -> None:
+    """Change a card's balance, which never goes below zero."""
+    key = _uuid(uuid)
+    typer.echo(call(server, timeout, card, lambda client: client.update(card, delta, uuid=key)))
+
+
+@card_app.command("delete")
+def card_delete(card: CardId, server: CardServers = CARD_SERVERS, uuid: Uuid = "", timeout: Timeout = 5.0) -> None:
+    """Remove a card, and show what it was."""
+    key = _uuid(uuid)
+    typer.echo(call(server, timeout, card, lambda client: client.delete(card, uuid=key)))
+
+
+@card_app.command("select")
+def card_select(card: CardId, server: CardServers = CARD_SERVERS, timeout: Timeout = 5.0) -> None:
+    """Show a card."""
+    typer.echo(call(server, timeout, card, lambda client: client.select(card)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    if not __debug__:
+        return _fail("python -O switches off the checks that guard the data: run it without -O", 2)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = app(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+    except PaxosStoreError as error:
+        return _fail(str(error), error.exit_code)
+    except CardRefused as refused:
+        return _fail(str(refused), 1)
+    except typer.TyperException as error:  # wrong use
+        path = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+        return _fail(f"{message}: see {path} --help", 2)
+    except typer.Abort:
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _uuid(text: str) -> bytes:
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b"?"
+    if len(value) not in (0, 16):
+        raise InvalidRequest(f"--uuid {text!r}: 32 hex digits are needed: leave it out to get a random one")
+    return value
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,96 @@
+"""`paxosstore serve`: one node and its services, until it is told to stop.
+
+NodeConfig ─► Node ─┬─ Redis    commands go in by `submit`
+                    ├─ gRPC     cards go in by `call`
+                    └─ HTTP     statistics and inspection come out
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NotServing
+from ..runtime.node import Node
+from ..services.card import rules as card_rules
+from ..services.card.server import CardServer
+from ..services.http.metrics import NodeMetrics, counters, gauges
+from ..services.http.pages import describe, node_pages
+from ..services.http.server import HttpServer
+from ..services.redis import commands as redis_commands
+from ..services.redis.server import RedisServer
+from .config import NodeConfig
+from .logs import configure_logs
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+log = logging.getLogger(__name__)
+
+HANDLERS = {card_rules.HANDLER: card_rules.handle, redis_commands.HANDLER: redis_commands.handle}
+"""What a request may name; the same on every node."""
+
+
+def run(config: NodeConfig) -> None:
+    """Serve until SIGTERM or SIGINT. Raises NodeError or ConfigError for what stands in the way of the start."""
+    import uvloop
+
+    configure_logs(config.log)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(config))
+
+
+async def serve(config: NodeConfig) -> None:
+    """Start the node, then its services; say so on standard output; stop them in reverse order."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+
+    node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS)
+    redis = RedisServer(node.submit, config.redis)
+    card = CardServer(node, *config.listen.grpc)
+    http = HttpServer(*config.listen.http, pages=_pages(config, node, redis))
+    async with AsyncExitStack() as running:
+        await node.start()
+        running.push_async_callback(node.stop)
+        await redis.start()
+        running.push_async_callback(redis.stop)
+        await card.start()
+        running.push_async_callback(card.stop)
+        await http.start()
+        running.push_async_callback(http.stop)
+        print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
+        await stopped.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]:
+    def health() -> str:
+        try:
+            node.statistics()
+        except NotServing as error:
+            return str(error)
+        return ""
+
+    def families() -> Iterator[Metric]:
+        now = asdict(redis.statistics())
+        still = {name: now.pop(name) for name in ("connections", "waiting")}
+        yield from gauges("redis", still)
+        yield from counters("redis", now)
+
+    return dict(
+        node_pages(
+            health=health,
+            status=lambda: describe(node.statistics(), config.cluster.cluster, node.committed()),
+            inspect=node.inspect,
+            content_hash=node.content_hash,
+            metrics=NodeMetrics(node.statistics, families).render,
+        )
+    )

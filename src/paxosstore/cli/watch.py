@@ -1,0 +1,152 @@
+"""`paxosstore status` and `paxosstore inspect`: what nodes say of themselves, or a stopped node's disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing
+from ..services.http.pages import inspect_entries
+from .config import Address, NodeConfig, parse_address
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 140
+TIMEOUT_S = 3.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Unreachable(Exception):
+    """Nothing answers at an address."""
+
+
+def get(server: Address, path: str) -> dict[str, Any]:
+    """A node's answer to one of its JSON pages. Raises Unreachable, InvalidRequest, or NodeError if it is no answer."""
+    try:
+        with _NO_PROXY.open(f"http://{server}{path}", timeout=TIMEOUT_S) as response:
+            answer = json.loads(response.read(MAX_ANSWER_BYTES))
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read(1_000).decode(errors="replace").strip()
+        kind = InvalidRequest if error.code == 400 else NodeError
+        raise kind(f"{server}: {text or error.reason}") from error
+    except OSError as error:
+        cause = getattr(error, "reason", error)
+        raise Unreachable(f"{server}: {getattr(cause, 'strerror', None) or cause}") from error
+    except ValueError as error:
+        raise NodeError(f"{server}: this is no paxosstore node's HTTP address") from error
+    if not isinstance(answer, dict):
+        raise NodeError(f"{server}: this is no paxosstore node's HTTP address")
+    return answer
+
+
+def console() -> Console:
+    """Standard output; wide where nobody's terminal sets the width, so that nothing is cut off in a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+# -- status
+
+
+def collect_status(servers: Sequence[str]) -> list[tuple[str, Mapping[str, Any] | str]]:
+    """(server, its /status or why there is none), asked all at once. Raises ConfigError for an address that is none."""
+    addresses = [parse_address(server, "--server") for server in servers]
+
+    def ask(server: Address) -> tuple[str, Mapping[str, Any] | str]:
+        try:
+            return str(server), get(server, "/status")
+        except (Unreachable, NodeError) as error:
+            return str(server), str(error).removeprefix(f"{server}: ")
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(ask, addresses))
+
+
+def status_table(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for name in ("server", "node", "state", "peers", "entities in memory", "committed entries", "waiting"):
+        table.add_column(name, no_wrap=name == "server")
+    for server, answer in answers:
+        if isinstance(answer, str):
+            table.add_row(server, "", f"[red]down[/red]: {escape(answer)}", "", "", "", "")
+            continue
+        refused = answer["writes_refused_because"]
+        state = f"[yellow]refuses writes[/yellow]: {escape(refused)}" if refused else "[green]up[/green]"
+        committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
+        waiting = f"{answer['waiting_requests']} requests\n{answer['waiting_events']} events"
+        table.add_row(server, str(answer["node"]), state, _peers(answer), str(answer["entities_in_memory"]), committed, waiting)
+    return table
+
+
+def _peers(answer: Mapping[str, Any]) -> str:
+    lines = []
+    for peer, link in answer["peers"].items():
+        state = "[green]up[/green]" if link["up"] else "[red]down[/red]"
+        queued = f", {link['queued_frames']} frames queued" if link["queued_frames"] else ""
+        lines.append(f"{peer} {state}{queued}")
+    return "\n".join(lines)
+
+
+# -- inspect
+
+
+def look_at_entity(config: NodeConfig, entity: int, entries: str | None) -> tuple[Mapping[str, Any], str]:
+    """Pointers and rows of an entity, and where they come from: the running node, else its disk."""
+    query = {"entity": str(entity)} | ({} if entries is None else {"entries": entries})
+    try:
+        return get(config.listen.http, f"/inspect?{urllib.parse.urlencode(query)}"), "running"
+    except Unreachable as gone:
+        try:
+            return _look_at_disk(config, entity, entries), "stopped, from disk"
+        except DirectoryInUse as error:
+            raise NotServing(f"the node runs, but does not answer ({gone}): try again, or look at its log") from error
+
+
+def _look_at_disk(config: NodeConfig, entity: int, entries: str | None) -> Mapping[str, Any]:
+    from ..runtime.node import describe_row, stored_pointers
+    from ..storage.directory import open_directory
+    from ..storage.rocks import RocksStore
+
+    with open_directory(config.data_dir, config.cluster, config.node, create=False) as directory:
+        store = RocksStore(directory.store_path)
+        try:
+
+            def inspect(entity: int, first: int, last: int) -> Mapping[str, Any]:
+                rows = [describe_row(entry, record) for entry, record in store.read_log(entity, first, last)]
+                pointers = stored_pointers(store, entity)
+                return {"entity": entity, "node": config.node, "in_memory": False, "pointers": pointers, "rows": rows}
+
+            return inspect_entries(inspect, entity, entries)
+        finally:
+            store.close()
+
+
+def entity_table(found: Mapping[str, Any], source: str) -> Table:
+    from rich.table import Table
+
+    pointers = ", ".join(
+        f"{name.replace('_', ' ')} {'?' if entry is None else entry}" for name, entry in found["pointers"].items()
+    )
+    title = f"entity {found['entity']} on node {found['node']} ({source})\n{pointers}"
+    table = Table(title=title)
+    for name in ("entry", "prepared", "promised", "accepted", "chosen", "value id", "value bytes"):
+        table.add_column(name, overflow="fold")
+    for row in found["rows"]:
+        cells = [row["entry"], row["prepared"], row["promised"], row["accepted"], "yes" if row["chosen"] else ""]
+        cells += ["" if row[name] is None else row[name] for name in ("value_id", "value_bytes")]
+        table.add_row(*map(str, cells))
+    return table

@@ -1,0 +1,121 @@
+"""What the commands do that a comparison with Redis cannot show."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from paxosstore.errors import BY_CODE, Fault, InvalidRequest, OutcomeUnknown, RequestFailed
+from paxosstore.services.redis import commands, connection
+from paxosstore.services.redis.commands import DATA_COMMANDS, drop_expired_payload, encode, handle
+from paxosstore.services.redis.generic import MAX_SCAN_COUNT
+from paxosstore.services.redis.keyspace import SLOT_BASE
+from paxosstore.services.redis.reply import CODES, store_error
+from paxosstore.services.redis.requests import merge_ok, merge_sum
+from paxosstore.services.redis.rows import Key, number_of_keys
+
+from .support import NOW_MS, DictView
+
+
+def run(view: DictView, line: str, proto: int = 2) -> bytes:
+    return handle(view, encode(proto, line.encode().split()))
+
+
+def test_the_handler_runs_what_another_node_sends() -> None:
+    view = DictView()
+    assert run(view, "SET k v") == b"+OK\r\n"
+    assert run(view, "get k") == b"$1\r\nv\r\n"
+    assert run(view, "Get nothing") == b"$-1\r\n"
+    assert run(view, "Get nothing", proto=3) == b"_\r\n"
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1", msgspec.msgpack.encode([2, []]), encode(2, [b"ping"]), encode(2, [b"nope"])])
+def test_the_handler_refuses_what_it_does_not_know(payload: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        handle(DictView(), payload)
+
+
+def test_expired_keys_are_dropped_on_demand() -> None:
+    view = DictView()
+    run(view, f"SET old v PXAT {NOW_MS - 1}")
+    run(view, f"SET older v PXAT {NOW_MS - 2}")
+    run(view, "SET young v EX 100")
+    assert run(view, "GET old") == b"$-1\r\n"
+    assert number_of_keys(view) == 3
+    assert handle(view, drop_expired_payload(1)) == b":1\r\n"
+    assert handle(view, drop_expired_payload(9)) == b":1\r\n"
+    assert handle(view, drop_expired_payload(9)) == b":0\r\n"
+    assert number_of_keys(view) == 1
+
+
+def test_what_reads_writes_nothing() -> None:
+    view = DictView()
+    run(view, "SET k 1")
+    Key(view, b"old").set(b"v", NOW_MS - 1)
+    view.read_only = True
+    for spec in DATA_COMMANDS:
+        if spec.writes:
+            continue
+        words = [spec.name, "0" if spec.name == "scan" else "k", "old"][: abs(spec.arity)]
+        assert not run(view, " ".join(words)).startswith(b"-")
+
+
+def test_an_error_reply_leaves_nothing_behind() -> None:
+    view = DictView()
+    run(view, "SET k word")
+    before = dict(view.rows)
+    for line in ("INCR k", "SET k 1 EX 0", "SET k 1 NX XX", "EXPIRE k x", "MSET a 1 b", "DECRBY k x", "FLUSHDB now"):
+        assert run(view, line).startswith(b"-ERR")
+    assert view.rows == before
+
+
+def test_a_scan_of_slots_leads_from_each_to_the_next() -> None:
+    view = DictView(SLOT_BASE + 3)
+    run(view, "MSET a 1 b 2")
+    reply = run(view, f"SCAN {3 << 32} COUNT 1")
+    page, cursor = reply.split(b"\r\n")[-2], int(reply.split(b"\r\n")[2])
+    assert cursor >> 32 == 3
+    last = run(view, f"SCAN {cursor} COUNT 1")
+    assert b"$11\r\n%d\r\n" % (4 << 32) in last
+    assert {page, last.split(b"\r\n")[-2]} == {b"a", b"b"}
+
+
+def test_a_scan_looks_at_a_limited_number_of_keys() -> None:
+    view = DictView()
+    for number in range(MAX_SCAN_COUNT + 10):
+        Key(view, b"%d" % number).set(b"")
+    assert not run(view, f"SCAN 0 COUNT {2**40}").startswith(b"*2\r\n$1\r\n0\r\n")
+
+
+def test_every_error_of_the_store_has_one_of_redis() -> None:
+    assert CODES.keys() == BY_CODE.keys()
+    for code, kind in BY_CODE.items():
+        reply = store_error(kind("line 1\r\nline 2"))
+        assert reply.startswith(b"-" + CODES[code].encode() + b" ")
+        assert reply.endswith(b"line 1  line 2\r\n")
+        assert reply.count(b"\n") == 1
+        # what a client may repeat without a thought must not look like what it may not
+        assert (CODES[code] == "UNKNOWN") == (not kind.outcome_known)
+        if kind.fault is not Fault.CALLER and kind.retry:
+            assert CODES[code] != "ERR"
+
+
+def test_error_texts() -> None:
+    assert store_error(OutcomeUnknown("no answer in time")) == b"-UNKNOWN outcome unknown: no answer in time\r\n"
+    assert store_error(RequestFailed("the request raised KeyError: 1")).startswith(b"-ERR internal error: ")
+
+
+def test_replies_of_several_entities() -> None:
+    assert merge_sum([b":1\r\n", b":41\r\n"]) == b":42\r\n"
+    assert merge_sum([b":1\r\n", b"-OVERLOADED x\r\n"]) == b"-OVERLOADED x\r\n"
+    assert merge_ok([b"+OK\r\n", b"+OK\r\n"]) == b"+OK\r\n"
+    assert merge_ok([b"-DISKFULL x\r\n", b"-DISKFULL y\r\n"]) == b"-DISKFULL x\r\n"
+    assert merge_ok([b"+OK\r\n", b"-DISKFULL x\r\n"]) == b"-UNKNOWN done in 1 of 2 entities, then: DISKFULL x\r\n"
+
+
+def test_every_command_is_in_the_table_and_can_be_run() -> None:
+    assert len(connection.TABLE) == 2 * len(connection.ALL_COMMANDS)
+    for spec in connection.ALL_COMMANDS:
+        assert (spec.run is None) == (spec.name in connection.LOCAL)
+        assert spec.writes != ("readonly" in spec.flags) or spec.run is None
+        assert commands.TABLE.get(spec.name.encode()) is (spec if spec.run else None)

@@ -1,0 +1,170 @@
+"""The parser: whole, cut anywhere, with trailing bytes, and fuzzed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hiredis import pack_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paxosstore.services.redis.resp import (
+    MAX_LINE_BYTES,
+    Limits,
+    RequestError,
+    RequestParser,
+    integer,
+    split_arguments,
+)
+
+LIMITS = Limits(max_bulk_bytes=5_000, max_request_bytes=300_000)
+
+words = st.binary(max_size=12) | st.sampled_from([b"\r\n", b"$3\r\nabc", b"*1\r\n", b"x" * 2047, b"x" * 2048, b"x" * 2049])
+requests = st.lists(words, min_size=1, max_size=70)
+protocol_bytes = st.lists(
+    st.sampled_from(
+        [b"*1\r\n", b"*2\r\n", b"*0\r\n", b"*-1\r\n", b"$0\r\n", b"$1\r\n", b"$3\r\n", b"$-1\r\n", b"\r\n", b"\n", b"\r"]
+    )
+    | st.sampled_from(
+        [b"abc", b"a", b'"', b"'", b"\\", b"\0", b" ", b"*", b"$", b":", b"9", b"PING\r\n", b"*1000000000\r\n", b"%1\r\n"]
+    )
+    | st.binary(max_size=4),
+    max_size=14,
+).map(b"".join)
+
+
+def run(pieces: list[bytes], limits: Limits = LIMITS) -> tuple[list[list[bytes]], str]:
+    """All requests in a stream, and the error that ended it."""
+    parser = RequestParser(limits)
+    found: list[list[bytes]] = []
+    for piece in pieces:
+        try:
+            found += parser.feed(piece)
+        except RequestError as error:
+            return found + error.before, str(error)
+    return found, ""
+
+
+def single(stream: bytes) -> list[bytes]:
+    return [stream[at : at + 1] for at in range(len(stream))]
+
+
+@given(st.lists(requests, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_arrays_come_out_as_they_went_in(sent: list[list[bytes]]) -> None:
+    stream = b"".join([pack_command(tuple(request)) for request in sent])
+    assert run([stream]) == (sent, "")
+
+
+@given(st.lists(requests, max_size=3), st.lists(st.integers(0, 400), max_size=6), st.binary(max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_cuts_and_trailing_bytes_change_nothing(sent: list[list[bytes]], cuts: list[int], trailing: bytes) -> None:
+    stream = b"".join([pack_command(tuple(request)) for request in sent]) + b"*2\r\n$1\r\n" + trailing
+    borders = sorted({0, len(stream), *[cut for cut in cuts if cut < len(stream)]})
+    pieces = [stream[start:end] for start, end in pairwise(borders)]
+    assert run(pieces) == run([stream])
+    assert run(pieces)[0][: len(sent)] == sent
+
+
+@given(protocol_bytes)
+@settings(max_examples=300, deadline=None)
+def test_the_fast_way_and_the_complete_way_agree_on_anything(stream: bytes) -> None:
+    # byte by byte, a request is never complete in one piece, so the fast way sees none
+    assert run([stream]) == run(single(stream))
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_only_the_protocol_error_comes_out(stream: bytes) -> None:
+    run([stream])
+
+
+@pytest.mark.parametrize(
+    ("stream", "text"),
+    [
+        (b"*1000000000\r\n", "invalid multibulk length"),
+        (b"*03\r\n", "invalid multibulk length"),
+        (b"*+1\r\n", "invalid multibulk length"),
+        (b"*\r\n", "invalid multibulk length"),
+        (b"*1 \r\n", "invalid multibulk length"),
+        (b"*1\r\n:1\r\n", "expected '$', got ':'"),
+        (b"*1\r\n*1\r\n$4\r\nPING\r\n", "expected '$', got '*'"),
+        (b"*1\r\n$-1\r\n", "invalid bulk length"),
+        (b"*1\r\n$5001\r\n", "invalid bulk length"),
+        (b"*1\r\n$x\r\n", "invalid bulk length"),
+        (b"*1" + b"0" * MAX_LINE_BYTES, "too big mbulk count string"),
+        (b"*1\r\n$" + b"0" * MAX_LINE_BYTES, "too big bulk count string"),
+        (b"x" * (MAX_LINE_BYTES + 1), "too big inline request"),
+        (b"x" * (MAX_LINE_BYTES + 1) + b"\r\n", "too big inline request"),
+        (b'SET "a\r\n', "unbalanced quotes in request"),
+        (b'SET "a"b\r\n', "unbalanced quotes in request"),
+        (b"*64\r\n" + b"$5000\r\n%b\r\n" % (b"x" * 5000) * 64, "too big request"),
+    ],
+)
+def test_what_cannot_be_understood(stream: bytes, text: str) -> None:
+    before = [[b"PING"], [b"ECHO", b"x"]]
+    start = b"*1\r\n$4\r\nPING\r\nECHO x\r\n"
+    assert run([start + stream]) == (before, "Protocol error: " + text)
+    assert run([start, stream]) == (before, "Protocol error: " + text)
+
+
+def test_after_an_error_there_is_nothing_more() -> None:
+    parser = RequestParser()
+    with pytest.raises(RequestError, match="invalid multibulk length"):
+        parser.feed(b"*x\r\n")
+    with pytest.raises(RequestError, match="invalid multibulk length") as caught:
+        parser.feed(b"PING\r\n")
+    assert caught.value.before == []
+
+
+def test_empty_requests_are_passed_over() -> None:
+    assert run([b"\r\n*0\r\n*-1\r\n   \r\n\nPING\n*1\r\n$4\r\nPING\r\n"]) == ([[b"PING"], [b"PING"]], "")
+
+
+def test_many_inline_requests_in_one_piece_take_no_longer_than_their_number() -> None:
+    stream = b"PING\r\n*1\r\n$4\r\nPING\r\n" * 10_000
+    assert run([stream])[0] == [[b"PING"]] * 20_000
+
+
+def test_a_long_value_in_many_pieces() -> None:
+    value = bytes(range(256)) * 4096
+    stream = pack_command((b"SET", b"k", value))
+    pieces = [stream[at : at + 1000] for at in range(0, len(stream), 1000)]
+    assert run(pieces, Limits()) == ([[b"SET", b"k", value]], "")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"", []),
+        (b"  a  bc\t d ", [b"a", b"bc", b"d"]),
+        (b'"a b" c', [b"a b", b"c"]),
+        (rb'"\x41\xfFz\n\r\t\b\a\q\"" x', [b'A\xffz\n\r\t\b\aq"', b"x"]),
+        (rb"'it\'s \n'", [rb"it's \n"]),
+        (rb'"\xZZ"', [b"xZZ"]),
+        (b'pre"in side"', [b"prein side"]),
+        (b'""', [b""]),
+        (b"a\0b", [b"a"]),
+        (b'"a', None),
+        (b"'a", None),
+        (b"'a'b", None),
+        (b'"a\\', None),
+        (b"a\x0bb \x0b c", [b"a\x0bb", b"c"]),
+    ],
+)
+def test_inline_words(line: bytes, words: list[bytes] | None) -> None:
+    assert split_arguments(line) == words
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"+1", b" 1", b"1 ", b"01", b"-0", b"1_0", b"9223372036854775808", b"-9223372036854775809", b"1\n"]
+)
+def test_no_integers(text: bytes) -> None:
+    assert integer(text) is None
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+@settings(max_examples=30)
+def test_integers(number: int) -> None:
+    assert integer(b"%d" % number) == number

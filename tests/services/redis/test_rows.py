@@ -1,0 +1,134 @@
+"""The layout: rows, their number, the index of what expires, pages of a scan."""
+
+from __future__ import annotations
+
+from binascii import crc32
+
+import pytest
+from crc32c import crc32c
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paxosstore.errors import TooLarge
+from paxosstore.services.redis import rows
+from paxosstore.services.redis.keyspace import SLOT_BASE, hash_slot, slot_of
+from paxosstore.services.redis.rows import MAX_NAME_BYTES, Key, expire_due, get_value, number_of_keys, scan_page
+
+from .support import NOW_MS, DictView
+
+names = st.sampled_from([b"a", b"b", b"c", b""])
+steps = st.lists(
+    st.tuples(st.just("set"), names, st.sampled_from([0, NOW_MS - 5, NOW_MS + 5, NOW_MS + 50]))
+    | st.tuples(st.just("delete"), names, st.just(0))
+    | st.tuples(st.just("expire_due"), st.just(b""), st.integers(0, 3))
+    | st.tuples(st.just("wait"), st.just(b""), st.sampled_from([1, 10])),
+    max_size=25,
+)
+
+
+def row(name: bytes) -> bytes:
+    return b"k" + crc32c(name).to_bytes(4, "big") + name
+
+
+def test_the_bytes_of_a_row() -> None:
+    view = DictView()
+    Key(view, b"one").set(b"value")
+    Key(view, b"two").set(b"other", NOW_MS + 7)
+    at = (NOW_MS + 7).to_bytes(8, "big")
+    assert view.rows == {
+        row(b"one"): b"\x01" + bytes(8) + b"value",
+        row(b"two"): b"\x01" + at + b"other",
+        b"x" + at + b"two": b"",
+        b"n": (2).to_bytes(8, "big"),
+    }
+
+
+def test_the_hash_is_the_castagnoli_one() -> None:
+    assert rows.row_key(b"123456789") == b"k\xe3\x06\x92\x83123456789"
+    assert crc32(b"123456789") != 0xE3069283
+
+
+@given(steps)
+@settings(max_examples=200, deadline=None)
+def test_rows_number_and_index_agree_with_a_dict(script: list[tuple[str, bytes, int]]) -> None:
+    view = DictView()
+    model: dict[bytes, int] = {}
+    for step, name, number in script:
+        if step == "set":
+            Key(view, name).set(b"v" + name, number)
+            model[name] = number
+        elif step == "delete":
+            assert Key(view, name).delete() == (name in model and not 0 < model[name] < view.now_ms)
+            model.pop(name, None)
+        elif step == "wait":
+            view.now_ms += number
+        else:
+            due = sorted([(at, key) for key, at in model.items() if 0 < at < view.now_ms])[:number]
+            assert expire_due(view, number) == len(due)
+            for _, key in due:
+                del model[key]
+        expected = {row(key): b"\x01" + at.to_bytes(8, "big") + b"v" + key for key, at in model.items()}
+        expected |= {b"x" + at.to_bytes(8, "big") + key: b"" for key, at in model.items() if at}
+        assert {key: value for key, value in view.rows.items() if key != b"n"} == expected
+        assert number_of_keys(view) == len(model)
+        for key in (b"a", b"b", b"c", b""):
+            alive = key in model and not 0 < model[key] < view.now_ms
+            assert get_value(view, key) == Key(view, key).value == (b"v" + key if alive else None)
+
+
+def test_a_key_lives_through_its_last_millisecond() -> None:
+    view = DictView()
+    Key(view, b"k").set(b"v", NOW_MS)
+    assert get_value(view, b"k") == b"v"
+    assert expire_due(view, 10) == 0
+    view.now_ms += 1
+    assert get_value(view, b"k") is None
+    assert expire_due(view, 10) == 1
+
+
+def test_pages_hold_every_key_once_and_go_on_from_any_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = DictView()
+    keys = {b"key:%d" % number for number in range(100)}
+    monkeypatch.setattr(rows, "crc32c", lambda name: crc32(name) % 7 * 0x24924924)  # many keys of each hash
+    for name in keys:
+        Key(view, name).set(b"")
+    found: list[bytes] = []
+    pages = 0
+    at = 0
+    while True:
+        page = scan_page(view, at, 3)
+        found += page.names
+        pages += 1
+        at = page.next_hash
+        if not at:
+            break
+        Key(view, b"key:%d" % pages).delete()  # a page must not depend on keys of the pages before it
+    assert len(found) == len(set(found))
+    assert keys - set(found) <= {b"key:%d" % number for number in range(pages)}
+    assert pages == 7
+
+
+def test_a_scan_ends_at_the_highest_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = DictView()
+    monkeypatch.setattr(rows, "crc32c", lambda name: 0xFFFFFFFF)
+    Key(view, b"a").set(b"")
+    Key(view, b"b").set(b"", NOW_MS - 1)
+    assert scan_page(view, 0, 1) == ([b"a"], 0)
+    assert scan_page(view, 0xFFFFFFFF, 1) == ([b"a"], 0)
+
+
+def test_a_key_has_a_longest_length() -> None:
+    view = DictView()
+    Key(view, bytes(MAX_NAME_BYTES)).set(b"v", NOW_MS)
+    with pytest.raises(TooLarge, match="over the limit"):
+        Key(view, bytes(MAX_NAME_BYTES + 1)).set(b"v")
+    assert number_of_keys(view) == 1
+
+
+def test_slots_are_those_of_redis_cluster() -> None:
+    assert hash_slot(b"123456789", 16384) == 0x31C3 % 16384
+    assert hash_slot(b"foo{bar}{zap}", 16384) == hash_slot(b"bar", 16384)
+    assert hash_slot(b"foo{{bar}}zap", 16384) == hash_slot(b"{bar", 16384)
+    assert hash_slot(b"foo{}{bar}", 16384) != hash_slot(b"bar", 16384)
+    assert hash_slot(b"{user}.a", 64) == hash_slot(b"{user}.b", 64)
+    assert slot_of(SLOT_BASE + 5) == 5
