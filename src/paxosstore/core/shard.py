@@ -7,12 +7,10 @@ becomes one batch, one question and one write.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import (
-    CommitLimitReached,
     DiskFull,
     Fault,
     InvalidRequest,
@@ -20,10 +18,9 @@ from ..errors import (
     OutcomeUnknown,
     Overloaded,
     PaxosStoreError,
-    RequestFailed,
 )
-from .catchup import ENTRIES_PER_REQUEST, learned_from
 from .context import Context, HandedOverRequest, Handler, Identity
+from .entities import Entities
 from .entity import NEVER, NOBODY, Entity
 from .event import (
     CatchUp,
@@ -40,6 +37,7 @@ from .event import (
     WritesAllowed,
 )
 from .handover import HandOvers
+from .learn import INVENTORY_PAGE, Learner
 from .log import Log
 from .message import (
     CatchUpReply,
@@ -54,14 +52,13 @@ from .message import (
     ReadQuestion,
 )
 from .overlay import BodyCodec, DataReader
-from .ready import InventoryRead, LogRead, Outcome, Ready
-from .record import Value
+from .ready import Outcome, Ready
 from .request import Request
+from .serve import ReadServer
 from .write import Proposer
 
 SWEEP_MS = 50.0
 """How often deadlines of requests are looked at."""
-INVENTORY_PAGE = 1_000
 
 
 class Shard:
@@ -72,10 +69,9 @@ class Shard:
         self._log = Log(context)
         self._proposer = Proposer(context, self._log)
         self._handovers = HandOvers(context)
-        self._entities: dict[int, Entity] = {}
-        self._touched: list[Entity] = []
-        self._timers: list[tuple[float, int]] = []
-        self._busy: dict[int, Entity] = {}
+        self._entities = Entities(context)
+        self._reads = ReadServer(context, self._entities, self._log)
+        self._learner = Learner(context, self._entities, self._log, self._proposer)
         self._sweep_at_ms = 0.0
         self._released = context.ready
         self._no_writes = ""
@@ -84,8 +80,8 @@ class Shard:
             PeerUp: self._on_peer_up,
             PeerDown: self._on_peer_down,
             Loaded: self._on_loaded,
-            LogLoaded: self._on_log_loaded,
-            InventoryLoaded: self._on_inventory_loaded,
+            LogLoaded: self._learner.log_loaded,
+            InventoryLoaded: self._learner.inventory_loaded,
             Durable: self._on_durable,
             WriteFailed: self._on_write_failed,
             WritesAllowed: self._on_writes_allowed,
@@ -94,9 +90,9 @@ class Shard:
         }
         self._on_message: dict[type, Callable[[Entity, int, Any], None]] = {
             PaxosMessage: self._on_paxos,
-            ReadQuestion: self._on_question,
-            ReadAnswer: self._on_answer,
-            CatchUpRequest: self._on_catch_up_request,
+            ReadQuestion: self._reads.question,
+            ReadAnswer: self._reads.answer,
+            CatchUpRequest: self._learner.requested,
             CatchUpReply: self._on_catch_up_reply,
             HandOver: self._on_hand_over,
         }
@@ -117,30 +113,26 @@ class Shard:
     def ready(self) -> Ready:
         """Decide on everything that was touched, and hand out what the turn produced."""
         context = self._context
-        while self._touched:
-            touched, self._touched = self._touched, []
+        while touched := self._entities.take_touched():
             for entity in touched:
-                entity.touched = False
-                if entity.mailbox is None:
-                    self._attend(entity)
+                self._attend(entity)
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
         for apply in ready.applies:
-            entity = self._entities[apply.entity]
-            entity.unwritten = None  # the driver writes it before it steps again
+            self._entities.get(apply.entity).unwritten = None  # the driver writes it before it steps again
         return ready
 
     @property
     def next_deadline_ms(self) -> float:
         """When to step a Tick at the latest, on the monotonic clock."""
-        due = self._timers[0][0] if self._timers else NEVER
-        if self._busy:
+        due = self._entities.next_timer_ms
+        if self._entities.busy:
             due = min(due, self._sweep_at_ms)
         return min(due, self._handovers.next_deadline_ms)
 
     def entity(self, entity: int) -> Entity | None:
         """The state of an entity that is in memory, for inspection only."""
-        return self._entities.get(entity)
+        return self._entities.find(entity)
 
     @property
     def context(self) -> Context:
@@ -155,7 +147,7 @@ class Shard:
     def waiting_requests(self) -> int:
         """Requests that wait here or at a peer."""
         pending = sum(len(peer.pending) for peer in self._handovers.peers)
-        return pending + sum(len(entity.requests()) for entity in self._busy.values())
+        return pending + sum(len(entity.requests()) for entity in self._entities.busy.values())
 
     @property
     def writes_refused_because(self) -> str:
@@ -163,18 +155,6 @@ class Shard:
         return self._no_writes
 
     # -- entities
-
-    def _get(self, entity: int) -> Entity:
-        found = self._entities.get(entity)
-        if found is None:
-            found = self._entities[entity] = Entity(entity)
-            self._context.ready.loads.append(entity)
-        return found
-
-    def _touch(self, entity: Entity) -> None:
-        if not entity.touched:
-            entity.touched = True
-            self._touched.append(entity)
 
     def _attend(self, entity: Entity) -> None:
         """Everything an entity can do now, in the one order that is right."""
@@ -188,27 +168,21 @@ class Shard:
         if entity.committed != before:
             entity.lease_until_ms = 0.0
         if entity.reads:
-            self._serve_reads(entity)
+            self._reads.serve(entity)
         if not self._no_writes:
             proposer.start(entity, release)
             self._drive(entity)
-        self._learn(entity)
+        self._learner.learn(entity, not self._no_writes)
         if entity.untold is not None:
             due = entity.untold_since_ms + context.tuning.notice_ms
             if context.now_ms >= due:
                 self._log.tell_chosen(entity)
             else:
                 entity.wake_ms = min(entity.wake_ms, due)
-        if entity.busy:
-            self._busy[entity.id] = entity
-        else:
-            self._busy.pop(entity.id, None)
         follow_up = entity.opened.get(entity.committed + 1)
         if follow_up is not None and follow_up.machine.mine.chosen:
             entity.wake_ms = context.now_ms  # the commit limit was reached
-        if entity.wake_ms < entity.timer_ms:
-            entity.timer_ms = entity.wake_ms
-            heapq.heappush(self._timers, (entity.wake_ms, entity.id))
+        self._entities.attended(entity)
         entity.validate()
 
     def _drive(self, entity: Entity) -> None:
@@ -237,20 +211,20 @@ class Shard:
         if request.uuid and len(request.uuid) != 16:
             context.refuse(request, InvalidRequest(f"a uuid has 16 bytes, not {len(request.uuid)}"))
             return
-        entity = self._get(request.entity)
+        entity = self._entities.get(request.entity)
         if entity.mailbox is not None:
             if len(entity.mailbox) >= context.tuning.max_mailbox:
                 context.refuse(request, Overloaded("too many requests wait for this entity to be loaded"))
             else:
                 entity.mailbox.append(request)
-                self._busy[entity.id] = entity
+                self._entities.busy[entity.id] = entity
             return
         if request.read_only:
             context.counters.reads += 1
             if request.commit_limit:
                 request.commit_limit = entity.committed + context.tuning.max_commit_num
             entity.reads.gathering.append(request)
-            self._touch(entity)
+            self._entities.touch(entity)
             return
         context.counters.writes += 1
         peer = NOBODY if isinstance(request, HandedOverRequest) else self._handovers.target(entity, request)
@@ -268,46 +242,11 @@ class Shard:
             error = Overloaded(f"{len(entity.queue)} requests wait for this entity")
         else:
             entity.queue.append(request)
-            self._touch(entity)
+            self._entities.touch(entity)
             return
         if request.exposed:
             error = OutcomeUnknown(f"handed over without an answer, then: {error}")
         context.refuse(request, error)
-
-    def _serve_reads(self, entity: Entity) -> None:
-        context, reads = self._context, entity.reads
-        release = context.release(entity)
-        for request in reads.take_served(entity.committed):
-            if request.settled:
-                continue
-            try:
-                reply = request.evaluate(context.overlay(entity, read_only=True))
-            except PaxosStoreError as error:
-                context.finish(request, b"", error, release)
-            except Exception as error:  # the caller's function, not ours
-                failed = RequestFailed(f"the request raised {type(error).__name__}: {error}")
-                failed.__cause__ = error
-                context.finish(request, b"", failed, release)
-            else:
-                context.counters.reads_served += 1
-                context.finish(request, reply, None, release)
-        for request in reads.all():
-            if request.commit_limit and entity.committed >= request.commit_limit:
-                text = f"{context.tuning.max_commit_num} entries were applied and there are more: call again"
-                context.finish(request, b"", CommitLimitReached(text), release)
-        interval = context.tuning.retry_ms
-        if reads.may_ask:
-            reads.ask(context.new_number(), entity.highest, context.now_ms)
-            context.counters.read_questions += 1
-            question = ReadQuestion(entity.id, reads.number)
-            for peer in context.peers:
-                context.send_early(peer, question)
-        elif reads.number and context.now_ms >= reads.asked_at_ms + interval:
-            reads.asked_at_ms = context.now_ms
-            for peer in reads.unanswered(context.n, context.me):
-                context.send_early(peer, ReadQuestion(entity.id, reads.number))
-        if reads.number:
-            entity.wake_ms = min(entity.wake_ms, reads.asked_at_ms + interval)
 
     # -- messages
 
@@ -318,12 +257,12 @@ class Shard:
             if kind is HandedBack:
                 self._on_handed_back(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
             elif kind is InventoryRequest or kind is InventoryReply:
-                self._on_inventory(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
+                self._learner.inventory(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
             else:
                 self._deliver(peer, message)
 
     def _deliver(self, peer: int, message: Message) -> None:
-        entity = self._get(message.entity)  # type: ignore[union-attr]  # inventories do not come here
+        entity = self._entities.get(message.entity)  # type: ignore[union-attr]  # inventories do not come here
         if entity.mailbox is not None:
             if len(entity.mailbox) < self._context.tuning.max_mailbox:
                 entity.mailbox.append((peer, message))
@@ -338,76 +277,16 @@ class Shard:
         opened = self._log.receive(entity, peer, message)
         if opened is not None:
             self._proposer.answered(entity, message.entry, opened)
-        self._touch(entity)
-
-    def _on_question(self, entity: Entity, peer: int, message: ReadQuestion) -> None:
-        self._log.tell_chosen(entity)  # the reader waits for it
-        answer = ReadAnswer(entity.id, message.number, entity.highest, entity.contiguous_chosen)
-        self._context.send(entity, peer, answer)
-
-    def _on_answer(self, entity: Entity, peer: int, message: ReadAnswer) -> None:
-        entity.raise_max_chosen(max(message.max_chosen, message.highest - 1), peer)
-        context = self._context
-        entity.reads.answer(peer, message.number, message.highest, context.quorum, context.now_ms)
-        self._touch(entity)
-
-    def _on_catch_up_request(self, entity: Entity, peer: int, message: CatchUpRequest) -> None:
-        first = message.first
-        last = min(entity.contiguous_chosen, first + min(message.limit, ENTRIES_PER_REQUEST) - 1)
-        if first <= last:
-            self._context.ready.log_reads.append(LogRead(entity.id, first, last, peer))
-        else:
-            self._context.send(entity, peer, CatchUpReply(entity.id, entity.contiguous_chosen, []))
-
-    def _on_log_loaded(self, event: LogLoaded) -> None:
-        entity = self._get(event.entity)
-        entries = learned_from(list(event.records))
-        known = entity.contiguous_chosen
-        self._context.send(entity, event.peer, CatchUpReply(entity.id, known, entries))
-
-    def _on_catch_up_reply(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
-        if self._no_writes:
-            return
-        entity.raise_max_chosen(message.max_chosen, peer)
-        for learned in message.entries:
-            entity.raise_max_chosen(learned.entry, peer)
-            self._log.learn(entity, learned.entry, learned.ballot, Value(learned.value_id, learned.body))
-        if message.entries:
-            entity.catchup.restart()
-        else:
-            entity.catchup.had_nothing(self._context.n - 1)
-        self._touch(entity)
-
-    def _learn(self, entity: Entity) -> None:
-        """Ask for what is missing: known to be chosen, or accepted here and never heard of again."""
-        context, catchup = self._context, entity.catchup
-        goal = max(entity.max_chosen, entity.wanted)
-        first = entity.contiguous_chosen + 1
-        if goal < first:
-            entity.wanted = 0
-            opened = entity.opened.get(first)
-            if opened is None or opened.driving or opened.machine.mine.is_empty or catchup.attempts >= 4:
-                if opened is None:
-                    catchup.restart()
-                return
-            if catchup.asked_at_ms < 0.0:
-                catchup.asked_at_ms = context.now_ms  # give its proposer the time to say so first
-        elif catchup.attempts >= context.n - 1 and not self._no_writes:
-            self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
-        interval = context.tuning.retry_ms * (1 << min(catchup.attempts, 4))
-        if not catchup.due(context.now_ms, interval):
-            entity.wake_ms = min(entity.wake_ms, catchup.asked_at_ms + interval)
-            return
-        peer = catchup.next_peer(context.n, context.me)
-        catchup.asked(context.now_ms)
-        context.counters.catchup_requests += 1
-        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST))
-        entity.wake_ms = min(entity.wake_ms, context.now_ms + interval)
+        self._entities.touch(entity)
 
     def _on_catch_up(self, event: CatchUp) -> None:
-        entity = self._get(event.entity)
+        entity = self._entities.get(event.entity)
         entity.wanted = max(entity.wanted, event.entry)
-        self._touch(entity)
+        self._entities.touch(entity)
+
+    def _on_catch_up_reply(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
+        if not self._no_writes:
+            self._learner.replied(entity, peer, message)
 
     # -- hand-over
 
@@ -431,7 +310,7 @@ class Shard:
         if found is None:
             return
         request, error = found
-        entity = self._get(request.entity)
+        entity = self._entities.get(request.entity)
         self._count_back(entity, peer)
         if error is not None and error.fault is Fault.NODE and error.retry and entity.mailbox is None:
             # that node cannot, this one may: the uuid keeps it from running twice
@@ -442,12 +321,12 @@ class Shard:
 
     def _take_back(self, peer: int) -> None:
         for request in self._handovers.take_back(peer):
-            entity = self._get(request.entity)
+            entity = self._entities.get(request.entity)
             if entity.mailbox is not None:
                 entity.mailbox.append(request)
             else:
                 self._enqueue(entity, request)
-        for entity in self._entities.values():
+        for entity in self._entities:
             if entity.handed_to == peer:
                 entity.handed_count = 0
 
@@ -460,39 +339,20 @@ class Shard:
         peer.up = True
         peer.suspect_until_ms = 0.0
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
-        for entity in self._busy.values():
+        for entity in self._entities.busy.values():
             opened = entity.opened.get(entity.committed + 1)
             if opened is not None and opened.driving and opened.machine.leads:
                 opened.retry_at_ms = self._context.now_ms  # it missed what was sent while it was away
-            self._touch(entity)
+            self._entities.touch(entity)
 
     def _on_peer_down(self, event: PeerDown) -> None:
         self._handovers.peers[event.peer].up = False
         self._take_back(event.peer)
 
-    def _on_inventory(self, peer: int, message: InventoryRequest | InventoryReply) -> None:
-        context = self._context
-        if isinstance(message, InventoryRequest):
-            limit = min(max(message.limit, 1), INVENTORY_PAGE)
-            context.ready.inventory_reads.append(InventoryRead(message.after, limit, peer))
-            return
-        for number, committed in message.entities:
-            if context.reader.committed_entry(number) < committed:
-                entity = self._get(number)
-                entity.catchup.peer = peer
-                entity.wanted = max(entity.wanted, committed)
-                self._touch(entity)
-        if message.more and message.entities:
-            context.send_early(peer, InventoryRequest(message.entities[-1][0], INVENTORY_PAGE))
-
-    def _on_inventory_loaded(self, event: InventoryLoaded) -> None:
-        # the DB may run ahead of the sync, but a committed entry is chosen, whatever this replica forgets
-        self._context.send_early(event.peer, InventoryReply(list(event.entities), event.more))
-
     # -- the disk
 
     def _on_loaded(self, event: Loaded) -> None:
-        entity = self._entities[event.entity]
+        entity = self._entities.get(event.entity)
         context = self._context
         mailbox, wanted = entity.mailbox, entity.wanted
         assert mailbox is not None
@@ -500,7 +360,7 @@ class Shard:
         entity.wanted = wanted
         entity.mailbox = None
         context.counters.loads += 1
-        self._touch(entity)
+        self._entities.touch(entity)
         for item in mailbox:
             if isinstance(item, Request):
                 if not item.settled:
@@ -523,9 +383,7 @@ class Shard:
                 context.ready.early.outcomes.append(Outcome(request, b"", error))
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
         for number in dirty:
-            entity = self._entities.pop(number)
-            self._busy.pop(number, None)
-            entity.touched = True  # it is not to be looked at again
+            entity = self._entities.forget(number)
             proposed = {id(r) for r, _ in entity.in_flight.evaluated.proposed} if entity.in_flight else set()
             revealed = entity.in_flight is not None and (number, entity.in_flight.evaluated.entry) not in failed.records
             for request in entity.requests():
@@ -534,14 +392,14 @@ class Shard:
                 else:
                     context.refuse(request, DiskFull(event.reason))
         for number in failed.loads:
-            if number in self._entities:
+            if self._entities.find(number) is not None:
                 context.ready.loads.append(number)
         context.durable_turn = failed.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
         self._no_writes = event.reason
         if event.reason:
-            for entity in self._busy.values():
+            for entity in self._entities.busy.values():
                 while entity.queue:
                     request = entity.queue.popleft()
                     error = DiskFull(event.reason) if not request.exposed else OutcomeUnknown(event.reason)
@@ -552,17 +410,7 @@ class Shard:
     def _on_tick(self, event: Tick) -> None:
         context = self._context
         now = context.now_ms
-        while self._timers and self._timers[0][0] <= now:
-            at, number = heapq.heappop(self._timers)
-            entity = self._entities.get(number)
-            if entity is None or entity.timer_ms != at:
-                continue
-            entity.timer_ms = NEVER
-            if entity.wake_ms <= now:
-                self._touch(entity)
-            elif entity.wake_ms != NEVER:
-                entity.timer_ms = entity.wake_ms
-                heapq.heappush(self._timers, (entity.wake_ms, number))
+        self._entities.touch_due(now)
         for peer in self._handovers.overdue():
             self._handovers.peers[peer].suspect_until_ms = now + context.tuning.suspect_ms
             self._take_back(peer)
@@ -574,7 +422,7 @@ class Shard:
         """End requests whose deadline has passed. Those proposed or handed over may still happen: that is said."""
         context = self._context
         unknown = "not decided before the deadline: it may have happened, or may yet happen"
-        for entity in list(self._busy.values()):
+        for entity in list(self._entities.busy.values()):
             proposed = entity.in_flight.evaluated.proposed if entity.in_flight else []
             for request, _ in proposed:
                 if now >= request.deadline_ms:
@@ -588,7 +436,7 @@ class Shard:
             entity.reads.drop_settled()
             while entity.queue and entity.queue[0].settled:
                 entity.queue.popleft()
-            self._touch(entity)
+            self._entities.touch(entity)
         for peer in self._handovers.peers:
             for pending in list(peer.pending.values()):
                 if now >= pending.request.deadline_ms:

@@ -94,8 +94,10 @@ def reset(session: Session, args: list[bytes]) -> bytes:
 
 def select(session: Session, args: list[bytes]) -> bytes:
     db = integer(args[1])
-    if db is None or not -(2**31) <= db < 2**31:
+    if db is None:
         return NOT_AN_INTEGER
+    if not -(2**31) <= db < 2**31:
+        return error("value is out of range, value must between -2147483648 and 2147483647")
     if not 0 <= db < databases(session.host.settings):
         return error("DB index is out of range")
     session.db = db

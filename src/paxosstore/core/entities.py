@@ -1,0 +1,88 @@
+"""The entities in memory: found or loaded, touched in this turn, waiting for a time, busy with requests."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from .context import Context
+from .entity import NEVER, Entity
+
+
+class Entities:
+    """All entities of a shard that are in memory."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._by_id: dict[int, Entity] = {}
+        self._touched: list[Entity] = []
+        self._timers: list[tuple[float, int]] = []
+        self.busy: dict[int, Entity] = {}
+        """Those where a request waits."""
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Entity]:
+        return iter(self._by_id.values())
+
+    def find(self, entity: int) -> Entity | None:
+        return self._by_id.get(entity)
+
+    def get(self, entity: int) -> Entity:
+        """The entity; if it is not in memory, its load begins and its events wait in its mailbox (rule 9)."""
+        found = self._by_id.get(entity)
+        if found is None:
+            found = self._by_id[entity] = Entity(entity)
+            self._context.ready.loads.append(entity)
+        return found
+
+    def forget(self, entity: int) -> Entity:
+        """Drop an entity from memory; the next event loads it again."""
+        found = self._by_id.pop(entity)
+        self.busy.pop(entity, None)
+        found.touched = True  # it is not to be looked at again
+        return found
+
+    def touch(self, entity: Entity) -> None:
+        """Have it attended to in this turn."""
+        if not entity.touched:
+            entity.touched = True
+            self._touched.append(entity)
+
+    def take_touched(self) -> list[Entity]:
+        """What was touched and is loaded, to be attended to."""
+        touched, self._touched = self._touched, []
+        for entity in touched:
+            entity.touched = False
+        return [entity for entity in touched if entity.mailbox is None and self._by_id.get(entity.id) is entity]
+
+    def attended(self, entity: Entity) -> None:
+        """Note whether it is busy, and when to look at it again."""
+        if entity.busy:
+            self.busy[entity.id] = entity
+        else:
+            self.busy.pop(entity.id, None)
+        self._set_timer(entity)
+
+    def touch_due(self, now_ms: float) -> None:
+        """Touch every entity whose time has come."""
+        while self._timers and self._timers[0][0] <= now_ms:
+            at, number = heapq.heappop(self._timers)
+            entity = self._by_id.get(number)
+            if entity is None or entity.timer_ms != at:
+                continue
+            entity.timer_ms = NEVER
+            if entity.wake_ms <= now_ms:
+                self.touch(entity)
+            else:
+                self._set_timer(entity)
+
+    @property
+    def next_timer_ms(self) -> float:
+        return self._timers[0][0] if self._timers else NEVER
+
+    def _set_timer(self, entity: Entity) -> None:
+        if entity.wake_ms < entity.timer_ms:
+            entity.timer_ms = entity.wake_ms
+            heapq.heappush(self._timers, (entity.wake_ms, entity.id))

@@ -1,0 +1,66 @@
+"""Serving linearizable reads: asking the question, answering the peers', evaluating (rule 12)."""
+
+from __future__ import annotations
+
+from ..errors import CommitLimitReached, PaxosStoreError, RequestFailed
+from .context import Context
+from .entities import Entities
+from .entity import Entity
+from .log import Log
+from .message import ReadAnswer, ReadQuestion
+
+
+class ReadServer:
+    """Acts on the waiting reads (read.py) of entities."""
+
+    def __init__(self, context: Context, entities: Entities, log: Log) -> None:
+        self._context = context
+        self._entities = entities
+        self._log = log
+
+    def serve(self, entity: Entity) -> None:
+        """End the reads whose entry is applied, and ask the next question."""
+        context, reads = self._context, entity.reads
+        release = context.release(entity)
+        for request in reads.take_served(entity.committed):
+            if request.settled:
+                continue
+            try:
+                reply = request.evaluate(context.overlay(entity, read_only=True))
+            except PaxosStoreError as error:
+                context.finish(request, b"", error, release)
+            except Exception as error:  # the caller's function, not ours
+                failed = RequestFailed(f"the request raised {type(error).__name__}: {error}")
+                failed.__cause__ = error
+                context.finish(request, b"", failed, release)
+            else:
+                context.counters.reads_served += 1
+                context.finish(request, reply, None, release)
+        for request in reads.all():
+            if request.commit_limit and entity.committed >= request.commit_limit:
+                text = f"{context.tuning.max_commit_num} entries were applied and there are more: call again"
+                context.finish(request, b"", CommitLimitReached(text), release)
+        interval = context.tuning.retry_ms
+        if reads.may_ask:
+            reads.ask(context.new_number(), entity.highest, context.now_ms)
+            context.counters.read_questions += 1
+            question = ReadQuestion(entity.id, reads.number)
+            for peer in context.peers:
+                context.send_early(peer, question)
+        elif reads.number and context.now_ms >= reads.asked_at_ms + interval:
+            reads.asked_at_ms = context.now_ms
+            for peer in reads.unanswered(context.n, context.me):
+                context.send_early(peer, ReadQuestion(entity.id, reads.number))
+        if reads.number:
+            entity.wake_ms = min(entity.wake_ms, reads.asked_at_ms + interval)
+
+    def question(self, entity: Entity, peer: int, message: ReadQuestion) -> None:
+        self._log.tell_chosen(entity)  # the reader waits for it
+        answer = ReadAnswer(entity.id, message.number, entity.highest, entity.contiguous_chosen)
+        self._context.send(entity, peer, answer)
+
+    def answer(self, entity: Entity, peer: int, message: ReadAnswer) -> None:
+        entity.raise_max_chosen(max(message.max_chosen, message.highest - 1), peer)
+        context = self._context
+        entity.reads.answer(peer, message.number, message.highest, context.quorum, context.now_ms)
+        self._entities.touch(entity)
