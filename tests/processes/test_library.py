@@ -113,7 +113,7 @@ def test_a_read_writes_nothing(tmp_path: Path) -> None:
         for node in nodes:
             assert await node.execute(ENTITY, get(b"k"), read_only=True) == b"v"
         assert await applied_everywhere(nodes, ENTITY) == before
-        with pytest.raises(RequestFailed) as refused:
+        with pytest.raises(InvalidRequest) as refused:
             await nodes[0].execute(ENTITY, put(b"k", b"w"), read_only=True)
         assert "read-only" in str(refused.value)
 

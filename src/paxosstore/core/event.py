@@ -77,7 +77,7 @@ class InventoryLoaded(NamedTuple):
 
 
 class WritesAllowed(NamedTuple):
-    """Whether the disk takes writes: an empty reason means yes. While it does not, this node neither votes nor proposes."""
+    """Whether this node takes new writes: an empty reason means yes, and ends what a failed write began (rule 8)."""
 
     reason: str
 

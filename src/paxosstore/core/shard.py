@@ -74,7 +74,10 @@ class Shard:
         self._learner = Learner(context, self._entities, self._log, self._proposer)
         self._sweep_at_ms = 0.0
         self._released = context.ready
-        self._no_writes = ""
+        self._no_new_writes = ""
+        """The disk is almost full: requests are refused, but what is under way is still voted on and ended."""
+        self._cannot_write = ""
+        """The disk has failed a write: not even a vote can be kept."""
         self._on_event: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
             PeerUp: self._on_peer_up,
@@ -152,7 +155,7 @@ class Shard:
     @property
     def writes_refused_because(self) -> str:
         """Why this node does not write now; empty if it does."""
-        return self._no_writes
+        return self._cannot_write or self._no_new_writes
 
     # -- entities
 
@@ -169,10 +172,10 @@ class Shard:
             entity.lease_until_ms = 0.0
         if entity.reads:
             self._reads.serve(entity)
-        if not self._no_writes:
+        if not self._cannot_write:
             proposer.start(entity, release)
             self._drive(entity)
-        self._learner.learn(entity, not self._no_writes)
+        self._learner.learn(entity, not self._cannot_write)
         if entity.untold is not None:
             due = entity.untold_since_ms + context.tuning.notice_ms
             if context.now_ms >= due:
@@ -236,8 +239,8 @@ class Shard:
     def _enqueue(self, entity: Entity, request: Request) -> None:
         """Let a write wait for this node's next batch."""
         context = self._context
-        if self._no_writes:
-            error: PaxosStoreError = DiskFull(self._no_writes)
+        if self.writes_refused_because:
+            error: PaxosStoreError = DiskFull(self.writes_refused_because)
         elif len(entity.queue) >= context.tuning.max_queue_requests:
             error = Overloaded(f"{len(entity.queue)} requests wait for this entity")
         else:
@@ -272,7 +275,7 @@ class Shard:
         self._on_message[type(message)](entity, peer, message)
 
     def _on_paxos(self, entity: Entity, peer: int, message: PaxosMessage) -> None:
-        if self._no_writes:
+        if self._cannot_write:
             return  # a vote could not be kept
         opened = self._log.receive(entity, peer, message)
         if opened is not None:
@@ -285,7 +288,7 @@ class Shard:
         self._entities.touch(entity)
 
     def _on_catch_up_reply(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
-        if not self._no_writes:
+        if not self._cannot_write:
             self._learner.replied(entity, peer, message)
 
     # -- hand-over
@@ -375,7 +378,7 @@ class Shard:
     def _on_write_failed(self, event: WriteFailed) -> None:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
         failed, context = self._released, self._context
-        self._no_writes = event.reason
+        self._cannot_write = event.reason
         for release in (failed.early, failed.late):
             for request, _, error in release.outcomes:
                 if error is None or not error.outcome_known:
@@ -397,13 +400,11 @@ class Shard:
         context.durable_turn = failed.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
-        self._no_writes = event.reason
-        if event.reason:
+        self._no_new_writes = event.reason
+        if not event.reason:
+            self._cannot_write = ""
             for entity in self._entities.busy.values():
-                while entity.queue:
-                    request = entity.queue.popleft()
-                    error = DiskFull(event.reason) if not request.exposed else OutcomeUnknown(event.reason)
-                    self._context.refuse(request, error)
+                self._entities.touch(entity)
 
     # -- time
 
