@@ -10,7 +10,7 @@ and remembered by number; a state of the cluster is three such numbers. Every st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from paxosstore.core.entry import EntryMachine
@@ -61,6 +61,12 @@ class Result(NamedTuple):
     """Two values chosen in one state, or an assertion of the machine; empty: none."""
 
 
+State = tuple[int, int, int, bool]
+"""Numbers of the three nodes' states, and whether one has crashed."""
+Votes = frozenset[tuple[int, bytes]]
+"""(ballot, value id) of everything a node has ever accepted."""
+
+
 class Explorer:
     """Breadth first from three empty rows."""
 
@@ -69,82 +75,68 @@ class Explorer:
         self._machine = machine
         self._numbers: dict[Node, int] = {}
         self._nodes: list[Node] = []
-        self._choices: list[Choices | None] = []
-        self._heard: list[dict[Record, int]] = []
-        """node number -> (peer's row -> number of the node it becomes)"""
-        self._votes: list[frozenset[tuple[int, bytes]]] = []
-        self._said: list[bytes | None] = []
-        self._verdicts: dict[tuple[frozenset[tuple[int, bytes]], ...], frozenset[bytes]] = {}
+        self._choices: dict[int, Choices] = {}
+        self._heard: dict[tuple[int, int], tuple[int, ...]] = {}
+        """(node, peer) -> what the node can become by a row that the peer has shown"""
+        self._kinds: list[int] = []
+        """node number -> number of its votes and of what it calls chosen"""
+        self._kind_numbers: dict[tuple[Votes, bytes | None], int] = {}
+        self._verdicts: dict[tuple[int, int, int], frozenset[bytes]] = {}
 
     def run(self, limit: int) -> Result:
         """Visit every state; stop at the first violation. More than `limit` states are an error."""
-        start = tuple(
+        a, b, c = (
             self._number(Node(me, (EMPTY,) * N, None, (), self._plan.prepares[me], self._plan.preauth and me == 0, 0, False))
             for me in range(N)
         )
-        seen: set[tuple[int, int, int, bool]] = {(start[0], start[1], start[2], False)}
+        seen: set[State] = {(a, b, c, False)}
         frontier = list(seen)
         chosen: frozenset[bytes] = frozenset()
         while frontier:
-            found: list[tuple[int, int, int, bool]] = []
+            found: list[State] = []
             for state in frontier:
                 try:
-                    following = list(self._following(state))
+                    following = self._following(state)
                 except AssertionError as error:
                     return Result(len(seen), len(self._nodes), chosen, f"assertion: {error}")
                 for one in following:
-                    if one not in seen:
-                        seen.add(one)
-                        found.append(one)
-                        values = self._chosen(one)
-                        if len(values) > 1:
-                            shown = "\n".join(str(self._nodes[number]) for number in one[:N])
-                            return Result(len(seen), len(self._nodes), chosen | values, f"two values chosen:\n{shown}")
-                        if not values <= chosen:
-                            chosen |= values
+                    if one in seen:
+                        continue
+                    seen.add(one)
+                    found.append(one)
+                    values = self._chosen(one)
+                    chosen |= values
+                    if len(values) > 1:
+                        shown = "\n".join(str(self._nodes[number]) for number in one[:N])
+                        return Result(len(seen), len(self._nodes), chosen, f"two values chosen:\n{shown}")
             assert len(seen) <= limit, f"more than {limit} states"
             frontier = found
         return Result(len(seen), len(self._nodes), chosen, "")
 
     # -- states of the cluster
 
-    def _following(self, state: tuple[int, int, int, bool]) -> Iterator[tuple[int, int, int, bool]]:
+    def _following(self, state: State) -> list[State]:
         a, b, c, crashed = state
-        for me in range(N):
-            number = state[me]
-            choices = self._choices[number] or self._choose(number)
-            after = [(other, crashed) for other in choices.steps]
-            if not crashed:
-                after += [(other, True) for other in choices.crashes]
-            if not self._nodes[number].unsynced:
-                heard = self._heard[number]
-                for peer in range(N):
-                    if peer != me:
-                        for row in self._nodes[state[peer]].shown:
-                            other = heard.get(row, -1)
-                            if other < 0:
-                                other = heard[row] = self._hear(number, peer, row)
-                            if other != number:
-                                after.append((other, crashed))
-            for other, has_crashed in after:
-                if me == 0:
-                    yield other, b, c, has_crashed
-                elif me == 1:
-                    yield a, other, c, has_crashed
-                else:
-                    yield a, b, other, has_crashed
+        after: list[State] = []
+        after += [(one, b, c, crashed) for one in self._alone(a).steps + self._hears(a, b) + self._hears(a, c)]
+        after += [(a, one, c, crashed) for one in self._alone(b).steps + self._hears(b, a) + self._hears(b, c)]
+        after += [(a, b, one, crashed) for one in self._alone(c).steps + self._hears(c, a) + self._hears(c, b)]
+        if not crashed:
+            after += [(one, b, c, True) for one in self._alone(a).crashes]
+            after += [(a, one, c, True) for one in self._alone(b).crashes]
+            after += [(a, b, one, True) for one in self._alone(c).crashes]
+        return after
 
-    def _chosen(self, state: tuple[int, int, int, bool]) -> frozenset[bytes]:
+    def _chosen(self, state: State) -> frozenset[bytes]:
         """Values that a majority has accepted under one ballot at some time, and those that a node calls chosen."""
-        votes = tuple(self._votes[number] for number in state[:N])
-        values = self._verdicts.get(votes)
+        key = self._kinds[state[0]], self._kinds[state[1]], self._kinds[state[2]]
+        values = self._verdicts.get(key)
         if values is None:
-            one, two, three = votes
-            values = self._verdicts[votes] = frozenset(value for _, value in (one & two) | (one & three) | (two & three))
-        for number in state[:N]:
-            said = self._said[number]
-            if said is not None and said not in values:
-                values |= {said}
+            kinds = list(self._kind_numbers)
+            (one, _), (two, _), (three, _) = (kinds[kind] for kind in key)
+            voted = {value for _, value in (one & two) | (one & three) | (two & three)}
+            said = {kinds[kind][1] for kind in key} - {None}
+            values = self._verdicts[key] = frozenset(voted) | frozenset(value for value in said if value is not None)
         return values
 
     # -- states of one node
@@ -155,16 +147,15 @@ class Explorer:
             # a chosen row never changes: what else it knows and might do no longer matters
             rows = tuple(row if at == node.me else EMPTY for at, row in enumerate(node.rows))
             node = node._replace(rows=rows, proposal=None, prepares=0, preauth=False)
+        if not node.prepares and not node.preauth:
+            node = node._replace(lives=0)  # it will propose nothing new
         number = self._numbers.get(node)
         if number is None:
             number = self._numbers[node] = len(self._nodes)
             self._nodes.append(node)
-            self._choices.append(None)
-            self._heard.append({})
-            self._votes.append(
-                frozenset((row.accepted, row.value.id) for row in node.shown if row.accepted and row.value and not row.chosen)
-            )
-            self._said.append(mine.value.id if mine.chosen and mine.value is not None else None)
+            votes = frozenset((row.accepted, row.value.id) for row in node.shown if row.accepted and row.value and not row.chosen)
+            kind = votes, mine.value.id if mine.chosen and mine.value is not None else None
+            self._kinds.append(self._kind_numbers.setdefault(kind, len(self._kind_numbers)))
         return number
 
     def _load(self, node: Node) -> EntryMachine:
@@ -184,15 +175,24 @@ class Explorer:
                 shown = (*shown, machine.mine)
         return self._number(node._replace(rows=tuple(machine.rows), proposal=machine.proposal, shown=shown))
 
-    def _hear(self, number: int, peer: int, row: Record) -> int:
-        node = self._nodes[number]
+    def _hears(self, number: int, peer_number: int) -> tuple[int, ...]:
+        after = self._heard.get((number, peer_number))
+        if after is None:
+            node, peer = self._nodes[number], self._nodes[peer_number]
+            found = {self._hear(node, peer.me, row) for row in peer.shown} if not node.unsynced else set()
+            after = self._heard[number, peer_number] = tuple(sorted(found - {number}))
+        return after
+
+    def _hear(self, node: Node, peer: int, row: Record) -> int:
         machine = self._load(node)
         machine.update(peer, row)
         return self._after(node, machine)
 
-    def _choose(self, number: int) -> Choices:
-        node = self._nodes[number]
-        choices = self._choices[number] = Choices(tuple(self._steps(node)), tuple(self._crashes(node)))
+    def _alone(self, number: int) -> Choices:
+        choices = self._choices.get(number)
+        if choices is None:
+            node = self._nodes[number]
+            choices = self._choices[number] = Choices(tuple(self._steps(node)), tuple(self._crashes(node)))
         return choices
 
     def _steps(self, node: Node) -> Iterator[int]:
@@ -214,9 +214,9 @@ class Explorer:
             yield self._after(node._replace(prepares=node.prepares - 1), machine)
 
     def _crashes(self, node: Node) -> Iterator[int]:
-        if not self._plan.crashes[node.me]:
-            return
         mine = node.rows[node.me]
+        if not self._plan.crashes[node.me] or mine.chosen:
+            return  # a chosen row is all that matters of its node, and it is kept
         kept = [mine, EMPTY] if node.unsynced else [mine]
         for row in kept:
             rows = tuple(row if at == node.me else EMPTY for at in range(N))
@@ -232,5 +232,3 @@ class Explorer:
                 )
             )
 
-
-Mutate = Callable[[], type[EntryMachine]]

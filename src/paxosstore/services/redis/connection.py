@@ -320,7 +320,7 @@ _CLIENT: dict[bytes, tuple[int, Local]] = {
 _COMMAND: dict[bytes, tuple[int, Local]] = {
     b"count": (2, command_count),
     b"docs": (-2, command_docs),
-    b"getkeys": (-3, command_getkeys),
+    b"getkeys": (-4, command_getkeys),
     b"info": (-2, command_info),
     b"list": (-2, command_list),
 }

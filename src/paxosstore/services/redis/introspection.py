@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .commands import Spec
-from .reply import array, bulk, error, integer_reply, map_of, nil_array, set_of, simple, text
+from .reply import array, bulk, error, integer_reply, map_of, nil, set_of, simple, text
 
 
 def info_of(specs: Sequence[Spec | None], proto: int) -> bytes:
     """Name, arity, flags and keys; nothing for an unknown command."""
-    return array([nil_array(proto) if spec is None else _info(spec, proto) for spec in specs])
+    return array([nil(proto) if spec is None else _info(spec, proto) for spec in specs])
 
 
 def _info(spec: Spec, proto: int) -> bytes:
