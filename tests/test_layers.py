@@ -33,7 +33,7 @@ EXPORTS = [
 ]
 
 BASE = ("errors", "settings")
-FOR_SERVICES = (*BASE, "runtime", "storage.api", "core.context", "core.ids", "core.overlay", "core.request")
+FOR_SERVICES = (*BASE, "runtime.node", "runtime.histogram", "storage.api", "core.ids", "core.overlay", "core.request")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "settings": BASE,
@@ -52,7 +52,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 """Part -> what it may import of this package; "" is the package itself, and as a permission: anything."""
 
 CORE_STDLIB = {"__future__", "collections", "dataclasses", "enum", "typing"}
-GENERATED = ("_pb2.py", "_pb2_grpc.py")
 
 
 def modules() -> dict[str, Path]:
@@ -68,7 +67,7 @@ MODULES = modules()
 
 
 def imports_of(module: str, source: str, *, is_package: bool) -> Iterator[str]:
-    """Absolute names of everything that a module imports, wherever in it: `a.b` for `import a.b`, `a.b.c` for `from a.b import c`."""
+    """Absolute names of all that a module imports, wherever in it: `a.b` of `import a.b`, `a.b.c` of `from a.b import c`."""
     inside = [PACKAGE, *(module.split(".") if module else [])]
     if not is_package:
         inside.pop()

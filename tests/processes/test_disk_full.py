@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from paxosstore.cli.cluster import LocalCluster
 from paxosstore.cli.resp_client import RespClient
-from paxosstore.errors import Damaged, PaxosStoreError
+from paxosstore.errors import Damaged, DiskFull, PaxosStoreError
 
 DISK_BYTES = 256 * 1024 * 1024
+ALMOST_BYTES = 16 * 1024 * 1024
+"""Under what a node wants to have free."""
 PIECE = b"\0" * 65_536
 
 
@@ -33,33 +38,42 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(where)], check=True)
 
 
-def fill(path: Path) -> None:
-    """Take all the room there is."""
-    with path.open("ab", buffering=0) as ballast:
-        try:
-            while True:
-                ballast.write(PIECE)
-        except OSError:
-            return
+def fill(path: Path, leave: int = 0) -> None:
+    """Take all the room there is, or all but `leave` bytes."""
+    room = shutil.disk_usage(path.parent).free - leave
+    with path.open("ab", buffering=0) as ballast, suppress(OSError):
+        for _ in range(room // len(PIECE) + (leave == 0)):
+            ballast.write(PIECE)
 
 
-async def write_until_refused(cluster: LocalCluster, kept: dict[str, bytes]) -> PaxosStoreError:
-    """Write through every node until each refuses; what is acknowledged meanwhile counts."""
-    last: PaxosStoreError | None = None
-    for node in range(cluster.nodes):
-        async with RespClient([cluster.redis_servers[node]], timeout_s=8.0) as client, asyncio.timeout(30):
-            number = 0
-            while True:
-                name, value = f"late:{node}:{number}", os.urandom(1_000)
-                try:
-                    await client.call("SET", name, value)
-                except PaxosStoreError as error:
-                    last = error
-                    break
-                kept[name] = value
-                number += 1
-    assert last is not None
-    return last
+async def write_until_refused(cluster: LocalCluster, node: int, kept: dict[str, bytes]) -> PaxosStoreError:
+    """Write through a node until it refuses; what is acknowledged meanwhile counts."""
+    async with RespClient([cluster.redis_servers[node]], timeout_s=8.0) as client, asyncio.timeout(30):
+        for number in count():
+            name, value = f"late:{node}:{number}", os.urandom(1_000)
+            try:
+                await client.call("SET", name, value)
+            except PaxosStoreError as error:
+                print(f"node {node}, after {number} writes: {type(error).__name__}: {error}")
+                return error
+            kept[name] = value
+    raise AssertionError("not reached")
+
+
+async def write_early(cluster: LocalCluster) -> dict[str, bytes]:
+    kept = {f"early:{number}": os.urandom(1_000) for number in range(50)}
+    async with RespClient(cluster.redis_servers) as client:
+        for name, value in kept.items():
+            await client.repeat("SET", name, value)
+    return kept
+
+
+async def refusing(cluster: LocalCluster) -> None:
+    """Until every node says that it takes no writes."""
+    async with asyncio.timeout(10):
+        for node in range(cluster.nodes):
+            while not (await asyncio.to_thread(cluster.status, node))["writes_refused_because"]:
+                await asyncio.sleep(0.05)
 
 
 async def read_all(cluster: LocalCluster, node: int, kept: dict[str, bytes]) -> None:
@@ -68,34 +82,51 @@ async def read_all(cluster: LocalCluster, node: int, kept: dict[str, bytes]) -> 
             assert await client.repeat("GET", name) == value, (node, name)
 
 
-def test_disk_full(small_disk: Path) -> None:
-    kept: dict[str, bytes] = {}
-
-    async def while_full(cluster: LocalCluster) -> None:
-        async with RespClient(cluster.redis_servers) as client:
-            for number in range(50):
-                value = os.urandom(1_000)
-                await client.repeat("SET", f"early:{number}", value)
-                kept[f"early:{number}"] = value
-        fill(small_disk / "ballast")
-        error = await write_until_refused(cluster, kept)
-        print(f"{type(error).__name__}: {error}")
-        assert str(error)
-        for node in range(cluster.nodes):
-            if cluster.is_running(node):
-                await read_all(cluster, node, kept)
-
+@pytest.fixture
+def cluster(small_disk: Path) -> Iterator[LocalCluster]:
     with LocalCluster(small_disk) as cluster:
         cluster.init()
         cluster.start()
-        asyncio.run(while_full(cluster))
-        (small_disk / "ballast").unlink()
+        yield cluster
+
+
+def test_the_disk_becomes_almost_full(cluster: LocalCluster) -> None:
+    """The nodes notice before the store fails: every write is refused, every read is served."""
+
+    async def story() -> None:
+        kept = await write_early(cluster)
+        fill(cluster.directory / "ballast", leave=ALMOST_BYTES)
+        await refusing(cluster)
+        for node in range(cluster.nodes):
+            error = await write_until_refused(cluster, node, kept)
+            assert isinstance(error, DiskFull)
+            assert "free" in str(error)
+            await read_all(cluster, node, kept)
+        (cluster.directory / "ballast").unlink()
+        await afterwards(cluster, kept)
+
+    asyncio.run(story())
+
+
+def test_the_disk_is_full_at_once(cluster: LocalCluster) -> None:
+    """The store's own write fails, on all nodes, under load: some outcomes are unknown, none is wrong."""
+
+    async def story() -> None:
+        kept = await write_early(cluster)
+        writers = [asyncio.create_task(write_until_refused(cluster, node, kept)) for node in range(cluster.nodes)]
+        await asyncio.to_thread(fill, cluster.directory / "ballast")
+        for error in await asyncio.gather(*writers):
+            assert str(error)
+        (cluster.directory / "ballast").unlink()
         for node in range(cluster.nodes):
             assert "Traceback" not in cluster.log(node), cluster.log(node)
             if not cluster.is_running(node):
                 assert cluster.stop(node) == Damaged.exit_code, cluster.log(node)
-                cluster.start(node)
-        asyncio.run(afterwards(cluster, kept))
+                print(f"node {node} had stopped: {cluster.log(node).splitlines()[-1]}")
+                await asyncio.to_thread(cluster.start, node)
+        await afterwards(cluster, kept)
+
+    asyncio.run(story())
 
 
 async def afterwards(cluster: LocalCluster, kept: dict[str, bytes]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import queue
 import threading
@@ -188,7 +189,8 @@ class TurnLoop:
             self._timer = None
         if due != NEVER:
             self._timer_at_ms = due
-            self._timer = self._loop.call_later(max(0.0, (due - now) / 1000.0), self._on_timer)
+            # whole milliseconds, rounded up: the loop's timers know no finer ones, and one that fires early is a turn for nothing
+            self._timer = self._loop.call_later(max(1, math.ceil(due - now)) / 1000.0, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -339,7 +339,7 @@ class RedisServer:
         self._started_s = loop.time()
         host, port = self.settings.host, self.settings.port
         try:
-            self._server = await loop.create_server(self._connect, host, port, backlog=1024)
+            self._server = await loop.create_server(self.accept, host, port, backlog=1024)
         except OSError as fault:
             if fault.errno == errno.EADDRINUSE:
                 raise PortTaken(f"cannot listen for Redis on {host}:{port}: free the port or change it") from fault
@@ -363,7 +363,8 @@ class RedisServer:
 
     # -- what connections need
 
-    def _connect(self) -> Connection:
+    def accept(self) -> Connection:
+        """A connection for a client that has come."""
         self._connections_total += 1
         return Connection(self, self._connections_total)
 
