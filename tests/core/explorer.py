@@ -27,6 +27,8 @@ class Plan(NamedTuple):
     """Whether node 0 holds pre-auth."""
     crashes: tuple[bool, bool, bool] = (False, False, False)
     """Which nodes may be the one that crashes."""
+    thin: bool = False
+    """Leave out what cannot matter, see `Explorer`."""
     preauth_again: bool = False
     """Break rule 6: pre-auth stays on after a crash."""
 
@@ -68,7 +70,13 @@ Votes = frozenset[tuple[int, bytes]]
 
 
 class Explorer:
-    """Breadth first from three empty rows."""
+    """Breadth first from three empty rows.
+
+    A thin plan leaves out, to reach further: preparing again while the own ballot leads (production does so only after a
+    restart); and what follows from learning that a value is chosen. A node that learned stands still for ever. Whatever
+    the others do from there they could do as well while it merely stayed silent, and that is explored. So a state in which
+    a node learned without voting is checked and not followed, and chosen rows are not delivered.
+    """
 
     def __init__(self, plan: Plan, machine: type[EntryMachine] = EntryMachine) -> None:
         self._plan = plan
@@ -78,6 +86,8 @@ class Explorer:
         self._choices: dict[int, Choices] = {}
         self._heard: dict[tuple[int, int], tuple[int, ...]] = {}
         """(node, peer) -> what the node can become by a row that the peer has shown"""
+        self._follow: list[bool] = []
+        """node number -> whether it got there by more than learning"""
         self._kinds: list[int] = []
         """node number -> number of its votes and of what it calls chosen"""
         self._kind_numbers: dict[tuple[Votes, bytes | None], int] = {}
@@ -103,7 +113,8 @@ class Explorer:
                     if one in seen:
                         continue
                     seen.add(one)
-                    found.append(one)
+                    if not self._plan.thin or self._follow[one[0]] and self._follow[one[1]] and self._follow[one[2]]:
+                        found.append(one)
                     values = self._chosen(one)
                     chosen |= values
                     if len(values) > 1:
@@ -153,7 +164,8 @@ class Explorer:
         if number is None:
             number = self._numbers[node] = len(self._nodes)
             self._nodes.append(node)
-            votes = frozenset((row.accepted, row.value.id) for row in node.shown if row.accepted and row.value and not row.chosen)
+            self._follow.append(not mine.chosen or mine.accepted not in {row.accepted for row in node.shown if not row.chosen})
+            votes = frozenset((row.accepted, row.value.id) for row in node.shown if row.accepted and row.value)
             kind = votes, mine.value.id if mine.chosen and mine.value is not None else None
             self._kinds.append(self._kind_numbers.setdefault(kind, len(self._kind_numbers)))
         return number
@@ -179,7 +191,7 @@ class Explorer:
         after = self._heard.get((number, peer_number))
         if after is None:
             node, peer = self._nodes[number], self._nodes[peer_number]
-            found = {self._hear(node, peer.me, row) for row in peer.shown} if not node.unsynced else set()
+            found = set() if node.unsynced else {self._hear(node, peer.me, row) for row in peer.shown if not (self._plan.thin and row.chosen)}
             after = self._heard[number, peer_number] = tuple(sorted(found - {number}))
         return after
 
@@ -208,8 +220,8 @@ class Explorer:
             yield self._number(
                 node._replace(rows=tuple(machine.rows), shown=(*node.shown, early), preauth=False, unsynced=True)
             )
-        if node.prepares and not mine.chosen:
-            machine = self._load(node)
+        machine = self._load(node)
+        if node.prepares and not mine.chosen and not (self._plan.thin and machine.leads and node.proposal is not None):
             machine.prepare(own)
             yield self._after(node._replace(prepares=node.prepares - 1), machine)
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.panel import Panel
 from rich.table import Table
 
 from ..errors import PaxosStoreError
@@ -281,18 +280,19 @@ class Demo:
 
 def ready_lines(cluster: LocalCluster) -> str:
     """What to paste into another terminal."""
+    program = "paxosstore" if shutil.which("paxosstore") else f"{sys.executable} -m paxosstore.cli"
     redis = "\n".join(f"redis-cli -p {cluster.redis_port(node)} GET greeting:{node}" for node in range(cluster.nodes))
     servers = " ".join(f"--server {server}" for server in cluster.card_servers)
-    snippet = f"""python -c "import redis; r = redis.Redis(port={cluster.redis_port(0)}); print(r.incr('visits'))" """
+    snippet = f"""{sys.executable} -c "import redis; r = redis.Redis(port={cluster.redis_port(0)}); print(r.incr('visits'))" """
     status = " ".join(f"--server {HOST}:{cluster.http_port(node)}" for node in range(cluster.nodes))
     return "\n".join(
         (
             redis,
             snippet.strip(),
-            f"paxosstore card select {CARD} {servers}",
-            f"paxosstore card update {CARD} 5 {servers}",
-            f"paxosstore status {status}",
-            f"paxosstore inspect --config {cluster.config(0)} entity {REDIS_BASE}",
+            f"{program} card select {CARD} {servers}",
+            f"{program} card update {CARD} 5 {servers}",
+            f"{program} status {status}",
+            f"{program} inspect --config {cluster.config(0)} entity {REDIS_BASE}",
         )
     )
 
@@ -310,8 +310,10 @@ async def run_demo(directory: Path, console: Console, stay: bool) -> int:
     try:
         held = await Demo(cluster, console).run()
         if stay and held:
-            console.print(Panel(ready_lines(cluster), title="Yours now, in another terminal", expand=False))
-            console.print("The nodes run until [bold]Ctrl-C[/].")
+            console.print("\n[bold]Yours now.[/] Paste into another terminal:\n")
+            # no frame and no folding: a line must survive being copied
+            console.print(ready_lines(cluster), soft_wrap=True, markup=False, highlight=False)
+            console.print("\nThe nodes run until [bold]Ctrl-C[/].")
             staying = True
             await asyncio.Event().wait()
     except asyncio.CancelledError:

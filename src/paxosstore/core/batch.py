@@ -5,9 +5,29 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from ..errors import DuplicateUuid, OutcomeUnknown, PaxosStoreError, RequestFailed, WrongEntry
+from ..errors import DuplicateUuid, OutcomeUnknown, PaxosStoreError, RequestFailed, WrongEntry, from_code
 from .overlay import UUID, WINDOW, Overlay, WriteBatch
 from .request import Request
+
+
+class Reply(NamedTuple):
+    """How a request's evaluation ended: `content`, or an error."""
+
+    content: bytes
+    error: PaxosStoreError | None = None
+
+    def encode(self) -> bytes:
+        """As it is remembered under the request's uuid: a refusal as well, so that a late copy is refused too."""
+        if self.error is None:
+            return b"+" + self.content
+        return b"-" + self.error.code.encode() + b" " + str(self.error).encode()
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Reply:
+        if stored[:1] == b"+":
+            return cls(stored[1:])
+        code, _, text = stored[1:].decode().partition(" ")
+        return cls(b"", from_code(code, text))
 
 
 class Evaluated(NamedTuple):
@@ -15,18 +35,19 @@ class Evaluated(NamedTuple):
 
     entry: int
     batch: WriteBatch
-    proposed: list[tuple[Request, bytes]]
-    """Requests that take effect, and have this reply, if and only if the batch is chosen at `entry`."""
-    decided: list[tuple[Request, bytes, PaxosStoreError | None]]
-    """Requests that end without the batch: refused, or already applied under their uuid."""
+    proposed: list[tuple[Request, Reply]]
+    """Requests that end like this if and only if the batch is chosen at `entry`. A refusal is among them: it was decided on
+    this DB, after the requests before it, so it is true only if the DB was the latest and they took effect."""
+    decided: list[tuple[Request, Reply]]
+    """Requests that end without the batch: already applied under their uuid, or never to be proposed."""
 
 
 def evaluate(
     queue: deque[Request], overlay: Overlay, entry: int, uuid_window_entries: int, max_requests: int, max_bytes: int
 ) -> Evaluated:
     """Take requests off the queue, in order, until a limit is reached, and run them on the overlay one after another."""
-    proposed: list[tuple[Request, bytes]] = []
-    decided: list[tuple[Request, bytes, PaxosStoreError | None]] = []
+    proposed: list[tuple[Request, Reply]] = []
+    decided: list[tuple[Request, Reply]] = []
     uuids: list[bytes] = []
     while queue and len(proposed) < max_requests and overlay.size < max_bytes:
         request = queue[0]
@@ -38,27 +59,18 @@ def evaluate(
         queue.popleft()
         twin = overlay.batch.writes.get(UUID + request.uuid) if request.uuid else None
         if twin is not None and not request.at_entry:
-            proposed.append((request, twin))  # the same request twice in one batch: it ends as its twin does
+            proposed.append((request, Reply.decode(twin)))  # the same request twice in one batch: it ends as its twin does
             continue
         outcome = _known_outcome(request, overlay, entry, uuid_window_entries)
         if outcome is not None:
-            decided.append((request, *outcome))
+            decided.append((request, outcome))
             continue
         overlay.begin()
-        try:
-            reply = request.evaluate(overlay)
-        except PaxosStoreError as error:
+        reply = run(request, overlay)
+        if reply.error is not None:
             overlay.rollback()
-            decided.append((request, b"", error))
-            continue
-        except Exception as error:  # the caller's function, not ours
-            overlay.rollback()
-            failed = RequestFailed(f"the request raised {type(error).__name__}: {error}")
-            failed.__cause__ = error
-            decided.append((request, b"", failed))
-            continue
         for uuid in _uuids(request):
-            overlay.put_raw(UUID + uuid, reply)
+            overlay.put_raw(UUID + uuid, reply.encode())
             uuids.append(uuid)
         proposed.append((request, reply))
         if request.at_entry:
@@ -70,23 +82,34 @@ def evaluate(
     return Evaluated(entry, overlay.batch, proposed, decided)
 
 
+def run(request: Request, overlay: Overlay) -> Reply:
+    """Evaluate one request; whatever it raises becomes a refusal."""
+    try:
+        return Reply(request.evaluate(overlay))
+    except PaxosStoreError as error:
+        return Reply(b"", error)
+    except Exception as error:  # the caller's function, not ours
+        failed = RequestFailed(f"the request raised {type(error).__name__}: {error}")
+        failed.__cause__ = error
+        return Reply(b"", failed)
+
+
 def _uuids(request: Request) -> tuple[bytes, ...]:
     return (request.uuid, *request.more_uuids) if request.uuid else request.more_uuids
 
 
-def _known_outcome(
-    request: Request, overlay: Overlay, entry: int, uuid_window_entries: int
-) -> tuple[bytes, PaxosStoreError | None] | None:
+def _known_outcome(request: Request, overlay: Overlay, entry: int, uuid_window_entries: int) -> Reply | None:
     for uuid in _uuids(request):
         first = overlay.get_raw(UUID + uuid)
         if first is not None:
             if request.at_entry:
-                return b"", DuplicateUuid(f"the uuid {uuid.hex()} was applied before")
-            return first, None
+                return Reply(b"", DuplicateUuid(f"the uuid {uuid.hex()} was applied before"))
+            return Reply.decode(first)
         if request.floor and entry - request.floor > uuid_window_entries:
-            return b"", OutcomeUnknown("the request is older than the window in which its uuid would be remembered")
+            text = "the request is older than the window in which its uuid would be remembered"
+            return Reply(b"", OutcomeUnknown(text))
     if request.at_entry and request.at_entry != entry:
-        return b"", WrongEntry(f"entry {request.at_entry} is not the next one, {entry} is")
+        return Reply(b"", WrongEntry(f"entry {request.at_entry} is not the next one, {entry} is"))
     return None
 
 

@@ -47,6 +47,8 @@ class InFlight(NamedTuple):
 
     evaluated: Evaluated
     value: Value
+    turn: int
+    """The turn that proposed it: from the next one on, peers may have seen it."""
 
 
 class Entity:

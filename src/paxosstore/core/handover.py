@@ -15,6 +15,9 @@ from .entity import NEVER, NOBODY, Entity
 from .message import HandedBack, HandOver
 from .request import Request
 
+FIRST_ROUND_TRIP_MS = 20.0
+"""What is taken for the usual round trip before the first was seen."""
+
 
 class Pending(NamedTuple):
     request: Request
@@ -24,14 +27,16 @@ class Pending(NamedTuple):
 class Peer:
     """What this node knows of one peer as a place to hand requests over to."""
 
-    __slots__ = ("_round_trip_ms", "_variation_ms", "pending", "suspect_until_ms", "up")
+    __slots__ = ("_overdue", "_round_trip_ms", "_variation_ms", "pending", "suspect_until_ms", "up")
 
     def __init__(self) -> None:
         self.up = False
         self.suspect_until_ms = 0.0
         self.pending: dict[bytes, Pending] = {}
         """uuid -> what was handed over and has no outcome yet, oldest first."""
-        self._round_trip_ms = 0.0
+        self._overdue: dict[bytes, float] = {}
+        """uuid -> when it was sent, of what was taken back: its late answer still tells the round trip."""
+        self._round_trip_ms = FIRST_ROUND_TRIP_MS
         self._variation_ms = 0.0
 
     def usable(self, now_ms: float) -> bool:
@@ -51,15 +56,12 @@ class Peer:
         # a late answer proves the peer alive as well
         self.suspect_until_ms = 0.0
         pending = self.pending.pop(uuid, None)
-        if pending is None:
-            return None
-        took = now_ms - pending.sent_at_ms
-        if self._round_trip_ms == 0.0:
-            self._round_trip_ms, self._variation_ms = took, took / 2
-        else:
+        sent_at_ms = pending.sent_at_ms if pending is not None else self._overdue.pop(uuid, None)
+        if sent_at_ms is not None:
+            took = now_ms - sent_at_ms
             self._variation_ms += (abs(took - self._round_trip_ms) - self._variation_ms) / 4
             self._round_trip_ms += (took - self._round_trip_ms) / 8
-        return pending.request
+        return None if pending is None else pending.request
 
     @property
     def oldest_sent_at_ms(self) -> float | None:
@@ -70,6 +72,7 @@ class Peer:
     def take_back(self) -> list[Request]:
         """Everything without an outcome, in order, to be proposed locally."""
         requests = [pending.request for pending in self.pending.values() if not pending.request.settled]
+        self._overdue = {uuid: pending.sent_at_ms for uuid, pending in self.pending.items()}
         self.pending.clear()
         return requests
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import CommitLimitReached, PaxosStoreError, RequestFailed
+from ..errors import CommitLimitReached
+from .batch import run
 from .context import Context
 from .entities import Entities
 from .entity import Entity
@@ -22,20 +23,12 @@ class ReadServer:
         """End the reads whose entry is applied, and ask the next question."""
         context, reads = self._context, entity.reads
         release = context.release(entity)
+        overlay = context.overlay(entity, read_only=True)
         for request in reads.take_served(entity.committed):
             if request.settled:
                 continue
-            try:
-                reply = request.evaluate(context.overlay(entity, read_only=True))
-            except PaxosStoreError as error:
-                context.finish(request, b"", error, release)
-            except Exception as error:  # the caller's function, not ours
-                failed = RequestFailed(f"the request raised {type(error).__name__}: {error}")
-                failed.__cause__ = error
-                context.finish(request, b"", failed, release)
-            else:
-                context.counters.reads_served += 1
-                context.finish(request, reply, None, release)
+            context.counters.reads_served += 1
+            context.finish(request, *run(request, overlay), release)
         for request in reads.all():
             if request.commit_limit and entity.committed >= request.commit_limit:
                 text = f"{context.tuning.max_commit_num} entries were applied and there are more: call again"

@@ -315,10 +315,13 @@ class Shard:
         request, error = found
         entity = self._entities.get(request.entity)
         self._count_back(entity, peer)
-        if error is not None and error.fault is Fault.NODE and error.retry and entity.mailbox is None:
-            # that node cannot, this one may: the uuid keeps it from running twice
+        if error is not None and error.outcome_known and error.fault is not Fault.CALLER:
+            # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
             self._handovers.peers[peer].suspect_until_ms = context.now_ms + context.tuning.suspect_ms
-            self._enqueue(entity, request)
+            if entity.mailbox is None:
+                self._enqueue(entity, request)
+            else:
+                entity.mailbox.append(request)
             return
         context.finish(request, message.reply if error is None else b"", error, context.ready.early)
 
@@ -388,7 +391,7 @@ class Shard:
         for number in dirty:
             entity = self._entities.forget(number)
             proposed = {id(r) for r, _ in entity.in_flight.evaluated.proposed} if entity.in_flight else set()
-            revealed = entity.in_flight is not None and (number, entity.in_flight.evaluated.entry) not in failed.records
+            revealed = entity.in_flight is not None and entity.in_flight.turn < failed.turn
             for request in entity.requests():
                 if request.exposed or (revealed and id(request) in proposed):
                     context.refuse(request, OutcomeUnknown(f"proposed, then this node could not write: {event.reason}"))

@@ -47,14 +47,14 @@ class Proposer:
             context.tuning.max_batch_requests,
             context.tuning.max_batch_bytes,
         )
-        for request, reply, error in evaluated.decided:
-            if error is None:
+        for request, reply in evaluated.decided:
+            if reply.error is None:
                 context.counters.settled_by_uuid += 1
-            context.finish(request, reply, error, release)
+            context.finish(request, *reply, release)
         if not evaluated.proposed:
             return
         value = self._new_value(evaluated.batch)
-        entity.in_flight = InFlight(evaluated, value)
+        entity.in_flight = InFlight(evaluated, value, context.ready.turn)
         context.counters.entries_proposed += 1
         context.counters.requests_proposed += len(evaluated.proposed)
         self._log.tell_chosen(entity)
@@ -69,7 +69,7 @@ class Proposer:
         proposed = in_flight.evaluated.proposed
         if chosen:
             for request, reply in proposed:
-                self._context.finish(request, reply, None, release)
+                self._context.finish(request, *reply, release)
         else:
             self._context.counters.proposals_lost += 1
             entity.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)

@@ -71,8 +71,9 @@ STATUS: dict[type[PaxosStoreError], grpc.StatusCode] = {
 MAX_REQUEST_BYTES = 1_048_576
 MAX_CALLS = 4_096
 """Calls in flight; more are refused by gRPC as RESOURCE_EXHAUSTED."""
-REPLY_MARGIN = 0.1
-"""Part of a client's deadline that is kept for the way back, 50 ms at most: so it hears how its request ended."""
+REPLY_MARGIN = 0.05
+"""Part of a client's deadline that is kept for the way back, so that it hears how its request ended. It must be well above
+what gRPC adds by rounding a deadline up on the wire (about half a percent)."""
 
 
 class Caller(Protocol):
@@ -176,7 +177,7 @@ def _timeout_ms(remaining_s: float | None) -> float | None:
     """How long the node may take, given the rest of the client's deadline; None: the node's default."""
     if remaining_s is None:
         return None
-    return max(1.0, (remaining_s - min(remaining_s * REPLY_MARGIN, 0.05)) * 1000.0)
+    return max(1.0, remaining_s * (1.0 - REPLY_MARGIN) * 1000.0)
 
 
 def _now_ms() -> int:

@@ -37,9 +37,7 @@ HELP = {
 class NodeMetrics(Collector):
     """Collects from `statistics`, and what `extra` adds (the services' own)."""
 
-    def __init__(
-        self, statistics: Callable[[], NodeStatistics], extra: Callable[[], Iterable[Metric]] = tuple
-    ) -> None:
+    def __init__(self, statistics: Callable[[], NodeStatistics], extra: Callable[[], Iterable[Metric]] = tuple) -> None:
         self._statistics = statistics
         self._extra = extra
 
@@ -64,6 +62,7 @@ class NodeMetrics(Collector):
         yield _histogram("sync_milliseconds", "Time of one sync of the log.", now.sync_ms)
         yield _histogram("turn_events", "Events taken in by one turn.", now.events_per_turn)
         yield from _peers(now)
+        yield from self._extra()
 
 
 def counters(part: str, values: Mapping[str, float]) -> Iterator[Metric]:

@@ -1,0 +1,340 @@
+"""The commands: what they print, one clear line when something is wrong, and the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from paxosstore.cli.config import load_config
+from paxosstore.cli.init import write_configs
+from paxosstore.cli.main import app, main
+from paxosstore.core.overlay import WriteBatch
+from paxosstore.core.ready import Apply
+from paxosstore.core.record import Record, Value
+from paxosstore.services.card.rules import entity_of
+from paxosstore.services.card.server import CardServer
+from paxosstore.services.http.server import HttpServer, Page, as_json, text
+from paxosstore.storage.directory import open_directory
+from paxosstore.storage.rocks import RocksStore
+
+from ..services.card.support import FakeNode
+
+HOST = "127.0.0.1"
+HELPS = [
+    "",
+    "init",
+    "serve",
+    "demo",
+    "status",
+    "card",
+    "inspect",
+    *(f"card {c}" for c in ("insert", "update", "delete", "select")),
+]
+
+Outcome = tuple[int, str, str]
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def command(*arguments: object) -> Outcome:
+        code = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return command
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(*starts: CardServer | HttpServer) -> Iterator[None]:
+    """Servers in a loop of their own thread: the commands bring their own loops."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> AsyncExitStack:
+        stack = AsyncExitStack()
+        for server in starts:
+            await server.start()
+            stack.push_async_callback(server.stop)
+        return stack
+
+    stack = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+# -- help and wrong use
+
+
+@pytest.mark.parametrize("command", HELPS)
+def test_help(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert f"Usage: paxosstore {command}".strip() in re.sub(r"\s+", " ", result.output)
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "serve" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("fly", "fly"),
+        ("card", "paxosstore card --help"),
+        ("serve", "--config"),
+        ("serve --conf x", "--conf"),
+        ("serve --config x y", "y"),
+        ("serve --config missing.toml", "missing.toml"),
+        ("init", "DIR"),
+        ("init a --nodes 4", "nodes"),
+        ("init a --nodes three", "--nodes"),
+        ("init a --base-port 70000", "base-port"),
+        ("inspect entity 3", "--config"),
+        ("inspect --config x entity -1", "-1"),
+        ("inspect --config x entity 18446744073709551616", "18446744073709551615"),
+        ("card select x", "x"),
+        ("card select 18446744073709551616", "18446744073709551616"),
+        ("card select 1 --server nowhere", "nowhere"),
+        ("card update 1", "DELTA"),
+        ("card update 1 5 --uuid abc", "--uuid"),
+        ("card update 1 5 --sever a:1", "--sever"),
+        ("card insert 1 --user-id -1", "--user-id"),
+        ("card insert 1 --balance 9223372036854775808", "9223372036854775808"),
+        ("card insert 1 --timeout 0", "--timeout"),
+        ("status --server x", "--server"),
+    ],
+)
+def test_wrong_use_is_one_line_and_2(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments.split())
+    assert code == 2
+    assert out == ""
+    assert re.fullmatch(r"paxosstore: [^\n]+\n", err)
+    assert named in err
+    assert not list(tmp_path.iterdir())
+
+
+# -- init
+
+
+def test_init(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("init", tmp_path / "c", "--nodes", 5, "--base-port", 9000, "--cluster", "mine")
+    assert (code, err) == (0, "")
+    config = load_config(tmp_path / "c" / "node-4.toml")
+    assert (config.cluster.cluster, config.cluster.nodes, config.listen.peers.port) == ("mine", 5, 9040)
+    assert f"paxosstore serve --config {tmp_path / 'c' / 'node-4.toml'}" in out
+    code, out, err = run("init", tmp_path / "c")
+    assert (code, out) == (2, "")
+    assert "exists already" in err
+
+
+# -- card
+
+
+def test_cards(run: Run) -> None:
+    server = CardServer(FakeNode(), HOST, port := free_port())
+    at = ("--server", f"{HOST}:{port}")
+    with serving(server):
+        code, out, err = run("card", "insert", 42, "--balance", 10, "--user-name", "ann", "--user-id", 7, *at)
+        assert (code, err) == (0, "")
+        assert out.startswith("card 42: balance 10, user 'ann' (7), changed ")
+        assert out.endswith(f", entity {entity_of(42)}\n")
+        assert run("card", "update", 42, -4, *at)[1].startswith("card 42: balance 6,")
+        assert run("card", "update", *at, 42, 1)[1].startswith("card 42: balance 7,")
+        assert run("card", "update", 42, -8, *at) == (1, "", "paxosstore: card 42: balance not enough (8000)\n")
+        assert run("card", "insert", 42, *at) == (1, "", "paxosstore: card 42: card exists (8002)\n")
+        assert run("card", "select", 42, *at)[1].startswith("card 42: balance 7,")
+        assert run("card", "delete", 42, *at)[1].startswith("card 42: balance 7,")
+        assert run("card", "select", 42, *at) == (1, "", "paxosstore: card 42: card does not exist (8001)\n")
+
+
+def test_the_same_uuid_is_applied_once(run: Run) -> None:
+    at = ("--server", f"{HOST}:{(port := free_port())}")
+    with serving(CardServer(FakeNode(), HOST, port)):
+        run("card", "insert", 42, "--balance", 10, *at)
+        for _ in range(2):
+            assert run("card", "update", 42, 5, "--uuid", "ab" * 16, *at)[1].startswith("card 42: balance 15,")
+
+
+def test_a_dead_server_is_passed_over(run: Run) -> None:
+    port, dead = free_port(), free_port()
+    servers = ("--server", f"{HOST}:{dead}", "--server", f"{HOST}:{port}")
+    with serving(CardServer(FakeNode(), HOST, port)):
+        for card in range(4):
+            assert run("card", "insert", card, *servers)[0] == 0
+
+
+def test_no_server_answers(run: Run) -> None:
+    code, out, err = run("card", "select", 42, "--server", f"{HOST}:{free_port()}", "--timeout", 2)
+    assert (code, out) == (3, "")
+    assert "nothing happened" in err
+    assert err.count("\n") == 1
+
+
+# -- status and inspect
+
+
+def status_pages(node: int, refused: str = "") -> dict[str, Page]:
+    links = {"2": {"up": True, "queued_frames": 0}, "7": {"up": False, "queued_frames": 5}}
+    status = {
+        "node": node,
+        "writes_refused_because": refused,
+        "entities_in_memory": 11,
+        "waiting_requests": 12,
+        "waiting_events": 13,
+        "committed": {"5": 100, "6": 23},
+        "committed_complete": True,
+        "peers": links,
+    }
+    return {"/status": lambda query: as_json(status)}
+
+
+def test_status(run: Run) -> None:
+    one, other, dead, strange = (free_port() for _ in range(4))
+    servers = [
+        HttpServer(HOST, one, status_pages(0)),
+        HttpServer(HOST, other, status_pages(1, "no [room] left")),
+        HttpServer(HOST, strange, {"/status": lambda query: text(HTTPStatus.OK, "hello")}),
+    ]
+    arguments = [argument for port in (one, other, dead, strange) for argument in ("--server", f"{HOST}:{port}")]
+    with serving(*servers):
+        code, out, err = run("status", *arguments)
+    assert (code, err) == (0, "")
+    rows = {port: line for line in out.splitlines() for port in (one, other, dead, strange) if f"{HOST}:{port} " in line}
+    assert len(rows) == 4
+    assert "up" in rows[one]
+    for figure in ("11", "123", "12 requests", "2 up"):
+        assert figure in rows[one]
+    assert "7 down, 5 frames queued" in out
+    assert "refuses writes: no [room] left" in rows[other]
+    assert "down: Connection refused" in rows[dead]
+    assert "down" in rows[strange]
+    assert "12 requests" not in rows[dead] + rows[strange]
+
+
+def test_nobody_has_a_status(run: Run) -> None:
+    code, out, _ = run("status", "--server", f"{HOST}:{free_port()}")
+    assert code == 3
+    assert "down" in out
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Node 0, whose HTTP port is free."""
+    path = write_configs(tmp_path, 3, 7400, "test")[0]
+    path.write_text(path.read_text().replace('http = "127.0.0.1:7403"', f'http = "127.0.0.1:{free_port()}"', 1))
+    return path
+
+
+def test_inspect_a_running_node(run: Run, config: Path) -> None:
+    row = {"entry": 8, "prepared": 1, "promised": 4, "accepted": 4, "chosen": True, "value_id": "ab" * 16, "value_bytes": 99}
+    asked: list[dict[str, str]] = []
+
+    def page(query: object) -> object:
+        assert isinstance(query, dict)
+        asked.append(query)
+        pointers = {"committed": 8, "max_chosen": None}
+        return as_json({"entity": 5, "node": 0, "pointers": pointers, "rows": [row]})
+
+    pages: dict[str, Page] = {"/inspect": page}  # type: ignore[dict-item]  # it takes and gives what a page does
+    with serving(HttpServer(HOST, load_config(config).listen.http.port, pages)):
+        code, out, err = run("inspect", "--config", config, "entity", 5, "--entries", "8-9")
+        assert run("inspect", "--config", config, "entity", 5)[0] == 0
+    assert (code, err) == (0, "")
+    assert asked == [{"entity": "5", "entries": "8-9"}, {"entity": "5"}]
+    assert "entity 5 on node 0 (running)" in out
+    assert "committed 8, max chosen ?" in out
+    assert "ab" * 16 in out
+
+
+def test_inspect_a_stopped_node(run: Run, config: Path) -> None:
+    settings = load_config(config)
+    value = Value(b"\x01" * 16, b"body")
+    with open_directory(settings.data_dir, settings.cluster, 0) as directory:
+        store = RocksStore(directory.store_path)
+        records = {(5, entry): Record(1, 1, 1, value, chosen=entry < 3) for entry in (1, 2, 3)}
+        store.write(records, [Apply(5, entry, WriteBatch({b"dkey": b"1"})) for entry in (1, 2)])
+        store.sync()
+        store.close()
+    code, out, err = run("inspect", "--config", config, "entity", 5)
+    assert (code, err) == (0, "")
+    assert "entity 5 on node 0 (stopped, from disk)" in out
+    assert "committed 2" in out
+    assert "max plog 3" in out
+    assert out.count("01" * 16) == 3
+    out = run("inspect", "--config", config, "entity", 5, "--entries", "2")[1]
+    assert out.count("01" * 16) == 1
+    code, out, err = run("inspect", "--config", config, "entity", 5, "--entries", "2-1")
+    assert (code, out) == (2, "")
+    assert "2-1" in err
+
+
+def test_inspect_where_no_node_ever_was(run: Run, config: Path) -> None:
+    code, out, err = run("inspect", "--config", config, "entity", 5)
+    assert (code, out) == (4, "")
+    assert "node-0" in err
+    assert not load_config(config).data_dir.exists()
+
+
+def test_inspect_a_node_that_does_not_answer(run: Run, config: Path) -> None:
+    settings = load_config(config)
+    with open_directory(settings.data_dir, settings.cluster, 0):
+        code, out, err = run("inspect", "--config", config, "entity", 5)
+    assert (code, out) == (4, "")
+    assert "does not answer" in err
+
+
+# -- the process
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_it_runs_as_a_process() -> None:
+    done = python("-m", "paxosstore.cli", "serve", "--config", "missing.toml")
+    assert done.returncode == 2
+    assert re.fullmatch(r"paxosstore: missing\.toml: [^\n]+\n", done.stderr)
+    assert python("-m", "paxosstore.cli", "--help").returncode == 0
+
+
+def test_without_its_checks_it_does_not_run() -> None:
+    done = python("-O", "-m", "paxosstore.cli", "--help")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"paxosstore: python -O [^\n]+\n", done.stderr)
+
+
+def test_the_command_line_does_not_load_what_it_does_not_need() -> None:
+    done = python("-c", "import sys, paxosstore.cli.main; print(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    assert not {"grpc", "prometheus_client", "rich.console", "rich.table"} & set(done.stdout.split())

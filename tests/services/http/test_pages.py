@@ -1,0 +1,193 @@
+"""What the pages of a node show, without a node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from paxosstore.core.context import Counters
+from paxosstore.errors import InvalidRequest, NotServing
+from paxosstore.runtime.histogram import COUNTS, MILLISECONDS, Histogram
+from paxosstore.runtime.links import LinkStatistics
+from paxosstore.runtime.node import NodeStatistics
+from paxosstore.services.http.metrics import HELP, NodeMetrics, counters, gauges
+from paxosstore.services.http.pages import DEFAULT_ROWS, MAX_COMMITTED, MAX_ROWS, describe, node_pages, parse_range
+from paxosstore.services.http.server import Page
+
+
+def link(up: bool) -> LinkStatistics:
+    return LinkStatistics(
+        up=up, queued_frames=3, queued_bytes=700, dropped=2, reconnects=1, rtt_ms=0.5, incarnation=9, disk_id=b"\x01\xff"
+    )
+
+
+def statistics() -> NodeStatistics:
+    turn, sync, events = Histogram(MILLISECONDS), Histogram(MILLISECONDS), Histogram(COUNTS)
+    for value in (0.3, 0.4, 30.0):
+        turn.observe(value)
+    return NodeStatistics(
+        node=1,
+        serving=True,
+        writes_refused_because="",
+        counters=Counters(writes=12, rounds_preauth=5).as_dict(),
+        entities_in_memory=4,
+        waiting_requests=2,
+        waiting_events=1,
+        peers={0: link(True), 2: link(False)},
+        turn_ms=turn,
+        sync_ms=sync,
+        events_per_turn=events,
+    )
+
+
+class Inspected:
+    """Records what it is asked; its log ends at `last`."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.asked: tuple[int, int, int] | None = None
+
+    def __call__(self, entity: int, first: int, last: int) -> Mapping[str, Any]:
+        self.asked = (entity, first, last)
+        return {"pointers": {"committed": self.last - 1, "max_chosen": None, "max_plog": self.last}, "rows": []}
+
+
+def pages(health: str = "", inspect: Inspected | None = None) -> dict[str, Page]:
+    return node_pages(
+        health=lambda: health,
+        status=lambda: {"node": 1},
+        inspect=inspect or Inspected(0),
+        content_hash=lambda: "abc",
+        metrics=lambda: b"a 1\n",
+    )
+
+
+def test_health() -> None:
+    assert pages()["/healthz"]({}).status is HTTPStatus.OK
+    sick = pages("the node is not running")["/healthz"]({})
+    assert (sick.status, sick.body) == (HTTPStatus.SERVICE_UNAVAILABLE, b"the node is not running\n")
+
+
+def test_plain_pages() -> None:
+    assert json.loads(pages()["/status"]({}).body) == {"node": 1}
+    assert json.loads(pages()["/hash"]({}).body) == {"content_hash": "abc"}
+    assert pages()["/metrics"]({}).body == b"a 1\n"
+    assert "version=0.0.4" in pages()["/metrics"]({}).content_type
+
+
+@pytest.mark.parametrize(
+    ("last", "query", "asked"),
+    [
+        (0, {"entity": "7"}, (7, 1, 1)),
+        (5, {"entity": "7"}, (7, 1, 5)),
+        (100, {"entity": "7"}, (7, 100 - DEFAULT_ROWS + 1, 100)),
+        (100, {"entity": "7", "entries": "3-9"}, (7, 3, 9)),
+        (100, {"entity": "7", "entries": "3"}, (7, 3, 3)),
+        (100, {"entity": str(2**64 - 1), "entries": "1-1"}, (2**64 - 1, 1, 1)),
+    ],
+)
+def test_inspect_asks_for_the_right_rows(last: int, query: dict[str, str], asked: tuple[int, int, int]) -> None:
+    inspect = Inspected(last)
+    assert pages(inspect=inspect)["/inspect"](query).status is HTTPStatus.OK
+    assert inspect.asked == asked
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"entity": ""},
+        {"entity": "x"},
+        {"entity": "-1"},
+        {"entity": "²"},
+        {"entity": str(2**64)},
+        {"entity": "9" * 5000},
+        {"entity": "1", "entries": "0-3"},
+        {"entity": "1", "entries": "3-1"},
+        {"entity": "1", "entries": "-"},
+        {"entity": "1", "entries": "1-"},
+        {"entity": "1", "entries": "1-2-3"},
+        {"entity": "1", "entries": f"1-{2**64}"},
+        {"entity": "1", "entries": f"1-{MAX_ROWS + 1}"},
+    ],
+)
+def test_inspect_refuses(query: dict[str, str]) -> None:
+    inspect = Inspected(5)
+    with pytest.raises(InvalidRequest):
+        pages(inspect=inspect)["/inspect"](query)
+    assert inspect.asked is None
+
+
+def test_the_largest_range() -> None:
+    assert parse_range(f"1-{MAX_ROWS}") == (1, MAX_ROWS)
+
+
+def test_the_status_is_plain_data() -> None:
+    status = describe(statistics(), "test", [(5, 3), (9, 1)])
+    assert json.loads(json.dumps(status)) == status
+    assert status["committed"] == {"5": 3, "9": 1}
+    assert status["committed_complete"]
+    assert status["peers"]["2"]["up"] is False
+    assert status["peers"]["0"]["disk_id"] == "01ff"
+    assert status["counters"]["writes"] == 12
+
+
+def test_the_status_lists_no_more_than_it_may() -> None:
+    drawn = 0
+
+    def endless() -> Iterator[tuple[int, int]]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield drawn, 1
+
+    status = describe(statistics(), "test", endless())
+    assert len(status["committed"]) == MAX_COMMITTED
+    assert not status["committed_complete"]
+    assert drawn == MAX_COMMITTED + 1
+
+
+def test_metrics_are_what_prometheus_reads() -> None:
+    def families() -> Iterator[Metric]:
+        yield from gauges("redis", {"connections": 3})
+        yield from counters("redis", {"commands": 8})
+
+    text = NodeMetrics(statistics, families).render().decode()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["paxosstore_writes_total",] == 12
+    assert samples["paxosstore_rounds_preauth_total",] == 5
+    assert samples["paxosstore_serving",] == 1
+    assert samples["paxosstore_writes_allowed",] == 1
+    assert samples["paxosstore_waiting_requests",] == 2
+    assert samples["paxosstore_peer_up", "0"] == 1
+    assert samples["paxosstore_peer_up", "2"] == 0
+    assert samples["paxosstore_peer_queued_bytes", "2"] == 700
+    assert samples["paxosstore_peer_dropped_frames_total", "2"] == 2
+    assert samples["paxosstore_turn_milliseconds_bucket", "0.5"] == 2
+    assert samples["paxosstore_turn_milliseconds_bucket", "+Inf"] == 3
+    assert samples["paxosstore_turn_milliseconds_count",] == 3
+    assert samples["paxosstore_redis_connections",] == 3
+    assert samples["paxosstore_redis_commands_total",] == 8
+    assert {f"paxosstore_{name}_total" for name in Counters().as_dict()} <= {name for name, *_ in samples}
+
+
+def test_help_is_about_counters_that_exist() -> None:
+    assert set(HELP) <= set(Counters().as_dict())
+
+
+def test_a_node_that_is_not_running_has_no_metrics() -> None:
+    def gone() -> NodeStatistics:
+        raise NotServing("the node is not running")
+
+    with pytest.raises(NotServing):
+        NodeMetrics(gone).render()

@@ -1,0 +1,202 @@
+"""The HTTP server over real sockets: what it answers, and what it survives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paxosstore.errors import InvalidRequest, NodeError, NotServing, PortTaken
+from paxosstore.services.http.server import MAX_CONNECTIONS, MAX_HEAD_BYTES, HttpServer, Page, Response, as_json, text
+
+HOST = "127.0.0.1"
+READ_TIMEOUT_S = 20.0
+
+
+def raising(error: Exception) -> Page:
+    def page(query: Mapping[str, str]) -> Response:
+        raise error
+
+    return page
+
+
+PAGES: dict[str, Page] = {
+    "/echo": as_json,
+    "/refused": raising(InvalidRequest("that is wrong")),
+    "/away": raising(NotServing("the node is not running")),
+    "/broken": raising(ZeroDivisionError("a secret")),
+    "/long": lambda query: text(HTTPStatus.OK, "x" * 3_000_000),
+}
+
+
+def run(program: Callable[[HttpServer], Coroutine[Any, Any, None]], read_timeout_s: float = READ_TIMEOUT_S) -> None:
+    async def limited() -> None:
+        server = HttpServer(HOST, 0, PAGES, read_timeout_s=read_timeout_s)
+        async with asyncio.timeout(30):
+            await server.start()
+            try:
+                await program(server)
+            finally:
+                await server.stop()
+
+    asyncio.run(limited())
+
+
+async def exchange(server: HttpServer, sent: bytes) -> bytes:
+    """Everything that comes back until the server closes."""
+    reader, writer = await asyncio.open_connection(HOST, server.port)
+    writer.write(sent)
+    try:
+        await writer.drain()
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def get(server: HttpServer, target: str, method: str = "GET") -> tuple[int, bytes]:
+    answer = await exchange(server, f"{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if method != "HEAD":
+        assert f"Content-Length: {len(body)}".encode() in head
+    return int(head.split()[1]), body
+
+
+def test_pages() -> None:
+    async def program(server: HttpServer) -> None:
+        assert await get(server, "/echo?a=1&b=x%20y&a=2") == (200, b'{"a": "2", "b": "x y"}\n')
+        status, body = await get(server, "/long")
+        assert (status, len(body)) == (200, 3_000_001)
+        assert await get(server, "/echo", "HEAD") == (200, b"")
+        assert (await get(server, "/nothing"))[0] == 404
+        assert b"/echo" in (await get(server, "/nothing"))[1]
+
+    run(program)
+
+
+def test_errors_of_pages(caplog: pytest.LogCaptureFixture) -> None:
+    async def program(server: HttpServer) -> None:
+        assert await get(server, "/refused") == (400, b"that is wrong\n")
+        assert await get(server, "/away") == (503, b"the node is not running\n")
+        with caplog.at_level(logging.ERROR):
+            status, body = await get(server, "/broken")
+        assert status == 500
+        assert b"secret" not in body
+        assert "/broken" in caplog.text
+
+    run(program)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST /echo HTTP/1.1\r\n\r\n", 405),
+        (b"GET /echo\r\n\r\n", 400),
+        (b"GET  /echo HTTP/1.1\r\n\r\n", 400),
+        (b"GET /echo HTTP/2\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", 400),
+        (b"GET //[ HTTP/1.1\r\n\r\n", 400),
+        (b"GET /echo?" + b"&".join(b"%d=1" % at for at in range(17)) + b" HTTP/1.1\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_request(sent: bytes, status: int) -> None:
+    async def program(server: HttpServer) -> None:
+        answer = await exchange(server, sent)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        assert (b"Allow: GET, HEAD\r\n" in answer) == (status == 405)
+        assert (await get(server, "/echo"))[0] == 200
+
+    run(program)
+
+
+def test_a_head_that_does_not_end_is_cut_off() -> None:
+    async def program(server: HttpServer) -> None:
+        await exchange(server, b"GET /echo HTTP/1.1\r\nX: " + b"x" * (20 * MAX_HEAD_BYTES))
+        answer = await exchange(server, b"GET /echo HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_BYTES)
+        assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""  # a reset may overtake the answer
+        assert (await get(server, "/echo"))[0] == 200
+
+    run(program)
+
+
+def test_a_client_that_never_finishes_is_told_so() -> None:
+    async def program(server: HttpServer) -> None:
+        assert (await exchange(server, b"GET /echo HT")).startswith(b"HTTP/1.1 408 ")
+
+    run(program, read_timeout_s=0.05)
+
+
+def test_a_client_that_goes_away_is_forgotten() -> None:
+    async def program(server: HttpServer) -> None:
+        for sent in (b"", b"GET /ec", b"GET /long HTTP/1.1\r\n\r\n"):
+            _, writer = await asyncio.open_connection(HOST, server.port)
+            writer.write(sent)
+            await writer.drain()
+            writer.transport.abort()
+        assert (await get(server, "/echo"))[0] == 200
+
+    run(program)
+
+
+def test_silent_clients_do_not_pile_up() -> None:
+    async def program(server: HttpServer) -> None:
+        silent = [await asyncio.open_connection(HOST, server.port) for _ in range(MAX_CONNECTIONS)]
+        assert (await exchange(server, b"")).startswith(b"HTTP/1.1 503 ")
+        for _, writer in silent:
+            writer.close()
+        for reader, _ in silent:
+            await reader.read()
+        assert (await get(server, "/echo"))[0] == 200
+
+    run(program)
+
+
+def test_stopping_ends_open_connections() -> None:
+    async def program(server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection(HOST, server.port)
+        writer.write(b"GET /echo")
+        await writer.drain()
+        await get(server, "/echo")
+        await server.stop()
+        assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection(HOST, server.port)
+
+    run(program)
+
+
+def test_addresses_that_cannot_be_used() -> None:
+    async def program() -> None:
+        with socket.create_server((HOST, 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(PortTaken, match=str(port)):
+                await HttpServer(HOST, port, {}).start()
+        with pytest.raises(NodeError, match=r"192\.0\.2\.1"):
+            await HttpServer("192.0.2.1", 0, {}).start()
+
+    asyncio.run(program())
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=20))
+def test_garbage_gets_an_answer_or_a_closed_door(pieces: list[bytes]) -> None:
+    async def program(server: HttpServer) -> None:
+        for piece in pieces:
+            answer = await exchange(server, b"GET /echo?" + piece + b"\r\n\r\n")
+            assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 400 "))
+            assert (await exchange(server, piece + b"\r\n\r\n")).startswith(b"HTTP/1.1 4")
+        assert json.loads((await get(server, "/echo?still=here"))[1]) == {"still": "here"}
+
+    run(program)
