@@ -51,7 +51,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """Part -> what it may import of this package; "" is the package itself, and as a permission: anything."""
 
-CORE_STDLIB = {"__future__", "collections", "dataclasses", "enum", "typing"}
+CORE_STDLIB = {"__future__", "collections", "dataclasses", "enum", "heapq", "typing"}
+"""As docs/ARCHITECTURE.md has it; whatever reads a clock, draws a number or does I/O never joins them."""
 
 
 def modules() -> dict[str, Path]:

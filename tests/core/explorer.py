@@ -72,10 +72,13 @@ Votes = frozenset[tuple[int, bytes]]
 class Explorer:
     """Breadth first from three empty rows.
 
-    A thin plan leaves out, to reach further: preparing again while the own ballot leads (production does so only after a
-    restart); and what follows from learning that a value is chosen. A node that learned stands still for ever. Whatever
-    the others do from there they could do as well while it merely stayed silent, and that is explored. So a state in which
-    a node learned without voting is checked and not followed, and chosen rows are not delivered.
+    A thin plan leaves out, to reach further:
+    - preparing again while the own ballot leads (production does so only after a restart);
+    - crashes after which the node proposes nothing: it forgets what it would have proposed, or called chosen. Silence is
+      the same, and silence is explored;
+    - what follows from learning that a value is chosen. A node that learned stands still for ever. Whatever the others do
+      from there they could do as well while it merely stayed silent. So a state in which a node learned without voting is
+      checked and not followed, and chosen rows are not delivered.
     """
 
     def __init__(self, plan: Plan, machine: type[EntryMachine] = EntryMachine) -> None:
@@ -229,6 +232,8 @@ class Explorer:
         mine = node.rows[node.me]
         if not self._plan.crashes[node.me] or mine.chosen:
             return  # a chosen row is all that matters of its node, and it is kept
+        if self._plan.thin and not node.prepares and not node.unsynced:
+            return  # it proposes nothing afterwards
         kept = [mine, EMPTY] if node.unsynced else [mine]
         for row in kept:
             rows = tuple(row if at == node.me else EMPTY for at in range(N))

@@ -22,6 +22,11 @@ P = ParamSpec("P")
 NOW_MS = 1_700_000_000_000
 
 
+def pack(*words: bytes) -> bytes:
+    """A request as an array of bulk strings."""
+    return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
+
+
 class DictView:
     """One entity's keys in a dict; the clock stands unless it is moved."""
 

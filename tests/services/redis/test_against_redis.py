@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hiredis import Reader, pack_command
+from hiredis import Reader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .support import ServerThread
+from .support import ServerThread, pack
 
 REDIS = shutil.which("redis-server")
 pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed on this machine")
@@ -64,7 +64,7 @@ class Connection:
         self.number += 1
         mark = b"--mark %d--" % self.number
         end = b"$%d\r\n%b\r\n" % (len(mark), mark)
-        self.socket.sendall(pack_command(words) + pack_command((b"ECHO", mark)))
+        self.socket.sendall(pack(*words) + pack(b"ECHO", mark))
         got = b""
         while not got.endswith(end):
             piece = self.socket.recv(65_536)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hiredis import pack_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,8 @@ from paxosstore.services.redis.resp import (
     integer,
     split_arguments,
 )
+
+from .support import pack
 
 LIMITS = Limits(max_bulk_bytes=5_000, max_request_bytes=300_000)
 
@@ -53,14 +54,14 @@ def single(stream: bytes) -> list[bytes]:
 @given(st.lists(requests, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_arrays_come_out_as_they_went_in(sent: list[list[bytes]]) -> None:
-    stream = b"".join([pack_command(tuple(request)) for request in sent])
+    stream = b"".join([pack(*request) for request in sent])
     assert run([stream]) == (sent, "")
 
 
 @given(st.lists(requests, max_size=3), st.lists(st.integers(0, 400), max_size=6), st.binary(max_size=3))
 @settings(max_examples=60, deadline=None)
 def test_cuts_and_trailing_bytes_change_nothing(sent: list[list[bytes]], cuts: list[int], trailing: bytes) -> None:
-    stream = b"".join([pack_command(tuple(request)) for request in sent]) + b"*2\r\n$1\r\n" + trailing
+    stream = b"".join([pack(*request) for request in sent]) + b"*2\r\n$1\r\n" + trailing
     borders = sorted({0, len(stream), *[cut for cut in cuts if cut < len(stream)]})
     pieces = [stream[start:end] for start, end in pairwise(borders)]
     assert run(pieces) == run([stream])
@@ -129,7 +130,7 @@ def test_many_inline_requests_in_one_piece_take_no_longer_than_their_number() ->
 
 def test_a_long_value_in_many_pieces() -> None:
     value = bytes(range(256)) * 4096
-    stream = pack_command((b"SET", b"k", value))
+    stream = pack(b"SET", b"k", value)
     pieces = [stream[at : at + 1000] for at in range(0, len(stream), 1000)]
     assert run(pieces, Limits()) == ([[b"SET", b"k", value]], "")
 

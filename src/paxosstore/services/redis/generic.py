@@ -12,6 +12,7 @@ from .rows import Key, expire_due, get_value, number_of_keys, scan_page
 MAX_SCAN_COUNT = 10_000
 """One SCAN looks at no more keys than this, whatever COUNT says: nobody else is served meanwhile."""
 INVALID_CURSOR = error("invalid cursor")
+NO_MORE_KEYS = array([bulk(b"0"), array([])])
 
 
 def delete(view: View, args: list[bytes], proto: int) -> bytes:
@@ -62,8 +63,10 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
             pattern = argument
         else:
             only_type = argument.lower()
-    page = scan_page(view, cursor & 0xFFFFFFFF, count)
     slot = slot_of(view.entity)
+    if slot < 0 and cursor >> 32:
+        return NO_MORE_KEYS
+    page = scan_page(view, cursor & 0xFFFFFFFF, count)
     following = page.next_hash + (max(0, slot) << 32)
     if not page.next_hash and slot >= 0:
         following = slot + 1 << 32

@@ -24,9 +24,9 @@ from ...core.request import Request
 from ...errors import NodeError, PortTaken
 from .commands import Run, Spec
 from .connection import LOCAL, REDIS_VERSION, TABLE, Session, unknown_command
-from .generic import INVALID_CURSOR, parse_cursor
+from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
 from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
-from .reply import array, bulk, error, wrong_arity
+from .reply import error, wrong_arity
 from .requests import Answer, Command, Part, Slot, Whole, merge_ok, merge_sum
 from .resp import Limits, RequestError, RequestParser
 from .settings import RedisSettings
@@ -307,7 +307,7 @@ class Connection(Session, asyncio.Protocol):
             return self._answer(INVALID_CURSOR)
         slot = cursor >> 32
         if slot >= self._slots:
-            return self._answer(array([bulk(b"0"), array([])]))
+            return self._answer(NO_MORE_KEYS)
         return self._start(run, args, False, SLOT_BASE + slot)
 
 
