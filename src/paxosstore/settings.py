@@ -71,5 +71,5 @@ class TuningSettings:
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if not isinstance(value, bool) and value <= 0:
-                raise ConfigError(f"{name}: must be greater than 0, not {value}")
+            if not isinstance(value, bool) and not 0 < value < float("inf"):
+                raise ConfigError(f"{name}: must be a number greater than 0, not {value}")

@@ -47,13 +47,6 @@ class Node(NamedTuple):
     """Its early pre-auth message has left and its own row is not durable."""
 
 
-class Choices(NamedTuple):
-    """What a node may do by itself, as the numbers of the nodes it becomes."""
-
-    steps: tuple[int, ...]
-    crashes: tuple[int, ...]
-
-
 class Result(NamedTuple):
     states: int
     node_states: int
@@ -63,8 +56,11 @@ class Result(NamedTuple):
     """Two values chosen in one state, or an assertion of the machine; empty: none."""
 
 
-State = tuple[int, int, int, bool]
-"""Numbers of the three nodes' states, and whether one has crashed."""
+SHIFT = (0, 20, 40)
+"""Where the numbers of the three nodes stand in the number of the cluster's state."""
+MASK = (1 << 20) - 1
+CRASHED = 60
+"""The bit that says whether a node has crashed."""
 Votes = frozenset[tuple[int, bytes]]
 """(ballot, value id) of everything a node has ever accepted."""
 
@@ -86,9 +82,9 @@ class Explorer:
         self._machine = machine
         self._numbers: dict[Node, int] = {}
         self._nodes: list[Node] = []
-        self._choices: dict[int, Choices] = {}
-        self._heard: dict[tuple[int, int], tuple[int, ...]] = {}
-        """(node, peer) -> what the node can become by a row that the peer has shown"""
+        self._steps_of: dict[int, tuple[int, ...]] = {}
+        self._crashes_of: dict[int, tuple[int, ...]] = {}
+        self._talks: dict[tuple[int, int], tuple[int, ...]] = {}
         self._follow: list[bool] = []
         """node number -> whether it got there by more than learning"""
         self._kinds: list[int] = []
@@ -98,30 +94,30 @@ class Explorer:
 
     def run(self, limit: int) -> Result:
         """Visit every state; stop at the first violation. More than `limit` states are an error."""
-        a, b, c = (
-            self._number(Node(me, (EMPTY,) * N, None, (), self._plan.prepares[me], self._plan.preauth and me == 0, 0, False))
-            for me in range(N)
-        )
-        seen: set[State] = {(a, b, c, False)}
-        frontier = list(seen)
+        preauth, prepares = self._plan.preauth, self._plan.prepares
+        first = [self._number(Node(me, (EMPTY,) * N, None, (), prepares[me], preauth and me == 0, 0, False)) for me in range(N)]
+        start = sum(number << SHIFT[me] for me, number in enumerate(first))
+        seen = {start}
+        frontier = [start]
         chosen: frozenset[bytes] = frozenset()
         while frontier:
-            found: list[State] = []
+            found: list[int] = []
             for state in frontier:
                 try:
-                    following = self._following(state)
+                    fresh = self._following(state)
                 except AssertionError as error:
                     return Result(len(seen), len(self._nodes), chosen, f"assertion: {error}")
-                for one in following:
-                    if one in seen:
-                        continue
-                    seen.add(one)
-                    if not self._plan.thin or self._follow[one[0]] and self._follow[one[1]] and self._follow[one[2]]:
+                fresh -= seen
+                seen |= fresh
+                for one in fresh:
+                    numbers = a, b, c = one & MASK, one >> SHIFT[1] & MASK, one >> SHIFT[2] & MASK
+                    if not self._plan.thin or (self._follow[a] and self._follow[b] and self._follow[c]):
                         found.append(one)
-                    values = self._chosen(one)
-                    chosen |= values
+                    values = self._chosen(a, b, c)
+                    if not values <= chosen:
+                        chosen |= values
                     if len(values) > 1:
-                        shown = "\n".join(str(self._nodes[number]) for number in one[:N])
+                        shown = "\n".join(str(self._nodes[number]) for number in numbers)
                         return Result(len(seen), len(self._nodes), chosen, f"two values chosen:\n{shown}")
             assert len(seen) <= limit, f"more than {limit} states"
             frontier = found
@@ -129,21 +125,17 @@ class Explorer:
 
     # -- states of the cluster
 
-    def _following(self, state: State) -> list[State]:
-        a, b, c, crashed = state
-        after: list[State] = []
-        after += [(one, b, c, crashed) for one in self._alone(a).steps + self._hears(a, b) + self._hears(a, c)]
-        after += [(a, one, c, crashed) for one in self._alone(b).steps + self._hears(b, a) + self._hears(b, c)]
-        after += [(a, b, one, crashed) for one in self._alone(c).steps + self._hears(c, a) + self._hears(c, b)]
-        if not crashed:
-            after += [(one, b, c, True) for one in self._alone(a).crashes]
-            after += [(a, one, c, True) for one in self._alone(b).crashes]
-            after += [(a, b, one, True) for one in self._alone(c).crashes]
-        return after
+    def _following(self, state: int) -> set[int]:
+        a, b, c = state & MASK, state >> SHIFT[1] & MASK, state >> SHIFT[2] & MASK
+        alone, crash, talk = self._alone, self._crash, self._talk
+        ways = alone(a) + alone(b) + alone(c) + talk(a, b) + talk(a, c) + talk(b, c)
+        if not state >> CRASHED:
+            ways += crash(a) + crash(b) + crash(c)
+        return {state + way for way in ways}
 
-    def _chosen(self, state: State) -> frozenset[bytes]:
+    def _chosen(self, a: int, b: int, c: int) -> frozenset[bytes]:
         """Values that a majority has accepted under one ballot at some time, and those that a node calls chosen."""
-        key = self._kinds[state[0]], self._kinds[state[1]], self._kinds[state[2]]
+        key = self._kinds[a], self._kinds[b], self._kinds[c]
         values = self._verdicts.get(key)
         if values is None:
             kinds = list(self._kind_numbers)
@@ -190,25 +182,41 @@ class Explorer:
                 shown = (*shown, machine.mine)
         return self._number(node._replace(rows=tuple(machine.rows), proposal=machine.proposal, shown=shown))
 
+    def _talk(self, one: int, other: int) -> tuple[int, ...]:
+        """What can become of two nodes by a row that one of them has shown, as differences of the cluster's number."""
+        ways = self._talks.get((one, other))
+        if ways is None:
+            ways = self._talks[one, other] = self._hears(one, other) + self._hears(other, one)
+        return ways
+
     def _hears(self, number: int, peer_number: int) -> tuple[int, ...]:
-        after = self._heard.get((number, peer_number))
-        if after is None:
-            node, peer = self._nodes[number], self._nodes[peer_number]
-            found = set() if node.unsynced else {self._hear(node, peer.me, row) for row in peer.shown if not (self._plan.thin and row.chosen)}
-            after = self._heard[number, peer_number] = tuple(sorted(found - {number}))
-        return after
+        node, peer = self._nodes[number], self._nodes[peer_number]
+        if node.unsynced:
+            return ()  # one turn at a time: its next one begins when this is durable
+        rows = [row for row in peer.shown if not (self._plan.thin and row.chosen)]
+        return self._ways(number, {self._hear(node, peer.me, row) for row in rows})
 
     def _hear(self, node: Node, peer: int, row: Record) -> int:
         machine = self._load(node)
         machine.update(peer, row)
         return self._after(node, machine)
 
-    def _alone(self, number: int) -> Choices:
-        choices = self._choices.get(number)
-        if choices is None:
-            node = self._nodes[number]
-            choices = self._choices[number] = Choices(tuple(self._steps(node)), tuple(self._crashes(node)))
-        return choices
+    def _alone(self, number: int) -> tuple[int, ...]:
+        ways = self._steps_of.get(number)
+        if ways is None:
+            ways = self._steps_of[number] = self._ways(number, set(self._steps(self._nodes[number])))
+        return ways
+
+    def _crash(self, number: int) -> tuple[int, ...]:
+        ways = self._crashes_of.get(number)
+        if ways is None:
+            crashed = self._ways(number, set(self._crashes(self._nodes[number])))
+            ways = self._crashes_of[number] = tuple(way + (1 << CRASHED) for way in crashed)
+        return ways
+
+    def _ways(self, number: int, after: set[int]) -> tuple[int, ...]:
+        shift = SHIFT[self._nodes[number].me]
+        return tuple((other - number) << shift for other in sorted(after) if other != number)
 
     def _steps(self, node: Node) -> Iterator[int]:
         mine = node.rows[node.me]

@@ -20,7 +20,7 @@ class Reply(NamedTuple):
         """As it is remembered under the request's uuid: a refusal as well, so that a late copy is refused too."""
         if self.error is None:
             return b"+" + self.content
-        return b"-" + self.error.code.encode() + b" " + str(self.error).encode()
+        return b"-" + self.error.code.encode() + b" " + str(self.error).encode("utf-8", "backslashreplace")
 
     @classmethod
     def decode(cls, stored: bytes) -> Reply:
@@ -78,7 +78,7 @@ def evaluate(
     if uuids:
         overlay.put_raw(WINDOW + entry.to_bytes(8, "big"), b"".join(uuids))
     if proposed:
-        _forget_uuids(overlay, entry - uuid_window_entries)
+        forget_uuids(overlay, entry - uuid_window_entries)
     return Evaluated(entry, overlay.batch, proposed, decided)
 
 
@@ -113,7 +113,7 @@ def _known_outcome(request: Request, overlay: Overlay, entry: int, uuid_window_e
     return None
 
 
-def _forget_uuids(overlay: Overlay, expired: int) -> None:
+def forget_uuids(overlay: Overlay, expired: int) -> None:
     """Drop the uuids that entry `expired` carried. The pruning is part of the batch, so every replica does the same."""
     if expired < 1:
         return

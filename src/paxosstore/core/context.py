@@ -161,7 +161,7 @@ class Context:
             else:
                 self.counters.requests_unknown += 1
         if isinstance(request, HandedOverRequest):
-            code, content = ("", reply) if error is None else (error.code, str(error).encode())
+            code, content = ("", reply) if error is None else (error.code, str(error).encode("utf-8", "backslashreplace"))
             release.messages.append((request.peer, HandedBack(request.entity, request.uuid, code, content)))
         else:
             release.outcomes.append(Outcome(request, reply, error))

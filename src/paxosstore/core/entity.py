@@ -64,6 +64,7 @@ class Entity:
         "in_flight",
         "last_origin",
         "lease_until_ms",
+        "lost_turn",
         "mailbox",
         "max_chosen",
         "max_plog",
@@ -100,6 +101,8 @@ class Entity:
         self.lease_until_ms = 0.0
         self.queue: deque[Request] = deque()
         self.in_flight: InFlight | None = None
+        self.lost_turn = 0
+        """Turn in which the own batch was last found to have lost."""
         self.reads = Reads()
         self.catchup = CatchUpState()
         self.handed_to = NOBODY

@@ -71,7 +71,7 @@ class Peer:
 
     def take_back(self) -> list[Request]:
         """Everything without an outcome, in order, to be proposed locally."""
-        requests = [pending.request for pending in self.pending.values() if not pending.request.settled]
+        requests = [pending.request for pending in self.pending.values()]
         self._overdue = {uuid: pending.sent_at_ms for uuid, pending in self.pending.items()}
         self.pending.clear()
         return requests

@@ -92,7 +92,11 @@ class Log:
             return False
         if message.accepted == NO_BALLOT and message.value_id:
             return message.promised == preauth_ballot(peer)
-        return not message.chosen or message.accepted > NO_BALLOT
+        if message.accepted > NO_BALLOT and not message.value_id:
+            return False
+        return message.promised >= max(message.prepared, message.accepted) and (
+            not message.chosen or message.accepted > NO_BALLOT
+        )
 
     def tell(
         self,

@@ -37,7 +37,7 @@ class ReadQuestion(NamedTuple):
 
     entity: int
     number: int
-    """The question's own number, unique within the asker's incarnation and across its restarts."""
+    """The question's own number: 31 random bits of the asker's start, then a count of 32."""
 
 
 class ReadAnswer(NamedTuple):

@@ -328,13 +328,13 @@ class Shard:
     def _take_back(self, peer: int) -> None:
         for request in self._handovers.take_back(peer):
             entity = self._entities.get(request.entity)
+            self._count_back(entity, peer)
+            if request.settled:
+                continue
             if entity.mailbox is not None:
                 entity.mailbox.append(request)
             else:
                 self._enqueue(entity, request)
-        for entity in self._entities:
-            if entity.handed_to == peer:
-                entity.handed_count = 0
 
     def _count_back(self, entity: Entity, peer: int) -> None:
         if entity.handed_to == peer and entity.handed_count:
@@ -384,7 +384,9 @@ class Shard:
         self._cannot_write = event.reason
         for release in (failed.early, failed.late):
             for request, _, error in release.outcomes:
-                if error is None or not error.outcome_known:
+                entity_of = self._entities.find(request.entity)
+                lost = entity_of is not None and entity_of.lost_turn == failed.turn
+                if error is None or not error.outcome_known or lost:
                     error = OutcomeUnknown(f"this node cannot write: {event.reason}")
                 context.ready.early.outcomes.append(Outcome(request, b"", error))
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
@@ -392,14 +394,20 @@ class Shard:
             entity = self._entities.forget(number)
             proposed = {id(r) for r, _ in entity.in_flight.evaluated.proposed} if entity.in_flight else set()
             revealed = entity.in_flight is not None and entity.in_flight.turn < failed.turn
+            lost = entity.lost_turn == failed.turn  # found on rows that are forgotten now: it may still be chosen
             for request in entity.requests():
-                if request.exposed or (revealed and id(request) in proposed):
+                if request.read_only:
+                    self._on_request(request)  # it waits for the entity to be loaded again: reads go on
+                elif request.exposed or lost or (revealed and id(request) in proposed):
                     context.refuse(request, OutcomeUnknown(f"proposed, then this node could not write: {event.reason}"))
                 else:
                     context.refuse(request, DiskFull(event.reason))
-        for number in failed.loads:
-            if self._entities.find(number) is not None:
-                context.ready.loads.append(number)
+        # what asked for no write is not lost
+        context.ready.loads += [number for number in failed.loads if number not in dirty]
+        context.ready.log_reads += failed.log_reads
+        context.ready.inventory_reads += failed.inventory_reads
+        kept = (InventoryRequest, InventoryReply)
+        context.ready.early.messages += [sent for sent in failed.early.messages if isinstance(sent[1], kept)]
         context.durable_turn = failed.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:

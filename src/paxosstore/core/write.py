@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .batch import evaluate
+from .batch import evaluate, forget_uuids
 from .context import Context
 from .entity import Entity, InFlight, OpenEntry
 from .entry import State
@@ -72,6 +72,7 @@ class Proposer:
                 self._context.finish(request, *reply, release)
         else:
             self._context.counters.proposals_lost += 1
+            entity.lost_turn = self._context.ready.turn
             entity.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)
 
     # -- rounds
@@ -89,7 +90,7 @@ class Proposer:
             return
         found = machine.found
         if found is None and machine.proposal is None:
-            machine.proposal = self._new_value(WriteBatch())  # nobody has a value: the entry is filled with nothing
+            machine.proposal = self._new_value(self._nothing(entity, entry))
             context.counters.noops_proposed += 1
         elif found is not None and (machine.proposal is None or found.id != machine.proposal.id):
             context.counters.values_adopted += 1
@@ -175,6 +176,14 @@ class Proposer:
         opened.attempts += 1
         opened.retry_at_ms = self._context.now_ms + interval
         entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+
+    def _nothing(self, entity: Entity, entry: int) -> WriteBatch:
+        """What fills an entry for which nobody has a value: no request, only what every entry does about old uuids."""
+        if entity.committed != entry - 1:
+            return WriteBatch()
+        overlay = self._context.overlay(entity)
+        forget_uuids(overlay, entry - self._context.cluster.uuid_window_entries)
+        return overlay.batch
 
     def _new_value(self, batch: WriteBatch) -> Value:
         return Value(self._context.new_id(), self._context.codec.encode(batch))
