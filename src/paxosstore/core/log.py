@@ -92,11 +92,11 @@ class Log:
             return False
         if message.accepted == NO_BALLOT and message.value_id:
             return message.promised == preauth_ballot(peer)
-        if message.accepted > NO_BALLOT and not message.value_id:
+        if message.promised < max(message.prepared, message.accepted):
             return False
-        return message.promised >= max(message.prepared, message.accepted) and (
-            not message.chosen or message.accepted > NO_BALLOT
-        )
+        if message.accepted > NO_BALLOT:
+            return bool(message.value_id)
+        return not message.chosen
 
     def tell(
         self,

@@ -102,6 +102,8 @@ class TurnLoop:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = NEVER
         self._closed = False
+        self._idle = asyncio.Event()
+        """Set when the last turn of a closed loop is over."""
         self.turn_ms = Histogram(MILLISECONDS)
         self.sync_ms = Histogram(MILLISECONDS)
         self.events_per_turn = Histogram(COUNTS)
@@ -123,8 +125,8 @@ class TurnLoop:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        while self._turn.syncing:
-            await asyncio.sleep(0.001)
+        if self._turn.syncing:
+            await self._idle.wait()
         self._sync.close()
 
     # -- the turn
@@ -159,6 +161,7 @@ class TurnLoop:
             self._fatal(f"damaged data: {error}")
             return
         if self._closed:
+            self._idle.set()
             return
         if self._inbox:
             self._scheduled = True

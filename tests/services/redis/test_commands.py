@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from paxosstore.errors import BY_CODE, Fault, InvalidRequest, OutcomeUnknown, RequestFailed
-from paxosstore.services.redis import commands, connection
+from paxosstore.services.redis import commands, session
 from paxosstore.services.redis.commands import DATA_COMMANDS, drop_expired_payload, encode, handle
 from paxosstore.services.redis.generic import MAX_SCAN_COUNT
 from paxosstore.services.redis.keyspace import SLOT_BASE
@@ -114,8 +114,8 @@ def test_replies_of_several_entities() -> None:
 
 
 def test_every_command_is_in_the_table_and_can_be_run() -> None:
-    assert len(connection.TABLE) == 2 * len(connection.ALL_COMMANDS)
-    for spec in connection.ALL_COMMANDS:
-        assert (spec.run is None) == (spec.name in connection.LOCAL)
+    assert len(session.TABLE) == 2 * len(session.ALL_COMMANDS)
+    for spec in session.ALL_COMMANDS:
+        assert (spec.run is None) == (spec.name in session.LOCAL)
         assert spec.writes != ("readonly" in spec.flags) or spec.run is None
         assert commands.TABLE.get(spec.name.encode()) is (spec if spec.run else None)

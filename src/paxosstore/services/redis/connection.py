@@ -1,369 +1,317 @@
-"""Commands that concern the connection or this node alone: functions (session, arguments) -> reply."""
+"""One client of the Redis service: the order of its commands, and the order of their replies.
+
+No task and no future per command: each becomes a request with a place in its connection's queue of replies. Replies leave
+in order, and all that a pass of the loop completes leaves in one write.
+
+A connection's commands take effect in the order in which they were sent, per entity, though they do not wait for each
+other:
+
+- writes to one entity are queued in order;
+- a read after a write that is not settled yet is queued behind it, as if it were a write;
+- a write after reads that are not settled yet waits for them, and so does everything after it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
-from . import introspection
-from .commands import DATA_COMMANDS, Spec, index
-from .glob import compile_glob
-from .keyspace import DATABASES
-from .reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply, map_of, nil, simple, text, verbatim
-from .reply import wrong_arity as arity_error
-from .resp import integer
-from .settings import RedisSettings
+from ...core.request import Request
+from .commands import Run, Spec
+from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
+from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
+from .reply import error, wrong_arity
+from .requests import Answer, Command, Part, Slot, Whole, merge_ok, merge_sum
+from .resp import Limits, RequestError, RequestParser
+from .session import LOCAL, TABLE, Host, Session, unknown_command
 
-REDIS_VERSION = "7.0.0"
-"""The version whose behaviour and texts are followed."""
-DEFAULT_USER = b"default"
+CROSS_SLOT = error("Keys in request don't hash to the same slot", "CROSSSLOT")
+TOO_LARGE = "TOOLARGE"
 
 
-class Host(Protocol):
-    """What the server tells the sessions."""
+class Hub(Host, Protocol):
+    """What a connection needs of its server."""
+
+    commands: int
+    protocol_errors: int
+    limits: Limits
+    submit: Callable[[Request], None]
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more client; it counts from now on."""
+        ...
+
+    def forget(self, connection: Connection) -> None:
+        """The connection has ended."""
+        ...
+
+    def flush_soon(self, connection: Connection) -> None:
+        """Call the connection's `flush` in the next pass of the loop."""
+        ...
+
+
+class Ending:
+    """Takes a command's place where a connection ends: answer this, then close."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self, reply: bytes = b"") -> None:
+        self.reply = reply
+
+
+class Connection(Session, asyncio.Protocol):
+    """One client."""
+
+    __slots__ = (
+        "_backlog",
+        "_dirty",
+        "_ended",
+        "_keep_reading",
+        "_max_pipelined",
+        "_out",
+        "_parser",
+        "_reads",
+        "_server",
+        "_slots",
+        "_submit",
+        "_transport",
+        "_waiting",
+        "_write_blocked",
+        "_writes",
+    )
+
+    def __init__(self, server: Hub, number: int) -> None:
+        super().__init__(server, number)
+        settings = server.settings
+        self._server = server
+        self._submit = server.submit
+        self._slots = settings.slots
+        self._max_pipelined = settings.max_pipelined
+        self._parser = RequestParser(server.limits)
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[Slot] = deque()
+        """Places of replies that have not left, in order."""
+        self._out: list[bytes] = []
+        """Replies whose turn it is, for the next write."""
+        self._backlog: deque[list[bytes] | Ending] = deque()
+        """Commands that cannot be started yet."""
+        self._reads = 0
+        """Reads under way."""
+        self._writes: dict[int, int] = {}
+        """Entity -> writes under way, and reads that were queued behind one."""
+        self._keep_reading = True
+        self._write_blocked = False
+        self._ended = False
+        self._dirty = False
 
     @property
-    def settings(self) -> RedisSettings: ...
+    def waiting(self) -> int:
+        return len(self._waiting) + len(self._backlog)
 
-    def sessions(self) -> Iterable[Session]: ...
+    # -- what the transport calls
 
-    def seconds(self) -> float:
-        """Monotonic time."""
-        ...
-
-    def info(self) -> Mapping[str, Mapping[str, object]]:
-        """Sections of INFO."""
-        ...
-
-
-class Session:
-    """What a connection is set to."""
-
-    __slots__ = ("active_s", "address", "db", "host", "id", "last", "library", "local_address", "name", "proto", "since_s")
-
-    def __init__(self, host: Host, number: int) -> None:
-        self.host = host
-        self.id = number
-        self.proto = 2
-        self.db = 0
-        self.name = b""
-        self.library = {b"LIB-NAME": b"", b"LIB-VER": b""}
-        self.address = ""
-        self.local_address = ""
-        self.last = ""
-        """Name of the command under way."""
-        self.since_s = self.active_s = host.seconds()
-
-    def reset(self) -> None:
-        self.proto = 2
-        self.db = 0
-        self.name = b""
-
-    def describe(self) -> str:
-        """One line of CLIENT LIST."""
-        now_s = self.host.seconds()
-        return (
-            f"id={self.id} addr={self.address} laddr={self.local_address} name={self.name.decode('latin-1')}"
-            f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags=N db={self.db} cmd={self.last}"
-            f" user=default lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
-            f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')} resp={self.proto}\n"
-        )
-
-
-Local = Callable[[Session, list[bytes]], bytes]
-
-
-def ping(session: Session, args: list[bytes]) -> bytes:
-    if len(args) > 2:
-        return arity_error("ping")
-    return bulk(args[1]) if len(args) == 2 else b"+PONG\r\n"
-
-
-def echo(session: Session, args: list[bytes]) -> bytes:
-    return bulk(args[1])
-
-
-def quit_(session: Session, args: list[bytes]) -> bytes:
-    return OK  # the server closes the connection behind it
-
-
-def reset(session: Session, args: list[bytes]) -> bytes:
-    session.reset()
-    return simple("RESET")
-
-
-def select(session: Session, args: list[bytes]) -> bytes:
-    db = integer(args[1])
-    if db is None:
-        return NOT_AN_INTEGER
-    if not -(2**31) <= db < 2**31:
-        return error("value is out of range, value must between -2147483648 and 2147483647")
-    if not 0 <= db < databases(session.host.settings):
-        return error("DB index is out of range")
-    session.db = db
-    return OK
-
-
-def databases(settings: RedisSettings) -> int:
-    return 1 if settings.slots else DATABASES
-
-
-def auth(session: Session, args: list[bytes]) -> bytes:
-    if len(args) > 3:
-        return SYNTAX_ERROR
-    if len(args) == 2:
-        return error(
-            "AUTH <password> called without any password configured for the default user."
-            " Are you sure your configuration is correct?"
-        )
-    return _authenticate(args[1]) or OK
-
-
-def _authenticate(user: bytes) -> bytes | None:
-    """There is one user, and no password: any will do. Returns the error for another user."""
-    return None if user == DEFAULT_USER else error("invalid username-password pair or user is disabled.", "WRONGPASS")
-
-
-def hello(session: Session, args: list[bytes]) -> bytes:
-    proto, name = session.proto, session.name
-    if len(args) > 1:
-        number = integer(args[1])
-        if number is None:
-            return error("Protocol version is not an integer or out of range")
-        if number not in (2, 3):
-            return error("unsupported protocol version", "NOPROTO")
-        proto = number
-    words = iter(args[2:])
-    left = len(args) - 2
-    for word in words:
-        left -= 1
-        option = word.upper()
-        if option == b"AUTH" and left >= 2:
-            refused = _authenticate(next(words))
-            next(words)
-            left -= 2
-            if refused is not None:
-                return refused
-        elif option == b"SETNAME" and left >= 1:
-            name = next(words)
-            left -= 1
-            if not _is_plain(name):
-                return _BAD_NAME
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
+        self.address = _address(transport.get_extra_info("peername"))
+        self.local_address = _address(transport.get_extra_info("sockname"))
+        if self._server.admit(self):
+            self._transport = transport
         else:
-            return error(b"Syntax error in HELLO option '" + word + b"'")
-    session.proto, session.name = proto, name
-    pairs = [
-        ("server", text("redis")),
-        ("version", text(REDIS_VERSION)),
-        ("proto", integer_reply(proto)),
-        ("id", integer_reply(session.id)),
-        ("mode", text("standalone")),
-        ("role", text("master")),
-        ("modules", array([])),
-    ]
-    return map_of([(text(key), value) for key, value in pairs], proto)
+            transport.write(error("max number of clients reached"))
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._backlog.clear()
+        self._out.clear()
+        self._server.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended or self._transport is None:
+            return
+        self.active_s = self._server.seconds()
+        commands: Sequence[list[bytes] | Ending]
+        try:
+            commands = self._parser.feed(data)
+        except RequestError as fault:
+            self._server.protocol_errors += 1
+            commands = [*fault.before, Ending(error(str(fault).encode("latin-1")))]
+        if self._backlog:
+            self._backlog.extend(commands)
+        else:
+            for at, command in enumerate(commands):
+                if not self._take(command):
+                    self._backlog.extend(commands[at:])
+                    break
+        self._regulate()
+
+    def eof_received(self) -> bool:
+        """The client has sent all it had; it may still read what it is owed."""
+        self._backlog.append(Ending())
+        self._mark()
+        return True
+
+    def pause_writing(self) -> None:
+        self._write_blocked = True
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        self._write_blocked = False
+        self._mark()
+
+    def drop(self) -> None:
+        """End the connection without waiting for anything."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- replies
+
+    def settled(self, command: Command) -> None:
+        """A request of this connection has its outcome."""
+        if command.read_only:
+            self._reads -= 1
+        else:
+            entity = command.entity
+            left = self._writes[entity] - 1
+            if left:
+                self._writes[entity] = left
+            else:
+                del self._writes[entity]
+        if not self._dirty:
+            self._mark()
+
+    def answered(self) -> None:
+        self._mark()
+
+    def flush(self) -> None:
+        """Write what is complete, in order, and start what was held back."""
+        self._dirty = False
+        transport = self._transport
+        if transport is None:
+            return
+        waiting, out = self._waiting, self._out
+        while waiting and (reply := waiting[0].reply) is not None:
+            out.append(reply)
+            waiting.popleft()
+        if out:
+            transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+        backlog = self._backlog
+        while backlog and self._take(backlog[0]):
+            backlog.popleft()
+        if self._ended and not waiting and not out:
+            transport.close()
+        self._regulate()
+
+    def _answer(self, reply: bytes) -> bool:
+        if self._waiting:
+            self._waiting.append(Answer(reply))
+        else:
+            self._out.append(reply)
+        if not self._dirty:
+            self._mark()
+        return True
+
+    def _mark(self) -> None:
+        """See that `flush` is called once in the next pass of the loop."""
+        if not self._dirty and self._transport is not None:
+            self._dirty = True
+            self._server.flush_soon(self)
+
+    def _regulate(self) -> None:
+        """Read from the client only while there is room for what it may send."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        waiting = len(self._waiting)
+        if self._keep_reading:
+            if self._write_blocked or self._backlog or waiting >= self._max_pipelined:
+                self._keep_reading = False
+                transport.pause_reading()
+        elif not self._write_blocked and not self._backlog and waiting <= self._max_pipelined // 2:
+            self._keep_reading = True
+            transport.resume_reading()
+
+    # -- commands
+
+    def _take(self, args: list[bytes] | Ending) -> bool:
+        """Start a command; False: not yet, nothing has been done."""
+        if self._ended:
+            return True
+        if self._write_blocked or len(self._waiting) >= self._max_pipelined:
+            return False
+        if isinstance(args, Ending):
+            self._ended = True
+            return self._answer(args.reply)
+        spec = TABLE.get(args[0]) or TABLE.get(args[0].lower())
+        if spec is None:
+            return self._answer(unknown_command(args))
+        words, arity = len(args), spec.arity
+        if words != arity and (arity > 0 or words < -arity):
+            return self._answer(wrong_arity(spec.name))
+        if spec.writes and self._reads:
+            return False
+        self._server.commands += 1
+        self.last = spec.name
+        run = spec.run
+        if run is None:
+            self._ended = spec.name == "quit"
+            return self._answer(LOCAL[spec.name](self, args))
+        if spec.writes and (size := sum(map(len, args))) > self._server.settings.max_request_bytes:
+            limit = self._server.settings.max_request_bytes
+            return self._answer(error(f"a request of {size} bytes is over the limit of {limit}", TOO_LARGE))
+        if spec.everywhere:
+            return self._everywhere(spec, run, args)
+        if not self._slots:
+            return self._start(run, args, spec.writes, REDIS_BASE + self.db)
+        slots = {hash_slot(key, self._slots) for key in spec.key_names(args)}
+        if len(slots) > 1:
+            return self._answer(CROSS_SLOT)
+        return self._start(run, args, spec.writes, SLOT_BASE + slots.pop())
+
+    def _start(self, run: Run, args: list[bytes], writes: bool, entity: int) -> bool:
+        read_only = not writes and entity not in self._writes
+        command = Command(self, run, args, self.proto, entity, read_only)
+        self._waiting.append(command)
+        self._send(command)
+        return True
+
+    def _send(self, command: Command) -> None:
+        if command.read_only:
+            self._reads += 1
+        else:
+            self._writes[command.entity] = self._writes.get(command.entity, 0) + 1
+        self._submit(command)
+
+    def _everywhere(self, spec: Spec, run: Run, args: list[bytes]) -> bool:
+        """A command on a whole database, or on all of them."""
+        if spec.name == "scan" and self._slots:
+            return self._scan_slot(run, args)
+        if self._slots:
+            entities = range(SLOT_BASE, SLOT_BASE + self._slots)
+        elif spec.name == "flushall":
+            entities = range(REDIS_BASE, REDIS_BASE + DATABASES)
+        else:
+            return self._start(run, args, spec.writes, REDIS_BASE + self.db)
+        whole = Whole(self, len(entities), merge_ok if spec.writes else merge_sum)
+        self._waiting.append(whole)
+        for entity in entities:
+            read_only = not spec.writes and entity not in self._writes
+            self._send(Part(whole, self, run, args, self.proto, entity, read_only))
+        return True
+
+    def _scan_slot(self, run: Run, args: list[bytes]) -> bool:
+        cursor = parse_cursor(args[1])
+        if cursor is None:
+            return self._answer(INVALID_CURSOR)
+        slot = cursor >> 32
+        if slot >= self._slots:
+            return self._answer(NO_MORE_KEYS)
+        return self._start(run, args, False, SLOT_BASE + slot)
 
 
-# -- CLIENT
-
-_BAD_NAME = error("Client names cannot contain spaces, newlines or special characters.")
-
-
-def _is_plain(value: bytes) -> bool:
-    return all(0x21 <= byte <= 0x7E for byte in value)
-
-
-def client_id(session: Session, args: list[bytes]) -> bytes:
-    return integer_reply(session.id)
-
-
-def client_info(session: Session, args: list[bytes]) -> bytes:
-    return verbatim(session.describe(), session.proto)
-
-
-def client_list(session: Session, args: list[bytes]) -> bytes:
-    """The clients of this node."""
-    if len(args) == 4 and args[2].upper() == b"TYPE" and args[3].lower() == b"normal":
-        chosen = list(session.host.sessions())
-    elif len(args) > 3 and args[2].upper() == b"ID":
-        numbers = [integer(word) for word in args[3:]]
-        if None in numbers:
-            return error("Invalid client ID")
-        chosen = [other for other in session.host.sessions() if other.id in numbers]
-    elif len(args) == 2:
-        chosen = list(session.host.sessions())
-    else:
-        return SYNTAX_ERROR
-    return verbatim("".join([other.describe() for other in chosen]), session.proto)
-
-
-def client_setname(session: Session, args: list[bytes]) -> bytes:
-    if not _is_plain(args[2]):
-        return _BAD_NAME
-    session.name = args[2]
-    return OK
-
-
-def client_getname(session: Session, args: list[bytes]) -> bytes:
-    return bulk(session.name) if session.name else nil(session.proto)
-
-
-def client_setinfo(session: Session, args: list[bytes]) -> bytes:
-    option = args[2].upper()
-    if option not in session.library:
-        return error(b"Unrecognized option '" + args[2] + b"'")
-    if not _is_plain(args[3]):
-        return error(option.decode().lower() + " cannot contain spaces, newlines or special characters.")
-    session.library[option] = args[3]
-    return OK
-
-
-# -- INFO and CONFIG
-
-
-def info(session: Session, args: list[bytes]) -> bytes:
-    wanted = {word.decode("latin-1").lower() for word in args[1:]}
-    everything = not wanted or bool(wanted & {"default", "all", "everything"})
-    parts = []
-    for title, facts in session.host.info().items():
-        if everything or title.lower() in wanted:
-            lines = [f"# {title}", *[f"{key}:{value}" for key, value in facts.items()], ""]
-            parts.append("\r\n".join(lines))
-    return verbatim("\r\n".join(parts), session.proto)
-
-
-def config_get(session: Session, args: list[bytes]) -> bytes:
-    patterns = [compile_glob(word.lower()) for word in args[2:]]
-    facts = _config(session.host.settings)
-    found = [(key, value) for key, value in facts.items() if any(p.fullmatch(key.encode()) for p in patterns)]
-    return map_of([(text(key), text(str(value))) for key, value in found], session.proto)
-
-
-def _config(settings: RedisSettings) -> dict[str, object]:
-    """What clients ask for to know what they deal with."""
-    return {
-        "appendfsync": "always",
-        "appendonly": "yes",
-        "bind": settings.host,
-        "databases": databases(settings),
-        "maxclients": settings.max_clients,
-        "maxmemory": 0,
-        "maxmemory-policy": "noeviction",
-        "port": settings.port,
-        "proto-max-bulk-len": settings.max_bulk_bytes,
-        "requirepass": "",
-        "save": "",
-        "timeout": 0,
-    }
-
-
-# -- COMMAND
-
-
-def command(session: Session, args: list[bytes]) -> bytes:
-    return introspection.info_of(ALL_COMMANDS, session.proto)
-
-
-def command_count(session: Session, args: list[bytes]) -> bytes:
-    return integer_reply(len(ALL_COMMANDS))
-
-
-def command_list(session: Session, args: list[bytes]) -> bytes:
-    if len(args) > 2:
-        return SYNTAX_ERROR
-    return introspection.names(ALL_COMMANDS)
-
-
-def command_docs(session: Session, args: list[bytes]) -> bytes:
-    named = [TABLE.get(word.lower()) for word in args[2:]]
-    specs = [spec for spec in named if spec is not None] if named else ALL_COMMANDS
-    return introspection.docs(specs, session.proto)
-
-
-def command_info(session: Session, args: list[bytes]) -> bytes:
-    specs = [TABLE.get(word.lower()) for word in args[2:]]
-    return introspection.info_of(specs or ALL_COMMANDS, session.proto)
-
-
-def command_getkeys(session: Session, args: list[bytes]) -> bytes:
-    return introspection.keys_of(TABLE.get(args[2].lower()), args[2:])
-
-
-# -- the tables
-
-
-def container(name: str, subcommands: Mapping[bytes, tuple[int, Local]], alone: Local | None = None) -> Local:
-    """A command whose second word says what to do; the table holds the arity of each."""
-
-    def run(session: Session, args: list[bytes]) -> bytes:
-        if len(args) == 1 and alone is not None:
-            return alone(session, args)
-        sub = args[1].lower()
-        if sub not in subcommands:
-            return error(b"unknown subcommand '%b'. Try %b HELP." % (args[1][:128], name.upper().encode()))
-        arity, function = subcommands[sub]
-        if (len(args) != arity) if arity > 0 else (len(args) < -arity):
-            return arity_error(f"{name}|{sub.decode()}")
-        return function(session, args)
-
-    return run
-
-
-_CLIENT: dict[bytes, tuple[int, Local]] = {
-    b"getname": (2, client_getname),
-    b"id": (2, client_id),
-    b"info": (2, client_info),
-    b"list": (-2, client_list),
-    b"setinfo": (4, client_setinfo),
-    b"setname": (3, client_setname),
-}
-_COMMAND: dict[bytes, tuple[int, Local]] = {
-    b"count": (2, command_count),
-    b"docs": (-2, command_docs),
-    b"getkeys": (-4, command_getkeys),
-    b"info": (-2, command_info),
-    b"list": (-2, command_list),
-}
-_CONFIG: dict[bytes, tuple[int, Local]] = {b"get": (-3, config_get)}
-
-LOCAL: dict[str, Local] = {
-    "auth": auth,
-    "client": container("client", _CLIENT),
-    "command": container("command", _COMMAND, command),
-    "config": container("config", _CONFIG),
-    "echo": echo,
-    "hello": hello,
-    "info": info,
-    "ping": ping,
-    "quit": quit_,
-    "reset": reset,
-    "select": select,
-}
-"""What runs the commands that need no entity."""
-
-_FLAGS = ("noscript", "loading", "stale", "fast")
-CONNECTION_COMMANDS = (
-    Spec("auth", -2, "connection", "Authenticate; there are no passwords.", _FLAGS),
-    Spec("client", -2, "connection", "Name this connection, list those of this node.", ()),
-    Spec("command", -1, "server", "What commands there are.", ("loading", "stale")),
-    Spec("config", -2, "server", "Settings of this node; they can only be read.", ("admin", "noscript", "loading", "stale")),
-    Spec("echo", 2, "connection", "Returns what it is given.", ("fast",)),
-    Spec("hello", -1, "connection", "Choose the version of the protocol.", _FLAGS),
-    Spec("info", -1, "server", "What this node can tell of itself.", ("loading", "stale")),
-    Spec("ping", -1, "connection", "Whether the node answers.", ("fast",)),
-    Spec("quit", -1, "connection", "Close the connection.", _FLAGS),
-    Spec("reset", 1, "connection", "Bring the connection to its first state.", _FLAGS),
-    Spec("select", 2, "connection", "Choose the database.", ("loading", "stale", "fast")),
-)
-ALL_COMMANDS = (*DATA_COMMANDS, *CONNECTION_COMMANDS)
-TABLE = index(ALL_COMMANDS)
-
-
-def unknown_command(args: list[bytes]) -> bytes:
-    """The error for a name that is no command, with the beginning of its arguments."""
-    words = b""
-    for word in args[1:]:
-        if len(words) >= 128:
-            break
-        words += b"'%b' " % word[: 128 - len(words)]
-    return error(b"unknown command '%b', with args beginning with: %b" % (args[0][:128], words))
+def _address(name: object) -> str:
+    """A socket's name as Redis writes it."""
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name or "")
