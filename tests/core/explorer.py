@@ -23,8 +23,8 @@ class Plan(NamedTuple):
     """How often each of the three nodes may do what."""
 
     prepares: tuple[int, int, int]
-    preauth: bool
-    """Whether node 0 holds pre-auth."""
+    preauth: tuple[bool, bool, bool]
+    """Who holds pre-auth: one node at most, by rule 5."""
     crashes: tuple[bool, bool, bool] = (False, False, False)
     """Which nodes may be the one that crashes."""
     thin: bool = False
@@ -84,6 +84,7 @@ class Explorer:
         self._nodes: list[Node] = []
         self._steps_of: dict[int, tuple[int, ...]] = {}
         self._crashes_of: dict[int, tuple[int, ...]] = {}
+        self._heard: dict[tuple[int, int, Record], int] = {}
         self._talks: dict[tuple[int, int], tuple[int, ...]] = {}
         self._follow: list[bool] = []
         """node number -> whether it got there by more than learning"""
@@ -94,8 +95,9 @@ class Explorer:
 
     def run(self, limit: int) -> Result:
         """Visit every state; stop at the first violation. More than `limit` states are an error."""
-        preauth, prepares = self._plan.preauth, self._plan.prepares
-        first = [self._number(Node(me, (EMPTY,) * N, None, (), prepares[me], preauth and me == 0, 0, False)) for me in range(N)]
+        plan = self._plan
+        nodes = [Node(me, (EMPTY,) * N, None, (), plan.prepares[me], plan.preauth[me], 0, False) for me in range(N)]
+        first = [self._number(node) for node in nodes]
         start = sum(number << SHIFT[me] for me, number in enumerate(first))
         seen = {start}
         frontier = [start]
@@ -111,7 +113,7 @@ class Explorer:
                 seen |= fresh
                 for one in fresh:
                     numbers = a, b, c = one & MASK, one >> SHIFT[1] & MASK, one >> SHIFT[2] & MASK
-                    if not self._plan.thin or (self._follow[a] and self._follow[b] and self._follow[c]):
+                    if not plan.thin or (self._follow[a] and self._follow[b] and self._follow[c]):
                         found.append(one)
                     values = self._chosen(a, b, c)
                     if not values <= chosen:
@@ -194,12 +196,16 @@ class Explorer:
         if node.unsynced:
             return ()  # one turn at a time: its next one begins when this is durable
         rows = [row for row in peer.shown if not (self._plan.thin and row.chosen)]
-        return self._ways(number, {self._hear(node, peer.me, row) for row in rows})
+        return self._ways(number, {self._hear(number, peer.me, row) for row in rows})
 
-    def _hear(self, node: Node, peer: int, row: Record) -> int:
-        machine = self._load(node)
-        machine.update(peer, row)
-        return self._after(node, machine)
+    def _hear(self, number: int, peer: int, row: Record) -> int:
+        after = self._heard.get((number, peer, row))
+        if after is None:
+            node = self._nodes[number]
+            machine = self._load(node)
+            machine.update(peer, row)
+            after = self._heard[number, peer, row] = self._after(node, machine)
+        return after
 
     def _alone(self, number: int) -> tuple[int, ...]:
         ways = self._steps_of.get(number)
