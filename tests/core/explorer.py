@@ -234,9 +234,7 @@ class Explorer:
             machine = self._load(node)
             machine.propose_preauth(own)
             early = machine.mine._replace(accepted=0, chosen=False)
-            yield self._number(
-                node._replace(rows=tuple(machine.rows), shown=(*node.shown, early), preauth=False, unsynced=True)
-            )
+            yield self._number(node._replace(rows=tuple(machine.rows), shown=(*node.shown, early), preauth=False, unsynced=True))
         machine = self._load(node)
         if node.prepares and not mine.chosen and not (self._plan.thin and machine.leads and node.proposal is not None):
             machine.prepare(own)
@@ -262,4 +260,3 @@ class Explorer:
                     unsynced=False,
                 )
             )
-

@@ -34,6 +34,8 @@ def test_one_value_at_most(plan: Plan, floor: int, values: int) -> None:
 
 # -- the exploration can fail: break a rule, and it finds two chosen values
 
+TWO = "two values chosen"
+
 
 class AdoptsNothing(EntryMachine):
     """Rule 2: proposes its own value, whatever was accepted before."""
@@ -62,7 +64,7 @@ class ForgetsItsPromise(EntryMachine):
 
     def update(self, peer: int, theirs: Record) -> None:
         mine = self.mine
-        if not mine.chosen:
+        if not mine.chosen and mine.accepted < theirs.accepted < mine.promised:
             self.rows[self.me] = mine._replace(prepared=min(mine.prepared, mine.accepted), promised=mine.accepted)
         super().update(peer, theirs)
 
@@ -102,21 +104,22 @@ class CountsTheEarlySender(EntryMachine):
 
 
 @pytest.mark.parametrize(
-    ("machine", "plan"),
+    ("machine", "plan", "found"),
     [
-        (AdoptsNothing, Plan((1, 1, 0), NOBODY)),
-        (AdoptsTheLowest, Plan((2, 2, 0), NOBODY, thin=True)),
-        (ForgetsItsPromise, Plan((1, 1, 0), NOBODY)),
-        (ProposesWithoutMajority, Plan((1, 1, 0), NOBODY)),
-        (CountsAnyBallot, Plan((1, 1, 0), NODE_0)),
-        (CountsTheEarlySender, Plan((1, 1, 0), NODE_0, NODE_0)),
-        (EntryMachine, Plan((0, 0, 0), (True, True, False))),  # rule 5: two hold pre-auth
-        (EntryMachine, Plan((0, 0, 0), NODE_0, NODE_0, preauth_again=True)),  # rule 6: pre-auth after a load
+        (AdoptsNothing, Plan((1, 1, 0), NOBODY), TWO),
+        (AdoptsTheLowest, Plan((2, 2, 0), NOBODY, thin=True), TWO),
+        (ForgetsItsPromise, Plan((1, 1, 0), NOBODY), TWO),
+        (ProposesWithoutMajority, Plan((1, 1, 0), NOBODY), TWO),
+        (CountsAnyBallot, Plan((1, 1, 0), NODE_0), TWO),
+        (CountsTheEarlySender, Plan((1, 1, 0), NODE_0, NODE_0), TWO),
+        (EntryMachine, Plan((0, 0, 0), (True, True, False)), TWO),  # rule 5: two hold pre-auth
+        (
+            EntryMachine,
+            Plan((0, 0, 0), NODE_0, NODE_0, preauth_again=True),
+            "one ballot, one value",
+        ),  # rule 6: pre-auth after a load
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_a_broken_rule_is_found(machine: type[EntryMachine], plan: Plan) -> None:
-    result = Explorer(plan, machine).run(LIMIT)
-    assert result.violation
-    if "assertion" not in result.violation:
-        assert len(result.chosen) >= 2
+def test_a_broken_rule_is_found(machine: type[EntryMachine], plan: Plan, found: str) -> None:
+    assert found in Explorer(plan, machine).run(LIMIT).violation

@@ -79,11 +79,9 @@ class Transcript:
             command = line.partition("#")[0].strip()
             if not command:
                 continue
-            for pattern, action in self._commands:
-                match = pattern.fullmatch(command)
-                if match is not None:
-                    break
-            else:
+            tried = ((pattern.fullmatch(command), action) for pattern, action in self._commands)
+            match, action = next(((match, action) for match, action in tried if match is not None), (None, None))
+            if match is None or action is None:
                 raise AssertionError(f"{self._name}:{number}: not understood: {command}")
             try:
                 action(*match.groups())

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotServing
+from ..errors import NotServing, PaxosStoreError
 from ..runtime.node import Node
 from ..services.card import rules as card_rules
 from ..services.card.server import CardServer
@@ -23,6 +25,8 @@ from ..services.http.metrics import NodeMetrics, counters, gauges
 from ..services.http.pages import describe, node_pages
 from ..services.http.server import HttpServer
 from ..services.redis import commands as redis_commands
+from ..services.redis.keyspace import REDIS_BASE
+from ..services.redis.rows import has_expired
 from ..services.redis.server import RedisServer
 from .config import NodeConfig
 from .logs import configure_logs
@@ -31,6 +35,11 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 log = logging.getLogger(__name__)
+
+EXPIRY_INTERVAL_S = 1.0
+MAX_EXPIRY_ENTITIES = 1_024
+"""Entities of the Redis service that are looked at in one round."""
+EXPIRED_PER_CALL = 1_000
 
 HANDLERS = {card_rules.HANDLER: card_rules.handle, redis_commands.HANDLER: redis_commands.handle}
 """What a request may name; the same on every node."""
@@ -65,10 +74,24 @@ async def serve(config: NodeConfig) -> None:
         running.push_async_callback(card.stop)
         await http.start()
         running.push_async_callback(http.stop)
+        sweeper = asyncio.create_task(drop_expired(node))
+        running.callback(sweeper.cancel)
         print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
         await stopped.wait()
         log.info("stopping")
     log.info("stopped")
+
+
+async def drop_expired(node: Node) -> None:
+    """Delete Redis keys whose time has passed, entity by entity; all nodes look, and the preferred proposer writes."""
+    while True:
+        await asyncio.sleep(EXPIRY_INTERVAL_S * random.uniform(0.5, 1.5))
+        for entity, _ in list(islice(node.committed(after=REDIS_BASE - 1), MAX_EXPIRY_ENTITIES)):
+            try:
+                if await node.execute(entity, has_expired, read_only=True) == b"1":
+                    await node.call(entity, redis_commands.HANDLER, redis_commands.drop_expired_payload(EXPIRED_PER_CALL))
+            except PaxosStoreError as error:
+                log.debug("expired keys of entity %d stay for now: %s", entity, error)
 
 
 def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]:

@@ -300,9 +300,9 @@ class Node:
             events_per_turn=turns.events_per_turn,
         )
 
-    def committed(self) -> Iterable[tuple[int, int]]:
-        """(entity, committed entry) of everything this node has."""
-        return self._open_store().committed()
+    def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
+        """(entity, committed entry) of every entity above `after` that this node has."""
+        return self._open_store().committed(after)
 
     def content_hash(self) -> str:
         """SHA-256 over all applied data: equal on nodes that have applied the same entries."""

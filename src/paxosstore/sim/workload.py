@@ -142,16 +142,16 @@ class Workload:
         up = [node for node in cluster.nodes if node.up]
         node = rng.choice(up)
         fate = rng.random()
-        if fate < 0.02 and len(up) > len(cluster.nodes) // 2:
+        if fate < 0.008 and len(up) > len(cluster.nodes) // 2:
             cluster.kill(node.number, rng.choice((0, 0, 1, 2, 9)))
             self._down[node.number] = cluster.now_ms + rng.uniform(5.0, 1_000.0)
-        elif fate < 0.03:
+        elif fate < 0.014:
             pairs = [(rng.randrange(len(cluster.nodes)), rng.randrange(len(cluster.nodes))) for _ in range(rng.choice((0, 1, 3)))]
             cluster.weather.cuts = set(pairs)
-        elif fate < 0.04:
+        elif fate < 0.016:
             node.store.fail_next_write = DiskFull("the disk is full")
             self._full[node.number] = cluster.now_ms + rng.uniform(5.0, 500.0)
-        elif fate < 0.045:
+        elif fate < 0.017:
             cluster.allow_writes(node.number, "the disk is almost full")
             self._full[node.number] = cluster.now_ms + rng.uniform(5.0, 500.0)
         else:

@@ -143,6 +143,11 @@ def expire_due(view: View, limit: int) -> int:
     return len(due)
 
 
+def has_expired(view: View) -> bytes:
+    """b"1" if `expire_due` would find something, else b"": a read-only request."""
+    return b"1" if next(_due(view), None) is not None else b""
+
+
 def _due(view: View) -> Iterator[tuple[bytes, bytes]]:
     return view.scan(EXPIRY, EXPIRY + view.now_ms.to_bytes(8, "big"))
 
