@@ -280,6 +280,8 @@ class Shard:
         opened = self._log.receive(entity, peer, message)
         if opened is not None:
             self._proposer.answered(entity, message.entry, opened)
+        elif entity.max_chosen == entity.contiguous_chosen:
+            return  # a late answer about what is settled, as the slowest peer's is for every entry
         self._entities.touch(entity)
 
     def _on_catch_up(self, event: CatchUp) -> None:

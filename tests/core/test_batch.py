@@ -1,0 +1,304 @@
+"""Evaluating a batch: order, limits, failing requests, uuids and their window, requests for one entry (rules 14 and 15)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paxosstore.core.batch import Evaluated, Reply, evaluate
+from paxosstore.core.overlay import DATA, UUID, WINDOW, Overlay
+from paxosstore.core.request import Request
+from paxosstore.errors import DuplicateUuid, OutcomeUnknown, RequestFailed, TooLarge, WrongEntry
+
+from .support import DictReader, Operation, uuid
+
+ENTITY = 1
+WINDOW_ENTRIES = 16
+
+
+class Log:
+    """An entity whose every batch is chosen: evaluates and applies entry after entry."""
+
+    def __init__(self) -> None:
+        self.reader = DictReader()
+        self.entry = 0
+
+    def evaluate(
+        self, requests: Sequence[Request], *, max_requests: int = 100, max_bytes: int = 10_000, max_request_bytes: int = 1_000
+    ) -> tuple[Evaluated, list[Request]]:
+        """The batch for the next entry, and what is left in the queue."""
+        queue = deque(requests)
+        overlay = Overlay(self.reader, ENTITY, 0, max_request_bytes=max_request_bytes)
+        evaluated = evaluate(queue, overlay, self.entry + 1, WINDOW_ENTRIES, max_requests, max_bytes)
+        return evaluated, list(queue)
+
+    def apply(self, *requests: Request) -> Evaluated:
+        """Evaluate and apply; ends the requests as the shard would."""
+        evaluated, left = self.evaluate(requests)
+        assert not left
+        self.entry += 1
+        data = self.reader.data.setdefault(ENTITY, {})
+        assert not evaluated.batch.cleared
+        for key, value in evaluated.batch.writes.items():
+            if value is None:
+                data.pop(key, None)
+            else:
+                data[key] = value
+        for request, reply in evaluated.proposed + evaluated.decided:
+            request.settle(*reply)
+        return evaluated
+
+    def pass_entries(self, count: int) -> None:
+        for _ in range(count):
+            self.apply(op("put x 1"))
+
+    def count(self) -> bytes | None:
+        return self.reader.get(ENTITY, DATA + b"c")
+
+
+def op(text: str, name: str = "", *, floor: int = 0, at_entry: int = 0, more: Sequence[str] = ()) -> Operation:
+    request = Operation(ENTITY, text.encode(), uuid=uuid(name) if name else b"", floor=floor)
+    request.at_entry = at_entry
+    request.more_uuids = tuple(uuid(one) for one in more)
+    return request
+
+
+def outcomes(*requests: Operation) -> list[str]:
+    return [request.outcome for request in requests]
+
+
+# -- order and limits
+
+
+def test_each_request_sees_those_before_it() -> None:
+    log = Log()
+    requests = [op("incr c"), op("incr c"), op("get c"), op("del c"), op("get c")]
+    evaluated = log.apply(*requests)
+    assert outcomes(*requests) == ["1", "2", "2", "done", "nil"]
+    assert evaluated.entry == 1
+    assert evaluated.batch.writes == {DATA + b"c": None}
+
+
+def test_the_batch_ends_at_max_requests() -> None:
+    requests = [op("incr c") for _ in range(5)]
+    evaluated, left = Log().evaluate(requests, max_requests=3)
+    assert [request for request, _ in evaluated.proposed] == requests[:3]
+    assert left == requests[3:]
+
+
+def test_the_batch_ends_with_the_request_that_crosses_max_bytes() -> None:
+    requests = [op("put k 12345678") for _ in range(5)]  # 10 bytes each
+    evaluated, left = Log().evaluate(requests, max_bytes=15)
+    assert len(evaluated.proposed) == 2
+    assert len(left) == 3
+
+
+def test_what_ended_while_it_waited_is_left_out() -> None:
+    requests = [op("incr c"), op("incr c"), op("incr c")]
+    requests[0].settled = requests[2].settled = True
+    evaluated, left = Log().evaluate(requests)
+    assert evaluated.proposed == [(requests[1], Reply(b"1"))]
+    assert not left
+    assert requests[0].evaluations == 0
+
+
+def test_nothing_to_do_is_an_empty_batch() -> None:
+    evaluated, _ = Log().evaluate([])
+    assert not evaluated.proposed
+    assert not evaluated.batch
+
+
+# -- requests that fail
+
+
+def test_a_failing_request_leaves_nothing_but_its_refusal() -> None:
+    log = Log()
+    requests = [op("incr c", "a"), op("raise", "b"), op("incr c")]
+    evaluated = log.apply(*requests)
+    assert outcomes(*requests) == ["1", "FAILED", "2"]
+    error = requests[1].error
+    assert isinstance(error, RequestFailed)
+    assert isinstance(error.__cause__, ValueError)
+    assert DATA + b"junk" not in evaluated.batch.writes
+    assert [request for request, _ in evaluated.proposed] == requests, "what it saw is true only if the batch is chosen"
+
+
+def test_a_refusal_is_remembered_like_any_outcome() -> None:
+    log = Log()
+    first, again, twin = op("raise", "a"), op("incr c", "a"), op("incr c", "a")
+    log.apply(first, twin)
+    log.apply(again)
+    for request in (twin, again):
+        assert request.outcome == "FAILED"
+        assert str(request.error) == str(first.error)
+        assert request.evaluations == 0
+    assert log.count() is None
+
+
+def test_a_request_that_writes_too_much_is_refused_alone() -> None:
+    requests = [op("put a 123456789"), op("put b 1")]
+    evaluated, _ = Log().evaluate(requests, max_request_bytes=10)
+    assert [type(reply.error) for _, reply in evaluated.proposed] == [TooLarge, type(None)]
+    assert evaluated.batch.writes == {DATA + b"b": b"1"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(b""),
+        Reply(b"+"),
+        Reply(b"-x y"),
+        Reply(b"\xff\x00"),
+        Reply(b"", TooLarge("a key of 3 bytes")),
+        Reply(b"", RequestFailed("")),
+    ],
+)
+def test_outcomes_as_bytes_and_back(reply: Reply) -> None:
+    found = Reply.decode(reply.encode())
+    assert found.content == reply.content
+    assert type(found.error) is type(reply.error)
+    assert str(found.error) == str(reply.error)
+
+
+def test_an_error_text_that_is_no_utf8_is_kept_readable() -> None:
+    assert str(Reply.decode(Reply(b"", RequestFailed("bad \udcff text")).encode()).error) == "bad \\udcff text"
+
+
+# -- uuids
+
+
+def test_a_known_uuid_gets_the_first_outcome() -> None:
+    log = Log()
+    log.apply(op("incr c", "a"))
+    log.apply(op("incr c"))
+    again = op("incr c", "a")
+    evaluated = log.apply(again)
+    assert again.outcome == "1"
+    assert again.evaluations == 0
+    assert not evaluated.proposed
+    assert not evaluated.batch
+    assert log.count() == b"2"
+
+
+def test_twins_in_one_batch_run_once_and_end_together() -> None:
+    log = Log()
+    one, other = op("incr c", "a"), op("incr c", "a")
+    evaluated = log.apply(one, other)
+    assert outcomes(one, other) == ["1", "1"]
+    assert [request for request, _ in evaluated.proposed] == [one, other], "the twin is done only if the batch is chosen"
+    assert other.evaluations == 0
+    assert log.count() == b"1"
+
+
+def test_an_empty_reply_is_an_outcome_too() -> None:
+    log = Log()
+    log.apply(op("get e", "a"))
+    log.reader.data[ENTITY][UUID + uuid("a")] = Reply(b"").encode()
+    again = op("incr c", "a")
+    log.apply(again)
+    assert again.reply == b""
+    assert again.evaluations == 0
+
+
+def test_a_uuid_is_remembered_for_the_window_and_then_forgotten() -> None:
+    log = Log()
+    log.apply(op("incr c", "a", more=["b"]))  # entry 1
+    data = log.reader.data[ENTITY]
+    assert data[WINDOW + (1).to_bytes(8, "big")] == uuid("a") + uuid("b")
+    log.pass_entries(WINDOW_ENTRIES - 1)  # the next entry is 17: 1 is still within
+    again = op("incr c", "a")
+    evaluated, _ = log.evaluate([again])
+    assert evaluated.decided == [(again, Reply(b"1"))]
+    log.pass_entries(1)  # entry 17 forgets entry 1
+    assert not [key for key in data if key[:1] in (UUID, WINDOW)], "nothing is left of it"
+    log.apply(again)
+    assert again.outcome == "2", "after the window it is a new request"
+
+
+def test_a_request_first_seen_before_the_window_is_not_run() -> None:
+    log = Log()
+    log.pass_entries(30)
+    known, old, young = op("incr c", "a", floor=14), op("incr c", "b", floor=14), op("incr c", "d", floor=15)
+    log.reader.data[ENTITY][UUID + uuid("a")] = Reply(b"1").encode()
+    log.apply(known, old, young)
+    assert outcomes(known, old, young) == ["1", "UNKNOWN", "1"]
+    assert isinstance(old.error, OutcomeUnknown)
+    assert old.evaluations == 0
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.integers(0, 25), max_size=4), min_size=1, max_size=60))
+def test_within_the_window_nothing_runs_twice(entries: list[list[int]]) -> None:
+    """Any sequence of repeated requests, against a plain account of what was applied when."""
+    log = Log()
+    applied: dict[int, tuple[int, str]] = {}
+    count = 0
+    for names in entries:
+        entry = log.entry + 1
+        requests = [op("incr c", f"r{name}") for name in names] + [op("put x 1")]
+        log.apply(*requests)
+        for name, request in zip(names, requests, strict=False):
+            first = applied.get(name)
+            if first is None or entry - first[0] > WINDOW_ENTRIES:
+                count += 1
+                applied[name] = entry, str(count)
+            assert request.outcome == applied[name][1]
+    assert log.count() == (b"%d" % count if count else None)
+    kept = {key for key in log.reader.data[ENTITY] if key[:1] == UUID}
+    assert kept == {UUID + uuid(f"r{name}") for name, (entry, _) in applied.items() if log.entry - entry < WINDOW_ENTRIES}
+
+
+# -- requests for one entry
+
+
+def test_a_request_for_the_next_entry_goes_alone() -> None:
+    log = Log()
+    log.pass_entries(3)
+    request, later = op("incr c", at_entry=4, more=["a", "b"]), op("incr c")
+    evaluated, left = log.evaluate([request, later])
+    assert evaluated.proposed == [(request, Reply(b"1"))]
+    assert left == [later]
+    assert {UUID + uuid("a"), UUID + uuid("b")} <= set(evaluated.batch.writes)
+
+
+def test_nothing_comes_before_a_request_for_one_entry() -> None:
+    log = Log()
+    first, request = op("incr c"), op("incr c", at_entry=1)
+    evaluated, left = log.evaluate([first, request])
+    assert [one for one, _ in evaluated.proposed] == [first]
+    assert left == [request]
+    log.apply(first)
+    log.apply(request)
+    assert isinstance(request.error, WrongEntry)
+
+
+@pytest.mark.parametrize("entry", [1, 3, 5, 100])
+def test_another_entry_is_refused(entry: int) -> None:
+    log = Log()
+    log.pass_entries(3)
+    request = op("incr c", at_entry=entry)
+    log.apply(request)
+    assert isinstance(request.error, WrongEntry)
+    assert request.evaluations == 0
+
+
+def test_a_uuid_applied_before_refuses_a_request_for_one_entry() -> None:
+    log = Log()
+    log.apply(op("incr c", "a"))
+    request = op("incr c", at_entry=2, more=["z", "a"])
+    log.apply(request)
+    assert isinstance(request.error, DuplicateUuid)
+    assert log.count() == b"1"
+
+
+def test_a_uuid_applied_before_is_told_before_the_wrong_entry() -> None:
+    """Whoever repeats run_paxos for an entry that was filled learns that it was by itself."""
+    log = Log()
+    log.apply(op("incr c", at_entry=1, more=["a"]))
+    request = op("incr c", at_entry=1, more=["a"])
+    log.apply(request)
+    assert isinstance(request.error, DuplicateUuid)

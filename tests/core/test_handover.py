@@ -1,0 +1,89 @@
+"""A peer as a place to hand requests over to: patience, suspicion, taking back."""
+
+from __future__ import annotations
+
+import pytest
+
+from paxosstore.core.handover import FIRST_ROUND_TRIP_MS, Peer
+
+from .support import Operation, uuid
+
+MARGIN_MS = 5.0
+
+
+def request(name: str) -> Operation:
+    return Operation(1, b"incr c", uuid=uuid(name))
+
+
+def up() -> Peer:
+    peer = Peer()
+    peer.up = True
+    return peer
+
+
+def test_a_peer_that_is_down_or_suspect_is_not_used() -> None:
+    peer = Peer()
+    assert not peer.usable(0.0)
+    peer.up = True
+    assert peer.usable(0.0)
+    peer.suspect_until_ms = 50.0
+    assert not peer.usable(49.0)
+    assert peer.usable(50.0)
+
+
+def test_what_was_handed_over_is_exposed() -> None:
+    peer, one = up(), request("a")
+    peer.hand_over(one, 10.0)
+    assert one.exposed
+    assert peer.oldest_sent_at_ms == 10.0
+    with pytest.raises(AssertionError):
+        peer.hand_over(request("a"), 11.0)
+
+
+def test_an_outcome_ends_the_request_it_belongs_to_once() -> None:
+    peer, one, two = up(), request("a"), request("b")
+    peer.hand_over(one, 10.0)
+    peer.hand_over(two, 11.0)
+    assert peer.settle(uuid("b"), 12.0) is two
+    assert peer.oldest_sent_at_ms == 10.0
+    assert peer.settle(uuid("a"), 12.0) is one
+    assert peer.oldest_sent_at_ms is None
+    assert peer.settle(uuid("a"), 13.0) is None
+    assert peer.settle(uuid("never"), 13.0) is None
+
+
+def test_taken_back_in_order_and_a_late_outcome_is_nobodys() -> None:
+    peer = up()
+    requests = [request(name) for name in "abc"]
+    for one in requests:
+        peer.hand_over(one, 10.0)
+    assert peer.take_back() == requests
+    assert peer.take_back() == []
+    peer.suspect_until_ms = 1_000.0
+    assert peer.settle(uuid("b"), 90.0) is None
+    assert peer.usable(90.0), "a late answer proves it alive"
+
+
+def test_patience_follows_the_round_trip() -> None:
+    peer = up()
+    assert peer.patience_ms(MARGIN_MS) == FIRST_ROUND_TRIP_MS + MARGIN_MS
+    now = 0.0
+    for number in range(100):
+        peer.hand_over(request(str(number)), now)
+        now += 2.0
+        peer.settle(uuid(str(number)), now)
+    assert MARGIN_MS + 2.0 <= peer.patience_ms(MARGIN_MS) < MARGIN_MS + 3.0
+
+
+def test_a_peer_that_became_slow_is_given_more_time() -> None:
+    """The answers come too late each time, and still tell how long it takes now."""
+    peer, now = up(), 0.0
+    for number in range(60):
+        peer.hand_over(request(str(number)), now)
+        now += peer.patience_ms(MARGIN_MS)
+        if peer.patience_ms(MARGIN_MS) < 300.0:
+            peer.take_back()
+        now = max(now, number * 1_000.0 + 300.0)
+        peer.settle(uuid(str(number)), now)
+        now = (number + 1) * 1_000.0
+    assert peer.patience_ms(MARGIN_MS) >= 300.0

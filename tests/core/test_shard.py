@@ -1,0 +1,266 @@
+"""What a whole shard promises its callers, on the simulated cluster: bounds, refusals, requests for one entry, limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from paxosstore.core.context import Context
+from paxosstore.core.entity import Entity
+from paxosstore.core.message import Message, PaxosMessage, ReadAnswer
+from paxosstore.core.overlay import DATA, UUID, View
+from paxosstore.core.ready import Release
+from paxosstore.core.record import EMPTY
+from paxosstore.errors import InvalidRequest
+from paxosstore.settings import TuningSettings
+from paxosstore.sim.cluster import SimCluster
+
+from .support import HANDLERS, Operation, uuid
+
+ENTITY = 7
+
+
+def cluster_of(nodes: int = 3, tuning: TuningSettings | None = None, uuid_window_entries: int = 64) -> SimCluster:
+    cluster = SimCluster(1, nodes, tuning, HANDLERS, uuid_window_entries)
+    cluster.start_all()
+    return cluster
+
+
+def submit(cluster: SimCluster, node: int, text: str, name: str = "", *, floor: int = 0, read_only: bool = False) -> Operation:
+    """Hand a request in; let time pass with `end`."""
+    request = Operation(ENTITY, text.encode(), uuid=uuid(name) if name else b"", floor=floor, read_only=read_only)
+    cluster.nodes[node].step(request)
+    return request
+
+
+def end(cluster: SimCluster, *requests: Operation) -> list[str]:
+    """Let time pass until all have ended, and what was sent has arrived."""
+    last = cluster.now_ms + 30_000.0
+    while not all(request.ended for request in requests) and cluster.now_ms < last:
+        cluster.run_until(cluster.now_ms + 1.0)
+    cluster.run_until(cluster.now_ms + 50.0)
+    return [request.outcome for request in requests]
+
+
+def do(cluster: SimCluster, node: int, text: str, name: str = "", *, floor: int = 0) -> str:
+    return end(cluster, submit(cluster, node, text, name, floor=floor))[0]
+
+
+def run_at(cluster: SimCluster, node: int, entry: int, *uuids: str) -> Operation:
+    """run_paxos: a request for exactly this entry."""
+    request = Operation(ENTITY, b"incr c")
+    request.at_entry = entry
+    request.more_uuids = tuple(uuid(name) for name in uuids)
+    cluster.nodes[node].step(request)
+    end(cluster, request)
+    return request
+
+
+# -- requests for one entry
+
+
+def test_a_request_for_the_next_entry_is_chosen_there_at_any_node() -> None:
+    cluster = cluster_of()
+    for entry, node in enumerate((0, 1, 2, 1), 1):
+        assert run_at(cluster, node, entry, f"u{entry}").outcome == str(entry)
+        assert {n.store.committed_entry(ENTITY) for n in cluster.nodes} == {entry}
+    assert cluster.counters()["handed_over"] == 0, "it is proposed where it was computed"
+    assert all(n.store.get(ENTITY, UUID + uuid("u3")) for n in cluster.nodes)
+
+
+def test_a_filled_entry_is_wrong_and_so_is_one_too_far() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put x 1")
+    do(cluster, 0, "put x 2")
+    assert [run_at(cluster, 1, entry).outcome for entry in (1, 2, 4)] == ["WRONGENTRY"] * 3
+    assert run_at(cluster, 1, 3).outcome == "1"
+
+
+def test_two_for_the_same_entry_one_wins() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put x 1")
+    requests = []
+    for node in range(3):
+        request = Operation(ENTITY, b"incr c")
+        request.at_entry = 2
+        cluster.nodes[node].step(request)
+        requests.append(request)
+    assert sorted(end(cluster, *requests)) == ["1", "WRONGENTRY", "WRONGENTRY"]
+    assert cluster.nodes[0].store.get(ENTITY, DATA + b"c") == b"1"
+
+
+def test_a_uuid_of_any_kind_of_request_is_applied_once() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "incr c", "a")
+    assert run_at(cluster, 1, 2, "b", "a").outcome == "DUPLICATE"
+    assert run_at(cluster, 1, 2, "b").outcome == "2"
+    assert do(cluster, 2, "incr c", "b") == "2"
+
+
+# -- uuids
+
+
+def test_a_request_that_waited_too_long_elsewhere_is_of_unknown_outcome() -> None:
+    cluster = cluster_of(uuid_window_entries=16)
+    for _ in range(20):
+        do(cluster, 0, "put x 1")
+    assert do(cluster, 0, "incr c", "old", floor=4) == "UNKNOWN"
+    assert do(cluster, 0, "incr c", "young", floor=5) == "1"
+
+
+def test_the_window_is_pruned_everywhere_alike() -> None:
+    cluster = cluster_of(uuid_window_entries=16)
+    assert do(cluster, 1, "incr c", "a") == "1"
+    for _ in range(16):
+        do(cluster, 0, "put x 1")
+    assert not any(node.store.get(ENTITY, UUID + uuid("a")) for node in cluster.nodes)
+    assert len({node.store.content_hash() for node in cluster.nodes}) == 1
+
+
+def test_a_uuid_has_16_bytes() -> None:
+    cluster = cluster_of()
+    request = Operation(ENTITY, b"incr c", uuid=b"short")
+    cluster.nodes[0].step(request)
+    assert end(cluster, request) == ["INVALID"]
+    assert request.evaluations == 0
+
+
+# -- limits
+
+
+def test_catch_up_ends_at_its_limit_and_says_so() -> None:
+    cluster = cluster_of(tuning=TuningSettings(max_commit_num=4))
+    do(cluster, 0, "put x 0")
+    cluster.kill(2)
+    for number in range(1, 10):
+        do(cluster, 0, f"put x {number}")
+    cluster.start(2)
+    found = []
+    for _ in range(5):
+        request = Operation(ENTITY, b"get x", read_only=True)
+        request.commit_limit = 1  # the shard sets how many
+        cluster.nodes[2].step(request)
+        found += [end(cluster, request)[0]]
+    assert found[0] == "COMMITLIMIT"
+    assert found[-1] == "9"
+    assert cluster.nodes[2].store.committed_entry(ENTITY) == 10
+
+
+def test_a_full_queue_refuses() -> None:
+    cluster = cluster_of(tuning=TuningSettings(max_queue_requests=3, max_batch_requests=1))
+    do(cluster, 0, "put x 1")
+    requests = [submit(cluster, 0, "incr c") for _ in range(6)]
+    outcomes = end(cluster, *requests)
+    assert outcomes == ["1", "2", "3", "OVERLOADED", "OVERLOADED", "OVERLOADED"]
+    assert do(cluster, 0, "incr c") == "4", "what was refused did not happen"
+
+
+def test_a_full_mailbox_refuses() -> None:
+    cluster = cluster_of(tuning=TuningSettings(max_mailbox=2))
+    requests = [submit(cluster, 0, "incr c") for _ in range(4)]
+    assert end(cluster, *requests) == ["1", "2", "OVERLOADED", "OVERLOADED"]
+
+
+def test_requests_that_wait_together_are_one_entry() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put x 1")
+    before = cluster.counters()["entries_proposed"]
+    requests = [submit(cluster, 0, "incr c") for _ in range(50)]
+    assert end(cluster, *requests) == [str(number) for number in range(1, 51)]
+    assert cluster.counters()["entries_proposed"] - before == 1
+
+
+def test_reads_that_wait_together_are_one_question() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put x 1")
+    before = cluster.counters()["read_questions"]
+    requests = [submit(cluster, 1, "get x", read_only=True) for _ in range(50)]
+    assert end(cluster, *requests) == ["1"] * 50
+    assert cluster.counters()["read_questions"] - before == 1
+
+
+def test_a_read_cannot_write() -> None:
+    cluster = cluster_of()
+    request = submit(cluster, 0, "put x 1", read_only=True)
+    assert end(cluster, request) == [InvalidRequest.code]
+    assert do(cluster, 0, "get x") == "nil"
+
+
+def test_an_unknown_handler_is_the_callers_fault() -> None:
+    class Elsewhere(Operation):
+        handler = "elsewhere"
+
+        def evaluate(self, view: View) -> bytes:
+            return b"here"
+
+    cluster = cluster_of()
+    do(cluster, 0, "put x 1")
+    request = Elsewhere(ENTITY, b"")
+    cluster.nodes[1].step(request)
+    assert end(cluster, request) == ["INVALID"]
+    assert "elsewhere" in str(request.error)
+
+
+def test_requests_of_one_client_keep_their_order_across_a_hand_over() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put x 1")
+    requests = [submit(cluster, 1, "incr c") for _ in range(20)]
+    assert end(cluster, *requests) == [str(number) for number in range(1, 21)]
+
+
+# -- rule 7
+
+
+class Watched(SimCluster):
+    """A cluster that compares whatever leaves a node with what that node's disk would hold after a crash right now."""
+
+    shown = 0
+
+    def send(self, sender: int, receiver: int, messages: list[Message]) -> None:
+        durable = self.nodes[sender].store.crash(0)
+        for message in messages:
+            if isinstance(message, PaxosMessage) and message.promised:
+                self.shown += 1
+                rows = durable.read_log(message.entity, message.entry, message.entry)
+                kept = rows[0][1] if rows else EMPTY
+                if message.accepted == 0 and message.value_id:  # rule 6
+                    assert (message.prepared, message.promised) == (sender + 1, sender + 1)
+                elif kept.chosen:  # stands for any vote for its value
+                    assert kept.value is not None
+                    assert message.accepted == 0 or message.value_id == kept.value.id
+                else:
+                    assert kept.promised >= message.promised, f"a promise that a crash forgets: {message}"
+                    assert message.chosen or kept.accepted >= message.accepted, f"a vote that a crash forgets: {message}"
+            elif isinstance(message, ReadAnswer):
+                self.shown += 1
+                log = durable.read_log(message.entity, 1, message.highest + 1)
+                highest = max([entry for entry, _ in log], default=0)
+                assert message.highest <= max(highest, message.max_chosen), f"an answer that a crash forgets: {message}"
+        super().send(sender, receiver, messages)
+
+
+def watch(seed: int) -> Watched:
+    cluster = Watched(seed, 3, TuningSettings(lease_ms=1.0), HANDLERS)
+    cluster.weather.loss = 0.1
+    cluster.weather.sync_ms = (0.5, 5.0)
+    cluster.start_all()
+    rng = cluster.random
+    for number in range(150):
+        read_only = rng.random() < 0.3
+        operation = Operation(rng.choice((1, 2)), b"get c" if read_only else b"incr c m%d" % number, read_only=read_only)
+        cluster.nodes[rng.randrange(3)].step(operation)
+        cluster.run_until(cluster.now_ms + rng.expovariate(0.2))
+    cluster.run_until(cluster.now_ms + 2_000.0)
+    return cluster
+
+
+def test_nothing_leaves_that_a_crash_would_forget() -> None:
+    assert sum(watch(seed).shown for seed in range(4)) > 2_000
+
+
+def test_a_release_that_is_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def early(self: Context, entity: Entity) -> Release:
+        return self.ready.early
+
+    monkeypatch.setattr(Context, "release", early)
+    with pytest.raises(AssertionError, match="that a crash forgets"):
+        watch(0)
