@@ -399,7 +399,21 @@ class AgainstClassicPaxos(RuleBasedStateMachine):
 
     @rule(me=st.integers(0, 4))
     def prepare(self, me: int) -> None:
+        self._prepare(me % self.n)
+
+    @rule(me=st.integers(0, 4), asked=st.sets(st.integers(0, 4)), told=st.sets(st.integers(0, 4)), answered=st.booleans())
+    def round(self, me: int, asked: set[int], told: set[int], answered: bool) -> None:
+        """A whole round that reaches some acceptors and not others: what random deliveries alone would rarely make."""
         me %= self.n
+        self._prepare(me)
+        for peers, answers in ((asked, True), (told, answered)):
+            mine = self.machines[me].mine
+            for peer in sorted({peer % self.n for peer in peers} - {me}):
+                self._deliver(me, mine, peer)
+                if answers:
+                    self._deliver(peer, self.machines[peer].mine, me)
+
+    def _prepare(self, me: int) -> None:
         machine = self.machines[me]
         if machine.mine.chosen:
             return
@@ -433,8 +447,10 @@ class AgainstClassicPaxos(RuleBasedStateMachine):
         to %= self.n
         back = data.draw(st.integers(0, min(len(self.sent) - 1, 12)))
         sender, row = self.sent[-1 - back]
-        if sender == to:
-            return
+        if sender != to:
+            self._deliver(sender, row, to)
+
+    def _deliver(self, sender: int, row: Record, to: int) -> None:
         machine, acceptor = self.machines[to], self.oracle.acceptors[to]
         was_chosen = machine.mine.chosen
         machine.update(sender, row)
