@@ -1,0 +1,195 @@
+"""What a client is told is true, whatever happens afterwards: interleavings in which it once was not."""
+
+from __future__ import annotations
+
+from paxosstore.core.event import Received
+from paxosstore.core.message import HandOver, Message, PaxosMessage
+from paxosstore.core.overlay import DATA, View
+from paxosstore.core.request import Request
+from paxosstore.errors import DiskFull, InvalidRequest, OutcomeUnknown, PaxosStoreError, RequestFailed
+from paxosstore.settings import TuningSettings
+from paxosstore.sim.cluster import SimCluster
+
+ENTITY = 1
+
+
+def run(view: View, payload: bytes) -> bytes:
+    """`set K V`; `need K L`: set L if K is there, else refuse; `absent K V`: set K if it is not there, else refuse; `bad`."""
+    verb, *words = payload.split(b" ")
+    if verb == b"bad":
+        raise ValueError("\ud800")
+    if verb == b"need" and view.get(words[0]) is None:
+        raise InvalidRequest("missing")
+    if verb == b"absent" and view.get(words[0]) is not None:
+        raise InvalidRequest("exists")
+    view.put(words[1] if verb == b"need" else words[0], words[-1])
+    return b"ok"
+
+
+class Told(Request):
+    """A request, and what its client was told."""
+
+    handler = "told"
+
+    def __init__(self, operation: bytes, *, read_only: bool = False, uuid: bytes = b"") -> None:
+        super().__init__(ENTITY, read_only=read_only, uuid=uuid)
+        self.operation = operation
+        self.ended = False
+        self.reply = b""
+        self.error: PaxosStoreError | None = None
+
+    def evaluate(self, view: View) -> bytes:
+        return (view.get(self.operation) or b"") if self.read_only else run(view, self.operation)
+
+    def payload(self) -> bytes:
+        return self.operation
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        assert not self.ended
+        self.ended, self.reply, self.error = True, reply, error
+
+
+class Frames(SimCluster):
+    """Keeps the frames that arrive, and can hold back those from one node to another."""
+
+    def __init__(self, **tuning: float) -> None:
+        self.seen: list[tuple[int, int, list[Message]]] = []
+        super().__init__(1, 3, TuningSettings(**tuning), {Told.handler: run})  # type: ignore[arg-type]  # floats only
+        self.start_all()
+        self.run_until(50.0)
+        assert self.do(0, b"set a 1").reply == b"ok"  # node 0 is preferred from here on
+
+    def send(self, sender: int, receiver: int, messages: list[Message]) -> None:
+        self.seen.append((sender, receiver, messages))
+        super().send(sender, receiver, messages)
+
+    def submit(self, node: int, operation: bytes) -> Told:
+        request = Told(operation)
+        self.nodes[node].step(request)
+        return request
+
+    def do(self, node: int, operation: bytes, wait_ms: float = 200.0, *, read_only: bool = False, uuid: bytes = b"") -> Told:
+        request = Told(operation, read_only=read_only, uuid=uuid)
+        self.nodes[node].step(request)
+        self.run_until(self.now_ms + wait_ms)
+        return request
+
+    def wait(self, time_ms: float) -> None:
+        self.run_until(self.now_ms + time_ms)
+
+    def cut(self, *pairs: tuple[int, int]) -> None:
+        self.weather.cuts = set(pairs)
+
+    def stored(self, node: int, key: bytes) -> bytes | None:
+        return self.nodes[node].store.get(ENTITY, DATA + key)
+
+
+def test_a_failed_write_does_not_deny_what_an_earlier_turn_proposed() -> None:
+    cluster = Frames(request_timeout_ms=5_000.0)
+    cluster.weather.delay_ms = (5.0, 5.0)
+    write = cluster.submit(0, b"set secret 1")
+    cluster.wait(1.0)
+    cluster.cut((1, 0), (2, 0), (2, 1), (0, 2))
+    cluster.wait(2.0)
+    cluster.nodes[0].store.fail_next_write = DiskFull("full")
+    cluster.nodes[0].step(Received(2, [PaxosMessage(ENTITY, 2, 6, 6, 0, False, b"", None, 1, True, False)]))
+    cluster.wait(3.0)
+    assert isinstance(write.error, OutcomeUnknown)
+    cluster.cut()
+    cluster.allow_writes(0, "")
+    cluster.wait(500.0)
+    assert cluster.do(1, b"secret", 500.0, read_only=True).reply == b"1"
+
+
+def test_a_failed_write_forgets_the_loss_it_was_told_of() -> None:
+    cluster = Frames(request_timeout_ms=5_000.0)
+    cluster.cut((0, 1), (0, 2), (1, 0), (2, 0), (1, 2), (2, 1))
+    write = cluster.submit(0, b"set secret 1")
+    cluster.wait(2.0)
+    cluster.cut((0, 1), (0, 2), (1, 0), (2, 0))
+    cluster.seen.clear()
+    cluster.submit(2, b"set other 1")
+
+    def accept() -> PaxosMessage | None:
+        frames = (message for sender, receiver, messages in cluster.seen if (sender, receiver) == (2, 0) for message in messages)
+        return next((m for m in frames if isinstance(m, PaxosMessage) and m.accepted and m.entry == 2), None)
+
+    for _ in range(4_000):
+        cluster.wait(0.1)
+        if accept() is not None:
+            break
+        promised = any(isinstance(m, PaxosMessage) and m.promised for s, r, ms in cluster.seen if (s, r) == (1, 2) for m in ms)
+        if promised:  # from its promise on, node 1 hears nothing: only node 2 accepts
+            cluster.cut((0, 1), (0, 2), (1, 0), (2, 0), (2, 1))
+    message = accept()
+    assert message is not None
+    cluster.nodes[0].store.fail_next_write = DiskFull("full")
+    cluster.nodes[0].step(Received(2, [message]))
+    cluster.wait(5.0)
+    assert isinstance(write.error, OutcomeUnknown)
+
+
+def test_a_request_taken_back_is_not_refused_while_its_copy_may_run() -> None:
+    cluster = Frames(request_timeout_ms=3_000.0)
+    cluster.weather.delay_ms = (30.0, 30.0)
+    request = cluster.submit(1, b"need k done")
+    cluster.wait(1.0)
+    cluster.weather.delay_ms = (0.2, 0.2)
+    cluster.submit(0, b"set k 1")
+    cluster.cut((0, 1))
+    cluster.wait(15.0)
+    cluster.cut()
+    cluster.wait(2_000.0)
+    happened = cluster.do(2, b"done", 500.0, read_only=True).reply != b""
+    assert request.ended
+    assert happened == (request.error is None)
+
+
+def test_a_stale_replica_refuses_nothing() -> None:
+    cluster = Frames()
+    cluster.cut((0, 2), (1, 2), (2, 0), (2, 1))
+    assert cluster.do(0, b"set k 1").error is None
+    assert not cluster.do(2, b"need k x", 20.0).ended
+
+
+def test_a_refusal_waits_for_the_writes_it_was_decided_on() -> None:
+    cluster = Frames(request_timeout_ms=300.0)
+    cluster.cut((0, 1), (0, 2))
+    cluster.submit(0, b"set k 1")
+    refused = cluster.submit(0, b"absent k 2")
+    cluster.wait(5.0)
+    assert not refused.ended
+
+
+def test_a_late_copy_of_a_refused_request_is_refused() -> None:
+    cluster = Frames()
+    refused = cluster.do(1, b"need k x")
+    assert isinstance(refused.error, InvalidRequest)
+    frame = next(frame for frame in cluster.seen if any(isinstance(message, HandOver) for message in frame[2]))
+    cluster.do(0, b"set k 1")
+    cluster.nodes[0].step(Received(frame[0], frame[2]))
+    cluster.wait(200.0)
+    assert cluster.stored(0, b"x") is None
+
+
+def test_a_refusal_that_cannot_be_encoded_is_told_all_the_same() -> None:
+    request = Frames().do(0, b"bad", uuid=b"u" * 16)
+    assert isinstance(request.error, RequestFailed)
+
+
+def test_a_row_no_honest_peer_sends_is_dropped() -> None:
+    cluster = Frames()
+    for accepted, promised, prepared in ((6, 6, 6), (6, 3, 3), (0, 3, 6)):
+        row = PaxosMessage(ENTITY, 2, prepared, promised, accepted, False, b"", None, 1, True, False)
+        cluster.nodes[0].step(Received(2, [row]))
+    cluster.wait(50.0)
+    assert cluster.do(0, b"set a 2").reply == b"ok"
+
+
+def test_the_patience_for_hand_overs_learns_from_late_answers() -> None:
+    cluster = Frames()
+    cluster.weather.sync_ms, cluster.weather.delay_ms = (8.0, 10.0), (10.0, 15.0)
+    for number in range(100):
+        cluster.do(number % 2, b"set a %d" % number, 120.0)
+    counters = cluster.counters()
+    assert counters["handed_over_taken_back"] < counters["handed_over"] / 2
