@@ -61,13 +61,6 @@ class Tick(NamedTuple):
     """Time has passed; see `Shard.next_deadline_ms`."""
 
 
-class CatchUp(NamedTuple):
-    """Load an entity and learn what is missing up to `entry`, which a peer has applied (0: ask)."""
-
-    entity: int
-    entry: int = 0
-
-
 class InventoryLoaded(NamedTuple):
     """The answer to an `InventoryRead`."""
 
@@ -82,6 +75,4 @@ class WritesAllowed(NamedTuple):
     reason: str
 
 
-Event = (
-    Received | PeerUp | PeerDown | Loaded | LogLoaded | InventoryLoaded | Durable | WriteFailed | WritesAllowed | Tick | CatchUp
-)
+Event = Received | PeerUp | PeerDown | Loaded | LogLoaded | InventoryLoaded | Durable | WriteFailed | WritesAllowed | Tick

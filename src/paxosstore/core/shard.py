@@ -23,7 +23,6 @@ from .context import Context, HandedOverRequest, Handler, Identity
 from .entities import Entities
 from .entity import NEVER, NOBODY, Entity
 from .event import (
-    CatchUp,
     Durable,
     Event,
     InventoryLoaded,
@@ -89,7 +88,6 @@ class Shard:
             WriteFailed: self._on_write_failed,
             WritesAllowed: self._on_writes_allowed,
             Tick: self._on_tick,
-            CatchUp: self._on_catch_up,
         }
         self._on_message: dict[type, Callable[[Entity, int, Any], None]] = {
             PaxosMessage: self._on_paxos,
@@ -282,11 +280,6 @@ class Shard:
             self._proposer.answered(entity, message.entry, opened)
         elif entity.max_chosen == entity.contiguous_chosen:
             return  # a late answer about what is settled, as the slowest peer's is for every entry
-        self._entities.touch(entity)
-
-    def _on_catch_up(self, event: CatchUp) -> None:
-        entity = self._entities.get(event.entity)
-        entity.wanted = max(entity.wanted, event.entry)
         self._entities.touch(entity)
 
     def _on_catch_up_reply(self, entity: Entity, peer: int, message: CatchUpReply) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.context import Handler, Identity
-from ..core.event import Durable, PeerDown, PeerUp, Received, WritesAllowed
+from ..core.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.ids import FIRST_ENTRY, MAX_ENTITY
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
@@ -347,7 +347,7 @@ class Node:
             raise NotServing("the node is not running")
         return self._store
 
-    def _step(self, event: PeerUp | PeerDown | Received | WritesAllowed | Durable) -> None:
+    def _step(self, event: PeerUp | PeerDown | Received | WritesAllowed) -> None:
         if self._turns is not None:
             self._turns.step(event)
 
