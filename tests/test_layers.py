@@ -33,7 +33,16 @@ EXPORTS = [
 ]
 
 BASE = ("errors", "settings")
-FOR_SERVICES = (*BASE, "runtime.node", "runtime.histogram", "storage.api", "core.ids", "core.overlay", "core.request")
+FOR_SERVICES = (
+    *BASE,
+    "runtime.node",
+    "runtime.histogram",
+    "runtime.direct",
+    "storage.api",
+    "core.ids",
+    "core.overlay",
+    "core.request",
+)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "settings": BASE,

@@ -43,6 +43,8 @@ class TuningSettings:
     """Default deadline of a request."""
     handover_margin_ms: float = 5.0
     """Added to the usual round trip before a handed-over request is proposed locally instead."""
+    takeover_requests: int = 64
+    """After so many writes of one peer and nobody else to an entity, that peer is told to be its preferred proposer."""
     suspect_ms: float = 1_000.0
     """How long a peer that missed a hand-over gets no further ones, unless it answers."""
     retry_ms: float = 100.0

@@ -19,6 +19,7 @@ from paxosstore.core.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    TakeOver,
 )
 from paxosstore.errors import WireError
 from paxosstore.wire.codec import MAX_ENTRY, decode_messages, encode_messages, encode_payloads
@@ -33,6 +34,7 @@ ONE_OF_EACH: list[Message] = [
     CatchUpReply(1, 9, [Learned(1, 1, ID, b""), Learned(2, 5, ID, b"x")]),
     HandOver(1, ID, "redis", b"payload", 0, 5000),
     HandedBack(1, ID, "", b"reply"),
+    TakeOver(2**64 - 1),
     InventoryRequest(-1, 100),
     InventoryReply([(0, 1), (2**64 - 1, 0)], True),
 ]
@@ -67,6 +69,7 @@ messages = st.lists(
     | st.builds(CatchUpReply, entities, numbers, st.lists(learned, max_size=3))
     | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers)
     | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies)
+    | st.builds(TakeOver, entities)
     | st.builds(InventoryRequest, st.integers(-1, 2**64 - 1), entries)
     | st.builds(InventoryReply, st.lists(st.tuples(entities, numbers), max_size=3), st.booleans()),
     max_size=12,
@@ -120,6 +123,7 @@ def test_there_and_back(wanted: list[Message]) -> None:
         HandOver(1, ID, "h", b"", -1, 1),
         HandOver(1, ID, "h", b"", 1, -1),
         HandedBack(1, b"", "", b""),
+        TakeOver(-1),
         InventoryRequest(-2, 1),
         InventoryRequest(1, 0),
         InventoryReply([(-1, 1)], False),
@@ -157,10 +161,10 @@ def test_mutated_bytes(changes: list[tuple[int, int]], cut: int) -> None:
     "payload",
     [
         b"\x91" * 5000,
-        msgspec.msgpack.encode([[]] * 8),
-        msgspec.msgpack.encode([[]] * 10),
+        msgspec.msgpack.encode([[]] * 9),
+        msgspec.msgpack.encode([[]] * 11),
         encode_messages([]) + b"\x00",
-        b"\x99" + b"\xdd\xff\xff\xff\xff" * 9,
+        b"\x9a" + b"\xdd\xff\xff\xff\xff" * 10,
         encode_messages([HandedBack(1, ID, "text", b"")]).replace(b"text", b"\xff\xfe\xfd\xfc"),
     ],
     ids=["deep", "a kind less", "a kind more", "trailing", "huge lengths", "no UTF-8"],

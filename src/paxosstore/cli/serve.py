@@ -63,6 +63,7 @@ async def serve(config: NodeConfig) -> None:
 
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS)
     redis = RedisServer(node.submit, config.redis)
+    node.on_told.append(redis.flush)
     card = CardServer(node, *config.listen.grpc)
     http = HttpServer(*config.listen.http, pages=_pages(config, node, redis))
     async with AsyncExitStack() as running:

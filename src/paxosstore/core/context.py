@@ -40,6 +40,7 @@ class Counters:
     handed_over: int = 0
     handed_over_taken_back: int = 0
     handed_over_received: int = 0
+    taken_over: int = 0
     settled_by_uuid: int = 0
     catchup_requests: int = 0
     entries_learned: int = 0

@@ -58,6 +58,8 @@ class Entity:
         "catchup",
         "committed",
         "contiguous_chosen",
+        "guest",
+        "guest_requests",
         "handed_count",
         "handed_to",
         "id",
@@ -73,6 +75,7 @@ class Entity:
         "queue",
         "reads",
         "row_turn",
+        "taking_over",
         "timer_ms",
         "touched",
         "untold",
@@ -108,6 +111,11 @@ class Entity:
         self.handed_to = NOBODY
         self.handed_count = 0
         """Requests handed over to `handed_to` without an outcome yet."""
+        self.guest = NOBODY
+        """The peer that all of the last `guest_requests` proposed here came from."""
+        self.guest_requests = 0
+        self.taking_over = False
+        """The preferred proposer has asked us to propose ourselves."""
         self.untold: tuple[int, OpenEntry] | None = None
         """An entry that was chosen by our proposal, and the peers do not know yet."""
         self.untold_since_ms = 0.0

@@ -95,6 +95,12 @@ class HandedBack(NamedTuple):
     """The reply, or the error's text in UTF-8."""
 
 
+class TakeOver(NamedTuple):
+    """Propose here yourself: for a while nobody else has written, so you may as well be the preferred proposer."""
+
+    entity: int
+
+
 class InventoryRequest(NamedTuple):
     """Which entities do you have, and applied how far? Asked after every (re)connect, page by page."""
 
@@ -117,6 +123,7 @@ Message = (
     | CatchUpReply
     | HandOver
     | HandedBack
+    | TakeOver
     | InventoryRequest
     | InventoryReply
 )

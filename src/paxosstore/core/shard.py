@@ -49,6 +49,7 @@ from .message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    TakeOver,
 )
 from .overlay import BodyCodec, DataReader
 from .ready import Outcome, Ready
@@ -67,7 +68,7 @@ class Shard:
         self._context = context = Context(identity, reader, codec, handlers)
         self._log = Log(context)
         self._proposer = Proposer(context, self._log)
-        self._handovers = HandOvers(context)
+        self._handovers = HandOvers(context, self._log)
         self._entities = Entities(context)
         self._reads = ReadServer(context, self._entities, self._log)
         self._learner = Learner(context, self._entities, self._log, self._proposer)
@@ -96,6 +97,7 @@ class Shard:
             CatchUpRequest: self._learner.requested,
             CatchUpReply: self._on_catch_up_reply,
             HandOver: self._on_hand_over,
+            TakeOver: self._on_take_over,
         }
 
     # -- the interface
@@ -165,7 +167,11 @@ class Shard:
         before = entity.committed
         decided = self._log.advance(entity)
         if decided is not None:
-            proposer.finish(entity, *decided, release)
+            in_flight, chosen = decided
+            proposer.finish(entity, in_flight, chosen, release)
+            entity.taking_over = False
+            if chosen:
+                self._handovers.chosen(entity, in_flight.evaluated.proposed)
         if entity.committed != before:
             entity.lease_until_ms = 0.0
         if entity.reads:
@@ -234,15 +240,18 @@ class Shard:
         else:
             self._enqueue(entity, request)
 
-    def _enqueue(self, entity: Entity, request: Request) -> None:
-        """Let a write wait for this node's next batch."""
+    def _enqueue(self, entity: Entity, request: Request, *, first: bool = False) -> None:
+        """Let a write wait for this node's next batch, behind all others or before them."""
         context = self._context
         if self.writes_refused_because:
             error: PaxosStoreError = DiskFull(self.writes_refused_because)
         elif len(entity.queue) >= context.tuning.max_queue_requests:
             error = Overloaded(f"{len(entity.queue)} requests wait for this entity")
         else:
-            entity.queue.append(request)
+            if first:
+                entity.queue.appendleft(request)
+            else:
+                entity.queue.append(request)
             self._entities.touch(entity)
             return
         if request.exposed:
@@ -320,20 +329,27 @@ class Shard:
             return
         context.finish(request, message.reply if error is None else b"", error, context.ready.early)
 
+    def _on_take_over(self, entity: Entity, peer: int, message: TakeOver) -> None:
+        if entity.last_origin == peer:  # else it is not up to that peer
+            self._context.counters.taken_over += 1
+            entity.taking_over = True
+
     def _take_back(self, peer: int) -> None:
-        for request in self._handovers.take_back(peer):
+        for request in reversed(self._handovers.take_back(peer)):
             entity = self._entities.get(request.entity)
             self._count_back(entity, peer)
             if request.settled:
                 continue
             if entity.mailbox is not None:
-                entity.mailbox.append(request)
+                entity.mailbox.insert(0, request)
             else:
-                self._enqueue(entity, request)
+                self._enqueue(entity, request, first=True)
 
     def _count_back(self, entity: Entity, peer: int) -> None:
         if entity.handed_to == peer and entity.handed_count:
             entity.handed_count -= 1
+            if entity.taking_over:
+                self._entities.touch(entity)
 
     def _on_peer_up(self, event: PeerUp) -> None:
         peer = self._handovers.peers[event.peer]
@@ -377,18 +393,20 @@ class Shard:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
         failed, context = self._released, self._context
         self._cannot_write = event.reason
-        for release in (failed.early, failed.late):
-            for request, _, error in release.outcomes:
-                entity_of = self._entities.find(request.entity)
-                lost = entity_of is not None and entity_of.lost_turn == failed.turn
-                if error is None or not error.outcome_known or lost:
-                    error = OutcomeUnknown(f"this node cannot write: {event.reason}")
-                context.ready.early.outcomes.append(Outcome(request, b"", error))
+        for request, _, error in failed.late.outcomes:
+            entity_of = self._entities.find(request.entity)
+            lost = entity_of is not None and entity_of.lost_turn == failed.turn
+            if error is None or not error.outcome_known or lost:
+                error = OutcomeUnknown(f"this node cannot write: {event.reason}")
+            context.ready.early.outcomes.append(Outcome(request, b"", error))
+        shown = {message.value_id for _, message in failed.early.messages if isinstance(message, PaxosMessage)}
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
         for number in dirty:
             entity = self._entities.forget(number)
             proposed = {id(r) for r, _ in entity.in_flight.evaluated.proposed} if entity.in_flight else set()
-            revealed = entity.in_flight is not None and entity.in_flight.turn < failed.turn
+            revealed = entity.in_flight is not None and (
+                entity.in_flight.turn < failed.turn or entity.in_flight.value.id in shown
+            )
             lost = entity.lost_turn == failed.turn  # found on rows that are forgotten now: it may still be chosen
             for request in entity.requests():
                 if request.read_only:
@@ -401,8 +419,6 @@ class Shard:
         context.ready.loads += [number for number in failed.loads if number not in dirty]
         context.ready.log_reads += failed.log_reads
         context.ready.inventory_reads += failed.inventory_reads
-        kept = (InventoryRequest, InventoryReply)
-        context.ready.early.messages += [sent for sent in failed.early.messages if isinstance(sent[1], kept)]
         context.durable_turn = failed.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:

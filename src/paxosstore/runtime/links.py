@@ -45,6 +45,7 @@ from ..wire.hello import (
     encode_ping,
     fingerprint,
 )
+from .direct import descriptor, write_now
 
 log = logging.getLogger(__name__)
 
@@ -217,6 +218,7 @@ class _Outgoing(_Connection):
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._buffered = 0
+        self._descriptor = -1
 
     @property
     def queued(self) -> tuple[int, int]:
@@ -225,6 +227,7 @@ class _Outgoing(_Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._descriptor = descriptor(transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         self.transport.write(encode_frame(encode_hello(self.links.own_hello(self.peer.number))))
 
@@ -266,7 +269,7 @@ class _Outgoing(_Connection):
     def send(self, frame: bytes) -> None:
         """Write it, or queue it and drop the oldest ones over the bound."""
         if not self._paused:
-            self.transport.write(frame)
+            write_now(self.transport, self._descriptor, frame)
             return
         options, queue = self.links.options, self._queue
         queue.append(frame)

@@ -1,6 +1,6 @@
 """The turn: everything that has arrived is stepped, written once, synced once, and released in order.
 
-    gather ─► step ─► write ─► release early ─► sync (in a thread, while the next turn gathers) ─► release late ─► load
+    gather ─► step ─► release early ─► write ─► sync (in a thread, while the next turn gathers) ─► release late ─► load
 
 One turn at a time. The busier the node, the more a turn holds, the cheaper each request.
 """
@@ -104,6 +104,8 @@ class TurnLoop:
         self._closed = False
         self._idle = asyncio.Event()
         """Set when the last turn of a closed loop is over."""
+        self.on_told: list[Callable[[], None]] = []
+        """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
         self.turn_ms = Histogram(MILLISECONDS)
         self.sync_ms = Histogram(MILLISECONDS)
         self.events_per_turn = Histogram(COUNTS)
@@ -180,6 +182,9 @@ class TurnLoop:
                 request.settle(reply, error)
             except Exception:
                 log.exception("a request could not take its outcome")
+        if release.outcomes:
+            for told in self.on_told:
+                told()
 
     # -- time
 

@@ -120,6 +120,8 @@ class Node:
         self.cluster = cluster
         self.node_id = node_id
         self.tuning = tuning or TuningSettings()
+        self.on_told: list[Callable[[], None]] = []
+        """Called when requests have been settled, and before the turn goes on: for services that join their replies."""
         self._peers = list(peers)
         self._data_dir = Path(data_dir)
         self._handlers = dict(handlers or {})
@@ -144,6 +146,7 @@ class Node:
             identity = Identity(self.cluster, self.tuning, self.node_id, incarnation)
             self._shard = Shard(identity, self._store, self._codec, self._handlers)
             self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
+            self._turns.on_told = self.on_told
             self._links = Links(
                 self.node_id,
                 self._peers,

@@ -1,6 +1,6 @@
 """One turn of a shard over its store: the order of rule 7, executed. No clock, no threads, no sockets.
 
-    begin:  step everything ─► write once ─► release early        then, if begin says so, the caller syncs
+    begin:  step everything ─► release early ─► write once        then, if begin says so, the caller syncs
     finish: tell the shard it is durable ─► release late ─► load
 
 The node's loop and the simulator drive this same class; they differ in what time is and where a sync runs.
@@ -41,17 +41,18 @@ class Turn:
         if shard.next_deadline_ms <= now_ms:
             shard.step(Tick(), now_ms, wall_ms)
         ready = shard.ready()
+        self._release(ready.early)  # shows no row of this turn: a crash here is like one before the sync
         if ready.records or ready.applies:
             try:
                 self._store.write(ready.records, ready.applies)
             except PaxosStoreError as error:
-                # nothing of the turn has been shown: the shard forgets it, and answers for it
+                # no row of the turn has been shown: the shard forgets them, and answers for them
                 shard.step(WriteFailed(str(error)), now_ms, wall_ms)
                 ready = shard.ready()
                 assert not ready.records
                 assert not ready.applies
+                self._release(ready.early)
         self._under_way = ready
-        self._release(ready.early)
         return ready.needs_sync
 
     def finish(self, now_ms: float, wall_ms: int) -> list[Event]:

@@ -25,6 +25,7 @@ from ..core.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    TakeOver,
 )
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
@@ -45,6 +46,7 @@ _Payload = tuple[
     list[CatchUpReply],
     list[HandOver],
     list[HandedBack],
+    list[TakeOver],
     list[InventoryRequest],
     list[InventoryReply],
 ]
@@ -168,6 +170,12 @@ def _check_handed_back(group: list[HandedBack]) -> None:
             raise _bad(message, "the uuid has a wrong length")
 
 
+def _check_take_overs(group: list[TakeOver]) -> None:
+    for message in group:
+        if message.entity < 0:
+            raise _bad(message, "a number is out of range")
+
+
 def _check_inventory_requests(group: list[InventoryRequest]) -> None:
     for message in group:
         if message.after < -1 or not 1 <= message.limit <= MAX_ENTRY:
@@ -193,6 +201,7 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     CatchUpReply: _check_catchup_replies,
     HandOver: _check_handovers,
     HandedBack: _check_handed_back,
+    TakeOver: _check_take_overs,
     InventoryRequest: _check_inventory_requests,
     InventoryReply: _check_inventory_replies,
 }

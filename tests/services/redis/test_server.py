@@ -146,7 +146,9 @@ async def test_what_arrives_together_leaves_together() -> None:
             self.written: list[bytes] = []
 
         def get_extra_info(self, name: str) -> Any:
-            return ("127.0.0.1", 1)
+            return None if name == "socket" else ("127.0.0.1", 1)
+
+        def abort(self) -> None: ...
 
         def write(self, data: bytes) -> None:
             self.written.append(data)

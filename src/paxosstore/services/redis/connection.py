@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from ...core.request import Request
+from ...runtime.direct import descriptor, write_now
 from .commands import Run, Spec
 from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
 from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
@@ -66,6 +67,7 @@ class Connection(Session, asyncio.Protocol):
 
     __slots__ = (
         "_backlog",
+        "_descriptor",
         "_dirty",
         "_ended",
         "_keep_reading",
@@ -105,6 +107,7 @@ class Connection(Session, asyncio.Protocol):
         self._write_blocked = False
         self._ended = False
         self._dirty = False
+        self._descriptor = -1
 
     @property
     def waiting(self) -> int:
@@ -118,6 +121,7 @@ class Connection(Session, asyncio.Protocol):
         self.local_address = _address(transport.get_extra_info("sockname"))
         if self._server.admit(self):
             self._transport = transport
+            self._descriptor = descriptor(transport)
         else:
             transport.write(error("max number of clients reached"))
             transport.close()
@@ -196,7 +200,7 @@ class Connection(Session, asyncio.Protocol):
             out.append(reply)
             waiting.popleft()
         if out:
-            transport.write(out[0] if len(out) == 1 else b"".join(out))
+            write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out))
             out.clear()
         backlog = self._backlog
         while backlog and self._take(backlog[0]):

@@ -105,10 +105,11 @@ class RedisServer:
     def flush_soon(self, connection: Connection) -> None:
         """Call the connection's `flush` in the next pass of the loop."""
         if not self._dirty:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._dirty.append(connection)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the replies that are complete; for the node, after it has settled requests."""
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
             connection.flush()
