@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxosstore.core.batch import Evaluated, Reply, evaluate
-from paxosstore.core.overlay import DATA, UUID, WINDOW, Overlay
+from paxosstore.core.batch import Evaluated, Reply, evaluate, run
+from paxosstore.core.overlay import DATA, UUID, WINDOW, Overlay, View
 from paxosstore.core.request import Request
-from paxosstore.errors import DuplicateUuid, OutcomeUnknown, RequestFailed, TooLarge, WrongEntry
+from paxosstore.errors import DuplicateUuid, NodeError, OutcomeUnknown, PaxosStoreError, RequestFailed, TooLarge, WrongEntry
 
 from .support import DictReader, Operation, uuid
 
@@ -302,3 +302,25 @@ def test_a_uuid_applied_before_is_told_before_the_wrong_entry() -> None:
     request = op("incr c", at_entry=1, more=["a"])
     log.apply(request)
     assert isinstance(request.error, DuplicateUuid)
+
+
+def test_no_request_is_decided_on_a_store_that_cannot_be_read() -> None:
+    class Unreadable(DictReader):
+        def get(self, entity: int, key: bytes) -> bytes | None:
+            raise NodeError("input/output error")
+
+        def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+            raise NodeError("input/output error")
+            yield b"", b""
+
+    class Careless(Operation):
+        def evaluate(self, view: View) -> bytes:
+            try:
+                list(view.scan()) if self.operation == b"scan" else view.get(b"x")
+            except PaxosStoreError:
+                return b"nothing there"
+            return b""
+
+    for request in (Operation(7, b"incr c"), Careless(7, b"get"), Careless(7, b"scan")):
+        with pytest.raises(NodeError, match="input/output"):
+            run(request, Overlay(Unreadable(), 7, 0))

@@ -83,15 +83,18 @@ def evaluate(
 
 
 def run(request: Request, overlay: Overlay) -> Reply:
-    """Evaluate one request; whatever it raises becomes a refusal."""
+    """Evaluate one request; whatever it raises becomes a refusal. Raises what the store raised if it could not be read."""
     try:
-        return Reply(request.evaluate(overlay))
+        reply = Reply(request.evaluate(overlay))
     except PaxosStoreError as error:
-        return Reply(b"", error)
+        reply = Reply(b"", error)
     except Exception as error:  # the caller's function, not ours
         failed = RequestFailed(f"the request raised {type(error).__name__}: {error}")
         failed.__cause__ = error
-        return Reply(b"", failed)
+        reply = Reply(b"", failed)
+    if overlay.broken is not None:
+        raise overlay.broken  # the request may have caught it
+    return reply
 
 
 def _uuids(request: Request) -> tuple[bytes, ...]:

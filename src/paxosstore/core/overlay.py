@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from ..errors import InvalidRequest, TooLarge
+from ..errors import InvalidRequest, PaxosStoreError, TooLarge
 
 DATA = b"d"
 """Space of the requests' own keys."""
@@ -101,7 +101,19 @@ _MISSING = object()
 class Overlay:
     """The `View` of a batch: own writes over what is applied but not written yet, over the DB."""
 
-    __slots__ = ("_journal", "_limit", "_reader", "_size_before", "_under", "batch", "entity", "now_ms", "read_only", "size")
+    __slots__ = (
+        "_journal",
+        "_limit",
+        "_reader",
+        "_size_before",
+        "_under",
+        "batch",
+        "broken",
+        "entity",
+        "now_ms",
+        "read_only",
+        "size",
+    )
 
     def __init__(
         self,
@@ -122,6 +134,8 @@ class Overlay:
         self.now_ms = now_ms
         self.read_only = read_only
         self.batch = WriteBatch()
+        self.broken: PaxosStoreError | None = None
+        """What the store raised when it could not be read: no request may be decided on such a view."""
         self.size = 0
         """Bytes written so far."""
 
@@ -155,7 +169,7 @@ class Overlay:
                 pending.clear()
                 hide_db = True
             pending.update((k, v) for k, v in layer.writes.items() if first <= k < last)
-        rows: Iterator[tuple[bytes, bytes]] = iter(()) if hide_db else self._reader.scan(self.entity, first, last)
+        rows = iter(()) if hide_db else self._stored(first, last)
         ours = sorted(pending)
         at = 0
         for key, value in rows:
@@ -187,7 +201,11 @@ class Overlay:
                 return value  # type: ignore[return-value]
             if self._under.cleared and key.startswith(DATA):
                 return None
-        return self._reader.get(self.entity, key)
+        try:
+            return self._reader.get(self.entity, key)
+        except PaxosStoreError as error:
+            self.broken = error
+            raise
 
     def put_raw(self, key: bytes, value: bytes | None) -> None:
         """Write a key that carries its space byte, outside any request."""
@@ -210,6 +228,13 @@ class Overlay:
                 self.batch.writes[key] = old  # type: ignore[assignment]
         self._journal.clear()
         self.size = self._size_before
+
+    def _stored(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            yield from self._reader.scan(self.entity, first, last)
+        except PaxosStoreError as error:
+            self.broken = error
+            raise
 
     def _write(self, key: bytes, value: bytes | None) -> None:
         if self.read_only:

@@ -234,6 +234,8 @@ class Shard:
             self._entities.touch(entity)
             return
         context.counters.writes += 1
+        if request.uuid and not request.floor:
+            request.floor = max(1, entity.committed)  # it may wait for longer than its uuid is remembered
         peer = NOBODY if isinstance(request, HandedOverRequest) else self._handovers.target(entity, request)
         if peer != NOBODY:
             self._handovers.send(entity, peer, request)

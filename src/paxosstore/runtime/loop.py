@@ -22,7 +22,7 @@ from ..core.message import Message
 from ..core.ready import Release
 from ..core.request import Request
 from ..core.shard import Shard
-from ..errors import Damaged
+from ..errors import PaxosStoreError
 from ..storage.api import Store
 from ..storage.turn import Turn
 from .histogram import COUNTS, MILLISECONDS, Histogram
@@ -139,7 +139,11 @@ class TurnLoop:
             return
         started = now_ms()
         inbox, self._inbox = self._inbox, []
-        needs_sync = self._turn.begin(inbox, started, _wall_ms())
+        try:
+            needs_sync = self._turn.begin(inbox, started, _wall_ms())
+        except PaxosStoreError as error:
+            self._fatal(f"the store could not be read: {error}")
+            return
         self._sync_started_ms = now_ms()
         self.turn_ms.observe(self._sync_started_ms - started)
         self.events_per_turn.observe(len(inbox))
@@ -159,8 +163,8 @@ class TurnLoop:
         now = now_ms()
         try:
             self._inbox += self._turn.finish(now, _wall_ms())
-        except Damaged as error:
-            self._fatal(f"damaged data: {error}")
+        except PaxosStoreError as error:
+            self._fatal(f"the store could not be read: {error}")
             return
         if self._closed:
             self._idle.set()

@@ -1,9 +1,8 @@
-"""A whole cluster in one thread under one seed: the production core, batcher, turn and storage code on a simulated
-disk, network and clock. Same seed, same events, same trace."""
+"""A whole cluster in one thread under one seed: the production core, batcher, turn and storage code on simulated disks,
+networks and clocks. Same seed, same events, same trace."""
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 from collections.abc import Callable, Mapping
@@ -11,16 +10,24 @@ from dataclasses import dataclass, field
 
 from ..core.context import Handler, Identity
 from ..core.event import Event, PeerDown, PeerUp, Received, WritesAllowed
-from ..core.message import Message
+from ..core.message import HandedBack, Message, PaxosMessage
 from ..core.ready import Release
 from ..core.request import Request
 from ..core.shard import Shard
+from ..errors import PaxosStoreError
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
-from ..storage.memory import MemoryStore
 from ..storage.turn import Turn
+from .disk import Rows, SimDisk
+from .invariants import Invariants
 
 NEVER = float("inf")
+WALL_MS = 1_700_000_000_000
+"""Wall-clock time at the beginning."""
+
+
+class PowerCut(Exception):
+    """Raised in the middle of a turn: nothing after this happens on this node."""
 
 
 @dataclass(slots=True)
@@ -37,19 +44,53 @@ class Weather:
     """(from, to) pairs that lose everything."""
 
 
+class Clocks:
+    """One node's clocks. The monotonic one may stand still and go on from there, the wall clock may be anywhere."""
+
+    __slots__ = ("_lag_ms", "_stopped_at_ms", "wall_offset_ms")
+
+    def __init__(self) -> None:
+        self.wall_offset_ms = 0.0
+        self._lag_ms = 0.0
+        self._stopped_at_ms: float | None = None
+
+    def stop(self, now_ms: float) -> None:
+        if self._stopped_at_ms is None:
+            self._stopped_at_ms = self.monotonic(now_ms)
+
+    def go_on(self, now_ms: float) -> None:
+        if self._stopped_at_ms is not None:
+            self._lag_ms = now_ms - self._stopped_at_ms
+            self._stopped_at_ms = None
+
+    def monotonic(self, now_ms: float) -> float:
+        return now_ms - self._lag_ms if self._stopped_at_ms is None else self._stopped_at_ms
+
+    def wall(self, now_ms: float) -> int:
+        return int(WALL_MS + self.monotonic(now_ms) + self.wall_offset_ms)
+
+
 class SimNode:
     """One node: a shard over a store, with the loop's turn driven by simulated time."""
 
-    def __init__(self, cluster: SimCluster, number: int, store: MemoryStore) -> None:
+    def __init__(self, cluster: SimCluster, number: int) -> None:
         self.cluster = cluster
         self.number = number
-        self.store = store
+        self.store = SimDisk()
+        self.clocks = Clocks()
         self.life = 0
         """Counts starts, so that events of an earlier life are recognised."""
         self.up = False
-        self.clock_offset_ms = 0.0
+        self.suspended = False
+        """Like a process that was sent SIGSTOP: what is due happens when it goes on."""
+        self.slowness = 1.0
+        """Factor on the time of a sync."""
+        self.crash_in_steps = 0
+        """The power is cut so many steps from now, wherever that is inside a turn; 0: it is not."""
+        self._deferred: list[Callable[[], None]] = []
         self._inbox: list[Event | Request] = []
         self._timer_ms = NEVER
+        self._watch_disk()
 
     def start(self) -> None:
         assert not self.up
@@ -62,23 +103,36 @@ class SimNode:
         self._inbox = []
         self._timer_ms = NEVER
         self._scheduled = False
+        self.crash_in_steps = 0
 
     def kill(self, keep_unsynced: int) -> None:
         """Lose memory, and all unsynced writes but the first `keep_unsynced`."""
         assert self.up
         self.up = False
+        self.suspended = False
+        self._deferred.clear()
+        full = self.store.full
         self.store = self.store.crash(min(keep_unsynced, self.store.unsynced))
+        self.store.full = full
+        self._watch_disk()
 
     def step(self, event: Event | Request) -> None:
         self._inbox.append(event)
         self._schedule()
+
+    def go_on(self) -> None:
+        """Stop being suspended."""
+        self.suspended = False
+        deferred, self._deferred = self._deferred, []
+        for action in deferred:
+            action()
 
     # -- the loop
 
     def _schedule(self) -> None:
         if not self._scheduled and not self.turn.syncing:
             self._scheduled = True
-            self.cluster.after(0.01, self._alive(self._begin))
+            self._after(0.01, self._begin)
 
     def _begin(self) -> None:
         self._scheduled = False
@@ -86,18 +140,20 @@ class SimNode:
             return
         inbox, self._inbox = self._inbox, []
         now = self.cluster.now_ms
-        if self.turn.begin(inbox, now, self._wall_ms()):
-            self.cluster.after(self.cluster.random.uniform(*self.cluster.weather.sync_ms), self._alive(self._synced))
+        if self.turn.begin(inbox, self.clocks.monotonic(now), self.clocks.wall(now)):
+            self._after(self.cluster.random.uniform(*self.cluster.weather.sync_ms) * self.slowness, self._synced)
         else:
             self._finish()
 
     def _synced(self) -> None:
+        self.one_step()
         self.store.sync()
         self._finish()
 
     def _finish(self) -> None:
-        now = self.cluster.now_ms
-        self._inbox += self.turn.finish(now, self._wall_ms())
+        self.one_step()
+        now = self.clocks.monotonic(self.cluster.now_ms)
+        self._inbox += self.turn.finish(now, self.clocks.wall(self.cluster.now_ms))
         self.cluster.on_turn(self)
         if self._inbox:
             self._schedule()
@@ -106,28 +162,73 @@ class SimNode:
         if due < self._timer_ms or self._timer_ms <= now:
             self._timer_ms = due
             if due != NEVER:
-                self.cluster.after(max(0.0, due - now), self._alive(self._on_timer))
+                self._after(max(0.05, due - now), self._on_timer)
 
     def _on_timer(self) -> None:
         if not self._scheduled and not self.turn.syncing:
             self._timer_ms = NEVER
             self._begin()
 
-    def _alive(self, action: Callable[[], None]) -> Callable[[], None]:
+    def _after(self, delay_ms: float, action: Callable[[], None]) -> None:
+        """Let a thing happen on this node later, in this life, when it is not suspended."""
         life = self.life
-        return lambda: action() if self.up and self.life == life else None
 
-    def _wall_ms(self) -> int:
-        return int(1_700_000_000_000 + self.cluster.now_ms + self.clock_offset_ms)
+        def happen() -> None:
+            if not self.up or self.life != life:
+                return
+            if self.suspended:
+                self._deferred.append(happen)
+                return
+            try:
+                action()
+            except PowerCut:
+                self.cluster.kill(self.number, self.cluster.survivors(self.number))
+            except PaxosStoreError as error:  # as in production: what cannot be read or written ends the process
+                self.cluster.note("node", self.number, "stops:", error)
+                self.cluster.kill(self.number, self.store.unsynced)
+
+        self.cluster.after(delay_ms, happen)
+
+    # -- what comes out
+
+    def one_step(self) -> None:
+        """A place inside a turn at which the power may be cut."""
+        if self.crash_in_steps:
+            self.crash_in_steps -= 1
+            if not self.crash_in_steps:
+                raise PowerCut
 
     def _release(self, release: Release) -> None:
+        cluster, invariants = self.cluster, self.cluster.invariants
         by_peer: dict[int, list[Message]] = {}
         for peer, message in release.messages:
+            if not isinstance(message, HandedBack):
+                invariants.sent(self.number, message, self.store.durable_rows)
+            elif not message.code:
+                invariants.told(self.number, message.entity, self._committed(message.entity))
             by_peer.setdefault(peer, []).append(message)
         for peer, messages in by_peer.items():
-            self.cluster.send(self.number, peer, messages)
+            self.one_step()
+            cluster.send(self.number, peer, messages)
         for request, reply, error in release.outcomes:
+            self.one_step()
+            if error is None and not request.exposed:  # else another node vouched for it, and was held to that
+                invariants.told(self.number, request.entity, self._committed(request.entity))
             request.settle(reply, error)
+
+    def _committed(self, entity: int) -> int:
+        found = self.shard.entity(entity)
+        return 0 if found is None else found.committed
+
+    def _watch_disk(self) -> None:
+        number, invariants = self.number, self.cluster.invariants
+
+        def rows_written(before: Rows, rows: Mapping[tuple[int, int], object]) -> None:
+            invariants.written(number, before, rows)  # type: ignore[arg-type]  # rows are records
+
+        self.store.on_write = self.one_step
+        self.store.on_rows = rows_written
+        self.store.on_durable = lambda rows: invariants.durable(number, rows)
 
 
 class SimCluster:
@@ -148,16 +249,21 @@ class SimCluster:
         self.handlers = handlers or {}
         self.codec = MsgpackBodyCodec()
         self.weather = Weather()
+        self.invariants = Invariants(nodes)
         self.now_ms = 0.0
         self.events = 0
         self.trace = trace
         self.lost_counters: dict[str, int] = {}
         """Counters of shards that were killed, so that coverage sums over all lives."""
         self.on_turn: Callable[[SimNode], None] = lambda node: None
-        self._hash = hashlib.sha256()
+        self.on_kill: Callable[[SimNode], None] = lambda node: None
+        self._hash = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
-        self.nodes = [SimNode(self, number, MemoryStore()) for number in range(nodes)]
+        self._links: dict[tuple[int, int], int] = {}
+        """(from, to) -> how often that connection was lost."""
+        self._unlinked: set[tuple[int, int]] = set()
+        self.nodes = [SimNode(self, number) for number in range(nodes)]
 
     # -- time
 
@@ -167,22 +273,27 @@ class SimCluster:
 
     def run_until(self, time_ms: float) -> None:
         """Let everything happen that happens before this time."""
-        while self._queue and self._queue[0][0] <= time_ms:
-            self.now_ms, _, action = heapq.heappop(self._queue)
+        queue, pop = self._queue, heapq.heappop
+        while queue and queue[0][0] <= time_ms:
+            self.now_ms, _, action = pop(queue)
             self.events += 1
             action()
         self.now_ms = time_ms
 
+    # -- the trace
+
     def note(self, *what: object) -> None:
-        """A line of the trace; all of them make the trace hash."""
-        line = f"{self.now_ms:10.3f} " + " ".join(map(str, what))
-        self._hash.update(line.encode())
+        """A line of the story, for a person."""
         if self.trace is not None:
-            self.trace(line)
+            self.trace(f"{self.now_ms:10.3f} " + " ".join(map(str, what)))
+
+    def _mark(self, *numbers: float) -> None:
+        """What the trace hash is made of. (Hashes of numbers are the same in every process, those of text are not.)"""
+        self._hash = hash((self._hash, self.now_ms, *numbers))
 
     @property
     def trace_hash(self) -> str:
-        return self._hash.hexdigest()
+        return f"{self._hash & 0xFFFFFFFFFFFFFFFF:016x}"
 
     # -- nodes
 
@@ -194,10 +305,10 @@ class SimCluster:
         node = self.nodes[number]
         node.start()
         self.note("start", number)
+        self._mark(1, number)
         for peer in self.nodes:
-            if peer is not node and peer.up:
-                peer.step(PeerUp(number))
-                node.step(PeerUp(peer.number))
+            if peer is not node and peer.up and (number, peer.number) not in self._unlinked:
+                self._link_up(peer, node)
 
     def kill(self, number: int, keep_unsynced: int = 0) -> None:
         node = self.nodes[number]
@@ -205,9 +316,19 @@ class SimCluster:
             self.lost_counters[name] = self.lost_counters.get(name, 0) + count
         node.kill(keep_unsynced)
         self.note("kill", number, "keeping", keep_unsynced, "unsynced writes")
+        self._mark(2, number, keep_unsynced)
         for peer in self.nodes:
             if peer is not node and peer.up:
                 peer.step(PeerDown(number))
+        self.on_kill(node)
+
+    def survivors(self, number: int) -> int:
+        """How many of a node's unsynced writes a power cut leaves: any subset may, and the log is read up to the first hole."""
+        kept = 0
+        keep_each = self.random.choice((0.0, 0.5, 1.0))
+        while kept < self.nodes[number].store.unsynced and self.random.random() < keep_each:
+            kept += 1
+        return kept
 
     def allow_writes(self, number: int, reason: str) -> None:
         """Tell a node that its disk is full (a reason) or has room again (none)."""
@@ -225,24 +346,53 @@ class SimCluster:
 
     # -- network
 
+    def lose_connection(self, one: int, other: int) -> None:
+        """The connections between two nodes break: both notice, and what was under way is lost."""
+        for pair in ((one, other), (other, one)):
+            self._unlinked.add(pair)
+            self._links[pair] = self._links.get(pair, 0) + 1
+            if self.nodes[pair[0]].up:
+                self.nodes[pair[0]].step(PeerDown(pair[1]))
+        self.note("lost connection", one, "<->", other)
+
+    def connect(self, one: int, other: int) -> None:
+        if (one, other) in self._unlinked:
+            self._unlinked -= {(one, other), (other, one)}
+            if self.nodes[one].up and self.nodes[other].up:
+                self._link_up(self.nodes[one], self.nodes[other])
+
+    def _link_up(self, one: SimNode, other: SimNode) -> None:
+        one.step(PeerUp(other.number))
+        other.step(PeerUp(one.number))
+
     def send(self, sender: int, receiver: int, messages: list[Message]) -> None:
         """One frame; the weather decides when, how often, and whether it arrives."""
         weather, rng = self.weather, self.random
+        link = self._links.get((sender, receiver), 0)
         copies = 2 if rng.random() < weather.duplication else 1
         for _ in range(copies):
-            if (sender, receiver) in weather.cuts or rng.random() < weather.loss:
-                self.note("lost", sender, "->", receiver, *map(brief, messages))
+            if (sender, receiver) in weather.cuts or (sender, receiver) in self._unlinked or rng.random() < weather.loss:
+                if self.trace is not None:
+                    self.note("lost", sender, "->", receiver, *map(brief, messages))
                 continue
-            delay = rng.uniform(*weather.delay_ms)
+            low, high = weather.delay_ms
+            delay = low + (high - low) * rng.random()
             if rng.random() < weather.long_delay:
                 delay = rng.uniform(delay, 200.0)
-            self.after(delay, lambda: self._arrive(sender, receiver, messages))
+            self.after(delay, lambda: self._arrive(sender, receiver, link, messages))
 
-    def _arrive(self, sender: int, receiver: int, messages: list[Message]) -> None:
+    def _arrive(self, sender: int, receiver: int, link: int, messages: list[Message]) -> None:
         node = self.nodes[receiver]
-        if node.up:
+        if not node.up or self._links.get((sender, receiver), 0) != link:
+            return
+        if self.trace is not None:
             self.note("frame", sender, "->", receiver, *map(brief, messages))
-            node.step(Received(sender, messages))
+        first = messages[0]
+        if type(first) is PaxosMessage:
+            self._mark(3, sender, receiver, len(messages), first.entity, first.entry, first.promised, first.accepted)
+        else:
+            self._mark(3, sender, receiver, len(messages))
+        node.step(Received(sender, messages))
 
 
 def brief(message: Message) -> str:

@@ -83,7 +83,7 @@ class MemoryStore:
     def crash(self, keep: int = 0) -> MemoryStore:
         """The store that is found after a crash: all that was synced, and the first `keep` of the unsynced batches."""
         assert 0 <= keep <= len(self._unsynced), keep
-        found = MemoryStore()
+        found = type(self)()
         found._durable = self._durable.copy()
         for batch in self._unsynced[:keep]:
             found._durable.add(batch)

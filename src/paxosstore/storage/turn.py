@@ -33,7 +33,10 @@ class Turn:
         return self._under_way is not None
 
     def begin(self, events: Iterable[Event | Request], now_ms: float, wall_ms: int) -> bool:
-        """Take in events and write what came of them; whether a sync is needed before `finish`."""
+        """Take in events and write what came of them; whether a sync is needed before `finish`.
+
+        Raises what the store raises if it cannot be read: nothing after that may be shown, so the caller ends the process.
+        """
         assert self._under_way is None, "one turn at a time"
         shard = self._shard
         for event in events:
@@ -56,7 +59,7 @@ class Turn:
         return ready.needs_sync
 
     def finish(self, now_ms: float, wall_ms: int) -> list[Event]:
-        """The turn is durable. Returns what was loaded, for the next turn. Raises Damaged."""
+        """The turn is durable. Returns what was loaded, for the next turn. Raises like `begin`."""
         ready, self._under_way = self._under_way, None
         assert ready is not None
         self._shard.step(Durable(ready.turn), now_ms, wall_ms)

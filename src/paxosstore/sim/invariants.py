@@ -1,0 +1,100 @@
+"""What must hold at every moment. All of it is seen from outside: rows on disks, frames, and what clients are told.
+
+A check is a method of `Invariants`, called by the cluster where the thing it is about happens. It raises `Violation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..core.ids import majority, preauth_ballot
+from ..core.message import CatchUpReply, Message, PaxosMessage
+from ..core.record import EMPTY, Record
+
+Place = tuple[int, int]
+"""(entity, entry)"""
+
+
+class Violation(AssertionError):
+    """What the store promised does not hold."""
+
+
+class Invariants:
+    """Knows every vote that was kept or shown, and so what is chosen, whether or not any node knows it yet."""
+
+    def __init__(self, nodes: int) -> None:
+        self._quorum = majority(nodes)
+        self._proposed: dict[tuple[int, int, int], bytes] = {}
+        """(entity, entry, ballot) -> id of the one value accepted under it."""
+        self._votes: dict[tuple[int, int, int], set[int]] = {}
+        """(entity, entry, ballot) -> nodes that accepted under it."""
+        self.chosen: dict[Place, bytes] = {}
+        """(entity, entry) -> id of the value that a majority has accepted under one ballot."""
+
+    def written(self, node: int, before: Mapping[Place, Record], rows: Mapping[Place, Record]) -> None:
+        """Rows only move forward on a disk."""
+        for place, new in rows.items():
+            old = before.get(place, EMPTY)
+            backwards = new.promised < old.promised or new.prepared < old.prepared or (old.chosen and not new.chosen)
+            if backwards or (new.accepted < old.accepted and not new.chosen):
+                raise Violation(f"node {node}: the row at {place} went back from {old} to {new}")
+            kept = old.chosen or (old.accepted and old.accepted == new.accepted)
+            if kept and old.value is not None and (new.value is None or old.value.id != new.value.id):
+                raise Violation(f"node {node}: the value at {place} changed from {old} to {new}")
+
+    def durable(self, node: int, rows: Mapping[Place, Record]) -> None:
+        """One value under one ballot, one chosen value per entry; nothing is marked chosen that is not."""
+        for (entity, entry), row in rows.items():
+            if not row.accepted:
+                continue
+            assert row.value is not None
+            self._vote(node, entity, entry, row.accepted, row.value.id)
+            if row.chosen and self.chosen.get((entity, entry)) != row.value.id:
+                raise Violation(f"node {node} holds {row.value.id.hex()} chosen at {(entity, entry)}, a majority does not")
+
+    def sent(self, node: int, message: Message, disk: Mapping[Place, Record]) -> None:
+        """What a message shows is on the sender's disk (rule 7)."""
+        kind = type(message)
+        if kind is PaxosMessage:
+            self._shown(node, message, disk)  # type: ignore[arg-type]  # narrowed by `kind`
+        elif kind is CatchUpReply:
+            for learned in message.entries:  # type: ignore[union-attr]  # narrowed by `kind`
+                place = message.entity, learned.entry  # type: ignore[union-attr]  # narrowed by `kind`
+                if self.chosen.get(place) != learned.value_id:
+                    raise Violation(f"node {node} teaches a value at {place} that is not chosen")
+
+    def told(self, node: int, entity: int, committed: int) -> None:
+        """What a client or a peer is told of requests rests on chosen entries (rules 3 and 7)."""
+        if committed and (entity, committed) not in self.chosen:
+            raise Violation(f"node {node} told the outcome of entry {(entity, committed)}, which no majority holds")
+
+    def _vote(self, node: int, entity: int, entry: int, ballot: int, value_id: bytes) -> None:
+        vote = entity, entry, ballot
+        if self._proposed.setdefault(vote, value_id) != value_id:
+            raise Violation(f"two values under ballot {ballot} at {(entity, entry)}")
+        voters = self._votes.setdefault(vote, set())
+        voters.add(node)
+        if len(voters) >= self._quorum and self.chosen.setdefault((entity, entry), value_id) != value_id:
+            raise Violation(f"two values chosen at {(entity, entry)}")
+
+    def _shown(self, node: int, message: PaxosMessage, disk: Mapping[Place, Record]) -> None:
+        row = disk.get((message.entity, message.entry), EMPTY)
+        if message.accepted == 0 and message.value_id:  # a pre-auth proposal may leave early (rule 6)
+            if message.promised != preauth_ballot(node) or message.chosen:
+                raise Violation(f"node {node} sent a value under no ballot of its own: {message}")
+            return
+        self._on_disk(node, message, row)
+        if message.accepted:  # a later vote of the same turn may have replaced it on the disk: it counts all the same
+            self._vote(node, message.entity, message.entry, message.accepted, message.value_id)
+        if message.chosen and self.chosen.get((message.entity, message.entry)) != message.value_id:
+            raise Violation(f"node {node} calls a value chosen that is not: {message}")
+
+    def _on_disk(self, node: int, message: PaxosMessage, row: Record) -> None:
+        if row.chosen:
+            return  # nothing that it forgot of its votes matters any more
+        if message.promised > row.promised or message.prepared > row.prepared or message.accepted > row.accepted:
+            raise Violation(f"node {node} showed a row that is not on its disk: {message}, the disk has {row}")
+        if message.accepted and message.accepted == row.accepted:
+            assert row.value is not None
+            if row.value.id != message.value_id:
+                raise Violation(f"node {node} showed another value than its disk has: {message}, the disk has {row}")

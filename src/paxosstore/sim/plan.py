@@ -1,0 +1,175 @@
+"""What one seed decides: the cluster, its settings, what clients ask and when, and every fault. A plan is data: it can be looked at,
+made smaller, and run again.
+
+A fault is a name in `FAULTS` here, and a line in `simulation.py` where it strikes and ends.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..settings import TuningSettings
+from .workload import Call, Workload
+
+HOUR_MS = 3_600_000.0
+
+
+class Fault(NamedTuple):
+    """Something that goes wrong at a time, and is mended at another."""
+
+    at_ms: float
+    name: str
+    node: int
+    until_ms: float
+    value: float = 0.0
+    """How much, or whom else; what it means depends on the fault."""
+
+    def __str__(self) -> str:
+        return f"{self.at_ms:.1f} ms: {self.name} at node {self.node} until {self.until_ms:.1f} ms ({self.value:g})"
+
+
+class Ask(NamedTuple):
+    """A call at its time and place."""
+
+    at_ms: float
+    node: int
+    call: Call
+    uuid: bytes
+    """Empty: none, and so it is never repeated."""
+    variant: str
+    """How it is asked for: see `VARIANTS`."""
+
+
+VARIANTS = ("handler",) * 16 + ("function", "function", "at_entry", "catch_up")
+"""By the name of a handler, as a function that cannot be handed over, at exactly the next entry, or merely to catch up."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before the first event."""
+
+    seed: int
+    nodes: int
+    tuning: TuningSettings
+    uuid_window_entries: int
+    loss: float
+    duplication: float
+    long_delay: float
+    delay_ms: tuple[float, float]
+    sync_ms: tuple[float, float]
+    patience_ms: float
+    """After which a client gives up on an answer."""
+    clients: tuple[tuple[Ask, ...], ...]
+    faults: tuple[Fault, ...]
+    length_ms: float
+    """When everything is mended."""
+
+    @property
+    def size(self) -> int:
+        return len(self.faults) + sum(map(len, self.clients))
+
+
+def _some(low: float, high: float) -> Callable[[random.Random, int], float]:
+    return lambda rng, nodes: rng.uniform(low, high)
+
+
+def _a_node(rng: random.Random, nodes: int) -> float:
+    return float(rng.randrange(nodes))
+
+
+def _nothing(rng: random.Random, nodes: int) -> float:
+    return 0.0
+
+
+FAULTS: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
+    "power cut": (6, _nothing),
+    "power cut inside a turn": (8, lambda rng, nodes: float(rng.randrange(1, 30))),
+    "process killed": (3, _nothing),
+    "suspended": (3, _nothing),
+    "cut one way": (5, _a_node),
+    "isolated": (4, _nothing),
+    "connection lost": (4, _a_node),
+    "storm": (2, _some(0.1, 0.3)),
+    "write fails": (3, _nothing),
+    "disk full": (2, _nothing),
+    "disk almost full": (1, _nothing),
+    "read fails": (1, _nothing),
+    "disk slow": (2, _some(10.0, 100.0)),
+    "wall clock jumps": (1, lambda rng, nodes: rng.choice((-HOUR_MS, HOUR_MS))),
+    "clocks stop": (2, _nothing),
+    "everything loses power": (1, _nothing),
+}
+"""Name -> (how often, relative to the others; what its value is drawn from)."""
+
+
+def draw_plan(seed: int, workload: Workload) -> Plan:
+    """The plan of a seed."""
+    rng = random.Random(seed)
+    nodes = rng.choice((3, 3, 3, 5))
+    length_ms = rng.choice((200.0, 600.0, 600.0, 2_000.0))
+    calm = rng.random() < 0.3
+    return Plan(
+        seed=seed,
+        nodes=nodes,
+        tuning=_draw_tuning(rng),
+        uuid_window_entries=rng.choice((16, 64, 1_000)),
+        loss=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.3))),
+        duplication=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.5))),
+        long_delay=0.0 if calm else rng.choice((0.0, 0.1)),
+        delay_ms=rng.choice(((0.1, 1.0), (0.1, 5.0), (2.0, 2.5))),
+        sync_ms=rng.choice(((0.1, 0.5), (0.1, 0.5), (0.1, 20.0))),
+        patience_ms=rng.choice((150.0, 3_000.0)),
+        clients=tuple(_draw_client(rng, nodes, length_ms, workload) for _ in range(rng.choice((2, 4, 8)))),
+        faults=_draw_faults(rng, nodes, length_ms),
+        length_ms=length_ms,
+    )
+
+
+def _draw_tuning(rng: random.Random) -> TuningSettings:
+    return TuningSettings(
+        pre_auth=rng.random() < 0.85,
+        lease_ms=rng.choice((1.0, 10.0, 30.0)),
+        request_timeout_ms=rng.choice((100.0, 1_000.0, 5_000.0)),
+        takeover_requests=rng.choice((2, 8, 64)),
+        max_queue_requests=rng.choice((2, 1_000, 1_000)),
+        max_batch_requests=rng.choice((1, 3, 100)),
+        max_commit_num=rng.choice((1, 3, 512)),
+        max_open_entries=rng.choice((4, 64)),
+        max_mailbox=rng.choice((2, 4_096, 4_096)),
+        retry_ms=rng.choice((20.0, 100.0)),
+    )
+
+
+def _draw_client(rng: random.Random, nodes: int, length_ms: float, workload: Workload) -> tuple[Ask, ...]:
+    """A client asks for one thing after the other, mostly at one node."""
+    home = rng.randrange(nodes)
+    gap_ms = rng.choice((1.0, 5.0, 20.0))
+    asks: list[Ask] = []
+    at_ms = 0.0
+    for _ in range(rng.choice((5, 15, 30))):
+        at_ms += rng.expovariate(1.0 / gap_ms)
+        if at_ms > length_ms:
+            break
+        node = home if rng.random() < 0.7 else rng.randrange(nodes)
+        call = workload.draw(rng)
+        uuid = rng.randbytes(16) if rng.random() < 0.5 and not call.read_only else b""
+        variant = "handler" if call.read_only else rng.choice(VARIANTS)
+        asks.append(Ask(at_ms, node, call, uuid if variant != "at_entry" else b"", variant))
+    return tuple(asks)
+
+
+def _draw_faults(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:
+    names = list(FAULTS)
+    weights = [weight for weight, _ in FAULTS.values()]
+    some = rng.sample(names, rng.randrange(1, len(names)))  # a seed does not have every kind: each gets its chance to be alone
+    weights = [weight if name in some else 0 for name, weight in zip(names, weights, strict=True)]
+    faults = []
+    for _ in range(rng.choice((0, 2, 6, 15))):
+        at_ms = rng.uniform(0.0, length_ms)
+        (name,) = rng.choices(names, weights)
+        until_ms = at_ms + rng.choice((rng.uniform(1.0, 30.0), rng.uniform(10.0, 500.0)))
+        faults.append(Fault(at_ms, name, rng.randrange(nodes), until_ms, FAULTS[name][1](rng, nodes)))
+    return tuple(sorted(faults))
