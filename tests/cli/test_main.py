@@ -36,6 +36,7 @@ HELPS = [
     "init",
     "serve",
     "demo",
+    "sim",
     "status",
     "card",
     "inspect",
@@ -338,3 +339,49 @@ def test_the_command_line_does_not_load_what_it_does_not_need() -> None:
     done = python("-c", "import sys, paxosstore.cli.main; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
     assert not {"grpc", "prometheus_client", "rich.console", "rich.table"} & set(done.stdout.split())
+
+
+# -- sim
+
+
+def test_sim_tells_a_seed_as_a_story(run: Run) -> None:
+    code, out, _ = run("sim", "--seed", 7, "--trace")
+    assert code == 0
+    assert "PaxosMessage" in out
+    assert re.search(r"held: \d+ operations, \d+ events, trace [0-9a-f]{16}", out)
+
+
+def test_sim_runs_many_seeds(run: Run) -> None:
+    code, out, _ = run("sim", "--seeds", 20, "--jobs", 1)
+    assert code == 0
+    assert "20 seeds, 0 failed" in out
+
+
+def test_sim_shows_and_keeps_what_failed(run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "seeds.txt"
+    code, out, _ = run("sim", "--seeds", 20, "--jobs", 1, "--workload", "tests.sim.broken:BROKEN", "--keep", kept)
+    assert code == 1
+    seed = int(kept.read_text().split()[0])
+    assert f"paxosstore sim --seed {seed} --trace" in out
+    code, out, _ = run("sim", "--seed", seed, "--workload", "tests.sim.broken:BROKEN", "--shrink")
+    assert code == 1
+    part = re.search(r'--only "(.*)"', out)
+    assert part is not None
+    assert run("sim", "--seed", seed, "--workload", "tests.sim.broken:BROKEN", "--only", part[1])[0] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--trace",),
+        ("--seeds", 1, "--only", "calm"),
+        ("--seed", 1, "--only", "x"),
+        ("--seeds", 0),
+        ("--seeds", 1, "--workload", "x"),
+    ],
+)
+def test_sim_used_wrongly(run: Run, arguments: tuple[object, ...]) -> None:
+    code, out, err = run("sim", *arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1

@@ -99,6 +99,29 @@ def status(
     return 0 if any(not isinstance(answer, str) for _, answer in answers) else 3
 
 
+@app.command()
+def sim(
+    seed: Annotated[int | None, typer.Option(help="Run this one seed.", show_default=False)] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="With --seed: tell it as a story.")] = False,
+    shrink: Annotated[bool, typer.Option("--shrink", help="With --seed: find the least part of it that still fails.")] = False,
+    only: Annotated[str, typer.Option(metavar="PART", help="With --seed: run only this part, as --shrink prints it.")] = "",
+    seeds: Annotated[int | None, typer.Option(help="Run so many seeds.", min=1, show_default=False)] = None,
+    minutes: Annotated[float | None, typer.Option(help="Run seeds for so long.", min=0.001, show_default=False)] = None,
+    first: Annotated[int, typer.Option(help="The first of many seeds.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes; 0: as many as there are cores.", min=0)] = 0,
+    workload: Annotated[str, typer.Option(metavar="MODULE:NAME", help="Requests of your own instead of the standard ones.")] = "",
+    keep: Annotated[Path | None, typer.Option(metavar="FILE", help="Add failing seeds to this file.", show_default=False)] = None,
+) -> int:
+    """Simulate a cluster under faults, all of it decided by a seed, and check what it promises. Ends with 1 if a check fails."""
+    from .sim import run_many, run_one
+
+    if seed is not None:
+        return run_one(seed, workload, only, trace=trace, smaller=shrink)
+    if trace or shrink or only:
+        raise InvalidRequest("sim: --trace, --shrink and --only go with --seed")
+    return run_many(first, seeds, minutes, jobs, workload, keep)
+
+
 @inspect_app.callback()
 def inspect(context: typer.Context, config: ConfigOption) -> None:
     context.obj = config

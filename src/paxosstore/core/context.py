@@ -33,6 +33,9 @@ class Counters:
     noops_proposed: int = 0
     proposals_lost: int = 0
     proposals_repeated: int = 0
+    races_lost: int = 0
+    preauth_lost: int = 0
+    lease_waits: int = 0
     values_asked_for: int = 0
     read_questions: int = 0
     reads_served: int = 0

@@ -6,6 +6,7 @@ from .batch import evaluate, forget_uuids
 from .context import Context
 from .entity import Entity, InFlight, OpenEntry
 from .entry import State
+from .ids import preauth_ballot
 from .log import Log
 from .overlay import WriteBatch
 from .ready import Release
@@ -113,6 +114,7 @@ class Proposer:
             return
         leads = opened.driving and opened.machine.leads
         if not leads and not opened.machine.mine.is_empty and context.now_ms < entity.lease_until_ms:
+            context.counters.lease_waits += 1
             entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms)
             return
         if leads:
@@ -138,6 +140,8 @@ class Proposer:
     def _prepare(self, entity: Entity, entry: int, opened: OpenEntry, value: Value | None) -> None:
         machine = opened.machine
         before = machine.mine
+        if before.prepared == preauth_ballot(self._context.me):
+            self._context.counters.preauth_lost += 1
         machine.prepare(value if value is not None else machine.proposal)
         opened.driving = True
         self._context.counters.rounds_full += 1
@@ -161,6 +165,7 @@ class Proposer:
         """Whether to propose at an entry where somebody else is active: not within the lease or our own back-off."""
         until = max(entity.lease_until_ms, opened.retry_at_ms if opened.driving else 0.0)
         if self._context.now_ms < until:
+            self._context.counters.lease_waits += 1
             entity.wake_ms = min(entity.wake_ms, until)
             return False
         return True
@@ -175,6 +180,7 @@ class Proposer:
 
     def _back_off(self, entity: Entity, opened: OpenEntry) -> None:
         interval = self._longest_backoff_ms(opened) / 1.5 * self._context.jitter()
+        self._context.counters.races_lost += 1
         opened.attempts += 1
         opened.retry_at_ms = self._context.now_ms + interval
         entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)

@@ -312,8 +312,7 @@ class SimCluster:
 
     def kill(self, number: int, keep_unsynced: int = 0) -> None:
         node = self.nodes[number]
-        for name, count in node.shard.context.counters.as_dict().items():
-            self.lost_counters[name] = self.lost_counters.get(name, 0) + count
+        _add_counters(self.lost_counters, node)
         node.kill(keep_unsynced)
         self.note("kill", number, "keeping", keep_unsynced, "unsynced writes")
         self._mark(2, number, keep_unsynced)
@@ -340,8 +339,7 @@ class SimCluster:
         total = dict(self.lost_counters)
         for node in self.nodes:
             if node.up:
-                for name, count in node.shard.context.counters.as_dict().items():
-                    total[name] = total.get(name, 0) + count
+                _add_counters(total, node)
         return total
 
     # -- network
@@ -393,6 +391,14 @@ class SimCluster:
         else:
             self._mark(3, sender, receiver, len(messages))
         node.step(Received(sender, messages))
+
+
+def _add_counters(total: dict[str, int], node: SimNode) -> None:
+    counters = node.shard.context.counters.as_dict()
+    if node.life > 1:
+        counters["entries_learned after a restart"] = counters["entries_learned"]
+    for name, count in counters.items():
+        total[name] = total.get(name, 0) + count
 
 
 def brief(message: Message) -> str:

@@ -1,0 +1,150 @@
+"""Many seeds, on several cores, until the number or the time is reached; and what they reached."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import count, islice
+from typing import NamedTuple
+
+from ..errors import ConfigError
+from .plan import FAULTS, draw_plan
+from .simulation import Report, Simulation
+from .workload import STANDARD, Workload
+
+SEEDS_PER_TASK = 20
+BRANCHES = (
+    "values_adopted",
+    "noops_proposed",
+    "proposals_lost",
+    "proposals_repeated",
+    "races_lost",
+    "preauth_lost",
+    "lease_waits",
+    "values_asked_for",
+    "read_drives",
+    "handed_over_taken_back",
+    "taken_over",
+    "settled_by_uuid",
+    "entries_learned",
+    "entries_learned after a restart",
+    "messages_dropped",
+    "requests_unknown",
+    "requests_refused",
+    *FAULTS,
+)
+"""The rare ones: seeds that do not reach them say nothing about them."""
+SEEDS_FOR_ALL_BRANCHES = 300
+"""So many seeds must reach every branch."""
+
+
+class Failure(NamedTuple):
+    """A seed that broke a promise."""
+
+    seed: int
+    check: str
+
+    @property
+    def replay(self) -> str:
+        return f"paxosstore sim --seed {self.seed} --trace"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a campaign did."""
+
+    seeds: int = 0
+    operations: int = 0
+    undecided: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    branches: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, report: Report) -> None:
+        self.operations += report.operations
+        self.undecided += report.undecided
+        self.events += report.events
+        self.outcomes += report.outcomes
+        self.branches += report.branches
+
+    def join(self, other: Summary) -> None:
+        """Take in what another process did."""
+        self.seeds += other.seeds
+        self.operations += other.operations
+        self.undecided += other.undecided
+        self.events += other.events
+        self.outcomes += other.outcomes
+        self.branches += other.branches
+        self.failures += other.failures
+
+    @property
+    def unreached(self) -> list[str]:
+        return [name for name in BRANCHES if not self.branches[name]]
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing failed, and enough was reached for that to mean something."""
+        return not self.failures and (self.seeds < SEEDS_FOR_ALL_BRANCHES or not self.unreached)
+
+
+def load_workload(name: str) -> Workload:
+    """`module:attribute`; empty: the standard one. Raises ConfigError."""
+    if not name:
+        return STANDARD
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"--workload {name!r}: {error}: module:attribute of a Workload is needed") from None
+    if not isinstance(found, Workload):
+        raise ConfigError(f"--workload {name!r}: it is a {type(found).__name__}, not a Workload")
+    return found
+
+
+def run_seeds(seeds: range, workload: str) -> Summary:
+    """These seeds, one after the other."""
+    summary = Summary()
+    requests = load_workload(workload)
+    for seed in seeds:
+        summary.seeds += 1
+        try:
+            summary.add(Simulation(draw_plan(seed, requests), requests).run())
+        except Exception as error:  # whatever it is, it is the seed's finding
+            summary.failures.append(Failure(seed, f"{type(error).__name__}: {error}"))
+    return summary
+
+
+def campaign(
+    first: int,
+    seeds: int | None,
+    seconds: float | None,
+    jobs: int,
+    workload: str = "",
+    progress: Callable[[Summary, Summary], None] = lambda part, whole: None,
+) -> Summary:
+    """Seeds from `first` on: so many, or for so long. `progress` is told of each part, and of all so far."""
+    started = time.monotonic()
+    whole = Summary()
+    tasks: Iterator[range] = (range(at, at + SEEDS_PER_TASK) for at in count(first, SEEDS_PER_TASK))
+    if seeds is not None:
+        last = first + seeds
+        tasks = (range(at, min(at + SEEDS_PER_TASK, last)) for at in range(first, last, SEEDS_PER_TASK))
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        under_way: set[Future[Summary]] = {pool.submit(run_seeds, task, workload) for task in islice(tasks, 2 * jobs)}
+        while under_way:
+            ended, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in ended:
+                part = future.result()
+                whole.join(part)
+                whole.seconds = time.monotonic() - started
+                progress(part, whole)
+                if seconds is None or whole.seconds < seconds:
+                    under_way |= {pool.submit(run_seeds, task, workload) for task in islice(tasks, 1)}
+    return whole
