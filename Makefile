@@ -6,8 +6,9 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 PROTO := src/paxosstore/services/card/card.proto
 ARGS ?=
+MINUTES ?= 60
 
-.PHONY: help install demo test check bench soak proto clean
+.PHONY: help install demo test check bench sim mutants modelcheck crash-images chaos soak proto clean
 
 help:
 	@echo "make install  the program paxosstore and its tools, in .venv"
@@ -15,7 +16,12 @@ help:
 	@echo "make test     all tests"
 	@echo "make check    formatting, lint, types, layers"
 	@echo "make bench    throughput and latency beside redis-server"
-	@echo "make soak     the long run of the simulator"
+	@echo "make sim      300 seeds of the simulated cluster"
+	@echo "make mutants  every rule broken on purpose, and which check noticed"
+	@echo "make modelcheck    every order of events in a small scope"
+	@echo "make crash-images  what a power cut may leave of the store, opened and checked"
+	@echo "make chaos    real processes: killed, stopped, cut off, skewed, full"
+	@echo "make soak     simulator and chaos for as long as MINUTES says"
 	@echo "make proto    regenerate the code of card.proto"
 	@echo "make clean    remove .venv and all caches"
 
@@ -46,8 +52,25 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
+sim: $(INSTALLED)
+	$(BIN)/paxosstore sim --seeds 300 $(ARGS)
+
+mutants: $(INSTALLED)
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+modelcheck: $(INSTALLED)
+	$(BIN)/python -m tests.modelcheck $(ARGS)
+
+crash-images: $(INSTALLED)
+	$(BIN)/python -m tests.crash_images --images 2000 $(ARGS)
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m chaos --seconds 60 $(ARGS)
+
+# Half of the time for seeds that were never run (they begin at the time of day), half for real processes.
 soak: $(INSTALLED)
-	$(BIN)/python benchmarks/soak.py $(ARGS)
+	$(BIN)/paxosstore sim --first $$(date +%s)000 --minutes $$(( ($(MINUTES) + 1) / 2 )) --keep out/soak/failed-seeds.txt
+	$(BIN)/python -m chaos --seconds $$(( $(MINUTES) * 30 )) --seed $$(date +%s) --out out/soak/chaos
 
 proto: $(INSTALLED)
 	$(BIN)/python -m grpc_tools.protoc --proto_path=src --python_out=src --pyi_out=src --grpc_python_out=src $(PROTO)

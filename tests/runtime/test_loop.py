@@ -1,0 +1,69 @@
+"""The loop's turn: what the store cannot do ends the process, in one call of `fatal`, and nothing is told after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from paxosstore.core.context import Identity
+from paxosstore.core.event import Loaded
+from paxosstore.core.overlay import View
+from paxosstore.core.request import Request
+from paxosstore.core.shard import Shard
+from paxosstore.errors import NodeError, PaxosStoreError
+from paxosstore.runtime.loop import TurnLoop
+from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.body import MsgpackBodyCodec
+from paxosstore.storage.memory import MemoryStore
+
+
+class Unreadable(MemoryStore):
+    def load(self, entity: int) -> Loaded:
+        raise NodeError("input/output error while loading")
+
+
+class UnreadableData(MemoryStore):
+    def get(self, entity: int, key: bytes) -> bytes | None:
+        raise NodeError("input/output error while reading")
+
+
+class Unsyncable(MemoryStore):
+    def sync(self) -> None:
+        raise OSError("input/output error while syncing")
+
+
+class Put(Request):
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.told: list[object] = []
+
+    def evaluate(self, view: View) -> bytes:
+        view.get(b"x")
+        view.put(b"x", b"1")
+        return b"done"
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self.told.append((reply, error))
+
+
+@pytest.mark.parametrize(
+    ("make_store", "reason"),
+    [(Unreadable, "while loading"), (UnreadableData, "while reading"), (Unsyncable, "while syncing")],
+)
+def test_what_the_store_cannot_do_ends_the_process(make_store: Callable[[], MemoryStore], reason: str) -> None:
+    async def main() -> None:
+        reasons: list[str] = []
+        store = make_store()
+        identity = Identity(ClusterSettings("test"), TuningSettings(), 0, 1)
+        shard = Shard(identity, store, MsgpackBodyCodec(), {})
+        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        request = Put()
+        turns.step(request)
+        await asyncio.sleep(0.1)
+        assert len(reasons) == 1
+        assert reason in reasons[0]
+        assert request.told == []
+
+    asyncio.run(main())
