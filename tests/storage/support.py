@@ -12,6 +12,7 @@ from pathlib import Path
 from paxosstore.core.overlay import DATA, WriteBatch
 from paxosstore.core.ready import Apply
 from paxosstore.core.record import Record, Value
+from paxosstore.errors import DiskFull
 from paxosstore.storage.api import Store
 from paxosstore.storage.rocks import RocksStore, create_store
 
@@ -84,6 +85,17 @@ def journal_of(folder: Path) -> Path:
     """The only segment that has records in it."""
     (used,) = [path for path in (folder / "journal").iterdir() if any(path.read_bytes()[512:])]
     return used
+
+
+def fill(store: RocksStore, size: int = 30_000) -> int:
+    """Write numbered batches until one is refused for want of room; the number of the last one that was not."""
+    number = store.committed_entry(7)
+    while True:
+        try:
+            write_numbered(store, number + 1, size)
+        except DiskFull:
+            return number
+        number += 1
 
 
 @contextmanager

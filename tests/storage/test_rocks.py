@@ -17,7 +17,19 @@ from paxosstore.storage.rocks import RocksStore, create_store
 from paxosstore.storage.rocks_table import ReadOnlyTable
 from paxosstore.storage.segment import SECTOR
 
-from .support import END, SEGMENT_BYTES, assert_prefix, grow_disk, journal_of, killed, new_rocks, row, small_disk, write_numbered
+from .support import (
+    END,
+    SEGMENT_BYTES,
+    assert_prefix,
+    fill,
+    grow_disk,
+    journal_of,
+    killed,
+    new_rocks,
+    row,
+    small_disk,
+    write_numbered,
+)
 
 WRITES = 6
 
@@ -293,17 +305,6 @@ def test_syncs_in_another_thread_while_writing_and_reopening(store_path: Path) -
     assert not failures
     assert_prefix(store, 200)
     store.close()
-
-
-def fill(store: RocksStore) -> int:
-    """Write until the disk is full; how many batches went in."""
-    number = store.committed_entry(7)
-    while True:
-        try:
-            write_numbered(store, number + 1, 30_000)
-        except DiskFull:
-            return number
-        number += 1
 
 
 def take_all_room(path: Path) -> None:
