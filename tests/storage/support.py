@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from paxosstore.core.overlay import DATA, WriteBatch
 from paxosstore.core.ready import Apply
 from paxosstore.core.record import Record, Value
+from paxosstore.errors import DiskFull
 from paxosstore.storage.api import Store
 from paxosstore.storage.rocks import RocksStore, create_store
+
+SEGMENT_BYTES = 1 << 20
+"""Of the journal: enough for most tests, and quickly made."""
 
 END = b"\xff"
 """Above every key these tests use."""
@@ -30,9 +35,9 @@ def puts(**pairs: bytes | None) -> WriteBatch:
     return WriteBatch({DATA + key.encode(): value for key, value in pairs.items()})
 
 
-def new_rocks(path: Path) -> RocksStore:
-    create_store(path)
-    return RocksStore(path)
+def new_rocks(path: Path, segment_bytes: int = SEGMENT_BYTES) -> RocksStore:
+    create_store(path, segment_bytes)
+    return RocksStore(path, segment_bytes=segment_bytes)
 
 
 def write_numbered(store: Store, number: int, size: int = 20) -> None:
@@ -51,17 +56,46 @@ def assert_prefix(store: Store, count: int, size: int = 20) -> None:
     assert dict(store.scan(7, b"", END)) == expected
 
 
+def settle(store: RocksStore) -> None:
+    """Until the upkeep has nothing to do, so that the files stand still."""
+    opened = store._use()
+    deadline = time.monotonic() + 10.0
+    while opened.journal is not None and (opened.journal.has_full or not opened.journal.is_prepared):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def killed(store: RocksStore, to: Path) -> Path:
     """The files as kill -9 would leave them now: what was written is with the operating system, nothing is closed."""
-    if to.exists():
-        shutil.rmtree(to)
-    return Path(shutil.copytree(store.path, to))
+    while True:
+        shutil.rmtree(to, ignore_errors=True)
+        settle(store)
+        before = sizes(store.path)
+        with suppress(shutil.Error):  # RocksDB may be compacting
+            shutil.copytree(store.path, to)
+            if sizes(store.path) == before:
+                return to
 
 
-def wal_of(folder: Path) -> Path:
-    """The only WAL that has something in it."""
-    (wal,) = [path for path in folder.glob("*.log") if path.stat().st_size]
-    return wal
+def sizes(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in folder.rglob("*") if path.exists()}
+
+
+def journal_of(folder: Path) -> Path:
+    """The only segment that has records in it."""
+    (used,) = [path for path in (folder / "journal").iterdir() if any(path.read_bytes()[512:])]
+    return used
+
+
+def fill(store: RocksStore, size: int = 30_000) -> int:
+    """Write numbered batches until one is refused for want of room; the number of the last one that was not."""
+    number = store.committed_entry(7)
+    while True:
+        try:
+            write_numbered(store, number + 1, size)
+        except DiskFull:
+            return number
+        number += 1
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def test_it_is_made_once_and_private(path: Path) -> None:
     assert disk_id > 0
     assert make(path) == disk_id
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert sorted(entry.name for entry in path.iterdir()) == ["IDENTITY", "LOCK", "rocksdb"]
+    assert sorted(entry.name for entry in path.iterdir()) == ["IDENTITY", "LOCK", "store"]
     assert make(path.parent / "node-1") != disk_id
 
 
@@ -93,12 +93,13 @@ def test_it_is_not_opened_by_another_node(path: Path, settings: ClusterSettings,
 def test_it_is_not_opened_in_another_format(path: Path) -> None:
     make(path)
     identity = path / "IDENTITY"
-    identity.write_text('{"format": 2, "something": "new"}')
-    with pytest.raises(DirectoryMismatch, match="format is 2 there, 1 here"):
-        make(path)
+    for other in (1, 3):
+        identity.write_text(f'{{"format": {other}, "something": "else"}}')
+        with pytest.raises(DirectoryMismatch, match=f"format is {other} there, 2 here"):
+            make(path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": "1"}', "{}"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"format": "1"}', "{}"])
 def test_a_damaged_identity_is_noticed(path: Path, content: str) -> None:
     make(path)
     (path / "IDENTITY").write_text(content)
@@ -111,24 +112,24 @@ def test_a_store_without_identity_is_refused(path: Path) -> None:
     (path / "IDENTITY").unlink()
     with pytest.raises(Damaged, match="holds a store but no IDENTITY"):
         make(path)
-    assert (path / "rocksdb").is_dir()
+    assert (path / "store").is_dir()
 
 
 def test_an_identity_without_a_store_is_a_lost_disk(path: Path) -> None:
     make(path)
-    (path / "rocksdb").rename(path.parent / "elsewhere")
+    (path / "store").rename(path.parent / "elsewhere")
     with pytest.raises(Damaged, match="lost disk"):
         make(path)
 
 
 def test_a_crash_at_each_step_of_making_it_is_made_good(path: Path) -> None:
     disk_id = make(path)
-    (path / "rocksdb").rename(path / "rocksdb.new")  # IDENTITY was written, the store not yet named
+    (path / "store").rename(path / "store.new")  # IDENTITY was written, the store not yet named
     assert make(path) == disk_id
-    assert (path / "rocksdb").is_dir()
-    (path / "rocksdb").rename(path / "rocksdb.new")
+    assert (path / "store").is_dir()
+    (path / "store").rename(path / "store.new")
     (path / "IDENTITY").rename(path / "IDENTITY.new")  # IDENTITY was written, not yet named
-    (path / "rocksdb.new" / "CURRENT").unlink()  # and the store was not complete
+    (path / "store.new" / "rocksdb" / "CURRENT").unlink()  # and the store was not complete
     assert make(path) != disk_id
     with open_directory(path, SETTINGS, 0) as directory:
         RocksStore(directory.store_path).close()

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from paxosstore.core.overlay import DATA
-from paxosstore.core.ready import Apply
 from paxosstore.errors import Damaged, DirectoryInUse, DiskFull, NotServing, PaxosStoreError
 from paxosstore.storage.keys import plog_key
 from paxosstore.storage.rocks import RocksStore, create_store
-from paxosstore.storage.wal_check import check_logs
+from paxosstore.storage.rocks_table import ReadOnlyTable
+from paxosstore.storage.segment import SECTOR
 
-from .support import END, assert_prefix, grow_disk, killed, new_rocks, puts, row, small_disk, wal_of, write_numbered
+from .support import (
+    END,
+    SEGMENT_BYTES,
+    assert_prefix,
+    fill,
+    grow_disk,
+    journal_of,
+    killed,
+    new_rocks,
+    row,
+    small_disk,
+    write_numbered,
+)
 
 WRITES = 6
 
@@ -32,7 +46,7 @@ def copy(tmp_path: Path) -> Path:
 
 def opened(folder: Path) -> int:
     """How many numbered batches a store opened on this folder holds: a prefix, in all three places."""
-    store = RocksStore(folder)
+    store = RocksStore(folder, segment_bytes=SEGMENT_BYTES)
     try:
         count = store.committed_entry(7)
         assert_prefix(store, count)
@@ -41,14 +55,12 @@ def opened(folder: Path) -> int:
     return count
 
 
-def numbered(path: Path, writes: int = WRITES) -> tuple[RocksStore, list[int]]:
-    """A store after some batches, and the length of its WAL after each."""
+def numbered(path: Path, writes: int = WRITES) -> RocksStore:
+    """A store after some batches."""
     store = new_rocks(path)
-    ends = [0]
     for number in range(1, writes + 1):
         write_numbered(store, number)
-        ends.append(wal_of(path).stat().st_size)
-    return store, ends
+    return store
 
 
 def test_a_kill_after_every_write_loses_nothing(store_path: Path, copy: Path) -> None:
@@ -62,117 +74,130 @@ def test_a_kill_after_every_write_loses_nothing(store_path: Path, copy: Path) ->
     assert opened(store_path) == WRITES
 
 
-def test_a_wal_cut_anywhere_gives_a_prefix(store_path: Path, copy: Path) -> None:
-    store, ends = numbered(store_path)
-    whole = wal_of(store_path).read_bytes()
-    assert ends[-1] == len(whole)
-    cuts = sorted(
-        {cut for end in ends for cut in range(end - 3, end + 9) if 0 <= cut <= len(whole)} | set(range(0, len(whole), 29))
-    )
-    for cut in cuts:
+def test_a_power_cut_anywhere_gives_a_prefix(store_path: Path, copy: Path) -> None:
+    store = new_rocks(store_path)
+    write_numbered(store, 1)
+    write_numbered(store, 2)
+    store.sync()
+    synced = journal_of(killed(store, copy)).read_bytes()
+    for number in range(3, WRITES + 1):
+        write_numbered(store, number, 300)
+    whole = journal_of(killed(store, copy)).read_bytes()
+    written = [at for at in range(0, len(whole), SECTOR) if whole[at : at + SECTOR] != synced[at : at + SECTOR]]
+    assert len(written) >= WRITES
+    draw = random.Random(3)
+    seen = set()
+    for _ in range(60):
+        torn = bytearray(whole)
+        for at in draw.sample(written, draw.randrange(len(written) + 1)):
+            torn[at : at + SECTOR] = bytes(SECTOR)
         killed(store, copy)
-        wal_of(copy).write_bytes(whole[:cut])
-        assert opened(copy) == sum(end <= cut for end in ends) - 1
+        journal_of(copy).write_bytes(torn)
+        found = RocksStore(copy, segment_bytes=SEGMENT_BYTES)
+        count = found.committed_entry(7)
+        write_numbered(found, count + 1)
+        found.sync()
+        last = RocksStore(killed(found, copy.with_name("again")), segment_bytes=SEGMENT_BYTES)
+        assert last.committed_entry(7) == count + 1
+        assert [entry for entry, _ in last.read_log(7, 1, 99)] == list(range(1, count + 2))
+        last.close()
+        found.close()
+        seen.add(count)
+    assert min(seen) == 2
+    assert max(seen) == WRITES
     store.close()
 
 
-def test_zeros_behind_the_last_record_are_a_torn_end(store_path: Path, copy: Path) -> None:
-    store, _ = numbered(store_path)
+def test_what_rocksdb_has_beyond_a_torn_end_stays(store_path: Path, copy: Path) -> None:
+    store = numbered(store_path)
+    empty = journal_of(store_path).read_bytes()[:SECTOR].ljust(SEGMENT_BYTES, b"\0")
+    store._use().table.flush()  # as RocksDB does when its memory is full
     killed(store, copy)
-    with wal_of(copy).open("ab") as wal:
-        wal.write(bytes(100))
+    journal_of(copy).write_bytes(empty)  # nothing of it had been synced
     assert opened(copy) == WRITES
     store.close()
 
 
-def test_no_damaged_byte_of_the_wal_is_taken_for_a_torn_end(store_path: Path) -> None:
-    store, _ = numbered(store_path)
-    wal = wal_of(store_path)
-    whole = wal.read_bytes()
-    check_logs(store_path)
-    for at in range(len(whole)):
-        for flip in (0x01, 0x80, 0xFF):
-            damaged = bytearray(whole)
-            damaged[at] ^= flip
-            wal.write_bytes(damaged)
-            with pytest.raises(Damaged):
-                check_logs(store_path)
-    wal.write_bytes(whole)
-    store.close()
-
-
-def test_a_damaged_wal_is_not_opened(store_path: Path, copy: Path) -> None:
-    store, ends = numbered(store_path)
-    whole = wal_of(store_path).read_bytes()
-    for at in (0, 5, ends[2] + 4, ends[2] + 5, ends[2] + 6, ends[3] + 40, ends[-1] - 1):
+def test_a_damaged_journal_is_not_opened(store_path: Path, copy: Path) -> None:
+    store = numbered(store_path)
+    store.sync()
+    whole = journal_of(killed(store, copy)).read_bytes()
+    for at in (0, 5, SECTOR, SECTOR + 4, SECTOR + 13, SECTOR + 150, WRITES * SECTOR, WRITES * SECTOR + 40):
         killed(store, copy)
         damaged = bytearray(whole)
         damaged[at] ^= 0x40
-        wal_of(copy).write_bytes(damaged)
-        with pytest.raises(Damaged):
+        journal_of(copy).write_bytes(damaged)
+        for read_only in (False, True):
+            with pytest.raises(Damaged):
+                RocksStore(copy, read_only=read_only)
+    store.close()
+
+
+def test_zeros_in_the_middle_of_the_journal_are_damage(store_path: Path, copy: Path) -> None:
+    store = numbered(store_path)
+    store.sync()
+    write_numbered(store, WRITES + 1)
+    whole = journal_of(killed(store, copy)).read_bytes()
+    for sector in range(1, WRITES + 1):
+        killed(store, copy)
+        damaged = bytearray(whole)
+        damaged[sector * SECTOR : (sector + 1) * SECTOR] = bytes(SECTOR)
+        journal_of(copy).write_bytes(damaged)
+        with pytest.raises(Damaged, match="was synced"):
             RocksStore(copy)
     store.close()
 
 
-def test_zeros_in_the_middle_of_the_wal_are_damage(store_path: Path, copy: Path) -> None:
-    store, ends = numbered(store_path)
-    killed(store, copy)
-    damaged = bytearray(wal_of(copy).read_bytes())
-    damaged[ends[2] : ends[3]] = bytes(ends[3] - ends[2])
-    wal_of(copy).write_bytes(damaged)
-    with pytest.raises(Damaged):
-        RocksStore(copy)
-    store.close()
-
-
-def test_batches_over_several_blocks(store_path: Path, copy: Path) -> None:
-    """Every way a batch can lie across the blocks of a WAL: sound ones open, a flipped byte in any of the blocks is noticed."""
-    store = new_rocks(store_path)
-    sizes = [10_000, 40_000, 70_000, *range(600, 640), 1]
+def test_batches_of_every_size_over_many_segments(store_path: Path, copy: Path) -> None:
+    store = new_rocks(store_path, 16_384)
+    sizes = [10_000, 40_000, 70_000, *range(0, 600, 7), 1]
     for number, size in enumerate(sizes, start=1):
         write_numbered(store, number, size)
-    whole = wal_of(store_path).read_bytes()
-    for fill in range(30):  # leaves every number of bytes from 29 to 0, and so a header without payload, at a block's end
-        number = len(sizes) + 2 * fill + 1
-        used = wal_of(store_path).stat().st_size % 32_768
-        overhead = 90
-        store.write({(8, number): row(number, b"x" * max(0, 32_768 - used - overhead - fill))}, [])
-        store.write({(9, number): row(number)}, [])
-        check_logs(store_path)
-    assert RocksStore(killed(store, copy)).committed_entry(7) == len(sizes)
-    for at in range(100, len(whole), 4_099):
-        killed(store, copy)
-        damaged = bytearray(wal_of(copy).read_bytes())
-        damaged[at] ^= 0x10
-        wal_of(copy).write_bytes(damaged)
+        if number % 20 == 0:
+            assert opened_count(killed(store, copy)) == number
+    assert opened_count(killed(store, copy)) == len(sizes)
+    used = [path for path in (store_path / "journal").iterdir() if any(path.read_bytes()[SECTOR:])]
+    assert len(used) == 1  # what is full was stored by RocksDB, and deleted
+    store.close()
+    assert opened_count(store_path) == len(sizes)
+
+
+def opened_count(folder: Path) -> int:
+    store = RocksStore(folder, segment_bytes=16_384)
+    try:
+        count = store.committed_entry(7)
+        assert [entry for entry, _ in store.read_log(7, 1, 1_000, 1 << 30)] == list(range(1, count + 1))
+        assert store.get(7, DATA + b"last") == b"%d" % count
+    finally:
+        store.close()
+    return count
+
+
+def test_a_missing_segment_is_damage(store_path: Path, copy: Path) -> None:
+    store = new_rocks(store_path, 4_096)
+    opened_store = store._use()
+    assert opened_store.upkeep is not None
+    opened_store.upkeep.close()  # from now on full segments stay
+    for number in range(1, 31):
+        write_numbered(store, number)
+    segments = sorted(path.name for path in (store_path / "journal").iterdir())
+    assert len(segments) > 4
+    for name in segments[:-1]:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(store_path, copy)
+        (copy / "journal" / name).unlink()
         with pytest.raises(Damaged):
             RocksStore(copy)
-    store.close()
-
-
-def test_a_hole_between_two_wals_is_damage(store_path: Path, copy: Path) -> None:
-    store = new_rocks(store_path)
-    number = 0
-    while len(list(store_path.glob("*.log"))) < 3:  # rows alone fill their memtable; the data keep the older WALs alive
-        number += 1
-        store.write({(7, number): row(number, b"x" * 500_000)}, [Apply(7, number, puts(a=b"1"))])
-    killed(store, copy)
-    check_logs(copy)
-    first = sorted(copy.glob("*.log"))[0]
-    first.write_bytes(first.read_bytes()[:-20])
-    with pytest.raises(Damaged, match="should be"):
-        RocksStore(copy)
-    killed(store, copy)
-    sorted(copy.glob("*.log"))[1].unlink()
-    with pytest.raises(Damaged, match="should be"):
-        RocksStore(copy)
+    shutil.rmtree(copy)
+    shutil.copytree(store_path, copy)
+    assert opened(copy) == 30
     store.close()
 
 
 def test_no_damaged_byte_of_an_sst_is_served(store_path: Path, copy: Path) -> None:
-    store, _ = numbered(store_path, 40)
+    store = numbered(store_path, 40)
     store.close()  # writes the SSTs
-    for file in sorted(store_path.glob("*.sst")):
+    for file in sorted((store_path / "rocksdb").glob("*.sst")):
         whole = file.read_bytes()
         noticed = 0
         for at in range(0, len(whole), 61):
@@ -180,7 +205,7 @@ def test_no_damaged_byte_of_an_sst_is_served(store_path: Path, copy: Path) -> No
             shutil.copytree(store_path, copy)
             damaged = bytearray(whole)
             damaged[at] ^= 0xFF
-            (copy / file.name).write_bytes(damaged)
+            (copy / "rocksdb" / file.name).write_bytes(damaged)
             try:
                 assert opened(copy) == 40
             except Damaged:
@@ -189,23 +214,27 @@ def test_no_damaged_byte_of_an_sst_is_served(store_path: Path, copy: Path) -> No
 
 
 def test_no_damaged_byte_of_the_manifest_loses_anything(store_path: Path, copy: Path) -> None:
-    store, _ = numbered(store_path)
+    store = numbered(store_path)
     store.close()
-    (manifest,) = store_path.glob("MANIFEST-*")
+    (manifest,) = (store_path / "rocksdb").glob("MANIFEST-*")
     whole = manifest.read_bytes()
-    for at in range(0, len(whole), 7):
+    noticed = 0
+    for at in range(len(whole)):
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(store_path, copy)
         damaged = bytearray(whole)
         damaged[at] ^= 0xFF
-        (copy / manifest.name).write_bytes(damaged)
-        with pytest.raises(Damaged):
-            RocksStore(copy)
+        (copy / "rocksdb" / manifest.name).write_bytes(damaged)
+        try:
+            assert opened(copy) == WRITES
+        except Damaged:
+            noticed += 1
+    assert noticed > len(whole) // 2
 
 
-@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.sst"])
+@pytest.mark.parametrize("pattern", ["rocksdb/CURRENT", "rocksdb/MANIFEST-*", "rocksdb/*.sst", "journal/*"])
 def test_a_missing_file_is_damage_and_nothing_is_made_anew(store_path: Path, pattern: str) -> None:
-    store, _ = numbered(store_path)
+    store = numbered(store_path)
     store.close()
     for file in store_path.glob(pattern):
         file.unlink()
@@ -221,12 +250,11 @@ def test_a_missing_store_is_damage(store_path: Path) -> None:
 
 
 def test_a_damaged_row_names_itself(store_path: Path) -> None:
-    store, _ = numbered(store_path)
-    plog = store._use().plog
-    stored = plog.get(plog_key(7, 2))
+    store = numbered(store_path)
+    table = store._use().table
+    stored = table.get(b"l" + plog_key(7, 2))
     assert isinstance(stored, bytes)
-    plog.put(plog_key(7, 2), stored[:-1] + b"?")
-    del plog
+    table.write([(b"l" + plog_key(7, 2), stored[:-1] + b"?")])
     for first, last in ((1, 9), (2, 2)):
         with pytest.raises(Damaged, match="entity 7, entry 2"):
             store.read_log(7, first, last)
@@ -241,11 +269,11 @@ def test_it_is_not_opened_twice(store_path: Path) -> None:
     with pytest.raises(PaxosStoreError):
         create_store(store_path)
     store.close()
-    RocksStore(store_path).close()
+    RocksStore(store_path, segment_bytes=SEGMENT_BYTES).close()
 
 
 def test_after_close_it_says_so(store_path: Path) -> None:
-    store, _ = numbered(store_path)
+    store = numbered(store_path)
     store.close()
     store.close()
     with pytest.raises(NotServing):
@@ -279,33 +307,34 @@ def test_syncs_in_another_thread_while_writing_and_reopening(store_path: Path) -
     store.close()
 
 
-def fill(store: RocksStore) -> int:
-    """Write until the disk is full; how many batches went in."""
-    number = store.committed_entry(7)
-    while True:
-        try:
-            write_numbered(store, number + 1, 30_000)
-        except DiskFull:
-            return number
-        number += 1
+def take_all_room(path: Path) -> None:
+    with path.open("ab", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(bytes(4_096))
 
 
-def test_a_full_disk_refuses_writes_and_forgets_nothing(tmp_path: Path, copy: Path) -> None:
+@pytest.mark.parametrize("segment_bytes", [64 * 1024, 1024 * 1024])
+def test_a_full_disk_refuses_writes_and_forgets_nothing(tmp_path: Path, copy: Path, segment_bytes: int) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk, "6m") as reason:
         if reason:
             pytest.skip(f"a small tmpfs cannot be mounted here: {reason}")
-        store = new_rocks(disk / "store")
-        written = fill(store)
+        store = new_rocks(disk / "store", segment_bytes)
+        refused = 0
+        while refused < 3:  # opening anew may free some room
+            written = fill(store)
+            take_all_room(disk / "ballast")
+            refused = refused + 1 if fill(store) == written else 0
+            assert_prefix(store, store.committed_entry(7), 30_000)
+        written = store.committed_entry(7)
         assert written > 10
-        for _ in range(3):
-            with pytest.raises(DiskFull):
-                write_numbered(store, written + 1, 30_000)
-            assert not store.writable
-            assert_prefix(store, written, 30_000)
-        store.close()
+        store.close()  # RocksDB cannot write out its memory
 
-        store = RocksStore(disk / "store")  # still full
+        take_all_room(disk / "ballast")
+        store = RocksStore(disk / "store", segment_bytes=segment_bytes)
+        opened_store = store._use()
+        assert isinstance(opened_store.table, ReadOnlyTable)
+        assert opened_store.table._newer.items  # replayed, over what RocksDB has on the disk
         assert_prefix(store, written, 30_000)
         with pytest.raises(DiskFull):
             write_numbered(store, written + 1, 30_000)
@@ -314,27 +343,27 @@ def test_a_full_disk_refuses_writes_and_forgets_nothing(tmp_path: Path, copy: Pa
         grow_disk(disk, "64m")
         write_numbered(store, written + 1, 30_000)
         store.sync()
-        assert store.writable
         assert_prefix(store, written + 1, 30_000)
-        found = RocksStore(killed(store, copy))
+        found = RocksStore(killed(store, copy), segment_bytes=segment_bytes)
         assert_prefix(found, written + 1, 30_000)
         assert list(found.scan(7, b"", END)) == list(store.scan(7, b"", END))
         found.close()
         store.close()
 
 
-def test_a_full_disk_that_gets_room_again_needs_no_restart(tmp_path: Path, copy: Path) -> None:
+@pytest.mark.parametrize("segment_bytes", [64 * 1024, 1024 * 1024])
+def test_a_full_disk_that_gets_room_again_needs_no_restart(tmp_path: Path, copy: Path, segment_bytes: int) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk, "6m") as reason:
         if reason:
             pytest.skip(f"a small tmpfs cannot be mounted here: {reason}")
-        store = new_rocks(disk / "store")
+        store = new_rocks(disk / "store", segment_bytes)
         written = fill(store)
         grow_disk(disk, "64m")
         for number in range(written + 1, written + 4):
             write_numbered(store, number, 30_000)
             store.sync()
-            found = RocksStore(killed(store, copy))
+            found = RocksStore(killed(store, copy), segment_bytes=segment_bytes)
             assert_prefix(found, number, 30_000)
             found.close()
         store.close()

@@ -122,7 +122,7 @@ def _look_at_disk(config: NodeConfig, entity: int, entries: str | None) -> Mappi
     from ..storage.rocks import RocksStore
 
     with open_directory(config.data_dir, config.cluster, config.node, create=False) as directory:
-        store = RocksStore(directory.store_path)
+        store = RocksStore(directory.store_path, read_only=True)
         try:
 
             def inspect(entity: int, first: int, last: int) -> Mapping[str, Any]:

@@ -362,7 +362,7 @@ class Node:
             self._links.send_many(by_peer)
 
     def _check_disk(self) -> None:
-        """Refuse writes while the disk is almost full, before RocksDB itself fails; take them again when there is room."""
+        """Refuse writes while the disk is almost full, before the store itself fails; take them again when there is room."""
         assert self._shard is not None
         if self._turns is None:
             return

@@ -4,6 +4,7 @@
   so is every later one.
 - After `write`, reads on this store see it. After `sync` returns, everything written before it was called survives power failure.
 - A failed `write` leaves the store as it was, readable. A failed `sync` leaves nothing certain: the caller ends the process.
+  A write that fails where it cannot be undone does not say so: the next `sync` fails instead.
 - Rows are checksummed: a read never returns a damaged one, it raises `Damaged`.
 """
 

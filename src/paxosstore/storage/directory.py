@@ -2,10 +2,10 @@
 
     LOCK        held by flock while the directory is open
     IDENTITY    JSON: format, cluster, node, settings that must never change, and the id of this disk
-    rocksdb/    the store
+    store/      rocks.py: a journal and a RocksDB
 
 IDENTITY is what tells a lost disk from a new one (rule 19), so the two are never made separately: the store is
-prepared as rocksdb.new/, then IDENTITY is written, then the store gets its name. An IDENTITY without a store, or a store
+prepared as store.new/, then IDENTITY is written, then the store gets its name. An IDENTITY without a store, or a store
 without an IDENTITY, is therefore not a beginning but damage.
 """
 
@@ -23,9 +23,10 @@ import msgspec
 
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch, DiskFull
 from ..settings import ClusterSettings
+from .journal import sync_path
 from .rocks import create_store
 
-FORMAT = 1
+FORMAT = 2
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -52,7 +53,7 @@ class Directory:
     @property
     def store_path(self) -> Path:
         """Where the store is, for `RocksStore`."""
-        return self.path / "rocksdb"
+        return self.path / "store"
 
     @property
     def disk_id(self) -> int:
@@ -105,7 +106,7 @@ def _lock(path: Path) -> int:
 
 def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
     """Check whose the directory is, or make it ours; afterwards the store is in its place."""
-    store, prepared = path / "rocksdb", path / "rocksdb.new"
+    store, prepared = path / "store", path / "store.new"
     if (path / "IDENTITY").exists():
         identity = _read(path)
         _compare(path, identity, cluster, node)
@@ -117,14 +118,13 @@ def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
         if prepared.exists():
             shutil.rmtree(prepared)
         create_store(prepared)
-        _sync_path(prepared)
         identity = IdentityFile(
             FORMAT, cluster.cluster, node, cluster.nodes, cluster.uuid_window_entries, secrets.randbits(63) | 1
         )
         _write(path, identity)
     if not store.exists():
         prepared.rename(store)
-        _sync_path(path)
+        sync_path(path)
     return identity
 
 
@@ -162,13 +162,4 @@ def _write(path: Path, identity: IdentityFile) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path / "IDENTITY")
-    _sync_path(path)
-
-
-def _sync_path(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_path(path)

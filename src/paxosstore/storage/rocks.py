@@ -1,29 +1,39 @@
-"""The durable store: one RocksDB with PLog, data and meta in column families, so that one batch writes all of them.
+"""The durable store: a journal that is synced, and a RocksDB that holds the same batches as a table.
 
-`write` goes to the operating system without a sync, on the caller's thread; `sync` is RocksDB's flush_wal(True), which
-releases the GIL. Between them lies the group commit.
+    path/journal/    journal.py: every batch, one after the other; `sync` is its fdatasync
+    path/rocksdb/    PLog, data and meta in one table, told apart by the first byte of a key; no log of its own
 
-What RocksDB does when the disk is full (seen with rocksdict 0.3.29): the write that does not fit fails, reads go on,
-and every later write and sync fails, room or not, until it is opened anew. The beginning of the failed batch stays in
-the WAL as a torn end, which opening drops. Opening itself needs room, to write out what the WAL holds; without it,
-opening for reads alone works. Hence: after a failed write, the next write reopens first (`reopen`).
+A write goes into RocksDB's memory and into the journal, under the journal's next sequence. RocksDB writes its memory out in whole
+batches, in order, and each batch carries its sequence in a key of its own (`_SEQUENCE`): so what RocksDB has on the disk is
+always the first batches up to the sequence found there, and opening replays those of the journal above it. It may be more
+than a torn journal still has: nothing was acknowledged there, and a longer beginning of the same order is as good.
+When a segment of the journal is full, a thread has RocksDB write out its memory, deletes the segment and makes a new one.
+
+The disk is full: a write that needs a segment when none can be made is refused and changes nothing. If RocksDB could not
+write out its memory (it then refuses every write until it is opened anew), the next write reopens the store. Opening for
+writing needs room; without it RocksDB is opened for reading, with the journal's records in memory, and the first write after
+there is room again reopens it.
 """
 
 from __future__ import annotations
 
+import errno
+import shutil
 import struct
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
+import msgspec
 
 from ..core.event import Loaded
 from ..core.overlay import DATA
 from ..core.ready import Apply
 from ..core.record import Record
-from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
-from . import rocks_options as families
+from ..errors import Damaged, DiskFull, NodeError, NotServing
+from .journal import SEGMENT_BYTES, Journal, create_journal, sync_path
+from .journal_reader import JournalReader
 from .keys import (
     META_COMMITTED,
     committed_key,
@@ -38,122 +48,154 @@ from .keys import (
 )
 from .loading import assert_next, range_load, take_rows
 from .record_codec import encode_row
-from .rocks_options import database_options, family_options
-from .wal_check import check_logs
+from .rocks_table import Operation, ReadOnlyTable, RocksTable, create_table
+from .upkeep import Upkeep
 
-_AFTER_DATA = bytes((DATA[0] + 1,))
-_AFTER_COMMITTED = bytes((META_COMMITTED[0] + 1,))
+_PLOG, _DATA, _META = b"l", b"d", b"m"
+"""First byte of a key of the table."""
+_AFTER_DATA = b"e"
+_SEQUENCE = _META + b"s"
+"""Where the sequence of the last batch stands."""
+_DATA_SPACE_END = bytes((DATA[0] + 1,))
+_COMMITTED_END = _META + bytes((META_COMMITTED[0] + 1,))
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Operation]).decode
+
+
+def create_store(path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+    """Make an empty store at a path that does not exist yet. Raises DiskFull, NodeError."""
+    with _os_errors(path):
+        path.mkdir(parents=True)
+        create_table(path / "rocksdb")
+        create_journal(path / "journal", segment_bytes)
+        sync_path(path)
 
 
 class _Open:
-    """An open RocksDB."""
+    """An open store. Without a journal it can only be read."""
 
-    __slots__ = ("data", "data_family", "db", "meta", "meta_family", "plog", "plog_family", "writable")
+    __slots__ = ("failed", "journal", "table", "upkeep")
 
-    def __init__(self, db: Rdict, writable: bool) -> None:
-        self.db = db
-        self.writable = writable
-        self.plog = db.get_column_family(families.PLOG)
-        self.data = db.get_column_family(families.DATA)
-        self.meta = db.get_column_family(families.META)
-        self.plog_family = db.get_column_family_handle(families.PLOG)
-        self.data_family = db.get_column_family_handle(families.DATA)
-        self.meta_family = db.get_column_family_handle(families.META)
+    def __init__(self, table: RocksTable, journal: Journal | None) -> None:
+        self.table = table
+        self.journal = journal
+        self.failed = False
+        """Whether RocksDB has failed to write, and must be opened anew."""
+        self.upkeep: Upkeep | None = None
+        if journal is not None:
+            self.upkeep = Upkeep(self._tend)
+            self.upkeep.wake()
 
-    def release(self) -> None:
-        """Close it without writing anything: RocksDB closes when its last handle is gone (an iterator is one too)."""
-        for name in self.__slots__:
-            delattr(self, name)
+    def close(self, *, in_order: bool) -> None:
+        """`in_order`: have RocksDB write out its memory, so that the next start finds nothing to replay. Raises nothing."""
+        if self.upkeep is not None:
+            self.upkeep.close()
+        stored = False
+        with suppress(NodeError, OSError):  # the journal has it all
+            if self.journal is not None and in_order and not self.failed:
+                self.table.flush()
+                stored = True
+        with suppress(OSError):
+            if self.journal is not None:
+                self.journal.close(stored=stored)
+        self.table.release()
 
-
-def create_store(path: Path) -> None:
-    """Make an empty store at a path that does not exist yet. Raises DiskFull, DataDirectoryError."""
-    try:
-        Rdict(str(path), database_options(create=True), family_options()).close()
-    except Exception as error:
-        raise _opening_error(path, error) from error
+    def _tend(self) -> None:
+        """In the upkeep's thread: free the segments that are full, and have the next one ready."""
+        assert self.journal is not None
+        try:
+            if self.journal.has_full:
+                written = self.journal.sequence  # its batch is in RocksDB's memory already
+                self.table.flush()
+                self.journal.drop(written)
+        except (NodeError, OSError):
+            self.failed = True  # the next write reopens, and says what is wrong if it still is
+        with suppress(OSError):  # no room: the write that needs it tries again
+            self.journal.prepare()
 
 
 class RocksStore:
     """`storage.api.Store` on a disk."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Open the store that `create_store` made. Raises Damaged, DirectoryInUse, DataDirectoryError."""
-        self.path = Path(path)
-        self._lock = threading.Lock()  # a sync in another thread must not see the database go
-        self._write_failed = False
-        self._opened: _Open | None = self._open()
+    def __init__(self, path: Path | str, *, read_only: bool = False, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Open the store that `create_store` made. Raises Damaged, DirectoryInUse, NodeError.
 
-    @property
-    def writable(self) -> bool:
-        """False after a failed write, and if there was no room to open it for writing. The next write tries again."""
-        return self._use().writable and not self._write_failed
+        `read_only` changes nothing on the disk, and refuses writes.
+        """
+        self.path = Path(path)
+        self._read_only = read_only
+        self._segment_bytes = segment_bytes
+        self._lock = threading.Lock()  # a sync in another thread must not see the journal go
+        self._opened: _Open | None = self._open()
 
     def reopen(self) -> None:
         """Close and open again; after a failed write nothing else makes RocksDB write. Raises what opening raises."""
         with self._lock:
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                opened.release()
+            opened = self._use()
+            if opened.journal is not None and opened.journal.failure is not None:
+                raise _os_error(self.path, opened.journal.failure)  # what was written since is lost, and was not refused
+            self._opened = None
+            opened.close(in_order=False)
             self._opened = self._open()
-            self._write_failed = False
 
     # -- Store
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
         opened = self._use()
-        if self._write_failed or not opened.writable:
-            self.reopen()
-            opened = self._use()
-            if not opened.writable:
-                raise DiskFull(f"{self.path}: no space left to write")
-        batch = WriteBatch(raw_mode=True)
+        journal = opened.journal
+        if journal is None or opened.failed:
+            opened, journal = self._make_writable()
+        operations: list[Operation] = []
         for (entity, entry), record in records.items():
             key = plog_key(entity, entry)
-            batch.put(key, encode_row(key, record), opened.plog_family)
-        self._add_applies(opened, batch, applies)
+            operations.append((_PLOG + key, encode_row(key, record)))
+        self._add_applies(operations, applies)
+        payload = _encode(operations)
+        operations.append((_SEQUENCE, encode_entry(journal.sequence + 1)))
         try:
-            opened.db.write(batch)
-        except Exception as error:
-            self._write_failed = True
-            raise _error(self.path, error) from error
+            moved = journal.reserve(len(payload))
+            opened.table.write(operations)
+        except OSError as error:
+            raise _os_error(self.path, error) from error
+        except NodeError:
+            opened.failed = True
+            raise
+        journal.append(payload)  # if that fails, every sync does: nothing that is now in RocksDB is ever acknowledged
+        if moved and opened.upkeep is not None:
+            opened.upkeep.wake()
 
     def sync(self) -> None:
         with self._lock:
-            try:
-                self._use().db.flush_wal(True)
-            except Exception as error:
-                raise _error(self.path, error) from error
+            journal = self._use().journal
+            if journal is not None:
+                try:
+                    journal.sync()
+                except OSError as error:
+                    raise _os_error(self.path, error) from error
 
     def load(self, entity: int) -> Loaded:
         committed = self.committed_entry(entity)
         end = plog_end(entity)
-        rows = self._rows(entity, committed, end)
-        return range_load(entity, committed, self._max_plog(entity, end), rows)
+        last = self._use().table.last(_PLOG + entity_prefix(entity), _PLOG + end)
+        max_plog = 0 if last is None else entry_of(last[1:])
+        return range_load(entity, committed, max_plog, self._rows(entity, committed, end))
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes)
 
     def get(self, entity: int, key: bytes) -> bytes | None:
-        opened = self._use()
-        try:
-            value: bytes | None = opened.data.get(entity_prefix(entity) + key)
-        except Exception as error:
-            raise _error(self.path, error) from error
-        return value
+        return self._use().table.get(_DATA + entity_prefix(entity) + key)
 
     def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        prefix = entity_prefix(entity)
+        prefix = _DATA + entity_prefix(entity)
         skip = len(prefix)
-        for key, value in self._range(self._use().data, prefix + start, prefix + end):
+        for key, value in self._use().table.range(prefix + start, prefix + end):
             yield key[skip:], value
 
     def committed_entry(self, entity: int) -> int:
-        opened = self._use()
-        try:
-            value: bytes | None = opened.meta.get(committed_key(entity))
-        except Exception as error:
-            raise _error(self.path, error) from error
+        value = self._use().table.get(_META + committed_key(entity))
         return 0 if value is None else self._decode_committed(entity, value)
 
     def committed(self, after: int = -1) -> Iterator[tuple[int, int]]:
@@ -161,26 +203,20 @@ class RocksStore:
             start = META_COMMITTED
         else:
             start = committed_key(after) + b"\0"
-        for key, value in self._range(self._use().meta, start, _AFTER_COMMITTED):
-            entity = entity_of(key)
+        for key, value in self._use().table.range(_META + start, _COMMITTED_END):
+            entity = entity_of(key[1:])
             yield entity, self._decode_committed(entity, value)
 
     def content_hash(self) -> str:
-        return hash_content(self._range(self._use().data, b"", None), self.committed())
+        data = ((key[1:], value) for key, value in self._use().table.range(_DATA, _AFTER_DATA))
+        return hash_content(data, self.committed())
 
     def close(self) -> None:
         """Write out what is in memory and close; a second call does nothing. Never raises: all that is lost was never synced."""
         with self._lock:
             opened, self._opened = self._opened, None
-            if opened is None:
-                return
-            if opened.writable and not self._write_failed:
-                for part in (opened.plog, opened.data, opened.meta, opened.db):
-                    try:
-                        part.close()
-                    except Exception:  # the WAL still has it
-                        break
-            opened.release()
+            if opened is not None:
+                opened.close(in_order=True)
 
     # -- inside
 
@@ -192,70 +228,64 @@ class RocksStore:
     def _open(self) -> _Open:
         if not self.path.is_dir():
             raise Damaged(f"{self.path}: the store is gone: treat this as a lost disk")
-        check_logs(self.path)
-        try:
-            return self._open_as(writable=True)
-        except DiskFull:
-            return self._open_as(writable=False)
+        if not self._read_only:
+            with suppress(DiskFull):
+                return self._open_for_writing()
+        table = ReadOnlyTable(self.path / "rocksdb")
+        self._replay(table)
+        return _Open(table, None)
 
-    def _open_as(self, *, writable: bool) -> _Open:
-        access = AccessType.read_write() if writable else AccessType.read_only(False)
+    def _open_for_writing(self) -> _Open:
+        table = RocksTable(self.path / "rocksdb")
         try:
-            return _Open(Rdict(str(self.path), database_options(create=False), family_options(), access), writable)
-        except Exception as error:
-            raise _opening_error(self.path, error) from error
+            read, held = self._replay(table)
+            if read.highest > held:
+                table.write([(_SEQUENCE, encode_entry(read.highest))])
+                table.flush()
+            with _os_errors(self.path):
+                return _Open(table, Journal(read, self._segment_bytes))
+        except BaseException:
+            table.release()
+            raise
 
-    def _add_applies(self, opened: _Open, batch: WriteBatch, applies: Sequence[Apply]) -> None:
+    def _replay(self, table: RocksTable) -> tuple[JournalReader, int]:
+        """Bring a table up to the end of the journal. Returns the journal as read, and the sequence that the table had."""
+        found = table.get(_SEQUENCE)
+        held = 0 if found is None else decode_entry(found)
+        read = JournalReader(self.path / "journal")
+        with _os_errors(self.path):
+            for sequence, payload in read.records(held):
+                table.write([*_decode(payload), (_SEQUENCE, encode_entry(sequence))])
+        return read, held
+
+    def _make_writable(self) -> tuple[_Open, Journal]:
+        """Open anew for writing. Raises DiskFull if that does not help, or clearly would not."""
+        if self._read_only:
+            raise NodeError(f"{self.path}: is open for reading only")
+        free = shutil.disk_usage(self.path).free
+        if free >= self._segment_bytes:  # for what is replayed
+            self.reopen()
+            opened = self._use()
+            if opened.journal is not None:
+                return opened, opened.journal
+        raise DiskFull(f"{self.path}: no space left to write")
+
+    def _add_applies(self, operations: list[Operation], applies: Sequence[Apply]) -> None:
         """Each entry's writes with its new committed entry (rule 10)."""
-        put, delete, family = batch.put, batch.delete, opened.data_family
         applied: dict[int, int] = {}
         for apply in applies:
             entity = apply.entity
             assert_next(apply, applied[entity] if entity in applied else self.committed_entry(entity))
             applied[entity] = apply.entry
-            prefix = entity_prefix(entity)
+            prefix = _DATA + entity_prefix(entity)
             if apply.batch.cleared:
-                batch.delete_range(prefix + DATA, prefix + _AFTER_DATA, family)
-            for key, value in apply.batch.writes.items():
-                if value is None:
-                    delete(prefix + key, family)
-                else:
-                    put(prefix + key, value, family)
-        for entity, entry in applied.items():
-            put(committed_key(entity), encode_entry(entry), opened.meta_family)
+                operations.append((prefix + DATA, (prefix + _DATA_SPACE_END,)))
+            operations += [(prefix + key, value) for key, value in apply.batch.writes.items()]
+        operations += [(_META + committed_key(entity), encode_entry(entry)) for entity, entry in applied.items()]
 
     def _rows(self, entity: int, first: int, end: bytes) -> Iterator[tuple[int, bytes]]:
-        for key, row in self._range(self._use().plog, plog_key(entity, first), end):
-            yield entry_of(key), row
-
-    def _max_plog(self, entity: int, end: bytes) -> int:
-        rows = self._use().plog.iter()
-        rows.seek_for_prev(end)
-        if not rows.valid():
-            self._check(rows)
-            return 0
-        # (a lower bound would spare the comparison, but rocksdict 0.3.29 takes it for an upper one)
-        key: bytes = rows.key()
-        return entry_of(key) if key.startswith(entity_prefix(entity)) else 0
-
-    def _range(self, part: Rdict, start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end. Rdict.items() is not used: it ends silently where it meets damage."""
-        options = ReadOptions()
-        if end is not None:
-            options.set_iterate_upper_bound(end)
-        rows = part.iter(options)
-        rows.seek(start)
-        valid, key, value, proceed = rows.valid, rows.key, rows.value, rows.next
-        while valid():
-            yield key(), value()
-            proceed()
-        self._check(rows)
-
-    def _check(self, rows: RdictIter) -> None:
-        try:
-            rows.status()
-        except Exception as error:
-            raise _error(self.path, error) from error
+        for key, row in self._use().table.range(_PLOG + plog_key(entity, first), _PLOG + end):
+            yield entry_of(key[1:]), row
 
     def _decode_committed(self, entity: int, value: bytes) -> int:
         try:
@@ -264,23 +294,14 @@ class RocksStore:
             raise Damaged(f"{self.path}: committed entry of entity {entity}: {len(value)} bytes") from None
 
 
-def _error(path: Path, error: Exception) -> PaxosStoreError:
-    """What RocksDB's words mean here; it gives no codes."""
-    if isinstance(error, PaxosStoreError):
-        return error
-    text = str(error)
-    if "No space left on device" in text or "Disk quota exceeded" in text:
-        return DiskFull(f"{path}: {text}")
-    if text.startswith("Corruption"):
-        return Damaged(f"{path}: {text}")
-    return NodeError(f"{path}: {text}")
+@contextmanager
+def _os_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _os_error(path, error) from error
 
 
-def _opening_error(path: Path, error: Exception) -> PaxosStoreError:
-    text = str(error)
-    if "lock hold by current process" in text or "While lock file" in text:
-        return DirectoryInUse(f"{path}: another process has it open")
-    if text.startswith("Invalid argument") or "No such file or directory" in text:  # files are missing or not RocksDB's
-        return Damaged(f"{path}: {text}")
-    known = _error(path, error)
-    return known if isinstance(known, DataDirectoryError | DiskFull) else DataDirectoryError(f"{path}: {text}")
+def _os_error(path: Path, error: OSError) -> NodeError:
+    kind = DiskFull if error.errno in _NO_SPACE else NodeError
+    return kind(f"{path}: {error.strerror or error}")
