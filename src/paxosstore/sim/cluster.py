@@ -205,7 +205,7 @@ class SimNode:
             if not isinstance(message, HandedBack):
                 invariants.sent(self.number, message, self.store.durable_rows)
             elif not message.code:
-                invariants.told(self.number, message.entity, self._committed(message.entity))
+                invariants.told(self.number, message.entity, self.committed(message.entity))
             by_peer.setdefault(peer, []).append(message)
         for peer, messages in by_peer.items():
             self.one_step()
@@ -213,10 +213,11 @@ class SimNode:
         for request, reply, error in release.outcomes:
             self.one_step()
             if error is None and not request.exposed:  # else another node vouched for it, and was held to that
-                invariants.told(self.number, request.entity, self._committed(request.entity))
+                invariants.told(self.number, request.entity, self.committed(request.entity))
             request.settle(reply, error)
 
-    def _committed(self, entity: int) -> int:
+    def committed(self, entity: int) -> int:
+        """Highest entry that is applied in memory, and in the DB at the end of the turn."""
         found = self.shard.entity(entity)
         return 0 if found is None else found.committed
 

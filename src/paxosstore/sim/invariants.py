@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..core.ids import majority, preauth_ballot
-from ..core.message import CatchUpReply, Message, PaxosMessage
+from ..core.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer
 from ..core.record import EMPTY, Record
 
 Place = tuple[int, int]
@@ -20,16 +19,23 @@ class Violation(AssertionError):
 
 
 class Invariants:
-    """Knows every vote that was kept or shown, and so what is chosen, whether or not any node knows it yet."""
+    """Knows every vote that was kept or shown, and so what is chosen, whether or not any node knows it yet.
+
+    It takes no rule's word from the code under test: a mistake there must not be made here too.
+    """
 
     def __init__(self, nodes: int) -> None:
-        self._quorum = majority(nodes)
+        self._quorum = nodes // 2 + 1
+        self._bodies: dict[bytes, bytes] = {}
+        """Value id -> the one value it stands for."""
         self._proposed: dict[tuple[int, int, int], bytes] = {}
-        """(entity, entry, ballot) -> id of the one value accepted under it."""
+        """(entity, entry, ballot) -> id of the one value proposed under it."""
         self._votes: dict[tuple[int, int, int], set[int]] = {}
         """(entity, entry, ballot) -> nodes that accepted under it."""
         self.chosen: dict[Place, bytes] = {}
         """(entity, entry) -> id of the value that a majority has accepted under one ballot."""
+        self.latest: dict[int, int] = {}
+        """Entity -> its highest chosen entry."""
 
     def written(self, node: int, before: Mapping[Place, Record], rows: Mapping[Place, Record]) -> None:
         """Rows only move forward on a disk."""
@@ -48,46 +54,83 @@ class Invariants:
             if not row.accepted:
                 continue
             assert row.value is not None
+            self._means(row.value.id, row.value.body)
             self._vote(node, entity, entry, row.accepted, row.value.id)
             if row.chosen and self.chosen.get((entity, entry)) != row.value.id:
                 raise Violation(f"node {node} holds {row.value.id.hex()} chosen at {(entity, entry)}, a majority does not")
 
     def sent(self, node: int, message: Message, disk: Mapping[Place, Record]) -> None:
-        """What a message shows is on the sender's disk (rule 7)."""
-        kind = type(message)
-        if kind is PaxosMessage:
-            self._shown(node, message, disk)  # type: ignore[arg-type]  # narrowed by `kind`
-        elif kind is CatchUpReply:
-            for learned in message.entries:  # type: ignore[union-attr]  # narrowed by `kind`
-                place = message.entity, learned.entry  # type: ignore[union-attr]  # narrowed by `kind`
-                if self.chosen.get(place) != learned.value_id:
-                    raise Violation(f"node {node} teaches a value at {place} that is not chosen")
+        """What a message shows is on the sender's disk (rule 7), and what it calls chosen is."""
+        match message:
+            case PaxosMessage():
+                self._claims(node, message.entity, message.entry - 1)  # or this one were not open (rule 11)
+                self._claims(node, message.entity, message.max_chosen)
+                self._shown(node, message, disk)
+            case ReadAnswer():
+                self._claims(node, message.entity, message.max_chosen)
+            case CatchUpReply():
+                self._claims(node, message.entity, message.max_chosen)
+                for learned in message.entries:
+                    if self.chosen.get((message.entity, learned.entry)) != learned.value_id:
+                        raise Violation(f"node {node} teaches a value at {(message.entity, learned.entry)} that is not chosen")
+            case InventoryReply():
+                for entity, committed in message.entities:
+                    self._claims(node, entity, committed)
 
     def told(self, node: int, entity: int, committed: int) -> None:
         """What a client or a peer is told of requests rests on chosen entries (rules 3 and 7)."""
         if committed and (entity, committed) not in self.chosen:
             raise Violation(f"node {node} told the outcome of entry {(entity, committed)}, which no majority holds")
 
+    def _claims(self, node: int, entity: int, entry: int) -> None:
+        if entry and (entity, entry) not in self.chosen:
+            raise Violation(f"node {node} calls entry {(entity, entry)} chosen, which no majority holds")
+
+    def _means(self, value_id: bytes, body: bytes) -> None:
+        if self._bodies.setdefault(value_id, body) != body:
+            raise Violation(f"two values under the id {value_id.hex()} (rule 4)")
+
+    def _propose(self, vote: tuple[int, int, int], value_id: bytes) -> None:
+        if self._proposed.setdefault(vote, value_id) != value_id:
+            raise Violation(f"two values under ballot {vote[2]} at {vote[:2]}")
+
     def _vote(self, node: int, entity: int, entry: int, ballot: int, value_id: bytes) -> None:
         vote = entity, entry, ballot
-        if self._proposed.setdefault(vote, value_id) != value_id:
-            raise Violation(f"two values under ballot {ballot} at {(entity, entry)}")
+        self._propose(vote, value_id)
         voters = self._votes.setdefault(vote, set())
         voters.add(node)
-        if len(voters) >= self._quorum and self.chosen.setdefault((entity, entry), value_id) != value_id:
-            raise Violation(f"two values chosen at {(entity, entry)}")
+        if len(voters) >= self._quorum:
+            if self.chosen.setdefault((entity, entry), value_id) != value_id:
+                raise Violation(f"two values chosen at {(entity, entry)}")
+            self.latest[entity] = max(self.latest.get(entity, 0), entry)
 
     def _shown(self, node: int, message: PaxosMessage, disk: Mapping[Place, Record]) -> None:
+        if message.body is not None:
+            self._means(message.value_id, message.body)
         row = disk.get((message.entity, message.entry), EMPTY)
-        if message.accepted == 0 and message.value_id:  # a pre-auth proposal may leave early (rule 6)
-            if message.promised != preauth_ballot(node) or message.chosen:
-                raise Violation(f"node {node} sent a value under no ballot of its own: {message}")
+        if message.accepted == 0 and message.value_id:
+            self._proposed_early(node, message, disk)
             return
         self._on_disk(node, message, row)
         if message.accepted:  # a later vote of the same turn may have replaced it on the disk: it counts all the same
             self._vote(node, message.entity, message.entry, message.accepted, message.value_id)
         if message.chosen and self.chosen.get((message.entity, message.entry)) != message.value_id:
             raise Violation(f"node {node} calls a value chosen that is not: {message}")
+
+    def _proposed_early(self, node: int, message: PaxosMessage, disk: Mapping[Place, Record]) -> None:
+        """A pre-auth proposal leaves before its own row is durable (rule 6), and only the holder sends one (rule 5)."""
+        entity, entry = message.entity, message.entry
+        if message.promised != node + 1 or message.chosen:
+            raise Violation(f"node {node} sent a value under no ballot of its own: {message}")
+        self._propose((entity, entry, message.promised), message.value_id)
+        if (entity, entry) in disk:
+            raise Violation(f"node {node} used pre-auth at {(entity, entry)}, where its disk has {disk[entity, entry]}")
+        chosen = self.chosen.get((entity, entry - 1))
+        if chosen is None or chosen[0] != node:
+            raise Violation(f"node {node} used pre-auth at {(entity, entry)}, and no value of its own was chosen before")
+        before = disk.get((entity, entry - 1), EMPTY)
+        if before.value is None or before.value.id != chosen:
+            raise Violation(f"node {node} used pre-auth at {(entity, entry)}, and on its disk {before} comes before that")
 
     def _on_disk(self, node: int, message: PaxosMessage, row: Record) -> None:
         if row.chosen:

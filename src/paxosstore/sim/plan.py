@@ -1,5 +1,5 @@
-"""What one seed decides: the cluster, its settings, what clients ask and when, and every fault. A plan is data: it can be looked at,
-made smaller, and run again.
+"""What one seed decides: the cluster, its settings, what clients ask and when, and every fault. A plan is data: it can be
+looked at, made smaller, and run again.
 
 A fault is a name in `FAULTS` here, and a line in `simulation.py` where it strikes and ends.
 """

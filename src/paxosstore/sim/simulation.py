@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from ..core.overlay import View
+from ..core.overlay import Overlay, View
 from ..core.request import Request
 from ..errors import DiskFull, OutcomeUnknown, PaxosStoreError, RequestFailed
 from .cluster import SimCluster, SimNode
@@ -30,7 +30,7 @@ ATTEMPTS = 4
 class Attempt(Request):
     """One try of a call at one node."""
 
-    __slots__ = ("ask", "began_ms", "function", "handler", "node", "on_end")
+    __slots__ = ("ask", "began_ms", "chosen_before", "function", "handler", "node", "on_end")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Attempt(Request):
         self.node = node
         self.on_end = on_end
         self.began_ms = simulation.cluster.now_ms
+        self.chosen_before = simulation.cluster.invariants.latest.get(call.entity, 0)
         self.function = simulation.workload.handlers[call.handler]
         self.handler = call.handler if ask.variant == "handler" else ""  # type: ignore[misc]  # a class constant elsewhere, a slot here
         if ask.variant == "at_entry":
@@ -54,6 +55,12 @@ class Attempt(Request):
             self.commit_limit = 1
 
     def evaluate(self, view: View) -> bytes:
+        assert isinstance(view, Overlay)
+        applied = self.node.committed(self.entity)
+        if self.read_only and applied < self.chosen_before:
+            raise Violation(f"a read saw entry {applied}, and {self.chosen_before} was chosen before it began (rule 12)")
+        if self.at_entry and (applied + 1 != self.at_entry or view.batch):
+            raise Violation(f"what was meant for entry {self.at_entry} does not come right after {self.at_entry - 1} (rule 14)")
         return b"null" if self.ask.variant == "catch_up" else self.function(view, self.ask.call.payload)
 
     def payload(self) -> bytes:
@@ -163,7 +170,7 @@ class Simulation:
             "disk almost full": (self._almost_fill, self._make_room),
             "read fails": (self._fail_read, self._restart),
             "disk slow": (self._slow_down, self._speed_up),
-            "wall clock jumps": (self._jump, lambda fault, node: None),
+            "wall clock jumps": (self._jump, self._set_clock_right),
             "clocks stop": (self._stop_clocks, self._start_clocks),
             "everything loses power": (self._cut_all_power, self._restart_all),
         }
@@ -201,6 +208,8 @@ class Simulation:
             return True
         operation = Operation(client, call.key, call.kind, call.arguments, attempt.began_ms, uuid=attempt.ask.uuid.hex() or None)
         if isinstance(error, RequestFailed):
+            if isinstance(error.__cause__, Violation):
+                raise error.__cause__
             if "Refusal" not in str(error):
                 raise Violation(f"{operation} broke: {error}")
             self.history.append(operation.done(cluster.now_ms, REFUSED))
@@ -222,26 +231,36 @@ class Simulation:
         weather.loss = weather.duplication = weather.long_delay = 0.0
         weather.delay_ms, weather.sync_ms = (0.1, 1.0), (0.1, 0.5)
         weather.cuts.clear()
+        for fault in self.plan.faults:
+            if fault.name == "disk almost full" and fault.until_ms > self.plan.length_ms:  # that may last: it votes and learns
+                self._almost_fill(fault, cluster.nodes[fault.node])
 
     def _converge(self) -> None:
-        """Every node answers for every key, takes a write for every entity, and all are equal in the end."""
+        """Every node answers for every key, takes a write for every entity, and all are equal in the end. Sometimes they
+        are asked one by one: nobody may need another's requests to go on."""
         cluster = self.cluster
         calls = {ask.call for client in self.plan.clients for ask in client if ask.call.read_only}
         writes = {ask.call.entity: ask.call for client in self.plan.clients for ask in client if not ask.call.read_only}
-        for node in cluster.nodes:
-            for call in sorted(calls | set(writes.values())):
-                self._awaited.add((node.number, call))
-                self._ask_for(node, call)
         last = cluster.now_ms + CONVERGE_MS
-        while cluster.now_ms < last:
-            cluster.run_until(cluster.now_ms + LOOK_EVERY_MS)
-            if not self._awaited and self._are_equal():
-                return
-        if self._awaited:
-            raise Violation(
-                f"{CONVERGE_MS / 1000:g} s after everything was mended, these have no answer: {sorted(self._awaited)}"
-            )
-        raise Violation(f"the nodes differ: {[dict(node.store.committed()) for node in cluster.nodes]}")
+        one_by_one = [[node] for node in cluster.random.sample(cluster.nodes, len(cluster.nodes))]
+        for nodes in cluster.random.choice(([cluster.nodes], one_by_one)):
+            for node in nodes:
+                for call in sorted(calls | set(writes.values())):
+                    self._awaited.add((node.number, call))
+                    self._ask_for(node, call)
+            if not self._comes_true(lambda: not self._awaited, last):
+                raise Violation(
+                    f"{CONVERGE_MS / 1000:g} s after everything was mended, these have no answer: {sorted(self._awaited)}"
+                )
+        if not self._comes_true(self._are_equal, last):
+            raise Violation(f"the nodes differ: {[dict(node.store.committed()) for node in cluster.nodes]}")
+
+    def _comes_true(self, condition: Callable[[], bool], last_ms: float) -> bool:
+        while self.cluster.now_ms < last_ms:
+            self.cluster.run_until(self.cluster.now_ms + LOOK_EVERY_MS)
+            if condition():
+                return True
+        return False
 
     def _are_equal(self) -> bool:
         nodes = self.cluster.nodes
@@ -255,7 +274,11 @@ class Simulation:
     def _final_ended(self, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> None:
         node, call = attempt.node, attempt.ask.call
         self.record(f"last {node.number}", attempt, reply, error)
-        if error is None or isinstance(error, RequestFailed):
+        if (
+            error is None
+            or isinstance(error, RequestFailed)
+            or (isinstance(error, DiskFull) and node.shard.writes_refused_because)
+        ):
             self._awaited.discard((node.number, call))
         else:
             self.cluster.after(LOOK_EVERY_MS, partial(self._ask_for, node, call))
@@ -385,7 +408,10 @@ class Simulation:
         node.slowness = 1.0
 
     def _jump(self, fault: Fault, node: SimNode) -> None:
-        node.clocks.wall_offset_ms += fault.value
+        node.clocks.wall_offset_ms = fault.value
+
+    def _set_clock_right(self, fault: Fault, node: SimNode) -> None:
+        node.clocks.wall_offset_ms = 0.0
 
     def _stop_clocks(self, fault: Fault, node: SimNode) -> None:
         node.clocks.stop(self.cluster.now_ms)

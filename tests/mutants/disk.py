@@ -1,0 +1,154 @@
+"""Mistakes in rules 7-10: what is durable before it shows, failed writes, loads, atomic writes."""
+
+from __future__ import annotations
+
+from .mutant import mutant
+
+CONTEXT = "core/context.py"
+ENTITY = "core/entity.py"
+MEMORY = "storage/memory.py"
+RECORD = "core/record.py"
+SHARD = "core/shard.py"
+TURN = "storage/turn.py"
+
+DISK = (
+    # -- rule 7: durable before it shows
+    mutant(
+        "everything early",
+        7,
+        "what shows a row leaves before the row is written",
+        (
+            CONTEXT,
+            "return self.ready.early if entity.row_turn <= self.durable_turn else self.ready.late",
+            "return self.ready.early",
+        ),
+    ),
+    mutant(
+        "replies early",
+        7,
+        "reads are answered before the rows they rest on are durable",
+        ("core/serve.py", "        release = context.release(entity)\n", "        release = context.ready.early\n"),
+    ),
+    mutant(
+        "promises not synced",
+        7,
+        "a promise to a peer is written, and not synced before it shows",
+        (RECORD, "        old.promised != new.promised\n        or old.accepted", "        old.accepted"),
+    ),
+    mutant(
+        "votes not synced",
+        7,
+        "what a row accepts is written, and not synced before it shows",
+        (RECORD, "        or old.accepted != new.accepted\n        or old.prepared", "        or old.prepared"),
+        (RECORD, "        or (old.value is None) != (new.value is None)\n", ""),
+    ),
+    mutant(
+        "written is called durable",
+        7,
+        "no turn waits for its sync",
+        (TURN, "        return ready.needs_sync\n", "        return False\n"),
+    ),
+    mutant(
+        "released before the sync",
+        7,
+        "what waits for the sync leaves after the write",
+        (
+            TURN,
+            "        self._under_way = ready\n",
+            "        self._under_way = ready\n        self._release(ready.late)\n        ready.late = Release()\n",
+        ),
+    ),
+    # -- rule 8: failed writes
+    mutant(
+        "failed write shown",
+        8,
+        "what a turn was to show after its write leaves though the write failed",
+        (
+            TURN,
+            "                # no row of the turn has been shown: the shard forgets them, and answers for them\n",
+            "                self._release(ready.late)\n",
+        ),
+    ),
+    mutant(
+        "failed write remembered",
+        8,
+        "memory keeps the rows that could not be written",
+        (SHARD, "        for number in dirty:\n", "        for number in ():\n"),
+    ),
+    mutant(
+        "shown proposal called refused",
+        8,
+        "after a failed write, requests whose proposal has left are told that nothing happened",
+        (SHARD, "elif request.exposed or lost or (revealed and id(request) in proposed):", "elif request.exposed or lost:"),
+    ),
+    # -- rule 9: loads
+    mutant(
+        "handled before the load",
+        9,
+        "rows of peers are taken in before the own rows are loaded",
+        (
+            SHARD,
+            "inventories do not come here\n        if entity.mailbox is not None:\n",
+            "inventories do not come here\n        if entity.mailbox is not None and type(message) is not PaxosMessage:\n",
+        ),
+    ),
+    mutant(
+        "max plog not raised",
+        9,
+        "a new row does not raise max plog",
+        ("core/log.py", "        entity.max_plog = max(entity.max_plog, entry)  # rule 9\n", ""),
+    ),
+    mutant(
+        "load stops at committed",
+        9,
+        "rows above the committed entry are not loaded",
+        ("storage/loading.py", "        if entry > committed:\n", "        if entry > committed and record.chosen:\n"),
+    ),
+    mutant(
+        "max plog not loaded",
+        9,
+        "after a load, max plog is the committed entry",
+        (ENTITY, "self.max_plog = max(loaded.max_plog, loaded.committed)", "self.max_plog = loaded.committed"),
+    ),
+    # -- rule 10: one atomic write
+    mutant(
+        "committed before its writes",
+        10,
+        "a power cut may keep the new committed entry without the entry's writes",
+        (
+            MEMORY,
+            "        found._now = found._durable.copy()\n",
+            """\
+        for batch in self._unsynced[keep : keep + 1]:
+            found._durable.add(_Batch([], [(entity, entry, False, []) for entity, entry, _, _ in batch.applies]))
+        found._now = found._durable.copy()
+""",
+        ),
+    ),
+    mutant(
+        "uuids apart",
+        10,
+        "a power cut may keep an entry's writes without its uuids",
+        (
+            MEMORY,
+            "        found._now = found._durable.copy()\n",
+            """\
+        for batch in self._unsynced[keep : keep + 1]:
+            found._durable.add(
+                _Batch([], [(e, entry, c, [w for w in ws if w[0][:1] == DATA]) for e, entry, c, ws in batch.applies])
+            )
+        found._now = found._durable.copy()
+""",
+        ),
+    ),
+    mutant(
+        "applied twice",
+        10,
+        "a load begins one entry too low",
+        (
+            ENTITY,
+            "self.contiguous_chosen = self.max_chosen = loaded.committed\n",
+            "self.contiguous_chosen = self.max_chosen = max(0, loaded.committed - 1)\n",
+        ),
+    ),
+)

@@ -1,0 +1,32 @@
+"""Run as a program of its own, over whatever package it finds: seeds from 0 on until one fails. Prints what it found as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from paxosstore.sim.plan import draw_plan
+from paxosstore.sim.simulation import Simulation
+from paxosstore.sim.workload import STANDARD
+
+NOT_A_MISTAKE = (NameError, AttributeError, ImportError)
+"""The mutant itself does not run: that is no finding."""
+
+
+def hunt(seeds: int) -> tuple[int, str]:
+    """How many seeds were run, and what the last one failed with; empty: nothing."""
+    for seed in range(seeds):
+        try:
+            Simulation(draw_plan(seed, STANDARD), STANDARD).run()
+        except NOT_A_MISTAKE:
+            raise
+        except Exception as error:  # whatever it is, it was noticed
+            return seed + 1, f"{type(error).__name__}: {error}"
+    return seeds, ""
+
+
+if __name__ == "__main__":
+    started = time.monotonic()
+    seeds, check = hunt(int(sys.argv[1]))
+    print(json.dumps({"seeds": seeds, "check": check, "seconds": time.monotonic() - started}))

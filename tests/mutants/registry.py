@@ -1,0 +1,11 @@
+"""All mutants. To add one, write the mistake down as a replacement of text; `make mutants` says whether the simulator notices."""
+
+from __future__ import annotations
+
+from .disk import DISK
+from .mutant import Mutant
+from .paxos import PAXOS
+from .replicated_log import REPLICATED_LOG
+
+MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

@@ -1,0 +1,281 @@
+"""Mistakes in rules 11-15, and in what clients are told: the log, reads, leases, batches, uuids."""
+
+from __future__ import annotations
+
+from .mutant import mutant
+
+BATCH = "core/batch.py"
+CONTEXT = "core/context.py"
+LOG = "core/log.py"
+READ = "core/read.py"
+SERVE = "core/serve.py"
+SHARD = "core/shard.py"
+WRITE = "core/write.py"
+
+REPLICATED_LOG = (
+    # -- rule 11: one entry after the other
+    mutant(
+        "next entry opened early",
+        11,
+        "where somebody else is active, the entry after that is proposed",
+        (
+            WRITE,
+            "        entry = entity.committed + 1\n        opened = entity.opened.get(entry)\n",
+            """\
+        entry = entity.committed + 1
+        opened = entity.opened.get(entry)
+        if opened is not None and not opened.machine.mine.is_empty:
+            entry += 1
+            opened = entity.opened.get(entry)
+""",
+        ),
+    ),
+    # -- rule 12: reads
+    mutant(
+        "read asks nobody",
+        12,
+        "a read waits for what this replica knows, and for no answer",
+        (
+            READ,
+            "        self._answers.clear()\n",
+            "        self._answers.clear()\n        self.answer(0, number, 0, 1, now_ms)\n",
+        ),
+    ),
+    mutant(
+        "read asks too few",
+        12,
+        "one answer less than a majority is enough where there is more than one",
+        (READ, "if len(self._answers) + 1 < quorum:", "if len(self._answers) + 2 < quorum:"),
+    ),
+    mutant(
+        "late answers counted",
+        12,
+        "answers to any question count",
+        (READ, "        if number != self.number:\n", "        if not self.number:\n"),
+    ),
+    mutant(
+        "question numbers start again",
+        12,
+        "after a restart the numbers of questions repeat",
+        (CONTEXT, "return ((self.identity.incarnation & 0x7FFFFFFF) << 32) | (self._ids & 0xFFFFFFFF)", "return self._ids"),
+    ),
+    mutant(
+        "highest without mere rows",
+        12,
+        "an answer shows what is chosen, not what is accepted or promised",
+        ("core/entity.py", "return max(self.max_chosen, self.max_plog)", "return self.max_chosen"),
+    ),
+    mutant(
+        "served before applied",
+        12,
+        "a read is served when a majority has answered, whatever is applied",
+        (READ, "if blocked.highest <= committed for request", "for request"),
+        (READ, "for blocked in self.blocked if blocked.highest > committed]", "for blocked in ()]"),
+    ),
+    mutant(
+        "own answer forgotten",
+        12,
+        "a read waits for what the others have",
+        (READ, "        self.highest = own_highest\n", "        self.highest = 0\n"),
+    ),
+    # -- rule 13: the lease
+    mutant(
+        "reads within the lease",
+        13,
+        "who has just accepted or applied an entry reads without asking for as long as the lease lasts",
+        (
+            SERVE,
+            "        if reads.may_ask:\n",
+            """\
+        if reads.may_ask and context.now_ms < entity.lease_until_ms:
+            reads.ask(context.new_number(), entity.highest, context.now_ms)
+            reads.answer(0, reads.number, 0, 1, context.now_ms)
+            entity.wake_ms = context.now_ms
+        elif reads.may_ask:
+""",
+        ),
+        (SHARD, "            entity.lease_until_ms = 0.0\n", "            pass\n"),
+    ),
+    mutant(
+        "lease by the wall clock",
+        13,
+        "the lease ends at a time of the wall clock",
+        (
+            LOG,
+            "entity.lease_until_ms = context.now_ms + context.tuning.lease_ms",
+            "entity.lease_until_ms = context.wall_ms + context.tuning.lease_ms",
+        ),
+        (
+            WRITE,
+            "max(entity.lease_until_ms, opened.retry_at_ms",
+            "max(entity.lease_until_ms - self._context.wall_ms + self._context.now_ms, opened.retry_at_ms",
+        ),
+        (WRITE, "context.now_ms < entity.lease_until_ms:", "context.wall_ms < entity.lease_until_ms:"),
+        (
+            WRITE,
+            "entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms)",
+            "entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms - context.wall_ms + context.now_ms)",
+        ),
+    ),
+    # -- rule 14: batches
+    mutant(
+        "stale view",
+        14,
+        "a batch is evaluated on the DB without what this turn has applied",
+        (CONTEXT, "            entity.unwritten,\n", "            None,\n"),
+    ),
+    mutant(
+        "proposed at a later entry",
+        14,
+        "a batch that lost its entry is proposed at the next one as it is",
+        (
+            WRITE,
+            "            entity.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)\n",
+            "            later = in_flight.evaluated._replace(entry=entity.committed + 1)\n"
+            "            entity.in_flight = in_flight._replace(evaluated=later)\n",
+        ),
+    ),
+    mutant(
+        "at any entry",
+        14,
+        "a request for exactly one entry is proposed at another",
+        (BATCH, "if request.at_entry and request.at_entry != entry:", "if False:"),
+    ),
+    mutant(
+        "at an entry, behind others",
+        14,
+        "a request for exactly one entry is evaluated after others of its batch",
+        (BATCH, "        if request.at_entry and proposed:\n", "        if False:\n"),
+    ),
+    # -- rule 15: uuids, and what clients are told
+    mutant(
+        "uuids not looked up",
+        15,
+        "a repetition runs again",
+        (BATCH, "first = overlay.get_raw(UUID + uuid)", "first = None"),
+    ),
+    mutant(
+        "uuids not in the entry",
+        15,
+        "the uuids of a batch's requests are not applied with it",
+        (BATCH, "        for uuid in _uuids(request):\n            overlay", "        for uuid in ():\n            overlay"),
+    ),
+    mutant(
+        "uuids only in memory",
+        15,
+        "a restart forgets the uuids that were applied before",
+        (
+            LOG,
+            "        entity.unwritten.merge(batch)\n",
+            "        entity.unwritten.merge(batch)\n"
+            "        vars(context.reader).setdefault('seen', set()).update(batch.writes)\n",
+        ),
+        (
+            BATCH,
+            "first = overlay.get_raw(UUID + uuid)",
+            "first = overlay.get_raw(UUID + uuid) if UUID + uuid in vars(overlay._reader).get('seen', ()) else None",
+        ),
+    ),
+    mutant(
+        "floor ignored",
+        15,
+        "a request that is older than the window of uuids runs all the same",
+        (BATCH, "if request.floor and entry - request.floor > uuid_window_entries:", "if False:"),
+    ),
+    mutant(
+        "uuids forgotten early",
+        15,
+        "the window of uuids is half as long as requests are told",
+        (BATCH, "forget_uuids(overlay, entry - uuid_window_entries)", "forget_uuids(overlay, entry - uuid_window_entries // 2)"),
+    ),
+    mutant(
+        "refusals not remembered",
+        15,
+        "a request that was refused runs again under its uuid",
+        (
+            BATCH,
+            "        for uuid in _uuids(request):\n            overlay",
+            "        for uuid in () if reply.error else _uuids(request):\n            overlay",
+        ),
+    ),
+    mutant(
+        "refused at once",
+        15,
+        "a refusal is told before its batch is chosen",
+        (
+            BATCH,
+            "            overlay.rollback()\n",
+            "            overlay.rollback()\n            decided.append((request, reply))\n            continue\n",
+        ),
+    ),
+    mutant(
+        "twin told at once",
+        15,
+        "the second of two requests with one uuid in a batch is told before the batch is chosen",
+        (BATCH, "        if twin is not None and not request.at_entry:\n", "        if False:\n"),
+    ),
+    mutant(
+        "taken back under a new uuid",
+        15,
+        "a request that was handed over is proposed here as another one",
+        (
+            SHARD,
+            "            if request.settled:\n                continue\n",
+            "            if request.settled:\n                continue\n            request.uuid = self._context.new_id()\n",
+        ),
+    ),
+    mutant(
+        "any outcome handed back",
+        15,
+        "an outcome that comes back ends the oldest request that was handed over",
+        (
+            "core/handover.py",
+            "pending = self.pending.pop(uuid, None)",
+            "pending = self.pending.pop(next(iter(self.pending), uuid), None)",
+        ),
+    ),
+    mutant(
+        "lost batch told done",
+        15,
+        "requests are done when their entry is decided, whatever was chosen",
+        (WRITE, "        if chosen:\n", "        if True:\n"),
+    ),
+    mutant(
+        "timeout called a failure",
+        15,
+        "a request that was proposed and not decided before its deadline is told that nothing happened",
+        (
+            SHARD,
+            "            for request, _ in proposed:\n                if now >= request.deadline_ms:\n"
+            "                    context.refuse(request, OutcomeUnknown(unknown))\n",
+            "            for request, _ in proposed:\n                if now >= request.deadline_ms:\n"
+            "                    context.refuse(request, NoQuorum(unknown))\n",
+        ),
+    ),
+    mutant(
+        "exposed request called refused",
+        15,
+        "a request that was handed over and taken back is told that nothing happened when the queue is full",
+        (
+            SHARD,
+            "        if request.exposed:\n            error = OutcomeUnknown",
+            "        if False:\n            error = OutcomeUnknown",
+        ),
+    ),
+    # -- the last mistake on the list: learning
+    mutant(
+        "refuses to learn",
+        8,
+        "a node that takes no new writes takes no news of chosen entries either",
+        (
+            SHARD,
+            "        if self._cannot_write:\n            return  # a vote could not be kept\n",
+            "        if self.writes_refused_because:\n            return\n",
+        ),
+        (
+            SHARD,
+            "        if not self._cannot_write:\n            self._learner.replied",
+            "        if not self.writes_refused_because:\n            self._learner.replied",
+        ),
+    ),
+)
