@@ -1,0 +1,143 @@
+"""The checks of a round: on what clients wrote down, and on what the nodes said of themselves."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from paxosstore.sim.linearizability import Undecided, shrink
+from paxosstore.sim.linearizability import check as check_history
+
+from . import accounts
+from .clients import ABANDONED
+from .faults import Struck
+from .journal import Operation, Outcome
+from .models import MODELS, for_checker
+from .run import Record
+
+AFTERMATH_S = 0.5
+"""A gap that begins so soon after a fault still belongs to it."""
+SHOWN = 5
+"""Violations of one check that are told in full."""
+READS = {"get", "select"}
+
+
+@dataclass(slots=True)
+class Check:
+    """What one check found."""
+
+    name: str
+    detail: str
+    violations: list[str]
+    seconds: float = 0.0
+
+
+class Gap(NamedTuple):
+    """Time without a successful write."""
+
+    began_s: float
+    ended_s: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended_s - self.began_s
+
+
+def check(record: Record, operations: Sequence[Operation]) -> list[Check]:
+    """All checks."""
+    checks: list[Callable[[Record, Sequence[Operation]], Check]] = [
+        linearizable,
+        accounts_hold,
+        nodes_agree,
+        nothing_fails_after_healing,
+        nothing_is_wrong,
+    ]
+    found = []
+    for run in checks:
+        started = time.monotonic()
+        result = run(record, operations)
+        result.seconds = time.monotonic() - started
+        found.append(result)
+    return found
+
+
+def linearizable(record: Record, operations: Sequence[Operation]) -> Check:
+    """There is one order of each key's operations that explains every reply."""
+    keys = by_key(operations)
+    violations = []
+    for key, ones in keys.items():
+        history, model = [for_checker(one, record.started_s) for one in ones], MODELS[ones[0].kind]
+        try:
+            verdict = check_history(history, model)
+        except Undecided as undecided:
+            violations.append(f"{key}: {undecided}")
+            continue
+        if not verdict.good:
+            smallest = [f"  {operation}" for operation in shrink(history, model)]
+            violations.append("\n".join([verdict.explanation, "A part of it that is bad by itself:", *smallest]))
+    longest = max(map(len, keys.values()), default=0)
+    return Check("linearizable", f"{len(keys):,} keys, up to {longest} operations each", violations)
+
+
+def accounts_hold(record: Record, operations: Sequence[Operation]) -> Check:
+    """Nothing acknowledged is lost, nothing refused is there, nothing happened twice: by plain sums, without the checker."""
+    keys = by_key(operations)
+    violations = [problem for key, ones in keys.items() for problem in accounts.problems(key, ones, record.first_reader)]
+    changes = sum(1 for operation in operations if operation.name not in READS and operation.outcome is Outcome.DONE)
+    return Check("nothing lost, nothing twice", f"{changes:,} acknowledged changes", violations)
+
+
+def nodes_agree(record: Record, operations: Sequence[Operation]) -> Check:
+    """At the end all nodes hold the same."""
+    violations = []
+    if len(record.hashes) != record.nodes or len(set(record.hashes)) != 1:
+        violations.append(f"the nodes' content hashes differ: {record.hashes}")
+    finals: dict[str, set[object]] = defaultdict(set)
+    for operation in operations:
+        if operation.client >= record.first_reader:
+            finals[operation.key].add(operation.reply)
+    violations += [f"{key}: the nodes say {said}" for key, said in finals.items() if len(said) != 1]
+    return Check("the nodes agree", f"content hash {record.hashes[0][:12] if record.hashes else '–'}", violations)
+
+
+def nothing_fails_after_healing(record: Record, operations: Sequence[Operation]) -> Check:
+    late = [operation for operation in operations if operation.called_s >= record.settled_s]
+    failed = [operation for operation in late if operation.outcome is not Outcome.DONE and operation.error != ABANDONED]
+    violations = [f"after healing: {operation}" for operation in failed]
+    if not late:
+        violations.append("nothing was asked after healing")
+    settled = record.settled_s - record.healed_s
+    return Check("nothing fails after healing", f"{len(late):,} operations, settled after {settled:.2f} s", violations)
+
+
+def nothing_is_wrong(record: Record, operations: Sequence[Operation]) -> Check:
+    """No answer that the store must not give; no node or client that ended, or complained, without a reason."""
+    violations = [str(operation) for operation in operations if operation.outcome is Outcome.WRONG]
+    return Check("no wrong answer, no crash", f"{len(record.struck)} faults", violations + record.complaints)
+
+
+def by_key(operations: Iterable[Operation]) -> Mapping[str, list[Operation]]:
+    keys: dict[str, list[Operation]] = defaultdict(list)
+    for operation in operations:
+        keys[operation.key].append(operation)
+    return keys
+
+
+def gaps(operations: Iterable[Operation]) -> list[Gap]:
+    """The times between one successful write and the next."""
+    ends = sorted(
+        operation.returned_s
+        for operation in operations
+        if operation.outcome is Outcome.DONE and operation.name not in READS and operation.returned_s is not None
+    )
+    return [Gap(*pair) for pair in pairwise(ends)]
+
+
+def longest_gap(all_gaps: Iterable[Gap], struck: Struck) -> float:
+    """The longest gap that a fault may have to do with, in seconds."""
+    until_s = struck.ended_s + AFTERMATH_S
+    return max((gap.seconds for gap in all_gaps if gap.ended_s >= struck.began_s and gap.began_s <= until_s), default=0.0)

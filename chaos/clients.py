@@ -1,0 +1,269 @@
+"""The clients' processes: each makes one call after the other, at random nodes, and writes all of it down.
+
+    python -m chaos.clients PLAN        a Plan, as JSON
+
+Keys belong to a generation and are left when it is over, so that no key's history gets long. The end of standard input
+ends the process after the call at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import select
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from paxosstore.errors import BY_CODE, Fault, PaxosStoreError
+from paxosstore.services.card.card_pb2 import BALANCE_NOT_ENOUGH, CARD_DOES_NOT_EXIST, CARD_EXISTS, OK, CardResponse
+from paxosstore.services.card.client import CardClient
+
+from .journal import ALL_NODES, Journal, Outcome, Word
+
+PATIENCE_S = 2.5
+"""How long a Redis client waits for an answer."""
+CARD_PATIENCE_S = 3.0
+ABANDON = 0.01
+"""Part of the commands whose answer nobody waits for."""
+ABANDONED = "abandoned by the client"
+REPEAT_FOR_S = 10.0
+"""How long a change to a card is repeated under its uuid until its outcome is known."""
+TOKEN_LENGTH = 10
+KEYS = 2
+"""Keys of each kind in one generation."""
+_CODES = {OK: "ok", BALANCE_NOT_ENOUGH: "not enough", CARD_DOES_NOT_EXIST: "missing", CARD_EXISTS: "exists"}
+
+End = tuple[Outcome, Word, str]
+"""Outcome, reply, error."""
+
+
+class Plan(msgspec.Struct):
+    """What one client is to do."""
+
+    service: str
+    """"redis" or "card"."""
+    client: int
+    seed: int
+    servers: list[str]
+    """host:port, by node."""
+    journal: str
+    started_s: float
+    """When generation 0 began, by the monotonic clock."""
+    generation_s: float = 2.0
+    pace_s: float = 0.01
+    """Mean pause between two calls."""
+
+    @property
+    def generation(self) -> int:
+        return int((time.monotonic() - self.started_s) / self.generation_s)
+
+
+class RedisCaller:
+    """redis-py, held to one try: what it repeats by itself, the history would not know of."""
+
+    def __init__(self, servers: list[str]) -> None:
+        self._servers = [server.rsplit(":", 1) for server in servers]
+        self._connection: redis.Redis | None = None
+        self._node = 0
+
+    def call(self, node: int, *words: Word, wait: bool = True) -> End:
+        """One command at one node; an error ends the connection, and so does not waiting for the answer."""
+        try:
+            connection = self._connected(node)
+        except redis.RedisError as error:
+            return Outcome.REFUSED, None, f"no connection: {error}"
+        try:
+            if not wait:
+                assert connection.connection is not None
+                connection.connection.send_command(*words)  # type: ignore[no-untyped-call]
+                self.close()
+                return Outcome.UNKNOWN, None, ABANDONED
+            reply = connection.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py does not say
+        except redis.RedisError as error:
+            self.close()
+            return _outcome(error), None, str(error)
+        return Outcome.DONE, reply.decode() if isinstance(reply, bytes) else reply, ""
+
+    def _connected(self, node: int) -> redis.Redis:
+        """The connection to a node, made now if need be: until then nothing can have happened. Raises RedisError."""
+        if self._connection is None or node != self._node:
+            self.close()
+            host, port = self._servers[node]
+            self._connection = redis.Redis(
+                host,
+                int(port),
+                protocol=2,
+                single_connection_client=True,
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=PATIENCE_S,
+                socket_connect_timeout=PATIENCE_S,
+            )
+            self._connection.response_callbacks.clear()
+            self._node = node
+        return self._connection
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _outcome(error: redis.RedisError) -> Outcome:
+    """What an error says of the outcome."""
+    if isinstance(error, redis.TimeoutError | redis.ConnectionError):
+        return Outcome.UNKNOWN
+    if isinstance(error, redis.exceptions.TryAgainError):
+        return Outcome.REFUSED
+    known = BY_CODE.get(str(error).split(" ", 1)[0])
+    if known is None or known.fault is Fault.CALLER:
+        return Outcome.WRONG
+    return Outcome.REFUSED if known.outcome_known else Outcome.UNKNOWN
+
+
+class CardCaller:
+    """The card service by its own client: through one node, or through all of them, one after the other."""
+
+    def __init__(self, servers: list[str]) -> None:
+        self._by_node = {node: CardClient([server], CARD_PATIENCE_S) for node, server in enumerate(servers)}
+        self._by_node[ALL_NODES] = CardClient(servers, CARD_PATIENCE_S)
+
+    @property
+    def nodes(self) -> list[int]:
+        """Whom it can ask."""
+        return list(self._by_node)
+
+    async def call(self, node: int, card: int, name: str, argument: int, uuid: bytes) -> End:
+        cards = self._by_node[node]
+        calls: dict[str, Callable[[], Awaitable[CardResponse]]] = {
+            "insert": lambda: cards.insert(card, balance=argument, uuid=uuid),
+            "update": lambda: cards.update(card, argument, uuid=uuid),
+            "delete": lambda: cards.delete(card, uuid=uuid),
+            "select": lambda: cards.select(card),
+        }
+        try:
+            return Outcome.DONE, _card_reply(name, await calls[name]()), ""
+        except PaxosStoreError as error:
+            if error.fault is Fault.CALLER:
+                return Outcome.WRONG, None, str(error)
+            return Outcome.REFUSED if error.outcome_known else Outcome.UNKNOWN, None, str(error)
+
+    async def close(self) -> None:
+        for cards in self._by_node.values():
+            await cards.close()
+
+
+def _card_reply(name: str, response: CardResponse) -> Word:
+    """The new balance, or the code in a word."""
+    if response.code == OK and name in ("update", "select"):
+        return int(response.card_info.balance)
+    return _CODES[response.code]
+
+
+def draw_redis_call(rng: random.Random, generation: int, token: str) -> tuple[str, str, list[Word]]:
+    """(key, name, arguments) of a client's next call. Tokens are unique and of one length."""
+    kind = rng.choice(("register", "counter", "once", "list"))
+    key = f"{kind}:{generation}:{rng.randrange(KEYS)}"
+    if rng.random() < 0.3:
+        return key, "get", []
+    if kind == "register":
+        return key, rng.choice(("set", "set", "swap")), [token]
+    if kind == "counter":
+        return key, "add", [rng.choice((1, 1, 1, 7, -3))]
+    if kind == "once":
+        return (key, "set if missing", [token]) if rng.random() < 0.6 else (key, "take", [])
+    return key, "append", [token]
+
+
+REDIS_WORDS: dict[str, Callable[[str, list[Word]], list[Word]]] = {
+    "get": lambda key, arguments: ["GET", key],
+    "set": lambda key, arguments: ["SET", key, *arguments],
+    "swap": lambda key, arguments: ["SET", key, *arguments, "GET"],
+    "set if missing": lambda key, arguments: ["SET", key, *arguments, "NX"],
+    "take": lambda key, arguments: ["GETDEL", key],
+    "add": lambda key, arguments: ["INCRBY", key, *arguments],
+    "append": lambda key, arguments: ["APPEND", key, *arguments],
+}
+"""Operation -> the command."""
+
+
+def draw_card_call(rng: random.Random, generation: int) -> tuple[int, str, int]:
+    """(card, name, argument) of a client's next call."""
+    card = generation * KEYS + rng.randrange(KEYS)
+    name = rng.choices(("insert", "update", "select", "delete"), (0.15, 0.5, 0.3, 0.05))[0]
+    argument = rng.randint(0, 20) if name == "insert" else rng.randint(-10, 12) if name == "update" else 0
+    return card, name, argument
+
+
+def card_key(card: int) -> str:
+    return f"card:{card // KEYS}:{card % KEYS}"
+
+
+def card_of(key: str) -> int:
+    _, generation, number = key.split(":")
+    return int(generation) * KEYS + int(number)
+
+
+def token(client: int, number: int) -> str:
+    """A value that nobody else writes, TOKEN_LENGTH long."""
+    return f"{client:02d}.{number:06d};"
+
+
+def told_to_end(within_s: float) -> bool:
+    """Whether standard input ends within this time."""
+    return bool(select.select([sys.stdin], [], [], within_s)[0])
+
+
+def run_redis(plan: Plan) -> None:
+    rng = random.Random(f"client {plan.seed} {plan.client}")
+    caller = RedisCaller(plan.servers)
+    node = rng.randrange(len(plan.servers))
+    number = 0
+    with Journal(Path(plan.journal), plan.client) as journal:
+        while not told_to_end(rng.expovariate(1.0 / plan.pace_s)):
+            key, name, arguments = draw_redis_call(rng, plan.generation, token(plan.client, number))
+            journal.call(node, key, name, arguments)
+            end = caller.call(node, *REDIS_WORDS[name](key, arguments), wait=rng.random() >= ABANDON)
+            journal.end(*end)
+            number += 1
+            if end[0] is not Outcome.DONE or rng.random() < 0.03:
+                node = rng.randrange(len(plan.servers))
+    caller.close()
+
+
+async def run_cards(plan: Plan) -> None:
+    """A change whose outcome is unknown is repeated under its uuid, and now and then one whose outcome is known."""
+    rng = random.Random(f"client {plan.seed} {plan.client}")
+    caller = CardCaller(plan.servers)
+    with Journal(Path(plan.journal), plan.client) as journal:
+        while not told_to_end(0.0):
+            card, name, argument = draw_card_call(rng, plan.generation)
+            uuid = b"" if name == "select" else rng.randbytes(16)
+            deadline = time.monotonic() + REPEAT_FOR_S
+            again = True
+            while again and time.monotonic() < deadline:
+                node = rng.choice(caller.nodes)
+                journal.call(node, card_key(card), name, [argument], uuid.hex())
+                end = await caller.call(node, card, name, argument, uuid)
+                journal.end(*end)
+                again = bool(uuid) and (end[0] is Outcome.UNKNOWN or rng.random() < 0.05)
+                await asyncio.sleep(rng.expovariate(1.0 / plan.pace_s))
+    await caller.close()
+
+
+def main() -> None:
+    plan = msgspec.json.decode(sys.argv[1], type=Plan)
+    if plan.service == "redis":
+        run_redis(plan)
+    else:
+        asyncio.run(run_cards(plan))
+
+
+if __name__ == "__main__":
+    main()

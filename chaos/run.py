@@ -1,0 +1,220 @@
+"""One round: nodes, proxy, clients and faults; then all is healed, and everything is read once more at every node."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from paxosstore.errors import PaxosStoreError
+
+from . import journal
+from .clients import REDIS_WORDS, CardCaller, Plan, RedisCaller, card_of
+from .disk import why_not
+from .errors import CannotRun
+from .faults import Faults, Struck
+from .nodes import Network, Nodes, start_module
+from .schedule import Kind, draw
+
+REDIS_CLIENTS = 5
+CARD_CLIENTS = 2
+SETTLE_S = 5.0
+"""How long the nodes may take, once all is healed, to be linked again and to take writes."""
+CALM_S = 3.0
+"""How long the load goes on after that; nothing may fail any more."""
+CLIENT_END_S = 15.0
+KEYSPACES = ("db", "slots:16")
+REQUEST_TIMEOUTS_MS = (500.0, 2_000.0)
+"""The nodes' deadline: shorter than a client's patience, so that it hears the outcome."""
+RECORD = "run.json"
+
+
+class Record(msgspec.Struct):
+    """What is known of a round besides the clients' journals. Times by the monotonic clock."""
+
+    seed: int
+    nodes: int
+    seconds: float
+    keyspace: str
+    request_timeout_ms: float
+    started_s: float
+    first_reader: int = REDIS_CLIENTS + CARD_CLIENTS
+    """From this number on, clients are those that read every key when all is over."""
+    healed_s: float = 0.0
+    settled_s: float = 0.0
+    ended_s: float = 0.0
+    struck: list[Struck] = []
+    hashes: list[str] = []
+    """The nodes' content hashes at the end."""
+    proxy: dict[str, int] = {}
+    complaints: list[str] = []
+    """What nodes and clients did that they must not, whatever the histories say."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.nodes} nodes, seed {self.seed}, keyspace {self.keyspace}, deadline {self.request_timeout_ms:g} ms"
+
+    def save(self, directory: Path) -> None:
+        (directory / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+
+    @staticmethod
+    def load(directory: Path) -> Record:
+        """Raises CannotRun."""
+        try:
+            return msgspec.json.decode((directory / RECORD).read_bytes(), type=Record)
+        except (OSError, msgspec.DecodeError) as error:
+            raise CannotRun(f"{directory / RECORD} is no record of a run: {error}") from error
+
+
+def journals(directory: Path) -> list[Path]:
+    return sorted(directory.glob("client-*.jsonl"))
+
+
+class Round:
+    """A context manager: inside it the nodes' data is there; afterwards nothing runs and nothing is mounted."""
+
+    def __init__(self, directory: Path, seconds: float, nodes: int, seed: int, say: Callable[[str], None]) -> None:
+        """`directory` is new. Raises CannotRun."""
+        self._directory = directory
+        self._say = say
+        self._seconds = seconds
+        self._seed = seed
+        self._n = nodes
+        self._running = ExitStack()
+
+    def __enter__(self) -> Round:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def run(self) -> Record:
+        """The whole round. Raises CannotRun."""
+        self._directory.mkdir(parents=True)
+        no_disks = why_not(self._directory)
+        rng = random.Random(f"settings {self._seed}")
+        keyspace, timeout_ms = rng.choice(KEYSPACES), rng.choice(REQUEST_TIMEOUTS_MS)
+        try:
+            self.nodes = nodes = Nodes(self._directory / "nodes", self._n, keyspace, timeout_ms, small_disks=not no_disks)
+            self._running.callback(nodes.close)
+            nodes.init()
+            network = Network(nodes, self._seed)
+            self._running.callback(network.close)
+            nodes.start()
+        except (PaxosStoreError, OSError) as error:
+            raise CannotRun(f"the nodes cannot be started: {error}") from error
+        record = Record(self._seed, self._n, self._seconds, keyspace, timeout_ms, time.monotonic())
+        faults = Faults(nodes, network, {Kind.DISK_FULL: no_disks} if no_disks else {}, record.started_s, self._say)
+        clients = self._start_clients(record)
+        faults.begin(draw(self._seed, self._seconds, self._n))
+        self._running.callback(faults.end)
+        self._load(record, faults)
+        self._calm(record, faults)
+        record.complaints += faults.complaints
+        record.struck = sorted(faults.struck, key=lambda struck: struck.began_s)
+        record.complaints += _end_clients(clients)
+        record.proxy = network.counts()
+        self._look(record)
+        record.ended_s = time.monotonic()
+        record.save(self._directory)
+        return record
+
+    def keep_data(self) -> None:
+        """Copy the nodes' data, as it is, to where it outlives the round."""
+        for node in range(self._n):
+            shutil.copytree(self.nodes.data_dir(node), self._directory / f"data-{node}")
+
+    # -- parts of a round
+
+    def _start_clients(self, record: Record) -> list[subprocess.Popen[bytes]]:
+        clients = []
+        for number in range(REDIS_CLIENTS + CARD_CLIENTS):
+            redis = number < REDIS_CLIENTS
+            servers = [f"{host}:{port}" for host, port in self.nodes.redis_servers] if redis else self.nodes.card_servers
+            path = self._directory / f"client-{number}.jsonl"
+            plan = Plan("redis" if redis else "card", number, self._seed, servers, str(path), record.started_s)
+            client = start_module("chaos.clients", msgspec.json.encode(plan).decode())
+            self._running.callback(client.kill)
+            clients.append(client)
+        return clients
+
+    def _load(self, record: Record, faults: Faults) -> None:
+        """Until the time is over and the last fault is mended."""
+        faults.join()
+        time.sleep(max(0.0, record.started_s + self._seconds - time.monotonic()))
+
+    def _calm(self, record: Record, faults: Faults) -> None:
+        """Heal, wait until the nodes are well, and let the clients go on for a while."""
+        try:
+            faults.heal()
+        except (PaxosStoreError, OSError) as error:
+            record.complaints.append(f"healing failed: {error}")
+        record.healed_s = time.monotonic()
+        while problem := self.nodes.unsettled():
+            if time.monotonic() > record.healed_s + SETTLE_S:
+                record.complaints.append(f"{SETTLE_S:g} s after all was healed, {problem}")
+                break
+            time.sleep(0.05)
+        record.settled_s = time.monotonic()
+        self._say(f"all is healed; settled after {record.settled_s - record.healed_s:.2f} s")
+        time.sleep(CALM_S)
+
+    def _look(self, record: Record) -> None:
+        """Read every key at every node, compare the nodes, and stop them."""
+        nodes = self.nodes
+        keys = {operation.key for operation in journal.read(journals(self._directory))}
+        for node in range(self._n):
+            client = record.first_reader + node
+            with journal.Journal(self._directory / f"client-{client}.jsonl", client) as book:
+                _read_redis(book, node, nodes.redis_servers, sorted(key for key in keys if not key.startswith("card:")))
+                asyncio.run(_read_cards(book, node, nodes.card_servers, sorted(key for key in keys if key.startswith("card:"))))
+        try:
+            record.hashes = nodes.wait_equal()
+        except OSError as error:
+            record.complaints.append(f"a node does not say its content hash: {error}")
+        for node in range(self._n):
+            if nodes.exit_code(node) is not None:
+                record.complaints.append(f"node {node} had ended by itself at the end: {nodes.last_words(node)}")
+            elif code := nodes.stop(node):
+                record.complaints.append(f"node {node} ended with code {code}: {nodes.last_words(node)}")
+            if "Traceback" in nodes.log(node):
+                record.complaints.append(f"node {node} logged a traceback: see {self._directory / 'nodes' / f'node-{node}.log'}")
+
+
+def _end_clients(clients: list[subprocess.Popen[bytes]]) -> Iterator[str]:
+    """Let them finish their calls; says what was wrong with them."""
+    for client in clients:
+        assert client.stdin is not None
+        client.stdin.close()
+    for number, client in enumerate(clients):
+        try:
+            code = client.wait(CLIENT_END_S)
+        except subprocess.TimeoutExpired:
+            client.kill()
+            yield f"client {number} did not end within {CLIENT_END_S:g} s"
+        else:
+            if code:
+                yield f"client {number} ended with code {code}"
+
+
+def _read_redis(book: journal.Journal, node: int, servers: list[tuple[str, int]], keys: list[str]) -> None:
+    caller = RedisCaller([f"{host}:{port}" for host, port in servers])
+    for key in keys:
+        book.call(node, key, "get", [])
+        book.end(*caller.call(node, *REDIS_WORDS["get"](key, [])))
+    caller.close()
+
+
+async def _read_cards(book: journal.Journal, node: int, servers: list[str], keys: list[str]) -> None:
+    caller = CardCaller(servers)
+    for key in keys:
+        book.call(node, key, "select", [0])
+        book.end(*await caller.call(node, card_of(key), "select", 0, b""))
+    await caller.close()

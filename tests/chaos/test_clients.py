@@ -1,0 +1,176 @@
+"""The clients: each call is made once, and what is known of its outcome is what is written down."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chaos.clients import (
+    ABANDONED,
+    KEYS,
+    REDIS_WORDS,
+    TOKEN_LENGTH,
+    CardCaller,
+    RedisCaller,
+    card_key,
+    card_of,
+    draw_card_call,
+    draw_redis_call,
+    token,
+)
+from chaos.journal import Outcome
+from chaos.models import MODELS
+from paxosstore.cli.cluster import HOST, free_base_port
+from paxosstore.errors import BY_CODE
+from paxosstore.services.redis.reply import store_error
+
+Answer = Callable[[bytes], bytes]
+"""What was sent -> what to answer; nothing: the connection is closed."""
+
+
+class Server:
+    """Answers commands by `answer`, one client after the other, and counts those that are no part of a greeting."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.commands: list[bytes] = []
+        self._answer = answer
+        self._listening = socket.create_server((HOST, 0))
+        self.address = f"{HOST}:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            with connection:
+                self._talk(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        while data := connection.recv(65_536):
+            if b"SETINFO" in data:
+                connection.sendall(b"+OK\r\n" * data.count(b"SETINFO"))
+                continue
+            self.commands.append(data)
+            answer = self._answer(data)
+            if not answer:
+                return
+            connection.sendall(answer)
+
+
+@contextmanager
+def caller_of(answer: Answer) -> Iterator[tuple[RedisCaller, Server]]:
+    server = Server(answer)
+    caller = RedisCaller([server.address])
+    try:
+        yield caller, server
+    finally:
+        caller.close()
+        server.close()
+
+
+@pytest.mark.parametrize(("answer", "reply"), [(b"+OK\r\n", "OK"), (b":-3\r\n", -3), (b"$-1\r\n", None), (b"$2\r\nab\r\n", "ab")])
+def test_replies(answer: bytes, reply: object) -> None:
+    with caller_of(lambda data: answer) as (caller, server):
+        assert caller.call(0, "GET", "key") == (Outcome.DONE, reply, "")
+        assert len(server.commands) == 1
+
+
+def test_a_lost_answer_is_unknown_and_nothing_is_sent_again() -> None:
+    with caller_of(lambda data: b"") as (caller, server):
+        outcome, _, error = caller.call(0, "INCRBY", "key", 1)
+        assert outcome is Outcome.UNKNOWN
+        assert error
+        assert len(server.commands) == 1
+
+
+def test_no_answer_in_time_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaos.clients.PATIENCE_S", 0.1)
+    given_up = threading.Event()
+
+    def answer(data: bytes) -> bytes:
+        given_up.wait(5.0)
+        return b""
+
+    with caller_of(answer) as (caller, server):
+        assert caller.call(0, "INCRBY", "key", 1)[0] is Outcome.UNKNOWN
+        assert len(server.commands) == 1
+        given_up.set()
+
+
+def test_an_abandoned_call_is_sent_and_unknown() -> None:
+    answered = threading.Event()
+
+    def answer(data: bytes) -> bytes:
+        answered.set()
+        return b""
+
+    with caller_of(answer) as (caller, _):
+        assert caller.call(0, "INCRBY", "key", 1, wait=False) == (Outcome.UNKNOWN, None, ABANDONED)
+        assert answered.wait(5.0)
+
+
+def test_nobody_listens_so_nothing_happened() -> None:
+    caller = RedisCaller([f"{HOST}:{free_base_port(1)}"])
+    assert caller.call(0, "INCRBY", "key", 1)[0] is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("code", sorted(BY_CODE))
+def test_every_error_of_the_store(code: str) -> None:
+    error = BY_CODE[code]
+    said = store_error(error("because"))
+    if said.startswith(b"-ERR") or code == "TOOLARGE":
+        expected = Outcome.WRONG
+    else:
+        expected = Outcome.REFUSED if error.outcome_known else Outcome.UNKNOWN
+    with caller_of(lambda data: said) as (caller, _):
+        assert caller.call(0, "GET", "key")[0] is expected
+
+
+def test_a_card_call_at_nobody_is_refused() -> None:
+    async def story() -> None:
+        caller = CardCaller([f"{HOST}:{free_base_port(1)}"])
+        outcome, _, error = await caller.call(0, 1, "update", 1, bytes(16))
+        await caller.close()
+        assert outcome is Outcome.REFUSED
+        assert error
+
+    asyncio.run(story())
+
+
+def test_calls_are_drawn_from_the_seed_and_fit_the_models() -> None:
+    def drawn(seed: int) -> list[object]:
+        rng = random.Random(seed)
+        return [draw_redis_call(rng, 3, token(1, number)) for number in range(200)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    rng = random.Random(1)
+    kinds = set()
+    for number in range(1_000):
+        key, name, arguments = draw_redis_call(rng, 3, token(1, number))
+        kind, generation, at = key.split(":")
+        kinds.add(kind)
+        assert (generation, int(at) < KEYS) == ("3", True)
+        assert REDIS_WORDS[name](key, arguments)[1] == key
+        card, name, argument = draw_card_call(rng, 3)
+        assert card_of(card_key(card)) == card
+        assert name in ("insert", "update", "select", "delete")
+        assert argument >= 0 or name == "update"
+    assert {*kinds, "card"} == set(MODELS)
+
+
+def test_tokens_are_of_one_length() -> None:
+    assert {len(token(client, number)) for client in (0, 99) for number in (0, 999_999)} == {TOKEN_LENGTH}
