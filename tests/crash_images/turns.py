@@ -1,0 +1,121 @@
+"""The turns that a recorded node takes: one endless sequence for each seed, so whatever a disk holds must be a prefix of it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from paxosstore.core.ids import MAX_ENTITY
+from paxosstore.core.overlay import DATA, WriteBatch
+from paxosstore.core.ready import Apply
+from paxosstore.core.record import Record, Value
+from paxosstore.storage.api import Store
+from paxosstore.storage.memory import MemoryStore
+
+COUNTER = 1
+"""Entity that gets one row in every turn: its highest row is the number of the last turn a store holds."""
+ENTITIES = (2, 3, 4, 5, 6)
+SIZES = (20, 20, 20, 200, 200, 2_000, 2_000, 20_000, 60_000)
+"""Bytes of a value's body, to draw from: some fit into a sector, some go over several blocks of a WAL."""
+
+
+class Turn(NamedTuple):
+    """The arguments of one write."""
+
+    records: dict[tuple[int, int], Record]
+    applies: list[Apply]
+
+
+class Turns:
+    """Draws the turns of a seed, one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._committed = dict.fromkeys(ENTITIES, 0)
+        self._rows = dict.fromkeys(ENTITIES, Record())
+        self.number = 0
+        """Of the turn drawn last; they are counted from 1."""
+
+    def next(self) -> Turn:
+        self.number += 1
+        random = Random(f"{self._seed}/{self.number}")
+        turn = Turn({(COUNTER, self.number): Record(promised=self.number)}, [])
+        for entity in random.sample(ENTITIES, random.choice((0, 1, 1, 2, 3))):
+            for _ in range(random.choice((1, 1, 2, 5))):
+                self._advance(random, entity, turn)
+        return turn
+
+    def skip_to(self, number: int) -> None:
+        """Draw until `number` was the last."""
+        while self.number < number:
+            self.next()
+
+    def _advance(self, random: Random, entity: int, turn: Turn) -> None:
+        """One step of an entity's open entry: promised, then accepted, then chosen and applied."""
+        entry = self._committed[entity] + 1
+        row = self._rows[entity]
+        if row.is_empty:
+            row = Record(prepared=4, promised=4)
+        elif row.accepted == 0:
+            value = Value(random.randbytes(16), random.randbytes(random.choice(SIZES)))
+            row = row._replace(accepted=4, value=value)
+        else:
+            row = row._replace(chosen=True)
+            turn.applies.append(Apply(entity, entry, _batch(random)))
+            self._committed[entity] = entry
+        turn.records[entity, entry] = row
+        self._rows[entity] = Record() if row.chosen else row
+
+
+def _batch(random: Random) -> WriteBatch:
+    batch = WriteBatch(cleared=random.random() < 0.05)
+    for _ in range(random.randrange(6)):
+        key = DATA + b"key%d" % random.randrange(20)
+        batch.writes[key] = None if random.random() < 0.2 else random.randbytes(random.choice(SIZES[:7]))
+    return batch
+
+
+def highest(store: Store) -> int:
+    """The number of the last turn that a store holds."""
+    return store.load(COUNTER).max_plog
+
+
+def fingerprint(store: Store) -> str:
+    """Everything a store shows, as one hash."""
+    digest = sha256(store.content_hash().encode())
+    for entity in (COUNTER, *ENTITIES):
+        shown = (store.load(entity), store.read_log(entity, 1, MAX_ENTITY, 1 << 40), store.committed_entry(entity))
+        digest.update(msgspec.msgpack.encode(shown))
+    return digest.hexdigest()
+
+
+class Reference:
+    """What a store must show after so many turns of a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._known: dict[int, str] = {}
+        self._restart()
+
+    def after(self, number: int) -> str:
+        """The fingerprint after turn `number`."""
+        if number not in self._known:
+            if self._turns.number > number:
+                self._restart()
+            while self._turns.number < number:
+                self._store.write(*self._turns.next())
+                self._store.sync()
+            self._known[number] = fingerprint(self._store)
+        return self._known[number]
+
+    def turn(self, number: int) -> Turn:
+        turns = Turns(self.seed)
+        turns.skip_to(number - 1)
+        return turns.next()
+
+    def _restart(self) -> None:
+        self._store = MemoryStore()
+        self._turns = Turns(self.seed)
