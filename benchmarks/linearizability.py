@@ -23,13 +23,13 @@ TARGET_MS = 500.0
 
 
 def timed(history: list[Operation], model: ModelOf) -> tuple[str, float]:
-    """The verdict in a word, and milliseconds."""
-    started = time.perf_counter()
+    """The verdict in a word, and milliseconds of CPU."""
+    started = time.process_time()
     try:
         word = "good" if check(history, model).good else "bad"
     except Undecided:
         word = "undecided"
-    return word, (time.perf_counter() - started) * 1_000.0
+    return word, (time.process_time() - started) * 1_000.0
 
 
 def main() -> int:

@@ -324,3 +324,20 @@ def test_no_request_is_decided_on_a_store_that_cannot_be_read() -> None:
     for request in (Operation(7, b"incr c"), Careless(7, b"get"), Careless(7, b"scan")):
         with pytest.raises(NodeError, match="input/output"):
             run(request, Overlay(Unreadable(), 7, 0))
+
+
+@pytest.mark.parametrize(("returned", "reply"), [(None, b""), (b"x", b"x")])
+def test_what_a_function_may_return(returned: object, reply: bytes) -> None:
+    class Odd(Operation):
+        def evaluate(self, view: View) -> bytes:
+            return returned  # type: ignore[return-value]  # that is the point
+
+    assert run(Odd(7, b""), Overlay(DictReader(), 7, 0)) == Reply(reply)
+
+
+def test_what_is_no_bytes_is_the_callers_fault() -> None:
+    class Odd(Operation):
+        def evaluate(self, view: View) -> bytes:
+            return "text"  # type: ignore[return-value]  # that is the point
+
+    assert isinstance(run(Odd(7, b""), Overlay(DictReader(), 7, 0)).error, RequestFailed)

@@ -15,6 +15,10 @@ def request(name: str) -> Operation:
     return Operation(1, b"incr c", uuid=uuid(name))
 
 
+def copy(name: str) -> tuple[int, bytes]:
+    return 1, uuid(name)
+
+
 def up() -> Peer:
     peer = Peer()
     peer.up = True
@@ -44,12 +48,12 @@ def test_an_outcome_ends_the_request_it_belongs_to_once() -> None:
     peer, one, two = up(), request("a"), request("b")
     peer.hand_over(one, 10.0)
     peer.hand_over(two, 11.0)
-    assert peer.settle(uuid("b"), 12.0) is two
+    assert peer.settle(copy("b"), 12.0) is two
     assert peer.oldest_sent_at_ms == 10.0
-    assert peer.settle(uuid("a"), 12.0) is one
+    assert peer.settle(copy("a"), 12.0) is one
     assert peer.oldest_sent_at_ms is None
-    assert peer.settle(uuid("a"), 13.0) is None
-    assert peer.settle(uuid("never"), 13.0) is None
+    assert peer.settle(copy("a"), 13.0) is None
+    assert peer.settle(copy("never"), 13.0) is None
 
 
 def test_taken_back_in_order_and_a_late_outcome_is_nobodys() -> None:
@@ -60,7 +64,7 @@ def test_taken_back_in_order_and_a_late_outcome_is_nobodys() -> None:
     assert peer.take_back() == requests
     assert peer.take_back() == []
     peer.suspect_until_ms = 1_000.0
-    assert peer.settle(uuid("b"), 90.0) is None
+    assert peer.settle(copy("b"), 90.0) is None
     assert peer.usable(90.0), "a late answer proves it alive"
 
 
@@ -71,7 +75,7 @@ def test_patience_follows_the_round_trip() -> None:
     for number in range(100):
         peer.hand_over(request(str(number)), now)
         now += 2.0
-        peer.settle(uuid(str(number)), now)
+        peer.settle(copy(str(number)), now)
     assert MARGIN_MS + 2.0 <= peer.patience_ms(MARGIN_MS) < MARGIN_MS + 3.0
 
 
@@ -84,6 +88,22 @@ def test_a_peer_that_became_slow_is_given_more_time() -> None:
         if peer.patience_ms(MARGIN_MS) < 300.0:
             peer.take_back()
         now = max(now, number * 1_000.0 + 300.0)
-        peer.settle(uuid(str(number)), now)
+        peer.settle(copy(str(number)), now)
         now = (number + 1) * 1_000.0
     assert peer.patience_ms(MARGIN_MS) >= 300.0
+
+
+def test_an_answer_about_another_entity_settles_nothing() -> None:
+    """A uuid means nothing without its entity: a late answer about one once settled the other's request."""
+    peer, one = up(), request("a")
+    peer.hand_over(one, 10.0)
+    assert peer.settle((2, uuid("a")), 11.0) is None
+    assert peer.settle(copy("a"), 12.0) is one
+
+
+def test_a_peer_that_was_away_for_long_is_not_waited_for_as_long() -> None:
+    peer = up()
+    peer.hand_over(request("a"), 0.0)
+    peer.take_back()
+    peer.settle(copy("a"), 60_000.0)
+    assert peer.patience_ms(MARGIN_MS) < 2_000.0

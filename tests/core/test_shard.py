@@ -218,6 +218,24 @@ def test_a_request_that_waited_longer_than_its_uuid_is_remembered_is_not_run_aga
     assert do(cluster, 2, "get c") == "2"
 
 
+@pytest.mark.parametrize("wrong", [b"short", "sixteen letters!"])
+def test_a_uuid_that_is_none(wrong: object) -> None:
+    cluster = cluster_of()
+    request = Operation(ENTITY, b"incr c", uuid=wrong)  # type: ignore[arg-type]  # that is the point
+    cluster.nodes[0].step(request)
+    assert end(cluster, request) == ["INVALID"]
+
+
+def test_what_was_handed_over_is_not_overtaken() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put x 1")
+    first = submit(cluster, 1, "incr c")  # handed over
+    second = Operation(ENTITY, b"incr c")
+    second.handler = ""  # type: ignore[misc]  # cannot be handed over
+    cluster.nodes[1].step(second)
+    assert end(cluster, first, second) == ["1", "2"]
+
+
 # -- rule 7
 
 

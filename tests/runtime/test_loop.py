@@ -67,3 +67,49 @@ def test_what_the_store_cannot_do_ends_the_process(make_store: Callable[[], Memo
         assert request.told == []
 
     asyncio.run(main())
+
+
+class Broken(MemoryStore):
+    def write(self, records: object, applies: object) -> None:
+        raise AssertionError("not to be expected")
+
+
+def test_half_a_turn_ends_the_process() -> None:
+    """What was released early is out and nothing was written: the next turn must not take this one's rows for durable."""
+
+    async def main() -> None:
+        reasons: list[str] = []
+        store = Broken()
+        shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
+        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        turns.step(Put())
+        await asyncio.sleep(0.1)
+        assert reasons == ["a turn broke: AssertionError: not to be expected"]
+
+    asyncio.run(main())
+
+
+def test_a_service_that_cannot_write_its_replies_breaks_no_turn() -> None:
+    async def main() -> None:
+        reasons: list[str] = []
+        store = MemoryStore()
+        shard = Shard(
+            Identity(ClusterSettings("test"), TuningSettings(request_timeout_ms=1.0), 0, 1), store, MsgpackBodyCodec(), {}
+        )
+        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        called: list[bool] = []
+
+        def fails() -> None:
+            called.append(True)
+            raise ValueError("no connection")
+
+        turns.on_told.append(fails)
+        request = Put()
+        turns.step(request)
+        await asyncio.sleep(0.3)
+        assert request.told
+        assert called
+        assert reasons == []
+        await turns.close()
+
+    asyncio.run(main())

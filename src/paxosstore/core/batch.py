@@ -85,7 +85,12 @@ def evaluate(
 def run(request: Request, overlay: Overlay) -> Reply:
     """Evaluate one request; whatever it raises becomes a refusal. Raises what the store raised if it could not be read."""
     try:
-        reply = Reply(request.evaluate(overlay))
+        content: object = request.evaluate(overlay)
+        if content is None:
+            content = b""
+        if not isinstance(content, bytes):
+            raise TypeError(f"it must return bytes, not {type(content).__name__}")
+        reply = Reply(content)
     except PaxosStoreError as error:
         reply = Reply(b"", error)
     except Exception as error:  # the caller's function, not ours

@@ -25,6 +25,13 @@ FIRST_ROUND_TRIP_MS = 20.0
 """What is taken for the usual round trip before the first was seen."""
 
 
+LONGEST_ROUND_TRIP_MS = 1_000.0
+"""An answer that took longer says that the peer was away, not how long one has to wait for it."""
+
+Copy = tuple[int, bytes]
+"""(entity, uuid): a uuid means nothing without its entity."""
+
+
 class Pending(NamedTuple):
     request: Request
     sent_at_ms: float
@@ -38,10 +45,10 @@ class Peer:
     def __init__(self) -> None:
         self.up = False
         self.suspect_until_ms = 0.0
-        self.pending: dict[bytes, Pending] = {}
-        """uuid -> what was handed over and has no outcome yet, oldest first."""
-        self._overdue: dict[bytes, float] = {}
-        """uuid -> when it was sent, of what was taken back: its late answer still tells the round trip."""
+        self.pending: dict[Copy, Pending] = {}
+        """What was handed over and has no outcome yet, oldest first."""
+        self._overdue: dict[Copy, float] = {}
+        """When it was sent, of what was taken back: its late answer still tells the round trip."""
         self._round_trip_ms = FIRST_ROUND_TRIP_MS
         self._variation_ms = 0.0
 
@@ -53,18 +60,19 @@ class Peer:
         return self._round_trip_ms + 4 * self._variation_ms + margin_ms
 
     def hand_over(self, request: Request, now_ms: float) -> None:
-        assert request.uuid not in self.pending
+        copy = request.entity, request.uuid
+        assert copy not in self.pending
         request.exposed = True
-        self.pending[request.uuid] = Pending(request, now_ms)
+        self.pending[copy] = Pending(request, now_ms)
 
-    def settle(self, uuid: bytes, now_ms: float) -> Request | None:
+    def settle(self, copy: Copy, now_ms: float) -> Request | None:
         """An outcome came back: the request it belongs to, unless it was taken back meanwhile."""
         # a late answer proves the peer alive as well
         self.suspect_until_ms = 0.0
-        pending = self.pending.pop(uuid, None)
-        sent_at_ms = pending.sent_at_ms if pending is not None else self._overdue.pop(uuid, None)
+        pending = self.pending.pop(copy, None)
+        sent_at_ms = pending.sent_at_ms if pending is not None else self._overdue.pop(copy, None)
         if sent_at_ms is not None:
-            took = now_ms - sent_at_ms
+            took = min(now_ms - sent_at_ms, LONGEST_ROUND_TRIP_MS)
             self._variation_ms += (abs(took - self._round_trip_ms) - self._variation_ms) / 4
             self._round_trip_ms += (took - self._round_trip_ms) / 8
         return None if pending is None else pending.request
@@ -78,7 +86,7 @@ class Peer:
     def take_back(self) -> list[Request]:
         """Everything without an outcome, in order, to be proposed locally."""
         requests = [pending.request for pending in self.pending.values()]
-        self._overdue = {uuid: pending.sent_at_ms for uuid, pending in self.pending.items()}
+        self._overdue = {copy: pending.sent_at_ms for copy, pending in self.pending.items()}
         self.pending.clear()
         return requests
 
@@ -109,7 +117,7 @@ class HandOvers:
             request.uuid = context.new_id()
         if not request.floor:
             request.floor = max(1, entity.committed)
-        if request.uuid in self.peers[peer].pending:
+        if (entity.id, request.uuid) in self.peers[peer].pending:
             context.refuse(request, OutcomeUnknown("the same uuid is being handed over already"))
             return
         self.peers[peer].hand_over(request, context.now_ms)
@@ -121,7 +129,7 @@ class HandOvers:
 
     def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
         """An outcome came back: the request it belongs to, and its error if it ended in one."""
-        request = self.peers[peer].settle(message.uuid, self._context.now_ms)
+        request = self.peers[peer].settle((message.entity, message.uuid), self._context.now_ms)
         if request is None:
             return None
         error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None

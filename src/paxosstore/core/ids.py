@@ -9,6 +9,7 @@ MAX_ENTITY = 2**64 - 1
 FIRST_ENTRY = 1
 NO_BALLOT = 0
 VALUE_ID_BYTES = 16
+UUID_BYTES = 16
 
 
 def majority(n: int) -> int:
@@ -35,6 +36,11 @@ def owner(ballot: int, n: int) -> int:
     """The only acceptor that may propose under this ballot (rule 1)."""
     assert ballot > NO_BALLOT
     return (ballot - 1) % n
+
+
+def is_uuid(uuid: object) -> bool:
+    """Whether this can name a request (rule 15): 16 bytes."""
+    return isinstance(uuid, bytes) and len(uuid) == UUID_BYTES
 
 
 def value_id(proposer: int, incarnation: int, counter: int) -> bytes:

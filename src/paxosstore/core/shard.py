@@ -36,6 +36,7 @@ from .event import (
     WritesAllowed,
 )
 from .handover import HandOvers
+from .ids import is_uuid
 from .learn import INVENTORY_PAGE, Learner
 from .log import Log
 from .message import (
@@ -129,7 +130,7 @@ class Shard:
     def next_deadline_ms(self) -> float:
         """When to step a Tick at the latest, on the monotonic clock."""
         due = self._entities.next_timer_ms
-        if self._entities.busy:
+        if self._entities.busy or any(peer.pending for peer in self._handovers.peers):
             due = min(due, self._sweep_at_ms)
         return min(due, self._handovers.next_deadline_ms)
 
@@ -215,8 +216,8 @@ class Shard:
         context = self._context
         if not request.deadline_ms:
             request.deadline_ms = context.now_ms + context.tuning.request_timeout_ms
-        if request.uuid and len(request.uuid) != 16:
-            context.refuse(request, InvalidRequest(f"a uuid has 16 bytes, not {len(request.uuid)}"))
+        if request.uuid and not is_uuid(request.uuid):
+            context.refuse(request, InvalidRequest(f"a uuid is 16 bytes, not {request.uuid!r:.80}"))
             return
         entity = self._entities.get(request.entity)
         if entity.mailbox is not None:
@@ -350,8 +351,7 @@ class Shard:
     def _count_back(self, entity: Entity, peer: int) -> None:
         if entity.handed_to == peer and entity.handed_count:
             entity.handed_count -= 1
-            if entity.taking_over:
-                self._entities.touch(entity)
+            self._entities.touch(entity)
 
     def _on_peer_up(self, event: PeerUp) -> None:
         peer = self._handovers.peers[event.peer]
@@ -395,11 +395,8 @@ class Shard:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
         failed, context = self._released, self._context
         self._cannot_write = event.reason
-        for request, _, error in failed.late.outcomes:
-            entity_of = self._entities.find(request.entity)
-            lost = entity_of is not None and entity_of.lost_turn == failed.turn
-            if error is None or not error.outcome_known or lost:
-                error = OutcomeUnknown(f"this node cannot write: {event.reason}")
+        for request, _, _ in failed.late.outcomes:  # a refusal as well: it was decided on rows that are forgotten now
+            error = OutcomeUnknown(f"this node cannot write: {event.reason}")
             context.ready.early.outcomes.append(Outcome(request, b"", error))
         shown = {message.value_id for _, message in failed.early.messages if isinstance(message, PaxosMessage)}
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}

@@ -32,7 +32,7 @@ class Proposer:
             return
         if entity.committed != entity.max_chosen:
             return  # there is more to learn and apply first
-        if entity.taking_over and entity.handed_count:
+        if entity.handed_count:
             return  # what was handed over before this must not be overtaken
         entry = entity.committed + 1
         opened = entity.opened.get(entry)

@@ -131,6 +131,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.links.connections.add(self)
+        if self.links.closing:
+            self.stop()  # it came while the links were being closed: nobody would end it any more
 
     def data_received(self, data: bytes) -> None:
         self._silent_ticks = 0
@@ -355,7 +357,7 @@ class Links:
         self._server: asyncio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []
         self._ticker: asyncio.TimerHandle | None = None
-        self._closing = False
+        self.closing = False
 
     async def start(self) -> None:
         """Listen, and begin to dial. Raises PortTaken, or ConfigError for an address that this machine does not have."""
@@ -375,7 +377,7 @@ class Links:
 
     async def close(self) -> None:
         """Let what is written leave, for a moment, and end all connections. No callback comes afterwards."""
-        self._closing = True
+        self.closing = True
         if self._ticker is not None:
             self._ticker.cancel()
         if self._server is not None:
@@ -463,7 +465,7 @@ class Links:
         peer = connection.peer
         if peer.outgoing is connection:
             peer.outgoing = None
-            if not self._closing:
+            if not self.closing:
                 log.info("node %d is down", peer.number)
                 self._on_down(peer.number)
 
@@ -492,7 +494,7 @@ class Links:
                 log.debug("node %d cannot be reached at %s:%d: %s", peer.number, *peer.address, error or "no answer")
             finally:
                 if connection in self.connections:
-                    connection.stop(flush=self._closing)
+                    connection.stop(flush=self.closing)
             if (time.monotonic() - started) * 1000.0 > options.max_backoff_ms + options.hello_timeout_ms:
                 backoff_ms = options.backoff_ms  # it was up for a while, so this is a new story
             with suppress(TimeoutError):

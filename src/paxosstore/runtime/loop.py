@@ -141,8 +141,8 @@ class TurnLoop:
         inbox, self._inbox = self._inbox, []
         try:
             needs_sync = self._turn.begin(inbox, started, _wall_ms())
-        except PaxosStoreError as error:
-            self._fatal(f"the store could not be read: {error}")
+        except Exception as error:  # half a turn: what is in memory is not what is on the disk
+            self._broken(error)
             return
         self._sync_started_ms = now_ms()
         self.turn_ms.observe(self._sync_started_ms - started)
@@ -163,8 +163,8 @@ class TurnLoop:
         now = now_ms()
         try:
             self._inbox += self._turn.finish(now, _wall_ms())
-        except PaxosStoreError as error:
-            self._fatal(f"the store could not be read: {error}")
+        except Exception as error:
+            self._broken(error)
             return
         if self._closed:
             self._idle.set()
@@ -174,6 +174,13 @@ class TurnLoop:
             self._loop.call_soon(self._begin)
         else:
             self._set_timer(now)
+
+    def _broken(self, error: Exception) -> None:
+        if isinstance(error, PaxosStoreError):
+            self._fatal(f"the store could not be read: {error}")
+        else:
+            log.critical("a turn broke", exc_info=error)
+            self._fatal(f"a turn broke: {type(error).__name__}: {error}")
 
     def _release(self, release: Release) -> None:
         if release.messages:
@@ -188,7 +195,10 @@ class TurnLoop:
                 log.exception("a request could not take its outcome")
         if release.outcomes:
             for told in self.on_told:
-                told()
+                try:
+                    told()
+                except Exception:
+                    log.exception("a service could not write its replies")
 
     # -- time
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.context import Handler, Identity
 from ..core.event import PeerDown, PeerUp, Received, WritesAllowed
-from ..core.ids import FIRST_ENTRY, MAX_ENTITY
+from ..core.ids import FIRST_ENTRY, MAX_ENTITY, is_uuid
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
 from ..core.record import Record
@@ -230,6 +230,8 @@ class Node:
         function = self._handlers.get(handler)
         if function is None:
             raise InvalidRequest(f"there is no handler {handler!r} on this node")
+        if not isinstance(payload, bytes):
+            raise InvalidRequest(f"a payload is bytes, not {type(payload).__name__}")
         options = self._options(entity, read_only=read_only, uuid=uuid, timeout_ms=timeout_ms)
         return await self._run(CallRequest(entity, handler, function, payload, **options))
 
@@ -262,7 +264,7 @@ class Node:
         """
         if entry < FIRST_ENTRY:
             raise InvalidRequest("entries count from 1")
-        if any(len(uuid) != 16 for uuid in uuids):
+        if not all(map(is_uuid, uuids)):
             raise InvalidRequest("a uuid has 16 bytes")
         writes, cleared = _user_writes(value)
         request = FunctionRequest(
@@ -333,8 +335,8 @@ class Node:
     def _options(self, entity: int, *, read_only: bool, uuid: bytes, timeout_ms: float | None) -> dict[str, Any]:
         if not 0 <= entity <= MAX_ENTITY:
             raise InvalidRequest(f"an entity id is 0 to {MAX_ENTITY}, not {entity}")
-        if uuid and len(uuid) != 16:
-            raise InvalidRequest(f"a uuid has 16 bytes, not {len(uuid)}")
+        if uuid and not is_uuid(uuid):
+            raise InvalidRequest(f"a uuid is 16 bytes, not {uuid!r:.80}")
         timeout = self.tuning.request_timeout_ms if timeout_ms is None else timeout_ms
         if timeout <= 0:
             raise InvalidRequest("timeout_ms must be greater than 0")

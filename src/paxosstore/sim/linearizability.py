@@ -14,7 +14,7 @@ from .search import DeadEnd, Search, Undecided, is_optional
 __all__ = ["ModelOf", "Undecided", "Verdict", "check", "shrink"]
 
 BUDGET = 500_000
-"""Steps per key: a few seconds and some 100 MB at worst."""
+"""Steps per key: seconds, and some 100 MB, at worst."""
 SHRINKING_BUDGET = 20_000
 """Steps per attempt to make a history smaller."""
 SHOWN = 20

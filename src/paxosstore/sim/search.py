@@ -8,7 +8,8 @@ return among the answered operations that have no place yet. Besides:
   Those with equal effects are interchangeable: the one called first goes first.
 - Of two ways to place the same operations and reach the same state, the one that used no more optional ones is as good.
 - If that takes long, optional operations may at first take effect again and again. If even that explains nothing, there is no
-  order. If it explains all and really repeats one, those like it are counted from then on, and the search begins anew.
+  order. If it explains all and really repeats one, those like it are counted from then on, and the search begins anew. What
+  this does not decide gets an exact search with the rest of the budget.
 
 The problem is NP-complete: optional operations of many different effects, or very many clients at once, can make it take
 exponentially long. So there is a budget.

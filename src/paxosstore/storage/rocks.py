@@ -47,6 +47,7 @@ from .keys import (
     plog_key,
 )
 from .loading import assert_next, range_load, take_rows
+from .manifest import cut_torn_manifest
 from .record_codec import encode_row
 from .rocks_table import Operation, ReadOnlyTable, RocksTable, create_table
 from .upkeep import Upkeep
@@ -236,6 +237,8 @@ class RocksStore:
         return _Open(table, None)
 
     def _open_for_writing(self) -> _Open:
+        with _os_errors(self.path):
+            cut_torn_manifest(self.path / "rocksdb")
         table = RocksTable(self.path / "rocksdb")
         try:
             read, held = self._replay(table)

@@ -42,6 +42,7 @@ class RedisServer:
         self.protocol_errors = 0
         self._extra_info = info
         self._server: asyncio.Server | None = None
+        self._stopping = False
         self._connections: dict[int, Connection] = {}
         self._connections_total = 0
         self._connections_refused = 0
@@ -67,6 +68,7 @@ class RedisServer:
 
     async def stop(self) -> None:
         """Stop listening and drop every client; what is under way is not taken back."""
+        self._stopping = True  # who comes from now on would have nobody to end it
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -89,8 +91,8 @@ class RedisServer:
         return Connection(self, self._connections_total)
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more client."""
-        if len(self._connections) >= self.settings.max_clients:
+        """Whether there is room for one more client; there is none while the server is being stopped."""
+        if self._stopping or len(self._connections) >= self.settings.max_clients:
             self._connections_refused += 1
             return False
         self._connections[connection.id] = connection
