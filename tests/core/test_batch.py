@@ -341,3 +341,19 @@ def test_what_is_no_bytes_is_the_callers_fault() -> None:
             return "text"  # type: ignore[return-value]  # that is the point
 
     assert isinstance(run(Odd(7, b""), Overlay(DictReader(), 7, 0)).error, RequestFailed)
+
+
+def test_a_reply_that_fits_no_frame_is_refused() -> None:
+    """It would travel in the entry under its uuid: such an entry could never be chosen."""
+    log = Log()
+    request = Huge(ENTITY, b"", uuid=uuid("a"))
+    evaluated = evaluate(deque([request]), Overlay(log.reader, ENTITY, 0, max_request_bytes=1_000), 1, 16, 10, 1_000_000)
+    ((_, reply),) = evaluated.proposed
+    assert isinstance(reply.error, TooLarge)
+    assert len(reply.encode()) < 1_000
+    assert len(Reply(b"", RequestFailed("x" * 1_000_000)).encode()) < 10_000
+
+
+class Huge(Operation):
+    def evaluate(self, view: View) -> bytes:
+        return bytes(1_001)

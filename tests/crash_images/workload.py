@@ -24,9 +24,8 @@ from rocksdict import Options
 from paxosstore.settings import ClusterSettings
 from paxosstore.storage import directory, rocks_table
 from paxosstore.storage.directory import open_directory
-from paxosstore.storage.journal import SEGMENT_BYTES
 from paxosstore.storage.rocks import RocksStore, create_store
-from paxosstore.storage.rocks_options import WRITE_BUFFER_BYTES, table_options
+from paxosstore.storage.rocks_options import table_options
 
 from ..storage.support import settle
 from .turns import Turns, highest
@@ -45,8 +44,8 @@ AT_WORK = (
 class Sizes(NamedTuple):
     """How small a store is made, so that segments are switched, written out and deleted after some turns already."""
 
-    segment_bytes: int = SEGMENT_BYTES
-    buffer_bytes: int = WRITE_BUFFER_BYTES
+    segment_bytes: int
+    buffer_bytes: int
 
 
 def use(sizes: Sizes) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from ..errors import DuplicateUuid, OutcomeUnknown, PaxosStoreError, RequestFailed, WrongEntry, from_code
+from ..errors import DuplicateUuid, OutcomeUnknown, PaxosStoreError, RequestFailed, TooLarge, WrongEntry, from_code
 from .overlay import UUID, WINDOW, Overlay, WriteBatch
 from .request import Request
+
+MAX_ERROR_CHARACTERS = 4_096
+"""Of an error's text that is remembered under a uuid: it travels in the entry."""
 
 
 class Reply(NamedTuple):
@@ -20,7 +23,8 @@ class Reply(NamedTuple):
         """As it is remembered under the request's uuid: a refusal as well, so that a late copy is refused too."""
         if self.error is None:
             return b"+" + self.content
-        return b"-" + self.error.code.encode() + b" " + str(self.error).encode("utf-8", "backslashreplace")
+        text = str(self.error)[:MAX_ERROR_CHARACTERS]
+        return b"-" + self.error.code.encode() + b" " + text.encode("utf-8", "backslashreplace")
 
     @classmethod
     def decode(cls, stored: bytes) -> Reply:
@@ -67,6 +71,8 @@ def evaluate(
             continue
         overlay.begin()
         reply = run(request, overlay)
+        if len(reply.content) > overlay.limit:
+            reply = Reply(b"", TooLarge(f"a reply of {len(reply.content)} bytes: {overlay.limit} are possible to a write"))
         if reply.error is not None:
             overlay.rollback()
         for uuid in _uuids(request):

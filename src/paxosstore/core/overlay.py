@@ -103,13 +103,13 @@ class Overlay:
 
     __slots__ = (
         "_journal",
-        "_limit",
         "_reader",
         "_size_before",
         "_under",
         "batch",
         "broken",
         "entity",
+        "limit",
         "now_ms",
         "read_only",
         "size",
@@ -127,7 +127,7 @@ class Overlay:
     ) -> None:
         self._reader = reader
         self._under = under
-        self._limit = max_request_bytes
+        self.limit = max_request_bytes
         self._journal: list[tuple[bytes, object]] = []
         self._size_before = 0
         self.entity = entity
@@ -245,8 +245,8 @@ class Overlay:
         self._journal.append((key, writes.get(key, _MISSING)))
         writes[key] = value
         self.size += len(key) + (len(value) if value is not None else 0)
-        if self.size - self._size_before > self._limit:
-            raise TooLarge(f"a request may write {self._limit} bytes at most")
+        if self.size - self._size_before > self.limit:
+            raise TooLarge(f"a request may write {self.limit} bytes at most")
 
 
 def _after(prefix: bytes) -> bytes:

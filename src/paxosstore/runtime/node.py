@@ -278,6 +278,11 @@ class Node:
 
     def get_write_batch(self, entity: int, entry: int) -> WriteBatch:
         """GetWriteBatch: what was chosen at an entry. Raises NotCaughtUp if this replica does not know it (yet)."""
+        shard = self._shard
+        state = None if shard is None else shard.entity(entity)
+        being_written = shard is not None and state is not None and state.row_turn > shard.context.durable_turn
+        if being_written and state is not None and entry >= state.committed:  # its own vote may be what makes it chosen (rule 7)
+            raise NotCaughtUp(f"entry {entry} of entity {entity} is being written on node {self.node_id}")
         for _, record in self._open_store().read_log(entity, entry, entry):
             if record.chosen:
                 assert record.value is not None
