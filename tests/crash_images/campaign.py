@@ -21,7 +21,7 @@ from .fate import KINDS
 from .judge import Fault, Promise, is_torn, judge, promised
 from .recorder import Call, Recording, record
 from .turns import Reference
-from .workload import DATA, Sizes
+from .workload import Sizes
 
 GENERATIONS = 3
 """Recordings of one seed: the first begins with an empty disk, each other one with what a power cut in the one before left."""
@@ -75,7 +75,7 @@ class Report:
     seconds: float = 0.0
 
 
-EMPTY = Base({DATA: {}}, Promise(0, 0, 0))
+EMPTY = Base({}, Promise(0, 0, 0))
 
 
 @contextmanager

@@ -310,6 +310,14 @@ def test_a_small_part_is_left_that_is_bad_for_the_same_reason() -> None:
     assert any(one.arguments == (early.reply,) for one in small), "the write that was read too late is still there"
 
 
+def test_reads_go_before_writes_are_forgotten() -> None:
+    history = [
+        *(told(0, 1, "write", 1), told(0.2, 0.5, "read", reply=1), unknown(2, "write", 2)),
+        *(told(3, 4, "read", reply=2), told(5, 6, "read", reply=1)),
+    ]
+    assert shrink(history, Register) == [history[0], *history[2:]]
+
+
 def test_what_was_not_answered_yet_when_it_became_bad_is_no_reason() -> None:
     """The read of 3 rests on a write that was called later."""
     history = [

@@ -85,7 +85,9 @@ def shrink(operations: Iterable[Operation], model: ModelOf) -> list[Operation]:
 
     ends = _ends(own)
     end = ends[bisect_left(ends[:-1], True, key=lambda end: is_bad(_known_at(end, own)))]
-    left = _forget(_known_at(end, own), is_bad)
+    known = _known_at(end, own)
+    known.sort(key=model(known).is_read, reverse=True)  # a read that is forgotten is one less
+    left = sorted(_forget(known, is_bad), key=lambda one: one.called)
     last, end = model(left), _ends(left)[-1]
     return [one for one in left if one.returned is not None or (one.called <= end and is_optional(one, last))]
 

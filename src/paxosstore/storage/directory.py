@@ -16,6 +16,7 @@ import fcntl
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -115,6 +116,8 @@ def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
     else:
         if store.exists():
             raise Damaged(f"{path}: holds a store but no IDENTITY: put that file back, or treat this as a lost disk")
+        with suppress(PermissionError):  # not ours to look into: then its names are not ours to keep
+            sync_path(path.absolute().parent)
         if prepared.exists():
             shutil.rmtree(prepared)
         create_store(prepared)
