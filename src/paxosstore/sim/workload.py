@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..core.context import Handler
 from ..core.overlay import View
 from .history import Operation, Value
+from .linearizability import ModelOf
 from .models import AppendList, CompareAndSet, Counter, Model, Register
-
-ModelOf = Callable[[Sequence[Operation]], Model[Any]]
 
 
 class Call(NamedTuple):
