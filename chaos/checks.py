@@ -105,7 +105,7 @@ def nodes_agree(record: Record, operations: Sequence[Operation]) -> Check:
 
 
 def nothing_fails_after_healing(record: Record, operations: Sequence[Operation]) -> Check:
-    late = [operation for operation in operations if operation.called_s >= record.settled_s]
+    late = [operation for operation in operations if operation.called_s >= record.calm_s]
     failed = [operation for operation in late if operation.outcome is not Outcome.DONE and operation.error != ABANDONED]
     violations = [f"after healing: {operation}" for operation in failed]
     if not late:

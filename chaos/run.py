@@ -27,8 +27,10 @@ REDIS_CLIENTS = 5
 CARD_CLIENTS = 2
 SETTLE_S = 5.0
 """How long the nodes may take, once all is healed, to be linked again and to take writes."""
+RECONNECT_S = 1.5
+"""How long clients may take after that to notice: gRPC dials a server that was down again within 1.2 s."""
 CALM_S = 3.0
-"""How long the load goes on after that; nothing may fail any more."""
+"""How long the load goes on then; nothing may fail any more."""
 CLIENT_END_S = 15.0
 KEYSPACES = ("db", "slots:16")
 REQUEST_TIMEOUTS_MS = (500.0, 2_000.0)
@@ -49,6 +51,9 @@ class Record(msgspec.Struct):
     """From this number on, clients are those that read every key when all is over."""
     healed_s: float = 0.0
     settled_s: float = 0.0
+    """When the nodes were linked and took writes again."""
+    calm_s: float = 0.0
+    """From then on nothing may fail."""
     ended_s: float = 0.0
     struck: list[Struck] = []
     hashes: list[str] = []
@@ -164,6 +169,8 @@ class Round:
             time.sleep(0.05)
         record.settled_s = time.monotonic()
         self._say(f"all is healed; settled after {record.settled_s - record.healed_s:.2f} s")
+        time.sleep(RECONNECT_S)
+        record.calm_s = time.monotonic()
         time.sleep(CALM_S)
 
     def _look(self, record: Record) -> None:

@@ -39,7 +39,7 @@ class History:
 
     def heal(self) -> None:
         """From now on nothing may fail."""
-        self.record.healed_s = self.record.settled_s = self._now_s
+        self.record.healed_s = self.record.settled_s = self.record.calm_s = self._now_s
 
     def look(self, finals: dict[str, Word]) -> None:
         """Every node is asked for every key."""

@@ -149,7 +149,7 @@ def test_something_fails_after_healing(outcome: Outcome) -> None:
 
 def test_nothing_was_asked_after_healing() -> None:
     history = good()
-    history.record.settled_s = 1_000.0
+    history.record.calm_s = 1_000.0
     assert nothing_fails_after_healing(history.record, history.operations).violations
 
 

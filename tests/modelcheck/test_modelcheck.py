@@ -21,7 +21,12 @@ def explored(plan: Plan) -> tuple[Explorer, Result]:
 
 @pytest.mark.parametrize(
     ("name", "floor", "values"),
-    list(zip(SMALL, (70_000, 150_000, 150_000, 70_000), ((3, 0), (2, 2), (2, 2), (1, 1)), strict=True)),
+    [
+        ("one entry, rounds 2 : 1", 70_000, (3, 0)),
+        ("two entries, two ballots each, a crash", 150_000, (2, 2)),
+        ("both at once, one ballot each, a crash", 150_000, (2, 2)),
+        ("both at once, hasty", 70_000, (1, 1)),
+    ],
 )
 def test_one_value_at_most(name: str, floor: int, values: tuple[int, int]) -> None:
     _, result = explored(SMALL[name])

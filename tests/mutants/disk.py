@@ -6,6 +6,7 @@ from .mutant import mutant
 
 CONTEXT = "core/context.py"
 ENTITY = "core/entity.py"
+LOG = "core/log.py"
 MEMORY = "storage/memory.py"
 RECORD = "core/record.py"
 SHARD = "core/shard.py"
@@ -81,6 +82,18 @@ DISK = (
         "after a failed write, requests whose proposal has left are told that nothing happened",
         (SHARD, "elif request.exposed or lost or (revealed and id(request) in proposed):", "elif request.exposed or lost:"),
     ),
+    mutant(
+        "failed write acknowledged",
+        8,
+        "what a turn was to tell after its write is told though the write failed",
+        (SHARD, "if error is None or not error.outcome_known or lost:", "if lost:"),
+    ),
+    mutant(
+        "loss on forgotten rows called refused",
+        8,
+        "a batch that lost on rows that could not be written is told that nothing happened",
+        (SHARD, "lost = entity.lost_turn == failed.turn  # found", "lost = False  # found"),
+    ),
     # -- rule 9: loads
     mutant(
         "handled before the load",
@@ -93,10 +106,20 @@ DISK = (
         ),
     ),
     mutant(
+        "answered before the load",
+        9,
+        "a read question is answered before the own rows are loaded",
+        (
+            SHARD,
+            "inventories do not come here\n        if entity.mailbox is not None:\n",
+            "inventories do not come here\n        if entity.mailbox is not None and type(message) is not ReadQuestion:\n",
+        ),
+    ),
+    mutant(
         "max plog not raised",
         9,
         "a new row does not raise max plog",
-        ("core/log.py", "        entity.max_plog = max(entity.max_plog, entry)  # rule 9\n", ""),
+        (LOG, "        entity.max_plog = max(entity.max_plog, entry)  # rule 9\n", ""),
     ),
     mutant(
         "load stops at committed",
@@ -140,6 +163,24 @@ DISK = (
         found._now = found._durable.copy()
 """,
         ),
+    ),
+    mutant(
+        "applied over a gap",
+        10,
+        "the next entry that is known to be chosen is applied, whatever is missing before it",
+        (
+            LOG,
+            "            if opened is None or not opened.machine.mine.chosen:\n                break\n",
+            """\
+            if opened is None or not opened.machine.mine.chosen:
+                known = [at for at, ahead in entity.opened.items() if ahead.machine.mine.chosen]
+                if not known:
+                    break
+                entry = min(known)
+                opened = entity.opened[entry]
+""",
+        ),
+        (LOG, "        assert entry == entity.committed + 1\n", ""),
     ),
     mutant(
         "applied twice",

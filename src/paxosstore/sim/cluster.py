@@ -97,6 +97,7 @@ class SimNode:
         self.up = True
         self.life += 1
         cluster = self.cluster
+        cluster.invariants.started(self.number)
         identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
         self.shard = Shard(identity, self.store, cluster.codec, cluster.handlers)
         self.turn = Turn(self.shard, self.store, self._release)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..core.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer
+from ..core.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion
 from ..core.record import EMPTY, Record
 
 Place = tuple[int, int]
@@ -36,6 +36,13 @@ class Invariants:
         """(entity, entry) -> id of the value that a majority has accepted under one ballot."""
         self.latest: dict[int, int] = {}
         """Entity -> its highest chosen entry."""
+        self._starts = [0] * nodes
+        self._questions: dict[tuple[int, int, int], int] = {}
+        """(node, entity, number) -> the start of the node after which it asked that."""
+
+    def started(self, node: int) -> None:
+        """A node begins a new life."""
+        self._starts[node] += 1
 
     def written(self, node: int, before: Mapping[Place, Record], rows: Mapping[Place, Record]) -> None:
         """Rows only move forward on a disk."""
@@ -66,6 +73,10 @@ class Invariants:
                 self._claims(node, message.entity, message.entry - 1)  # or this one were not open (rule 11)
                 self._claims(node, message.entity, message.max_chosen)
                 self._shown(node, message, disk)
+            case ReadQuestion():
+                start = self._starts[node]
+                if self._questions.setdefault((node, message.entity, message.number), start) != start:
+                    raise Violation(f"node {node} asks under a number of an earlier life: {message} (rule 12)")
             case ReadAnswer():
                 self._claims(node, message.entity, message.max_chosen)
             case CatchUpReply():

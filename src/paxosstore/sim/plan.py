@@ -1,5 +1,5 @@
-"""What one seed decides: the cluster, its settings, what clients ask and when, and every fault. A plan is data: it can be
-looked at, made smaller, and run again.
+"""What one seed decides: the cluster, its settings, what clients ask and when, and every fault. A plan is data: it can be looked
+at, made smaller, and run again.
 
 A fault is a name in `FAULTS` here, and a line in `simulation.py` where it strikes and ends.
 """
@@ -66,6 +66,8 @@ class Plan:
     faults: tuple[Fault, ...]
     length_ms: float
     """When everything is mended."""
+    wall_offsets_ms: tuple[float, ...]
+    """How wrong each node's wall clock is at first."""
 
     @property
     def size(self) -> int:
@@ -125,6 +127,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         clients=tuple(_draw_client(rng, nodes, length_ms, workload) for _ in range(rng.choice((2, 4, 8)))),
         faults=_draw_faults(rng, nodes, length_ms),
         length_ms=length_ms,
+        wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
     )
 
 

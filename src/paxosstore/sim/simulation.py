@@ -180,6 +180,8 @@ class Simulation:
         cluster, plan = self.cluster, self.plan
         self._calm_weather()
         cluster.on_kill = self._node_died
+        for node, offset_ms in zip(cluster.nodes, plan.wall_offsets_ms, strict=True):
+            node.clocks.wall_offset_ms = offset_ms
         cluster.start_all()
         for fault in plan.faults:
             cluster.after(fault.at_ms, partial(self._strike, fault))
@@ -231,6 +233,8 @@ class Simulation:
         weather.loss = weather.duplication = weather.long_delay = 0.0
         weather.delay_ms, weather.sync_ms = (0.1, 1.0), (0.1, 0.5)
         weather.cuts.clear()
+        for node in cluster.nodes:
+            node.clocks.wall_offset_ms = 0.0
         for fault in self.plan.faults:
             if fault.name == "disk almost full" and fault.until_ms > self.plan.length_ms:  # that may last: it votes and learns
                 self._almost_fill(fault, cluster.nodes[fault.node])
