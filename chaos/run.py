@@ -29,7 +29,7 @@ SETTLE_S = 5.0
 """How long the nodes may take, once all is healed, to be linked again and to take writes."""
 RECONNECT_S = 1.5
 """How long clients may take after that to notice: gRPC dials a server that was down again within 1.2 s."""
-CALM_S = 3.0
+CALM_S = 2.0
 """How long the load goes on then; nothing may fail any more."""
 CLIENT_END_S = 15.0
 KEYSPACES = ("db", "slots:16")
