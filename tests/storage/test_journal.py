@@ -275,6 +275,16 @@ def test_what_was_stored_elsewhere_and_is_lost_there_is_missed(folder: Path) -> 
         found(folder, held=3)
 
 
+def test_what_was_read_and_stored_elsewhere_is_missed_too(folder: Path) -> None:
+    journal = new(folder)
+    add(journal, b"one", b"two")
+    journal.close(stored=False)
+    opened(folder, 0).close(stored=False)  # its owner has stored both, so they are deleted here
+    assert found(folder, held=2) == []
+    with pytest.raises(Damaged, match="up to 2 were stored elsewhere, only 1"):
+        found(folder, held=1)
+
+
 # -- power cuts
 
 
