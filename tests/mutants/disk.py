@@ -86,7 +86,11 @@ DISK = (
         "failed write acknowledged",
         8,
         "what a turn was to tell after its write is told though the write failed",
-        (SHARD, "if error is None or not error.outcome_known or lost:", "if lost:"),
+        (
+            SHARD,
+            "        for request, _, _ in failed.late.outcomes:",
+            "        context.ready.early.outcomes += failed.late.outcomes\n        for request, _, _ in ():",
+        ),
     ),
     mutant(
         "loss on forgotten rows called refused",

@@ -230,8 +230,8 @@ REPLICATED_LOG = (
         "an outcome that comes back ends the oldest request that was handed over",
         (
             "core/handover.py",
-            "pending = self.pending.pop(uuid, None)",
-            "pending = self.pending.pop(next(iter(self.pending), uuid), None)",
+            "pending = self.pending.pop(copy, None)",
+            "pending = self.pending.pop(next(iter(self.pending), copy), None)",
         ),
     ),
     mutant(
