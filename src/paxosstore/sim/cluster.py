@@ -220,7 +220,7 @@ class SimNode:
     def committed(self, entity: int) -> int:
         """Highest entry that is applied in memory, and in the DB at the end of the turn."""
         found = self.shard.entity(entity)
-        return 0 if found is None else found.committed
+        return max(self.store.not_applied.get(entity, 0), 0 if found is None else found.committed)
 
     def _watch_disk(self) -> None:
         number, invariants = self.number, self.cluster.invariants

@@ -27,6 +27,8 @@ class SimDisk(MemoryStore):
         self.full = False
         self.read_fails = False
         """The next read raises, once."""
+        self.not_applied: dict[int, int] = {}
+        """(entity -> entry) of the last write, if it failed: what its turn had taken for chosen."""
         self.rows: Rows = {}
         """As written."""
         self.durable_rows: Rows = {}
@@ -55,10 +57,12 @@ class SimDisk(MemoryStore):
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
         self.on_write()
+        self.not_applied = {apply.entity: apply.entry for apply in applies}
         if self.full:
             raise DiskFull("the disk is full")
         self.on_rows(self.rows, records)
         super().write(records, applies)
+        self.not_applied = {}
         self.rows.update(records)
         self._unsynced_rows.append(records)
         self.on_write()
