@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 from paxosstore.core.batch import Evaluated, Reply, evaluate, run
 from paxosstore.core.overlay import DATA, UUID, WINDOW, Overlay, View
 from paxosstore.core.request import Request
-from paxosstore.errors import DuplicateUuid, NodeError, OutcomeUnknown, PaxosStoreError, RequestFailed, TooLarge, WrongEntry
+from paxosstore.errors import (
+    DuplicateUuid,
+    InvalidRequest,
+    NodeError,
+    OutcomeUnknown,
+    PaxosStoreError,
+    RequestFailed,
+    TooLarge,
+    WrongEntry,
+)
 
 from .support import DictReader, Operation, uuid
 
@@ -125,6 +135,34 @@ def test_a_failing_request_leaves_nothing_but_its_refusal() -> None:
     assert isinstance(error.__cause__, ValueError)
     assert DATA + b"junk" not in evaluated.batch.writes
     assert [request for request, _ in evaluated.proposed] == requests, "what it saw is true only if the batch is chosen"
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class WordlessRefusal(InvalidRequest):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize("raised", [Wordless(), WordlessRefusal(), SystemExit(1), KeyboardInterrupt(), CancelledError()])
+def test_whatever_a_request_raises_ends_that_request_alone(raised: BaseException) -> None:
+    """It once ended the turn, with the requests of its batch gone from the queue."""
+
+    class Odd(Operation):
+        def evaluate(self, view: View) -> bytes:
+            view.put(b"junk", b"junk")
+            raise raised
+
+    log = Log()
+    requests = [op("incr c"), Odd(ENTITY, b"", uuid=uuid("a")), op("incr c")]
+    evaluated = log.apply(*requests)
+    assert [request.outcome for request in requests] == ["1", "FAILED", "2"]
+    assert type(raised).__name__ in str(requests[1].error)
+    assert DATA + b"junk" not in evaluated.batch.writes
+    assert run(Odd(ENTITY, b""), Overlay(log.reader, ENTITY, 0, read_only=True)).error is not None
 
 
 def test_a_refusal_is_remembered_like_any_outcome() -> None:

@@ -63,8 +63,8 @@ class Frames(SimCluster):
         self.seen.append((sender, receiver, messages))
         super().send(sender, receiver, messages)
 
-    def submit(self, node: int, operation: bytes) -> Told:
-        request = Told(operation)
+    def submit(self, node: int, operation: bytes, *, read_only: bool = False) -> Told:
+        request = Told(operation, read_only=read_only)
         self.nodes[node].step(request)
         return request
 
@@ -84,6 +84,12 @@ class Frames(SimCluster):
         return self.nodes[node].store.get(ENTITY, DATA + key)
 
 
+def vote_of(cluster: Frames, node: int) -> PaxosMessage:
+    """What a node has told node 0 of its vote at entry 2, whether it arrived or not."""
+    told = (message for sender, receiver, messages in cluster.seen if (sender, receiver) == (node, 0) for message in messages)
+    return next(m for m in told if isinstance(m, PaxosMessage) and m.entry == 2 and m.accepted)
+
+
 def test_a_failed_write_does_not_deny_what_an_earlier_turn_proposed() -> None:
     cluster = Frames(request_timeout_ms=5_000.0)
     cluster.weather.delay_ms = (5.0, 5.0)
@@ -99,6 +105,74 @@ def test_a_failed_write_does_not_deny_what_an_earlier_turn_proposed() -> None:
     cluster.allow_writes(0, "")
     cluster.wait(500.0)
     assert cluster.do(1, b"secret", 500.0, read_only=True).reply == b"1"
+
+
+def test_a_failed_write_refuses_what_nobody_was_shown() -> None:
+    cluster = Frames()
+    cluster.seen.clear()
+    cluster.nodes[1].store.fail_next_write = DiskFull("full")
+    writes = [Told(b"set b 1"), Told(b"set c 1")]
+    for write in writes:
+        write.handler = ""  # type: ignore[misc]  # it is not handed over, so it takes a full round
+        cluster.nodes[1].step(write)
+    read = cluster.submit(1, b"a", read_only=True)
+    cluster.wait(200.0)
+    assert [type(write.error) for write in writes] == [DiskFull, DiskFull]
+    assert read.reply == b"1", "reads go on"
+    assert not any(isinstance(m, PaxosMessage) and m.entry == 2 for sender, _, ms in cluster.seen for m in ms)
+    assert cluster.nodes[1].store.read_log(ENTITY, 2, 2) == []
+    assert cluster.do(2, b"set d 1").error is None, "two are enough"
+
+
+def test_a_failed_write_acknowledges_nothing_of_its_turn() -> None:
+    """It was chosen, but this node cannot say so: in the same turn it has promised what it could not write."""
+    cluster = Frames()
+    cluster.cut((1, 0), (2, 0))
+    write = cluster.submit(0, b"set secret 1")
+    cluster.wait(20.0)
+    cluster.nodes[0].store.fail_next_write = DiskFull("full")
+    cluster.nodes[0].step(Received(1, [vote_of(cluster, 1)]))
+    cluster.nodes[0].step(Received(2, [PaxosMessage(ENTITY, 3, 6, 6, 0, False, b"", None, 2, True, False)]))
+    cluster.wait(20.0)
+    assert isinstance(write.error, OutcomeUnknown)
+    assert cluster.stored(0, b"secret") is None
+    cluster.cut()
+    cluster.allow_writes(0, "")
+    assert cluster.do(0, b"secret", 500.0, read_only=True).reply == b"1"
+
+
+def test_an_outcome_to_hand_back_that_a_failed_write_swallows_is_found_by_who_waits_for_it() -> None:
+    cluster = Frames()
+    request = cluster.submit(1, b"absent k 1")
+    while not any(isinstance(m, HandOver) for s, r, ms in cluster.seen if (s, r) == (1, 0) for m in ms):
+        cluster.wait(0.1)
+    cluster.cut((1, 0), (2, 0))  # after the hand-over, no vote arrives
+    cluster.wait(8.0)
+    cluster.nodes[0].store.fail_next_write = DiskFull("full")
+    cluster.nodes[0].step(Received(1, [vote_of(cluster, 1)]))
+    cluster.nodes[0].step(Received(2, [PaxosMessage(ENTITY, 3, 6, 6, 0, False, b"", None, 2, True, False)]))
+    cluster.wait(3.0)
+    assert cluster.nodes[0].shard.writes_refused_because
+    assert not request.ended
+    cluster.cut()
+    cluster.wait(300.0)
+    assert request.reply == b"ok"
+
+
+def test_a_vote_that_could_not_be_written_is_not_counted() -> None:
+    cluster = Frames()
+    cluster.weather.delay_ms = (5.0, 5.0)
+    cluster.cut((0, 2), (2, 0), (1, 2), (2, 1))
+    cluster.nodes[0].store.fail_next_write = DiskFull("full")
+    write = cluster.submit(0, b"set secret 1")
+    cluster.wait(1.0)
+    assert isinstance(write.error, OutcomeUnknown), "the proposal left before the write"
+    cluster.allow_writes(0, "")
+    cluster.wait(8.0)
+    cluster.cut((0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1))  # node 1's vote is on its way, nothing else arrives
+    cluster.wait(50.0)
+    assert cluster.nodes[1].store.read_log(ENTITY, 2, 2)[0][1].accepted, "one vote, of the two it takes"
+    assert cluster.nodes[0].committed(ENTITY) == 1
 
 
 def test_a_failed_write_forgets_the_loss_it_was_told_of() -> None:

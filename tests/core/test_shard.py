@@ -8,7 +8,7 @@ from paxosstore.core.context import Context
 from paxosstore.core.entity import Entity
 from paxosstore.core.overlay import DATA, UUID, View
 from paxosstore.core.ready import Release
-from paxosstore.errors import InvalidRequest
+from paxosstore.errors import InvalidRequest, NotServing, OutcomeUnknown
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 
@@ -23,9 +23,11 @@ def cluster_of(nodes: int = 3, tuning: TuningSettings | None = None, uuid_window
     return cluster
 
 
-def submit(cluster: SimCluster, node: int, text: str, name: str = "", *, floor: int = 0, read_only: bool = False) -> Operation:
+def submit(
+    cluster: SimCluster, node: int, text: str, name: str = "", *, floor: int = 0, read_only: bool = False, entity: int = ENTITY
+) -> Operation:
     """Hand a request in; let time pass with `end`."""
-    request = Operation(ENTITY, text.encode(), uuid=uuid(name) if name else b"", floor=floor, read_only=read_only)
+    request = Operation(entity, text.encode(), uuid=uuid(name) if name else b"", floor=floor, read_only=read_only)
     cluster.nodes[node].step(request)
     return request
 
@@ -234,6 +236,70 @@ def test_what_was_handed_over_is_not_overtaken() -> None:
     second.handler = ""  # type: ignore[misc]  # cannot be handed over
     cluster.nodes[1].step(second)
     assert end(cluster, first, second) == ["1", "2"]
+
+
+def refuse_at_the_preferred_proposer(cluster: SimCluster, before: str, refused: str, after: str) -> list[Operation]:
+    """Requests of one client to node 1, which hands them over; node 0 refuses those in the middle, and says so."""
+    do(cluster, 0, "put k 0")
+    cluster.weather.delay_ms = (1.0, 1.0)
+    requests = []
+    for texts in (before, refused, after):
+        requests += [submit(cluster, 1, text) for text in texts.split("; ") if text]
+        cluster.run_until(cluster.now_ms + 0.3)
+    cluster.run_until(cluster.now_ms + 0.25)  # the first ones have arrived
+    cluster.allow_writes(0, "almost full")
+    cluster.run_until(cluster.now_ms + 0.3)
+    cluster.allow_writes(0, "")
+    cluster.run_until(cluster.now_ms + 1.6)
+    entity = cluster.nodes[1].shard.entity(ENTITY)
+    assert entity is not None
+    assert len(entity.returned) == len(refused.split("; "))
+    return requests
+
+
+def test_what_the_preferred_proposer_refuses_does_not_come_after_what_it_takes() -> None:
+    cluster = cluster_of()
+    requests = refuse_at_the_preferred_proposer(cluster, "put k 1", "put k 2; incr n", "put k 3; incr n")
+    assert end(cluster, *requests) == ["done", "UNKNOWN", "UNKNOWN", "done", "1"]
+    assert do(cluster, 0, "get k") == "3"
+
+
+def test_what_the_preferred_proposer_refuses_is_proposed_here_in_order() -> None:
+    cluster = cluster_of(tuning=TuningSettings(max_batch_requests=1))
+    requests = refuse_at_the_preferred_proposer(cluster, "put k 1; incr n", "put k 2; put k 3", "")
+    while not requests[0].ended:
+        cluster.run_until(cluster.now_ms + 0.1)
+    assert not requests[1].ended
+    later = submit(cluster, 1, "incr k")
+    assert end(cluster, *requests, later) == ["done", "1", "done", "done", "4"]
+
+
+def test_at_its_end_a_node_ends_what_it_has_handed_over_and_what_has_come_back() -> None:
+    cluster = cluster_of()
+    requests = refuse_at_the_preferred_proposer(cluster, "put k 1", "put k 2", "put k 3")
+    never_taken = Operation(ENTITY, b"put k 4")
+    told = {outcome.request: outcome.error for outcome in cluster.nodes[1].shard.stop([never_taken]).outcomes}
+    assert {request: type(error) for request, error in told.items()} == {
+        **dict.fromkeys(requests, OutcomeUnknown),
+        never_taken: NotServing,
+    }
+
+
+def test_a_node_without_room_is_asked_once_and_the_others_write_without_it() -> None:
+    """It was the preferred proposer of all entities: whoever is refused there proposes at once, and is preferred from then on."""
+    cluster = cluster_of()
+    entities = range(20)
+    end(cluster, *[submit(cluster, 0, "put k 1", entity=entity) for entity in entities])
+    cluster.allow_writes(0, "full")
+    end(cluster)
+    before = cluster.counters()["handed_over"]
+    for node in (1, 2):
+        for entity in entities:
+            request = submit(cluster, node, "incr n", entity=entity)
+            cluster.run_until(cluster.now_ms + 8.0)
+            assert request.outcome == str(node)
+    refused_by_0, handed_to_1 = 1, len(entities)
+    assert cluster.counters()["handed_over"] - before == refused_by_0 + handed_to_1
 
 
 # -- rule 7

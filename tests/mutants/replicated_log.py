@@ -244,13 +244,7 @@ REPLICATED_LOG = (
         "timeout called a failure",
         15,
         "a request that was proposed and not decided before its deadline is told that nothing happened",
-        (
-            SHARD,
-            "            for request, _ in proposed:\n                if now >= request.deadline_ms:\n"
-            "                    context.refuse(request, OutcomeUnknown(unknown))\n",
-            "            for request, _ in proposed:\n                if now >= request.deadline_ms:\n"
-            "                    context.refuse(request, NoQuorum(unknown))\n",
-        ),
+        (SHARD, "yield request, request.exposed or id(request) in proposed", "yield request, request.exposed"),
     ),
     mutant(
         "exposed request called refused",

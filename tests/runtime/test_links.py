@@ -13,7 +13,7 @@ import pytest
 
 from paxosstore.core.message import InventoryRequest, Message, PaxosMessage, ReadQuestion
 from paxosstore.errors import ConfigError, PortTaken
-from paxosstore.runtime.links import LinkOptions, Links
+from paxosstore.runtime.links import LinkOptions, Links, _Incoming
 from paxosstore.settings import ClusterSettings
 from paxosstore.wire.codec import encode_messages
 from paxosstore.wire.frame import FrameReader, encode_frame
@@ -336,5 +336,23 @@ def test_a_listening_address_that_cannot_be_had() -> None:
         with pytest.raises(ConfigError, match=r"192\.0\.2\.1"):
             await End(0, [("192.0.2.1", addresses[1][1]), *addresses[1:]]).links.start()
         await zero.links.close()
+
+    run(story)
+
+
+def test_who_is_taken_in_when_the_links_are_closed_already_is_sent_away() -> None:
+    """The system has accepted it before, and the loop comes to it late."""
+
+    async def story() -> None:
+        zero = End(0, free_addresses(3), options=LinkOptions(hello_timeout_ms=1e6))
+        await zero.links.start()
+        await zero.links.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: _Incoming(zero.links), ours)
+            async with asyncio.timeout(PATIENCE_S / 4):
+                assert await asyncio.get_running_loop().sock_recv(theirs, 1) == b""
+        assert not zero.links.connections
 
     run(story)

@@ -12,7 +12,7 @@ from paxosstore.core.event import Loaded
 from paxosstore.core.overlay import View
 from paxosstore.core.request import Request
 from paxosstore.core.shard import Shard
-from paxosstore.errors import NodeError, PaxosStoreError
+from paxosstore.errors import NodeError, NotServing, PaxosStoreError
 from paxosstore.runtime.loop import TurnLoop
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.body import MsgpackBodyCodec
@@ -37,7 +37,7 @@ class Unsyncable(MemoryStore):
 class Put(Request):
     def __init__(self) -> None:
         super().__init__(1)
-        self.told: list[object] = []
+        self.told: list[tuple[bytes, PaxosStoreError | None]] = []
 
     def evaluate(self, view: View) -> bytes:
         view.get(b"x")
@@ -111,5 +111,19 @@ def test_a_service_that_cannot_write_its_replies_breaks_no_turn() -> None:
         assert called
         assert reasons == []
         await turns.close()
+
+    asyncio.run(main())
+
+
+def test_a_request_that_no_turn_has_taken_in_is_refused_at_the_end() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
+        turns = TurnLoop(shard, store, lambda by_peer: None, pytest.fail)
+        request = Put()
+        turns.step(request)
+        await turns.close()
+        ((_, error),) = request.told
+        assert isinstance(error, NotServing)
 
     asyncio.run(main())

@@ -15,7 +15,7 @@ from paxosstore.core.batch import Reply
 from paxosstore.core.entry import EntryMachine
 from paxosstore.core.overlay import View
 from paxosstore.core.record import Value
-from paxosstore.errors import ConfigError
+from paxosstore.errors import ConfigError, NoQuorum
 from paxosstore.sim.campaign import BRANCHES, Summary, campaign, load_workload, run_seeds
 from paxosstore.sim.history import Operation
 from paxosstore.sim.models import Model
@@ -94,6 +94,11 @@ def test_forgotten_uuids_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_refusals_remembered_as_replies_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reply, "encode", lambda self: b"+" + self.content)
     assert fails_within(200)
+
+
+def test_a_refusal_of_what_may_be_chosen_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paxosstore.core.shard.OutcomeUnknown", NoQuorum)
+    assert "may yet be chosen" in fails_within(40)
 
 
 # -- shrinking

@@ -97,15 +97,25 @@ def run(request: Request, overlay: Overlay) -> Reply:
         if not isinstance(content, bytes):
             raise TypeError(f"it must return bytes, not {type(content).__name__}")
         reply = Reply(content)
-    except PaxosStoreError as error:
-        reply = Reply(b"", error)
-    except Exception as error:  # the caller's function, not ours
-        failed = RequestFailed(f"the request raised {type(error).__name__}: {error}")
-        failed.__cause__ = error
-        reply = Reply(b"", failed)
+    except BaseException as error:  # the caller's function, not ours: even its SystemExit ends nothing but the request
+        reply = Reply(b"", _refusal(error))
     if overlay.broken is not None:
         raise overlay.broken  # the request may have caught it
     return reply
+
+
+def _refusal(error: BaseException) -> PaxosStoreError:
+    """What a request's function raised, as an error that can be told: a caller's own class may fail to give its text."""
+    try:
+        text = str(error)
+    except BaseException as fault:
+        text = f"its text raised {type(fault).__name__}"
+    else:
+        if isinstance(error, PaxosStoreError):
+            return error
+    failed = RequestFailed(f"the request raised {type(error).__name__}: {text}")
+    failed.__cause__ = error
+    return failed
 
 
 def _uuids(request: Request) -> tuple[bytes, ...]:

@@ -74,6 +74,7 @@ class Entity:
         "opened",
         "queue",
         "reads",
+        "returned",
         "row_turn",
         "taking_over",
         "timer_ms",
@@ -111,6 +112,8 @@ class Entity:
         self.handed_to = NOBODY
         self.handed_count = 0
         """Requests handed over to `handed_to` without an outcome yet."""
+        self.returned: list[Request] = []
+        """Handed over and come back, while others are still away: they wait for those, to keep their order."""
         self.guest = NOBODY
         """The peer that all of the last `guest_requests` proposed here came from."""
         self.guest_requests = 0
@@ -164,7 +167,7 @@ class Entity:
     @property
     def busy(self) -> bool:
         """Whether any request waits here."""
-        return bool(self.queue or self.in_flight or self.reads or self.mailbox)
+        return bool(self.queue or self.in_flight or self.reads or self.returned or self.mailbox)
 
     def raise_max_chosen(self, entry: int, peer: int) -> None:
         """A peer has shown that `entry` is chosen."""
@@ -174,7 +177,7 @@ class Entity:
 
     def requests(self) -> list[Request]:
         """Every request that waits here, in no particular order."""
-        waiting = list(self.queue)
+        waiting = [*self.queue, *self.returned]
         if self.in_flight is not None:
             waiting += [request for request, _ in self.in_flight.evaluated.proposed]
         waiting += self.reads.all()

@@ -98,11 +98,14 @@ class HandOvers:
         self._context = context
         self._log = log
         self.peers = [Peer() for _ in range(context.n)]
+        self._count = 0
 
     def target(self, entity: Entity, request: Request) -> int:
         """The peer to hand this request over to; NOBODY: propose it here."""
         context = self._context
-        if not request.handler or request.at_entry or entity.queue or entity.in_flight is not None or entity.taking_over:
+        if not request.handler or request.at_entry or entity.taking_over:
+            return NOBODY
+        if entity.queue or entity.in_flight is not None or entity.returned:
             return NOBODY  # what waits here already must not be overtaken
         # one at a time: requests of one client to one entity keep their order
         peer = entity.handed_to if entity.handed_count else entity.last_origin
@@ -120,6 +123,8 @@ class HandOvers:
         if (entity.id, request.uuid) in self.peers[peer].pending:
             context.refuse(request, OutcomeUnknown("the same uuid is being handed over already"))
             return
+        self._count += 1
+        request.hand_over = self._count
         self.peers[peer].hand_over(request, context.now_ms)
         entity.handed_to = peer
         entity.handed_count += 1

@@ -22,6 +22,7 @@ class Request:
         "entity",
         "exposed",
         "floor",
+        "hand_over",
         "more_uuids",
         "read_only",
         "settled",
@@ -50,6 +51,8 @@ class Request:
         """For a read-only request, not 0: end with CommitLimitReached once so many entries had to be applied first."""
         self.exposed = False
         """Whether it has left this node in a way that may make it happen without us."""
+        self.hand_over = 0
+        """Which hand-over of this node it was last, counted from 1."""
         self.settled = False
 
     def evaluate(self, view: View) -> bytes:

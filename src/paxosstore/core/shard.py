@@ -7,7 +7,7 @@ becomes one batch, one question and one write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import (
@@ -15,6 +15,7 @@ from ..errors import (
     Fault,
     InvalidRequest,
     NoQuorum,
+    NotServing,
     OutcomeUnknown,
     Overloaded,
     PaxosStoreError,
@@ -53,7 +54,7 @@ from .message import (
     TakeOver,
 )
 from .overlay import BodyCodec, DataReader
-from .ready import Outcome, Ready
+from .ready import Outcome, Ready, Release
 from .request import Request
 from .serve import ReadServer
 from .write import Proposer
@@ -125,6 +126,21 @@ class Shard:
         for apply in ready.applies:
             self._entities.get(apply.entity).unwritten = None  # the driver writes it before it steps again
         return ready
+
+    def stop(self, not_taken: Iterable[Request]) -> Release:
+        """End every request that waits, and those that no turn has taken in. The last call.
+
+        What peers have handed over is not answered: they see this node go, and propose it themselves.
+        """
+        context = self._context
+        for request in not_taken:
+            context.refuse(request, NotServing("the node has stopped: nothing happened"))
+        for request, may_happen in self._waiting():
+            if may_happen:
+                context.refuse(request, OutcomeUnknown("the node has stopped: it may have happened, or may yet happen"))
+            else:
+                context.refuse(request, NotServing("the node has stopped: nothing happened"))
+        return Release(outcomes=context.ready.early.outcomes)
 
     @property
     def next_deadline_ms(self) -> float:
@@ -325,12 +341,13 @@ class Shard:
         if error is not None and error.outcome_known and error.fault is not Fault.CALLER:
             # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
             self._handovers.peers[peer].suspect_until_ms = context.now_ms + context.tuning.suspect_ms
-            if entity.mailbox is None:
-                self._enqueue(entity, request)
-            else:
-                entity.mailbox.append(request)
-            return
-        context.finish(request, message.reply if error is None else b"", error, context.ready.early)
+            entity.returned.append(request)
+        else:
+            for earlier in entity.returned:
+                if earlier.hand_over < request.hand_over:  # run now, it would take effect after a later one
+                    context.refuse(earlier, OutcomeUnknown("handed over and refused, while a later request was not"))
+            context.finish(request, message.reply if error is None else b"", error, context.ready.early)
+        self._requeue(entity)
 
     def _on_take_over(self, entity: Entity, peer: int, message: TakeOver) -> None:
         if entity.last_origin == peer:  # else it is not up to that peer
@@ -338,20 +355,32 @@ class Shard:
             entity.taking_over = True
 
     def _take_back(self, peer: int) -> None:
-        for request in reversed(self._handovers.take_back(peer)):
+        requests = self._handovers.take_back(peer)
+        for request in requests:
             entity = self._entities.get(request.entity)
             self._count_back(entity, peer)
+            entity.returned.append(request)
+        for number in {request.entity for request in requests}:
+            self._requeue(self._entities.get(number))
+
+    def _requeue(self, entity: Entity) -> None:
+        """Once nothing is handed over any more, what has come back waits here, before all others."""
+        self._entities.touch(entity)
+        if entity.handed_count:
+            return
+        returned, entity.returned = entity.returned, []
+        for request in sorted(returned, key=lambda request: request.hand_over, reverse=True):
             if request.settled:
                 continue
             if entity.mailbox is not None:
                 entity.mailbox.insert(0, request)
+                self._entities.busy[entity.id] = entity
             else:
                 self._enqueue(entity, request, first=True)
 
     def _count_back(self, entity: Entity, peer: int) -> None:
         if entity.handed_to == peer and entity.handed_count:
             entity.handed_count -= 1
-            self._entities.touch(entity)
 
     def _on_peer_up(self, event: PeerUp) -> None:
         peer = self._handovers.peers[event.peer]
@@ -443,23 +472,26 @@ class Shard:
     def _sweep(self, now: float) -> None:
         """End requests whose deadline has passed. Those proposed or handed over may still happen: that is said."""
         context = self._context
-        unknown = "not decided before the deadline: it may have happened, or may yet happen"
-        for entity in list(self._entities.busy.values()):
-            proposed = entity.in_flight.evaluated.proposed if entity.in_flight else []
-            for request, _ in proposed:
-                if now >= request.deadline_ms:
-                    context.refuse(request, OutcomeUnknown(unknown))
-            for request in entity.requests():
-                if now >= request.deadline_ms and not request.settled:
-                    if request.exposed:
-                        context.refuse(request, OutcomeUnknown(unknown))
-                    else:
-                        context.refuse(request, NoQuorum("no majority answered before the deadline: nothing happened"))
+        for request, may_happen in self._waiting():
+            if now < request.deadline_ms:
+                continue
+            if may_happen:
+                text = "not decided before the deadline: it may have happened, or may yet happen"
+                context.refuse(request, OutcomeUnknown(text))
+            else:
+                context.refuse(request, NoQuorum("no majority answered before the deadline: nothing happened"))
+        for entity in self._entities.busy.values():
             entity.reads.drop_settled()
             while entity.queue and entity.queue[0].settled:
                 entity.queue.popleft()
             self._entities.touch(entity)
+
+    def _waiting(self) -> Iterator[tuple[Request, bool]]:
+        """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
+        for entity in self._entities.busy.values():
+            proposed = {id(request) for request, _ in entity.in_flight.evaluated.proposed} if entity.in_flight else set()
+            for request in entity.requests():
+                yield request, request.exposed or id(request) in proposed
         for peer in self._handovers.peers:
-            for pending in list(peer.pending.values()):
-                if now >= pending.request.deadline_ms:
-                    context.refuse(pending.request, OutcomeUnknown(unknown))
+            for pending in peer.pending.values():
+                yield pending.request, True

@@ -21,6 +21,8 @@ class BlockingNode:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="paxosstore-node", daemon=True)
         self._thread.start()
+        self._lock = threading.Lock()
+        self._closed = False
         self._node: Node | None = None
         try:
             self._node = self._wait(self._start(args, kwargs))
@@ -86,13 +88,19 @@ class BlockingNode:
 
     def close(self) -> None:
         """Stop the node and its thread; safe to repeat."""
-        node, self._node = self._node, None
-        if node is not None:
-            self._wait(node.stop())
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        with self._lock:  # what comes after this is refused, so that nothing is left when the loop ends
+            closed, self._closed = self._closed, True
+        if closed:
+            return
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        if self._node is not None:
+            await self._node.stop()
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)  # the callers of others
 
     def __enter__(self) -> BlockingNode:
         return self
@@ -102,7 +110,7 @@ class BlockingNode:
 
     @property
     def _running(self) -> Node:
-        if self._node is None:
+        if self._closed or self._node is None:
             raise NotServing("the node is closed")
         return self._node
 
@@ -110,4 +118,9 @@ class BlockingNode:
         return function(self._running)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise NotServing("the node is closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result()

@@ -123,13 +123,14 @@ class TurnLoop:
         return len(self._inbox)
 
     async def close(self) -> None:
-        """Finish the turn under way and stop."""
+        """Finish the turn under way, end every request that waits, and stop."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self._turn.syncing:
             await self._idle.wait()
         self._sync.close()
+        self._release(self._shard.stop(event for event in self._inbox if isinstance(event, Request)))
 
     # -- the turn
 

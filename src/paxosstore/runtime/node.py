@@ -165,15 +165,15 @@ class Node:
         log.info("node %d of cluster %s serves from %s", self.node_id, self.cluster.cluster, self._data_dir)
 
     async def stop(self) -> None:
-        """Stop serving; what is not settled ends as the callers' own timeouts say."""
+        """Stop serving. Requests that wait are ended: NotServing if they did nothing, OutcomeUnknown if that is not certain."""
         if self._disk_timer is not None:
             self._disk_timer.cancel()
-        links, self._links = self._links, None
-        if links is not None:
-            await links.close()
         turns, self._turns = self._turns, None
         if turns is not None:
             await turns.close()
+        links, self._links = self._links, None
+        if links is not None:
+            await links.close()
         store, self._store = self._store, None
         if store is not None:
             store.close()

@@ -14,12 +14,12 @@ from ..core.message import HandedBack, Message, PaxosMessage
 from ..core.ready import Release
 from ..core.request import Request
 from ..core.shard import Shard
-from ..errors import PaxosStoreError
+from ..errors import PaxosStoreError, RequestFailed
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.turn import Turn
 from .disk import Rows, SimDisk
-from .invariants import Invariants
+from .invariants import Invariants, Place
 
 NEVER = float("inf")
 WALL_MS = 1_700_000_000_000
@@ -89,6 +89,8 @@ class SimNode:
         """The power is cut so many steps from now, wherever that is inside a turn; 0: it is not."""
         self._deferred: list[Callable[[], None]] = []
         self._inbox: list[Event | Request] = []
+        self._shown: dict[Request, set[tuple[Place, bytes]]] = {}
+        """Request -> the values with it that have left this node, and where they were proposed."""
         self._timer_ms = NEVER
         self._watch_disk()
 
@@ -102,6 +104,7 @@ class SimNode:
         self.shard = Shard(identity, self.store, cluster.codec, cluster.handlers)
         self.turn = Turn(self.shard, self.store, self._release)
         self._inbox = []
+        self._shown.clear()
         self._timer_ms = NEVER
         self._scheduled = False
         self.crash_in_steps = 0
@@ -140,6 +143,7 @@ class SimNode:
         if self.turn.syncing:
             return
         inbox, self._inbox = self._inbox, []
+        self.store.not_applied = {}  # nothing of this turn rests on what an earlier one could not write
         now = self.cluster.now_ms
         if self.turn.begin(inbox, self.clocks.monotonic(now), self.clocks.wall(now)):
             self._after(self.cluster.random.uniform(*self.cluster.weather.sync_ms) * self.slowness, self._synced)
@@ -205,6 +209,8 @@ class SimNode:
         for peer, message in release.messages:
             if not isinstance(message, HandedBack):
                 invariants.sent(self.number, message, self.store.durable_rows)
+                if isinstance(message, PaxosMessage):
+                    self._note_shown(message)
             elif not message.code:
                 invariants.told(self.number, message.entity, self.committed(message.entity))
             by_peer.setdefault(peer, []).append(message)
@@ -215,7 +221,18 @@ class SimNode:
             self.one_step()
             if error is None and not request.exposed:  # else another node vouched for it, and was held to that
                 invariants.told(self.number, request.entity, self.committed(request.entity))
+            shown = self._shown.pop(request, ())
+            if error is not None and error.outcome_known and not isinstance(error, RequestFailed):  # that one is an outcome
+                invariants.refused(self.number, shown)
             request.settle(reply, error)
+
+    def _note_shown(self, message: PaxosMessage) -> None:
+        """Remember which requests a value carries that leaves this node, if they were asked for here."""
+        found = self.shard.entity(message.entity)
+        in_flight = None if found is None else found.in_flight
+        if in_flight is not None and in_flight.value.id == message.value_id:
+            for request, _ in in_flight.evaluated.proposed:
+                self._shown.setdefault(request, set()).add(((message.entity, message.entry), message.value_id))
 
     def committed(self, entity: int) -> int:
         """Highest entry that is applied in memory, and in the DB at the end of the turn."""

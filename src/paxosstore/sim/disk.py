@@ -27,6 +27,8 @@ class SimDisk(MemoryStore):
         self.full = False
         self.read_fails = False
         """The next read raises, once."""
+        self.change_fails = False
+        """The next write that replaces an accepted value by another raises, once."""
         self.not_applied: dict[int, int] = {}
         """(entity -> entry) of the last write, if it failed: what its turn had taken for chosen."""
         self.rows: Rows = {}
@@ -60,6 +62,9 @@ class SimDisk(MemoryStore):
         self.not_applied = {apply.entity: apply.entry for apply in applies}
         if self.full:
             raise DiskFull("the disk is full")
+        if self.change_fails and any(map(self._changes_vote, records.items())):
+            self.change_fails = False
+            raise DiskFull("no room for another vote")
         self.on_rows(self.rows, records)
         super().write(records, applies)
         self.not_applied = {}
@@ -86,6 +91,11 @@ class SimDisk(MemoryStore):
         if self.read_fails:
             self._read()
         return super().get(entity, key)
+
+    def _changes_vote(self, row: tuple[tuple[int, int], Record]) -> bool:
+        place, new = row
+        old = self.rows.get(place, EMPTY)
+        return old.value is not None and new.value is not None and old.value.id != new.value.id
 
     def _read(self) -> None:
         if self.read_fails:

@@ -5,7 +5,7 @@ A check is a method of `Invariants`, called by the cluster where the thing it is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..core.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion
 from ..core.record import EMPTY, Record
@@ -92,6 +92,12 @@ class Invariants:
         """What a client or a peer is told of requests rests on chosen entries (rules 3 and 7)."""
         if committed and (entity, committed) not in self.chosen:
             raise Violation(f"node {node} told the outcome of entry {(entity, committed)}, which no majority holds")
+
+    def refused(self, node: int, shown: Iterable[tuple[Place, bytes]]) -> None:
+        """Where a client is told that nothing happened, every value that carried its request and was shown has lost for good."""
+        for place, value_id in shown:
+            if self.chosen.get(place, value_id) == value_id:
+                raise Violation(f"node {node} told that nothing happened, and {value_id.hex()} at {place} may yet be chosen")
 
     def _claims(self, node: int, entity: int, entry: int) -> None:
         if entry and (entity, entry) not in self.chosen:

@@ -7,7 +7,7 @@ A fault is a name in `FAULTS` here, and a line in `simulation.py` where it strik
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +45,8 @@ class Ask(NamedTuple):
 
 VARIANTS = ("handler",) * 16 + ("function", "function", "at_entry", "catch_up")
 """By the name of a handler, as a function that cannot be handed over, at exactly the next entry, or merely to catch up."""
+RIVALS = tuple(variant for variant in VARIANTS if variant != "handler")
+"""Those that every node proposes itself."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,12 @@ FAULTS: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
     "connection lost": (4, _a_node),
     "storm": (2, _some(0.1, 0.3)),
     "write fails": (3, _nothing),
+    "changed vote fails": (3, _nothing),
     "disk full": (2, _nothing),
     "disk almost full": (1, _nothing),
     "read fails": (1, _nothing),
     "disk slow": (2, _some(10.0, 100.0)),
-    "wall clock jumps": (1, lambda rng, nodes: rng.choice((-HOUR_MS, HOUR_MS))),
+    "wall clock jumps": (3, lambda rng, nodes: rng.choice((-HOUR_MS, HOUR_MS))),
     "clocks stop": (2, _nothing),
     "everything loses power": (1, _nothing),
 }
@@ -124,7 +127,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         delay_ms=rng.choice(((0.1, 1.0), (0.1, 5.0), (2.0, 2.5))),
         sync_ms=rng.choice(((0.1, 0.5), (0.1, 0.5), (0.1, 20.0))),
         patience_ms=rng.choice((150.0, 3_000.0)),
-        clients=tuple(_draw_client(rng, nodes, length_ms, workload) for _ in range(rng.choice((2, 4, 8)))),
+        clients=_draw_clients(rng, nodes, length_ms, workload),
         faults=_draw_faults(rng, nodes, length_ms),
         length_ms=length_ms,
         wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
@@ -146,7 +149,15 @@ def _draw_tuning(rng: random.Random) -> TuningSettings:
     )
 
 
-def _draw_client(rng: random.Random, nodes: int, length_ms: float, workload: Workload) -> tuple[Ask, ...]:
+def _draw_clients(rng: random.Random, nodes: int, length_ms: float, workload: Workload) -> tuple[tuple[Ask, ...], ...]:
+    """Some clients. Sometimes nothing they ask for can be handed over: then the nodes are rivals all the time."""
+    variants = VARIANTS if rng.random() < 0.75 else RIVALS
+    return tuple(_draw_client(rng, nodes, length_ms, workload, variants) for _ in range(rng.choice((2, 4, 8))))
+
+
+def _draw_client(
+    rng: random.Random, nodes: int, length_ms: float, workload: Workload, variants: Sequence[str]
+) -> tuple[Ask, ...]:
     """A client asks for one thing after the other, mostly at one node."""
     home = rng.randrange(nodes)
     gap_ms = rng.choice((1.0, 5.0, 20.0))
@@ -159,7 +170,7 @@ def _draw_client(rng: random.Random, nodes: int, length_ms: float, workload: Wor
         node = home if rng.random() < 0.7 else rng.randrange(nodes)
         call = workload.draw(rng)
         uuid = rng.randbytes(16) if rng.random() < 0.5 and not call.read_only else b""
-        variant = "handler" if call.read_only else rng.choice(VARIANTS)
+        variant = "handler" if call.read_only else rng.choice(variants)
         asks.append(Ask(at_ms, node, call, uuid if variant != "at_entry" else b"", variant))
     return tuple(asks)
 

@@ -166,6 +166,7 @@ class Simulation:
             "connection lost": (self._lose_connection, self._connect),
             "storm": (self._storm, self._calm),
             "write fails": (self._fail_write, self._make_room),
+            "changed vote fails": (self._fail_change, self._make_room),
             "disk full": (self._fill, self._make_room),
             "disk almost full": (self._almost_fill, self._make_room),
             "read fails": (self._fail_read, self._restart),
@@ -241,15 +242,22 @@ class Simulation:
 
     def _converge(self) -> None:
         """Every node answers for every key, takes a write for every entity, and all are equal in the end. Sometimes they
-        are asked one by one: nobody may need another's requests to go on."""
+        are asked one by one, and for reads or writes alone: nobody may need another's requests to go on, nor reads writes."""
         cluster = self.cluster
-        calls = {ask.call for client in self.plan.clients for ask in client if ask.call.read_only}
-        writes = {ask.call.entity: ask.call for client in self.plan.clients for ask in client if not ask.call.read_only}
+        reads = {ask.call for client in self.plan.clients for ask in client if ask.call.read_only}
+        last_writes = {ask.call.entity: ask.call for client in self.plan.clients for ask in client if not ask.call.read_only}
+        writes = set(last_writes.values())
         last = cluster.now_ms + CONVERGE_MS
-        one_by_one = [[node] for node in cluster.random.sample(cluster.nodes, len(cluster.nodes))]
-        for nodes in cluster.random.choice(([cluster.nodes], one_by_one)):
+        shuffled = cluster.random.sample(cluster.nodes, len(cluster.nodes))
+        together = [(cluster.nodes, reads | writes)]
+        reads_first = [([node], calls) for calls in (reads, writes) for node in shuffled]
+        writes_first = [([node], calls) for calls in (writes, reads) for node in shuffled]
+        rounds = cluster.random.choice((together, reads_first, writes_first))
+        if rounds is not together and cluster.random.random() < 0.5:
+            self._leave_all_to(shuffled[0])
+        for nodes, calls in rounds:
             for node in nodes:
-                for call in sorted(calls | set(writes.values())):
+                for call in sorted(calls):
                     self._awaited.add((node.number, call))
                     self._ask_for(node, call)
             if not self._comes_true(lambda: not self._awaited, last):
@@ -258,6 +266,13 @@ class Simulation:
                 )
         if not self._comes_true(self._are_equal, last):
             raise Violation(f"the nodes differ: {[dict(node.store.committed()) for node in cluster.nodes]}")
+
+    def _leave_all_to(self, heir: SimNode) -> None:
+        """All others lose power and start again: what they had begun, nobody but this node will end."""
+        for node in self.cluster.nodes:
+            if node is not heir:
+                self.cluster.kill(node.number, self.cluster.survivors(node.number))
+                self.cluster.start(node.number)
 
     def _comes_true(self, condition: Callable[[], bool], last_ms: float) -> bool:
         while self.cluster.now_ms < last_ms:
@@ -389,6 +404,9 @@ class Simulation:
     def _fail_write(self, fault: Fault, node: SimNode) -> None:
         node.store.fail_next_write = DiskFull("no room for this write")
 
+    def _fail_change(self, fault: Fault, node: SimNode) -> None:
+        node.store.change_fails = True
+
     def _fill(self, fault: Fault, node: SimNode) -> None:
         node.store.full = True
 
@@ -397,7 +415,7 @@ class Simulation:
             self.cluster.allow_writes(node.number, "the disk is almost full")
 
     def _make_room(self, fault: Fault, node: SimNode) -> None:
-        node.store.full = False
+        node.store.full = node.store.change_fails = False
         node.store.fail_next_write = None
         if node.up:
             self.cluster.allow_writes(node.number, "")

@@ -146,7 +146,9 @@ def test_every_error_has_a_status() -> None:
     while todo:
         cls = todo.pop()
         tree.add(cls)
-        todo += cls.__subclasses__()
+        todo += [
+            sub for sub in cls.__subclasses__() if sub.__module__ == PaxosStoreError.__module__
+        ]  # other tests have their own
     assert set(STATUS) == tree
     assert grpc.StatusCode.OK not in STATUS.values()
 

@@ -54,6 +54,7 @@ class HttpServer:
         self._pages = dict(pages)
         self._read_timeout_s = read_timeout_s
         self._server: asyncio.Server | None = None
+        self._stopping = False
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -68,6 +69,7 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Stop listening and end what is open."""
+        self._stopping = True  # who comes from now on would have nobody to end it
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -77,9 +79,13 @@ class HttpServer:
         await asyncio.gather(*connections, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopping:
+            writer.transport.abort()
+            return
         task = asyncio.get_running_loop().create_task(self._connection(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        task.add_done_callback(lambda _: writer.close())  # not in the task: cancelled before its first step, it does nothing
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -89,8 +95,6 @@ class HttpServer:
                 await self._exchange(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             writer.transport.abort()  # the client went away, or does not read
-        finally:
-            writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head_only = False

@@ -1,0 +1,172 @@
+"""A node by itself: what becomes of the requests that wait when it stops, and what it shows while a turn is being synced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from paxosstore.core.context import Identity
+from paxosstore.core.event import Received
+from paxosstore.core.message import PaxosMessage
+from paxosstore.core.overlay import View, WriteBatch
+from paxosstore.core.shard import Shard
+from paxosstore.errors import DiskFull, NotCaughtUp, NotServing, OutcomeUnknown, PaxosStoreError
+from paxosstore.runtime.blocking import BlockingNode
+from paxosstore.runtime.node import Node
+from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.body import MsgpackBodyCodec
+from paxosstore.storage.memory import MemoryStore
+from paxosstore.storage.rocks import RocksStore
+from paxosstore.storage.turn import Turn
+
+from .test_links import free_addresses, run, until
+
+CLUSTER = ClusterSettings("test")
+PATIENT = TuningSettings(request_timeout_ms=3_600_000.0)
+"""No request ends by its deadline."""
+
+
+def put(view: View) -> None:
+    view.put(b"k", b"v")
+
+
+def lone_node(directory: Path) -> Node:
+    """It has no majority, so whatever it is asked for waits."""
+    return Node(CLUSTER, 0, free_addresses(3), directory, PATIENT, min_free_bytes=1, fatal=pytest.fail)
+
+
+def test_requests_that_wait_end_when_the_node_stops(tmp_path: Path) -> None:
+    async def story() -> None:
+        node = lone_node(tmp_path)
+        await node.start()
+        proposed = asyncio.create_task(node.execute(1, put))
+        read = asyncio.create_task(node.execute(1, put, read_only=True))
+        await until(lambda: node.statistics().counters["entries_proposed"] == 1)
+        queued = asyncio.create_task(node.execute(1, put))
+        await until(lambda: node.statistics().waiting_requests == 3)
+        loading = asyncio.create_task(node.execute(2, put))
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(node.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(NotServing):
+            await node.execute(1, put)
+        await stopping
+        requests = (proposed, read, queued, loading)
+        ended = [type(error) for error in await asyncio.gather(*requests, return_exceptions=True)]
+        assert ended == [OutcomeUnknown, NotServing, NotServing, NotServing]
+        with pytest.raises(NotServing):
+            await node.execute(1, put)
+
+    run(story)
+
+
+def test_threads_that_wait_for_a_node_are_told_of_its_end(tmp_path: Path) -> None:
+    node = BlockingNode(CLUSTER, 0, free_addresses(3), tmp_path, PATIENT, min_free_bytes=1, fatal=pytest.fail)
+    told: list[PaxosStoreError] = []
+
+    def ask() -> None:
+        try:
+            node.execute(1, put)
+        except PaxosStoreError as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 10.0
+    while node.statistics().waiting_requests < len(threads):
+        assert time.monotonic() < deadline
+    node.close()
+    for thread in threads:
+        thread.join(10.0)
+    assert len(told) == len(threads)
+    assert all(isinstance(error, (NotServing, OutcomeUnknown)) for error in told)
+    for call in (node.statistics, lambda: node.execute(1, put)):
+        with pytest.raises(NotServing, match="closed"):
+            call()
+    node.close()
+
+
+def test_a_blocking_node_ends_when_all_that_runs_in_it_has_ended(tmp_path: Path) -> None:
+    node = BlockingNode(CLUSTER, 0, free_addresses(3), tmp_path, PATIENT, min_free_bytes=1, fatal=pytest.fail)
+    running = threading.Event()
+    told: list[str] = []
+
+    async def slow() -> str:
+        running.set()
+        return await asyncio.sleep(0.2, "ended")
+
+    thread = threading.Thread(target=lambda: told.append(node._wait(slow())), daemon=True)
+    thread.start()
+    assert running.wait(10.0)
+    node.close()
+    thread.join(10.0)
+    assert told == ["ended"]
+
+
+def test_after_a_failed_write_a_node_refuses_writes_until_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free_bytes = 0
+
+    def statvfs(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(f_bavail=free_bytes, f_frsize=1)
+
+    def no_room(*args: object) -> None:
+        raise DiskFull("as RocksDB says it")
+
+    async def story() -> None:
+        nonlocal free_bytes
+        node = Node(CLUSTER, 0, free_addresses(3), tmp_path, PATIENT, min_free_bytes=1_000, fatal=pytest.fail)
+        free_bytes = 1_000
+        await node.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(RocksStore, "write", no_room)
+            with pytest.raises(PaxosStoreError):
+                await node.execute(1, put)
+            free_bytes = 999
+            for _ in range(3):
+                node._check_disk()
+                with pytest.raises(DiskFull):
+                    await node.execute(1, put)
+        free_bytes = 1_000
+        node._check_disk()
+        waiting = asyncio.create_task(node.execute(1, put))
+        await until(lambda: node.statistics().counters["entries_proposed"] == 2)
+        await node.stop()
+        with pytest.raises(OutcomeUnknown):
+            await waiting
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    run(story)
+
+
+def test_an_entry_is_shown_when_the_vote_that_made_it_chosen_is_durable(tmp_path: Path) -> None:
+    """get_write_batch, rule 7."""
+    store = MemoryStore()
+    codec = MsgpackBodyCodec()
+    shard = Shard(Identity(CLUSTER, TuningSettings(), 0, 1), store, codec, {})
+    turn = Turn(shard, store, lambda release: None)
+    node = Node(CLUSTER, 0, free_addresses(3), tmp_path)
+    node._shard, node._store = shard, cast(RocksStore, store)
+    batch = WriteBatch({b"dk": b"v"})
+
+    def accepted(entry: int) -> Received:
+        """Node 1 has accepted a value: with this node's own vote it is chosen."""
+        value_id = entry.to_bytes(16, "big")
+        return Received(1, [PaxosMessage(1, entry, 5, 5, 5, False, value_id, codec.encode(batch), entry - 1, True, False)])
+
+    turn.begin([accepted(1)], 1.0, 0)
+    turn.begin(turn.finish(1.0, 0), 1.0, 0)  # loaded
+    for entry in (1, 2):
+        with pytest.raises(NotCaughtUp, match="being written"):
+            node.get_write_batch(1, entry)
+        turn.finish(2.0, 0)
+        assert node.get_write_batch(1, entry) == batch
+        turn.begin([accepted(entry + 1)], 3.0, 0)
+        assert node.get_write_batch(1, entry) == batch, "older ones stay"
