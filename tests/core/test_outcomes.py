@@ -5,6 +5,7 @@ from __future__ import annotations
 from paxosstore.core.event import Received
 from paxosstore.core.message import HandOver, Message, PaxosMessage
 from paxosstore.core.overlay import DATA, View
+from paxosstore.core.record import EMPTY
 from paxosstore.core.request import Request
 from paxosstore.errors import DiskFull, InvalidRequest, OutcomeUnknown, PaxosStoreError, RequestFailed
 from paxosstore.settings import TuningSettings
@@ -139,6 +140,29 @@ def test_a_failed_write_acknowledges_nothing_of_its_turn() -> None:
     cluster.cut()
     cluster.allow_writes(0, "")
     assert cluster.do(0, b"secret", 500.0, read_only=True).reply == b"1"
+
+
+def test_a_node_without_room_does_not_try_again_and_again_to_apply() -> None:
+    """Seed 2693: what is chosen on its disk, and not applied yet, was loaded, tried and forgotten without a pause."""
+    cluster = Frames(max_commit_num=1)
+    cluster.cut((0, 2), (1, 2), (2, 0), (2, 1))
+    for value in (b"2", b"3", b"4"):
+        assert cluster.do(0, b"set a " + value).reply == b"ok"
+    cluster.cut()
+    store = cluster.nodes[2].store
+    read = cluster.submit(2, b"a", read_only=True)
+    while not store.rows.get((ENTITY, 4), EMPTY).chosen:  # all is taught at once, and applied one by one
+        cluster.wait(0.1)
+    assert store.committed_entry(ENTITY) < 4
+    tries: list[float] = []
+    store.full, store.on_write = True, lambda: tries.append(cluster.now_ms)
+    cluster.wait(20.0)
+    assert len(tries) == 1
+    assert not read.ended
+    store.full = False
+    cluster.allow_writes(2, "")
+    cluster.wait(100.0)
+    assert read.reply == b"4"
 
 
 def test_an_outcome_to_hand_back_that_a_failed_write_swallows_is_found_by_who_waits_for_it() -> None:

@@ -123,6 +123,7 @@ class Shard:
                 self._attend(entity)
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
+        assert not (self._cannot_write and (ready.records or ready.applies)), "a disk that failed a write is left alone"
         for apply in ready.applies:
             self._entities.get(apply.entity).unwritten = None  # the driver writes it before it steps again
         return ready
@@ -182,7 +183,7 @@ class Shard:
         entity.wake_ms = NEVER
         release = context.release(entity)  # before this turn's own proposal: what is chosen by now rests on durable rows
         before = entity.committed
-        decided = self._log.advance(entity)
+        decided = None if self._cannot_write else self._log.advance(entity)  # what is applied has to be written
         if decided is not None:
             in_flight, chosen = decided
             proposer.finish(entity, in_flight, chosen, release)
@@ -204,7 +205,7 @@ class Shard:
             else:
                 entity.wake_ms = min(entity.wake_ms, due)
         follow_up = entity.opened.get(entity.committed + 1)
-        if follow_up is not None and follow_up.machine.mine.chosen:
+        if follow_up is not None and follow_up.machine.mine.chosen and not self._cannot_write:
             entity.wake_ms = context.now_ms  # the commit limit was reached
         self._entities.attended(entity)
         entity.validate()
