@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ..core.overlay import Overlay, View
 from ..core.request import Request
 from ..errors import OutcomeUnknown, PaxosStoreError
-from .cluster import SimNode
+from .cluster import SimCluster, SimNode
 from .invariants import Violation
-from .plan import Ask
-
-if TYPE_CHECKING:
-    from .simulation import Simulation
+from .plan import Ask, Plan
+from .workload import Workload
 
 ATTEMPTS = 4
+
+
+class Run(Protocol):
+    """What a client needs of the simulation it is in."""
+
+    cluster: SimCluster
+    plan: Plan
+    workload: Workload
+    peace: bool
+
+    def record(self, client: int | str, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> bool:
+        """Note how it ended; whether that is known."""
 
 
 class Attempt(Request):
@@ -26,7 +36,7 @@ class Attempt(Request):
 
     def __init__(
         self,
-        simulation: Simulation,
+        run: Run,
         ask: Ask,
         node: SimNode,
         floor: int,
@@ -37,9 +47,9 @@ class Attempt(Request):
         self.ask = ask
         self.node = node
         self.on_end = on_end
-        self.began_ms = simulation.cluster.now_ms
-        self.chosen_before = simulation.cluster.invariants.latest.get(call.entity, 0)
-        self.function = simulation.workload.handlers[call.handler]
+        self.began_ms = run.cluster.now_ms
+        self.chosen_before = run.cluster.invariants.latest.get(call.entity, 0)
+        self.function = run.workload.handlers[call.handler]
         self.handler = call.handler if ask.variant == "handler" else ""  # type: ignore[misc]  # a class constant elsewhere, a slot here
         if ask.variant == "at_entry":
             self.at_entry = node.store.committed_entry(call.entity) + 1
@@ -65,8 +75,8 @@ class Attempt(Request):
 class Client:
     """Asks for one thing after the other; repeats what has a uuid until it knows how it ended."""
 
-    def __init__(self, simulation: Simulation, number: int, asks: tuple[Ask, ...]) -> None:
-        self._simulation = simulation
+    def __init__(self, run: Run, number: int, asks: tuple[Ask, ...]) -> None:
+        self._run = run
         self._number = number
         self._asks = iter(asks)
         self._attempt: Attempt | None = None
@@ -78,7 +88,7 @@ class Client:
         ask = next(self._asks, None)
         if ask is not None:
             self._tries = 0
-            cluster = self._simulation.cluster
+            cluster = self._run.cluster
             cluster.after(max(0.1, ask.at_ms - cluster.now_ms), partial(self._try, ask, ask.node))
 
     def node_died(self, node: SimNode) -> None:
@@ -86,21 +96,21 @@ class Client:
             self._ended(self._attempt, b"", OutcomeUnknown("the connection was lost"))
 
     def _try(self, ask: Ask, number: int) -> None:
-        simulation = self._simulation
-        cluster = simulation.cluster
+        run = self._run
+        cluster = run.cluster
         nodes = cluster.nodes
         node = next((node for node in nodes[number:] + nodes[:number] if node.up), None)
-        if node is None or simulation.peace:
+        if node is None or run.peace:
             self.next()  # nobody is there, or time is up
             return
         entity = ask.call.entity
         if not self._tries:
             self._floor = max(1, node.store.committed_entry(entity))
         self._tries += 1
-        attempt = self._attempt = Attempt(simulation, ask, node, self._floor if self._tries > 1 else 0, self._ended)
+        attempt = self._attempt = Attempt(run, ask, node, self._floor if self._tries > 1 else 0, self._ended)
         cluster.note("client", self._number, ask.variant, ask.call.kind, ask.call.key, *ask.call.arguments, "at", node.number)
         node.step(attempt)
-        cluster.after(simulation.plan.patience_ms, partial(self._give_up, attempt))
+        cluster.after(run.plan.patience_ms, partial(self._give_up, attempt))
 
     def _give_up(self, attempt: Attempt) -> None:
         if self._attempt is attempt:
@@ -110,11 +120,11 @@ class Client:
         if self._attempt is not attempt:
             return  # it was given up
         self._attempt = None
-        simulation = self._simulation
-        known = simulation.record(self._number, attempt, reply, error)
+        run = self._run
+        known = run.record(self._number, attempt, reply, error)
         ask = attempt.ask
         if not known and ask.uuid and self._tries < ATTEMPTS:
-            number = simulation.cluster.random.randrange(simulation.plan.nodes)
-            simulation.cluster.after(5.0, partial(self._try, ask, number))
+            number = run.cluster.random.randrange(run.plan.nodes)
+            run.cluster.after(5.0, partial(self._try, ask, number))
         else:
             self.next()
