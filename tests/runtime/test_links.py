@@ -356,3 +356,17 @@ def test_who_is_taken_in_when_the_links_are_closed_already_is_sent_away() -> Non
         assert not zero.links.connections
 
     run(story)
+
+
+def test_a_peer_that_dials_in_the_moment_of_the_close_does_not_keep_it_from_ending() -> None:
+    async def story() -> None:
+        zero = End(0, free_addresses(3), options=LinkOptions(backoff_ms=1e6, max_backoff_ms=1e6))
+        await zero.links.start()
+        await asyncio.sleep(0.1)  # both peers are dialled, refused, and left alone for long
+        for peer in zero.links._peers.values():
+            peer.wake.set()
+        await asyncio.sleep(0)  # the waits are over, and whoever waited does not know yet
+        async with asyncio.timeout(PATIENCE_S / 4):
+            await zero.links.close()
+
+    run(story)

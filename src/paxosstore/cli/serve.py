@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPIRY_INTERVAL_S = 1.0
+SLOW_STOP_S = 4.0
 MAX_EXPIRY_ENTITIES = 1_024
 """Entities of the Redis service that are looked at in one round."""
 EXPIRED_PER_CALL = 1_000
@@ -80,7 +81,19 @@ async def serve(config: NodeConfig) -> None:
         print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
         await stopped.wait()
         log.info("stopping")
+        loop.call_later(SLOW_STOP_S, _say_what_waits)
     log.info("stopped")
+
+
+def _say_what_waits() -> None:
+    """The stop takes too long: name what it waits for, before somebody ends the process and asks why."""
+    for task in asyncio.all_tasks():
+        steps: list[str] = []
+        step: Any = task.get_coro()
+        while hasattr(step, "cr_frame") and step.cr_frame is not None:
+            steps.append(f"{step.__qualname__}:{step.cr_frame.f_lineno}")
+            step = step.cr_await
+        log.warning("still stopping after %g s: waits in %s", SLOW_STOP_S, " > ".join(steps))
 
 
 async def drop_expired(node: Node) -> None:

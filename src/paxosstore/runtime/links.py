@@ -497,8 +497,9 @@ class Links:
                     connection.stop(flush=self.closing)
             if (time.monotonic() - started) * 1000.0 > options.max_backoff_ms + options.hello_timeout_ms:
                 backoff_ms = options.backoff_ms  # it was up for a while, so this is a new story
-            with suppress(TimeoutError):
-                await asyncio.wait_for(peer.wake.wait(), random.uniform(0.5, 1.5) * backoff_ms / 1000.0)
+            with suppress(TimeoutError):  # (wait_for would lose a cancellation that comes in the same moment as the wake)
+                async with asyncio.timeout(random.uniform(0.5, 1.5) * backoff_ms / 1000.0):
+                    await peer.wake.wait()
             backoff_ms = min(2.0 * backoff_ms, options.max_backoff_ms)
 
     async def _dial(self, connection: _Outgoing) -> None:
