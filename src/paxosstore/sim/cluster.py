@@ -170,8 +170,8 @@ class SimNode:
                 self._after(max(0.05, due - now), self._on_timer)
 
     def _on_timer(self) -> None:
+        self._timer_ms = NEVER  # also when a turn is under way, whose end sets the next one: the clock may stand still
         if not self._scheduled and not self.turn.syncing:
-            self._timer_ms = NEVER
             self._begin()
 
     def _after(self, delay_ms: float, action: Callable[[], None]) -> None:
