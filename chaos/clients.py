@@ -82,7 +82,7 @@ class RedisCaller:
         try:
             if not wait:
                 assert connection.connection is not None
-                connection.connection.send_command(*words)  # type: ignore[no-untyped-call]
+                connection.connection.send_command(*words)  # type: ignore[no-untyped-call]  # redis-py does not say
                 self.close()
                 return Outcome.UNKNOWN, None, ABANDONED
             reply = connection.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py does not say

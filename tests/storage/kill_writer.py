@@ -88,7 +88,7 @@ def in_child(task: Callable[[int], None]) -> tuple[int, int]:
 def main(path: Path, first_step: int, every: int) -> None:
     synced = 0
     for step in range(first_step, 10_000, every):
-        status, told = in_child(lambda told_to, step=step: live(path, step, told_to))  # type: ignore[misc]
+        status, told = in_child(lambda told_to, step=step: live(path, step, told_to))  # type: ignore[misc]  # a default binds the step
         synced = max(synced, told)
         looked, found = in_child(lambda told_to: look(path, told_to))
         assert looked == 0

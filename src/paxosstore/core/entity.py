@@ -175,11 +175,13 @@ class Entity:
             self.max_chosen = entry
             self.catchup.news_from(peer)
 
+    @property
+    def proposed(self) -> list[Request]:
+        """Those of the batch in flight."""
+        return [] if self.in_flight is None else [request for request, _ in self.in_flight.evaluated.proposed]
+
     def requests(self) -> list[Request]:
         """Every request that waits here, in no particular order."""
-        waiting = [*self.queue, *self.returned]
-        if self.in_flight is not None:
-            waiting += [request for request, _ in self.in_flight.evaluated.proposed]
-        waiting += self.reads.all()
+        waiting = [*self.queue, *self.returned, *self.proposed, *self.reads.all()]
         waiting += [item for item in self.mailbox or () if isinstance(item, Request)]
         return waiting

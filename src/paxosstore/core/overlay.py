@@ -7,7 +7,8 @@ outcomes of requests with uuids, rule 15) is applied, recovered and copied with 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from enum import Enum
+from typing import Final, Protocol
 
 from ..errors import InvalidRequest, PaxosStoreError, TooLarge
 
@@ -95,7 +96,11 @@ class View(Protocol):
         ...
 
 
-_MISSING = object()
+class _Missing(Enum):
+    MISSING = "nothing was written"
+
+
+_MISSING: Final = _Missing.MISSING
 
 
 class Overlay:
@@ -128,7 +133,7 @@ class Overlay:
         self._reader = reader
         self._under = under
         self.limit = max_request_bytes
-        self._journal: list[tuple[bytes, object]] = []
+        self._journal: list[tuple[bytes, bytes | WriteBatch | _Missing | None]] = []
         self._size_before = 0
         self.entity = entity
         self.now_ms = now_ms
@@ -192,13 +197,13 @@ class Overlay:
         """Read a key that carries its space byte."""
         value = self.batch.writes.get(key, _MISSING)
         if value is not _MISSING:
-            return value  # type: ignore[return-value]
+            return value
         if self.batch.cleared and key.startswith(DATA):
             return None
         if self._under is not None:
             value = self._under.writes.get(key, _MISSING)
             if value is not _MISSING:
-                return value  # type: ignore[return-value]
+                return value
             if self._under.cleared and key.startswith(DATA):
                 return None
         try:
@@ -225,7 +230,7 @@ class Overlay:
             elif old is _MISSING:
                 self.batch.writes.pop(key, None)
             else:
-                self.batch.writes[key] = old  # type: ignore[assignment]
+                self.batch.writes[key] = old
         self._journal.clear()
         self.size = self._size_before
 

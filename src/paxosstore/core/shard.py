@@ -432,7 +432,7 @@ class Shard:
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
         for number in dirty:
             entity = self._entities.forget(number)
-            proposed = {id(r) for r, _ in entity.in_flight.evaluated.proposed} if entity.in_flight else set()
+            proposed = {id(request) for request in entity.proposed}
             revealed = entity.in_flight is not None and (
                 entity.in_flight.turn < failed.turn or entity.in_flight.value.id in shown
             )
@@ -490,7 +490,7 @@ class Shard:
     def _waiting(self) -> Iterator[tuple[Request, bool]]:
         """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
         for entity in self._entities.busy.values():
-            proposed = {id(request) for request, _ in entity.in_flight.evaluated.proposed} if entity.in_flight else set()
+            proposed = {id(request) for request in entity.proposed}
             for request in entity.requests():
                 yield request, request.exposed or id(request) in proposed
         for peer in self._handovers.peers:

@@ -5,6 +5,7 @@ A model of your own is a subclass of `Model` with `initial` and `apply`. The oth
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from enum import Enum
 from typing import Generic, TypeVar
@@ -26,7 +27,7 @@ class Unseen(Enum):
 UNSEEN = Unseen.UNSEEN
 
 
-class Model(Generic[State]):
+class Model(ABC, Generic[State]):
     """One object. It is made for the operations on one key, so that it may look at what was seen at all."""
 
     initial: State
@@ -34,10 +35,10 @@ class Model(Generic[State]):
     def __init__(self, operations: Sequence[Operation]) -> None:
         """Operations on one key, without those that were refused."""
 
+    @abstractmethod
     def apply(self, state: State, operation: Operation) -> tuple[State, object]:
         """The state after it, and what it replies. The state is never changed in place. If more than one reply is right, this
         is the operation's own reply whenever that is among them. An unknown outcome has no reply, and must not need one."""
-        raise NotImplementedError
 
     def is_read(self, operation: Operation) -> bool:
         """Whether it changes no state in which its own reply is right. True, if wrong, makes wrong verdicts."""
