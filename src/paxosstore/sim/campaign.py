@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count, islice
@@ -131,20 +129,14 @@ def campaign(
     workload: str = "",
     progress: Callable[[Summary, Summary], None] = lambda part, whole: None,
 ) -> Summary:
-    """Seeds from `first` on: so many, or for so long, or until Ctrl-C. `progress` is told of each part, and of all so far."""
+    """Seeds from `first` on: so many, or for so long. `progress` is told of each part, and of all so far."""
     started = time.monotonic()
     whole = Summary()
     tasks: Iterator[range] = (range(at, at + SEEDS_PER_TASK) for at in count(first, SEEDS_PER_TASK))
     if seeds is not None:
         last = first + seeds
         tasks = (range(at, min(at + SEEDS_PER_TASK, last)) for at in range(first, last, SEEDS_PER_TASK))
-    pool = ProcessPoolExecutor(
-        jobs,
-        multiprocessing.get_context("spawn"),
-        initializer=signal.signal,  # Ctrl-C is ours: the workers end what they have begun
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    )
-    with pool, suppress(KeyboardInterrupt):
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         under_way: set[Future[Summary]] = {pool.submit(run_seeds, task, workload) for task in islice(tasks, 2 * jobs)}
         while under_way:
             ended, under_way = wait(under_way, return_when=FIRST_COMPLETED)
