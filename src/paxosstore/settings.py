@@ -41,8 +41,9 @@ class TuningSettings:
     """How long an active proposer is left alone before this node competes with it (a hint, rule 13)."""
     request_timeout_ms: float = 5_000.0
     """Default deadline of a request."""
-    handover_margin_ms: float = 5.0
-    """Added to the usual round trip before a handed-over request is proposed locally instead."""
+    patience_margin_ms: float = 5.0
+    """Added to the usual round trip before one waits no longer: a handed-over request is proposed locally, a proposal
+    goes to the peers that were not asked at first."""
     takeover_requests: int = 64
     """After so many writes of one peer and nobody else to an entity, that peer is told to be its preferred proposer."""
     suspect_ms: float = 1_000.0
@@ -52,7 +53,7 @@ class TuningSettings:
     backoff_ms: float = 2.0
     """First back-off after losing a race for an entry; doubles up to 64 times, randomised by half."""
     notice_ms: float = 2.0
-    """How long the news that an entry is chosen may wait for the next proposal, to travel in the same frame."""
+    """How long the news that an entry is chosen may wait, to travel with the next proposal or with more of its kind."""
     drive_after_ms: float = 10.0
     """How long a read waits for somebody else's undecided entry before it drives that entry itself."""
     max_commit_num: int = 512

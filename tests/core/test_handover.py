@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.handover import FIRST_ROUND_TRIP_MS, Peer
+from paxosstore.core.handover import Peer
+from paxosstore.core.roundtrip import FIRST_MS
 
 from .support import Operation, uuid
 
@@ -70,13 +71,13 @@ def test_taken_back_in_order_and_a_late_outcome_is_nobodys() -> None:
 
 def test_patience_follows_the_round_trip() -> None:
     peer = up()
-    assert peer.patience_ms(MARGIN_MS) == FIRST_ROUND_TRIP_MS + MARGIN_MS
+    assert peer.round_trip.patience_ms(MARGIN_MS) == FIRST_MS + MARGIN_MS
     now = 0.0
     for number in range(100):
         peer.hand_over(request(str(number)), now)
         now += 2.0
         peer.settle(copy(str(number)), now)
-    assert MARGIN_MS + 2.0 <= peer.patience_ms(MARGIN_MS) < MARGIN_MS + 3.0
+    assert MARGIN_MS + 2.0 <= peer.round_trip.patience_ms(MARGIN_MS) < MARGIN_MS + 3.0
 
 
 def test_a_peer_that_became_slow_is_given_more_time() -> None:
@@ -84,13 +85,13 @@ def test_a_peer_that_became_slow_is_given_more_time() -> None:
     peer, now = up(), 0.0
     for number in range(60):
         peer.hand_over(request(str(number)), now)
-        now += peer.patience_ms(MARGIN_MS)
-        if peer.patience_ms(MARGIN_MS) < 300.0:
+        now += peer.round_trip.patience_ms(MARGIN_MS)
+        if peer.round_trip.patience_ms(MARGIN_MS) < 300.0:
             peer.take_back()
         now = max(now, number * 1_000.0 + 300.0)
         peer.settle(copy(str(number)), now)
         now = (number + 1) * 1_000.0
-    assert peer.patience_ms(MARGIN_MS) >= 300.0
+    assert peer.round_trip.patience_ms(MARGIN_MS) >= 300.0
 
 
 def test_an_answer_about_another_entity_settles_nothing() -> None:
@@ -106,4 +107,4 @@ def test_a_peer_that_was_away_for_long_is_not_waited_for_as_long() -> None:
     peer.hand_over(request("a"), 0.0)
     peer.take_back()
     peer.settle(copy("a"), 60_000.0)
-    assert peer.patience_ms(MARGIN_MS) < 2_000.0
+    assert peer.round_trip.patience_ms(MARGIN_MS) < 2_000.0

@@ -3,7 +3,7 @@
     cluster nodes=3 lease_ms=10        first line; any tuning setting may be given
     node 0: write 7 x=1 -> done        a request, run until it ends; also `incr 7 c`, `del 7 x`, `read 7 x`
     node 0: write 7 x=1 as A           the same in the background; `timeout 50ms` and `uuid NAME` may precede `as` or `->`
-    expect A -> done                   wait for its end (or `expect A pending`, at this moment)
+    expect A -> done                   wait for its end (or `expect A pending`, at this moment; or `expect A -> done within 9ms`)
     cut 0 -> 2 · cut 0 <-> 2 · isolate 0 · heal
     kill 1 keep 0 · start 1            keep so many of the writes that were not synced
     disk 1 full · disk 1 has room · fail next write of 1
@@ -68,7 +68,7 @@ class Transcript:
                 (r"expect preferred (\d+) = (\d+) on ([\d,]+)", self._do_expect_preferred),
                 (r"expect stored (\d+) (\S+) = (\S+) on ([\d,]+)", self._do_expect_stored),
                 (r"expect equal hashes", self._do_expect_hashes),
-                (r"expect (\w+) (?:-> (\S+)|pending)", self._do_expect_outcome),
+                (r"expect (\w+) (?:-> (\S+)(?: within (\d+)ms)?|pending)", self._do_expect_outcome),
             )
         ]
 
@@ -191,8 +191,11 @@ class Transcript:
 
     # -- expectations
 
-    def _do_expect_outcome(self, name: str, outcome: str | None) -> None:
+    def _do_expect_outcome(self, name: str, outcome: str | None, within_ms: str | None) -> None:
         request = self._background[name]
+        if within_ms is not None:
+            self.cluster.run_until(self.cluster.now_ms + float(within_ms))
+            assert request.ended, "it has not ended"
         if outcome is None:
             assert not request.ended, f"it ended in {request.outcome}"
         else:

@@ -14,6 +14,7 @@ from .message import HandedBack, Message
 from .overlay import BodyCodec, DataReader, Overlay, View
 from .ready import Outcome, Ready, Release
 from .request import Request
+from .voters import Voters
 
 Handler = Callable[[View, bytes], bytes]
 """Runs a request that came as bytes: (view, payload) -> reply."""
@@ -29,6 +30,7 @@ class Counters:
     requests_proposed: int = 0
     rounds_preauth: int = 0
     rounds_full: int = 0
+    rounds_widened: int = 0
     values_adopted: int = 0
     noops_proposed: int = 0
     proposals_lost: int = 0
@@ -95,6 +97,7 @@ class Context:
         self.me = identity.me
         self.quorum = majority(self.n)
         self.peers = [peer for peer in range(self.n) if peer != self.me]
+        self.voters = Voters(self.peers, self.quorum - 1)
         self.reader = reader
         self.codec = codec
         self.handlers = handlers

@@ -30,12 +30,16 @@ NOBODY = -1
 class OpenEntry:
     """An entry that is not applied yet."""
 
-    __slots__ = ("attempts", "driving", "machine", "retry_at_ms", "told")
+    __slots__ = ("asked_all", "asked_at_ms", "attempts", "driving", "machine", "retry_at_ms", "told")
 
     def __init__(self, machine: EntryMachine) -> None:
         self.machine = machine
         self.driving = False
         """Whether this replica proposes here, and so tells the others when it is chosen."""
+        self.asked_at_ms = 0.0
+        """When a majority was asked to accept at once, without a prepare phase; 0: never."""
+        self.asked_all = True
+        """Whether no peer was left out then."""
         self.attempts = 0
         self.retry_at_ms = NEVER
         self.told: set[tuple[int, bytes]] = set()
@@ -73,6 +77,7 @@ class Entity:
         "no_preauth_through",
         "opened",
         "queue",
+        "readers",
         "reads",
         "returned",
         "row_turn",
@@ -119,9 +124,12 @@ class Entity:
         self.guest_requests = 0
         self.taking_over = False
         """The preferred proposer has asked us to propose ourselves."""
-        self.untold: tuple[int, OpenEntry] | None = None
-        """An entry that was chosen by our proposal, and the peers do not know yet."""
+        self.untold: dict[int, list[tuple[int, OpenEntry]]] = {}
+        """By peer: entries that were chosen by our proposal, and it does not know yet."""
         self.untold_since_ms = 0.0
+        """When the first peer began not to know."""
+        self.readers: set[int] = set()
+        """Peers that asked for a read while an entry was under way: they wait to hear that it is chosen."""
         self.unwritten: WriteBatch | None = None
         """Applied in this turn and not in the DB yet."""
         self.wanted = 0

@@ -20,13 +20,7 @@ from .entity import NEVER, NOBODY, Entity
 from .log import Log
 from .message import HandedBack, HandOver, TakeOver
 from .request import Request
-
-FIRST_ROUND_TRIP_MS = 20.0
-"""What is taken for the usual round trip before the first was seen."""
-
-
-LONGEST_ROUND_TRIP_MS = 1_000.0
-"""An answer that took longer says that the peer was away, not how long one has to wait for it."""
+from .roundtrip import RoundTrip
 
 Copy = tuple[int, bytes]
 """(entity, uuid): a uuid means nothing without its entity."""
@@ -40,7 +34,7 @@ class Pending(NamedTuple):
 class Peer:
     """What this node knows of one peer as a place to hand requests over to."""
 
-    __slots__ = ("_overdue", "_round_trip_ms", "_variation_ms", "pending", "suspect_until_ms", "up")
+    __slots__ = ("_overdue", "pending", "round_trip", "suspect_until_ms", "up")
 
     def __init__(self) -> None:
         self.up = False
@@ -49,15 +43,10 @@ class Peer:
         """What was handed over and has no outcome yet, oldest first."""
         self._overdue: dict[Copy, float] = {}
         """When it was sent, of what was taken back: its late answer still tells the round trip."""
-        self._round_trip_ms = FIRST_ROUND_TRIP_MS
-        self._variation_ms = 0.0
+        self.round_trip = RoundTrip()
 
     def usable(self, now_ms: float) -> bool:
         return self.up and now_ms >= self.suspect_until_ms
-
-    def patience_ms(self, margin_ms: float) -> float:
-        """How long an answer may take: the usual round trip and its usual variation, and a few ms."""
-        return self._round_trip_ms + 4 * self._variation_ms + margin_ms
 
     def hand_over(self, request: Request, now_ms: float) -> None:
         copy = request.entity, request.uuid
@@ -72,9 +61,7 @@ class Peer:
         pending = self.pending.pop(copy, None)
         sent_at_ms = pending.sent_at_ms if pending is not None else self._overdue.pop(copy, None)
         if sent_at_ms is not None:
-            took = min(now_ms - sent_at_ms, LONGEST_ROUND_TRIP_MS)
-            self._variation_ms += (abs(took - self._round_trip_ms) - self._variation_ms) / 4
-            self._round_trip_ms += (took - self._round_trip_ms) / 8
+            self.round_trip.observe(now_ms - sent_at_ms)
         return None if pending is None else pending.request
 
     @property
@@ -154,15 +141,16 @@ class HandOvers:
         entity.guest_requests += len(proposed)
         if entity.guest_requests >= self._context.tuning.takeover_requests:
             entity.guest_requests = 0
-            self._log.tell_chosen(entity)  # it proposes at the entry after this one
+            self._log.tell_chosen(entity, [guest])  # it proposes at the entry after this one
             self._context.send(entity, guest, TakeOver(entity.id))
 
     def overdue(self) -> list[int]:
         """Peers whose oldest hand-over has waited longer than it usually takes."""
         late = []
+        margin = self._context.tuning.patience_margin_ms
         for number, peer in enumerate(self.peers):
             sent = peer.oldest_sent_at_ms
-            if sent is not None and self._context.now_ms >= sent + peer.patience_ms(self._context.tuning.handover_margin_ms):
+            if sent is not None and self._context.now_ms >= sent + peer.round_trip.patience_ms(margin):
                 late.append(number)
         return late
 
@@ -175,8 +163,8 @@ class HandOvers:
     @property
     def next_deadline_ms(self) -> float:
         """When the first hand-over becomes overdue."""
-        margin = self._context.tuning.handover_margin_ms
+        margin = self._context.tuning.patience_margin_ms
         return min(
-            (sent + peer.patience_ms(margin) for peer in self.peers if (sent := peer.oldest_sent_at_ms) is not None),
+            (sent + peer.round_trip.patience_ms(margin) for peer in self.peers if (sent := peer.oldest_sent_at_ms) is not None),
             default=NEVER,
         )

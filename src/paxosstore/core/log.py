@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .context import Context
 from .entity import Entity, InFlight, OpenEntry
 from .entry import EntryMachine
@@ -80,6 +82,8 @@ class Log:
         mine = machine.mine
         if mine is not before:
             self.changed(entity, entry, before, mine)
+            if mine.chosen and opened.driving and opened.asked_at_ms:
+                context.voters.completed(peer, context.now_ms - opened.asked_at_ms)
             if mine.accepted > before.accepted:
                 entity.lease_until_ms = context.now_ms + context.tuning.lease_ms
         if message.asks:
@@ -103,7 +107,7 @@ class Log:
         entity: Entity,
         entry: int,
         opened: OpenEntry,
-        peers: list[int],
+        peers: Iterable[int],
         *,
         asks: bool = False,
         wants_value: bool = False,
@@ -138,10 +142,16 @@ class Log:
             )
 
     def tell_preauth(self, entity: Entity, entry: int, opened: OpenEntry) -> None:
-        """Ask the peers to accept, before the own row is durable: it shows a promise with the value attached (rule 6)."""
+        """Ask as few peers as needed to accept, before the own row is durable: it shows a promise with the value attached.
+
+        (Rule 6.) They hear in the same frame what was chosen before; the others later, when it is chosen.
+        """
+        context = self._context
         mine = opened.machine.mine
         assert mine.value is not None
-        assert mine.promised == preauth_ballot(self._context.me)
+        assert mine.promised == preauth_ballot(context.me)
+        peers = context.voters.first(context.now_ms)
+        self.tell_chosen(entity, peers)
         message = PaxosMessage(
             entity.id,
             entry,
@@ -155,16 +165,17 @@ class Log:
             True,
             False,
         )
-        for peer in self._context.peers:
+        for peer in peers:
             opened.told.add((peer, mine.value.id))
-            self._context.send_early(peer, message)
+            context.send_early(peer, message)
+        opened.asked_at_ms = context.now_ms
+        opened.asked_all = len(peers) == len(context.peers)
 
-    def tell_chosen(self, entity: Entity) -> None:
-        """Tell the peers of the entry that was chosen last, if they were not told."""
-        if entity.untold is not None:
-            entry, opened = entity.untold
-            entity.untold = None
-            self.tell(entity, entry, opened, self._context.peers)
+    def tell_chosen(self, entity: Entity, peers: Iterable[int]) -> None:
+        """Tell these peers what they were not told yet of what our proposals had chosen."""
+        for peer in peers:
+            for entry, opened in entity.untold.pop(peer, ()):
+                self.tell(entity, entry, opened, (peer,))
 
     # -- chosen
 
@@ -204,9 +215,10 @@ class Log:
             self._apply(entity, entry, batch)
             entity.last_origin = origin(value.id)
             if opened.driving:
-                self.tell_chosen(entity)
-                entity.untold = entry, opened
-                entity.untold_since_ms = context.now_ms
+                if not entity.untold:
+                    entity.untold_since_ms = context.now_ms
+                for peer in context.peers:
+                    entity.untold.setdefault(peer, []).append((entry, opened))
             del entity.opened[entry]
         while (ahead := entity.opened.get(entity.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
             entity.contiguous_chosen += 1

@@ -48,7 +48,9 @@ class ReadServer:
             entity.wake_ms = min(entity.wake_ms, reads.asked_at_ms + interval)
 
     def question(self, entity: Entity, peer: int, message: ReadQuestion) -> None:
-        self._log.tell_chosen(entity)  # the reader waits for it
+        self._log.tell_chosen(entity, [peer])  # the reader waits for it
+        if entity.in_flight is not None:
+            entity.readers.add(peer)
         answer = ReadAnswer(entity.id, message.number, entity.highest, entity.contiguous_chosen)
         self._context.send(entity, peer, answer)
 

@@ -192,16 +192,18 @@ class Shard:
                 self._handovers.chosen(entity, in_flight.evaluated.proposed)
         if entity.committed != before:
             entity.lease_until_ms = 0.0
+            self._log.tell_chosen(entity, entity.readers)
+            entity.readers.clear()
         if entity.reads:
             self._reads.serve(entity)
         if not self._cannot_write:
             proposer.start(entity, release)
             self._drive(entity)
         self._learner.learn(entity, not self._cannot_write)
-        if entity.untold is not None:
+        if entity.untold:
             due = entity.untold_since_ms + context.tuning.notice_ms
             if context.now_ms >= due:
-                self._log.tell_chosen(entity)
+                self._log.tell_chosen(entity, context.peers)
             else:
                 entity.wake_ms = min(entity.wake_ms, due)
         follow_up = entity.opened.get(entity.committed + 1)
@@ -388,15 +390,21 @@ class Shard:
         peer.up = True
         peer.suspect_until_ms = 0.0
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
-        for entity in self._entities.busy.values():
-            opened = entity.opened.get(entity.committed + 1)
-            if opened is not None and opened.driving and opened.machine.leads:
-                opened.retry_at_ms = self._context.now_ms  # it missed what was sent while it was away
-            self._entities.touch(entity)
+        self._ask_again()  # it missed what was sent while it was away
 
     def _on_peer_down(self, event: PeerDown) -> None:
         self._handovers.peers[event.peer].up = False
         self._take_back(event.peer)
+        self._context.voters.lost(event.peer)
+        self._ask_again()  # it may have been the one that was asked
+
+    def _ask_again(self) -> None:
+        """Let every proposal under way be repeated at once, to all peers."""
+        for entity in self._entities.busy.values():
+            opened = entity.opened.get(entity.committed + 1)
+            if opened is not None and opened.driving and opened.machine.leads:
+                opened.retry_at_ms = self._context.now_ms
+            self._entities.touch(entity)
 
     # -- the disk
 

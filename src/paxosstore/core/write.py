@@ -60,7 +60,6 @@ class Proposer:
         entity.in_flight = InFlight(evaluated, value, context.ready.turn)
         context.counters.entries_proposed += 1
         context.counters.requests_proposed += len(evaluated.proposed)
-        self._log.tell_chosen(entity)
         opened = self._log.open(entity, entry)
         if preauth:
             self._propose_preauth(entity, entry, opened, value)
@@ -118,8 +117,13 @@ class Proposer:
             entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms)
             return
         if leads:
-            context.counters.proposals_repeated += 1
-            opened.attempts += 1
+            if opened.asked_all:
+                context.counters.proposals_repeated += 1
+                opened.attempts += 1
+            else:
+                context.counters.rounds_widened += 1
+                opened.asked_all = True
+            self._log.tell_chosen(entity, context.peers)
             self._log.tell(entity, entry, opened, context.peers, asks=True)
             self._expect_answers(entity, opened)
             return
@@ -135,7 +139,12 @@ class Proposer:
         self._context.counters.rounds_preauth += 1
         self._log.tell_preauth(entity, entry, opened)
         self._log.changed(entity, entry, before, machine.mine)
-        self._expect_answers(entity, opened)
+        if opened.asked_all:
+            self._expect_answers(entity, opened)
+        else:
+            patience = self._context.voters.patience_ms(self._context.tuning.patience_margin_ms)
+            opened.retry_at_ms = self._context.now_ms + patience
+            entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
 
     def _prepare(self, entity: Entity, entry: int, opened: OpenEntry, value: Value | None) -> None:
         machine = opened.machine
@@ -144,8 +153,10 @@ class Proposer:
             self._context.counters.preauth_lost += 1
         machine.prepare(value if value is not None else machine.proposal)
         opened.driving = True
+        opened.asked_all, opened.asked_at_ms = True, 0.0
         self._context.counters.rounds_full += 1
         self._log.changed(entity, entry, before, machine.mine)
+        self._log.tell_chosen(entity, self._context.peers)
         self._log.tell(entity, entry, opened, self._context.peers, asks=True)
         self._expect_answers(entity, opened)
 

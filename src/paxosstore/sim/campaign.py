@@ -23,6 +23,7 @@ BRANCHES = (
     "noops_proposed",
     "proposals_lost",
     "proposals_repeated",
+    "rounds_widened",
     "races_lost",
     "preauth_lost",
     "lease_waits",

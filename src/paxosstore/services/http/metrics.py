@@ -22,6 +22,7 @@ HELP = {
     "requests_proposed": "Requests in those batches.",
     "rounds_preauth": "Proposals that skipped the prepare phase.",
     "rounds_full": "Proposals with a prepare phase.",
+    "rounds_widened": "Proposals that went to the other nodes too, because those asked first took long.",
     "read_questions": "Quorum checks asked for reads.",
     "reads_served": "Reads served after a quorum check.",
     "handed_over": "Requests handed over to the preferred proposer.",
