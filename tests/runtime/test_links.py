@@ -13,7 +13,8 @@ import pytest
 
 from paxosstore.core.message import InventoryRequest, Message, PaxosMessage, ReadQuestion
 from paxosstore.errors import ConfigError, PortTaken
-from paxosstore.runtime.links import LinkOptions, Links, _Incoming
+from paxosstore.runtime.connection import Incoming, LinkOptions
+from paxosstore.runtime.links import Links
 from paxosstore.settings import ClusterSettings
 from paxosstore.wire.codec import encode_messages
 from paxosstore.wire.frame import FrameReader, encode_frame
@@ -350,7 +351,7 @@ def test_who_is_taken_in_when_the_links_are_closed_already_is_sent_away() -> Non
         ours, theirs = socket.socketpair()
         with theirs:
             theirs.setblocking(False)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: _Incoming(zero.links), ours)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Incoming(zero.links), ours)
             async with asyncio.timeout(PATIENCE_S / 4):
                 assert await asyncio.get_running_loop().sock_recv(theirs, 1) == b""
         assert not zero.links.connections

@@ -11,7 +11,8 @@ from typing import Protocol, cast
 import pytest
 import uvloop
 
-from paxosstore.runtime.links import LinkOptions, Links
+from paxosstore.runtime.connection import LinkOptions
+from paxosstore.runtime.links import Links
 from paxosstore.services.card.server import Caller, CardServer
 from paxosstore.services.http.server import HttpServer
 from paxosstore.services.redis.server import RedisServer

@@ -1,0 +1,286 @@
+"""One connection between two nodes: frames in, frames out, signs of life, the end. Each direction has a kind of its own.
+
+Whom it leads to, and what becomes of that when it ends, is its owner's business (links.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from ..core.message import Message
+from ..errors import WireError
+from ..settings import ClusterSettings
+from ..wire.codec import decode_messages
+from ..wire.frame import MAX_FRAME_BYTES, FrameReader, encode_frame
+from ..wire.hello import (
+    MAX_HELLO_BYTES,
+    PING,
+    PING_BYTES,
+    PONG,
+    Hello,
+    check_hello,
+    decode_hello,
+    echo,
+    encode_hello,
+    encode_ping,
+)
+from .direct import descriptor, write_now
+
+log = logging.getLogger(__name__)
+
+_WRITE_BUFFER_BYTES = 1024 * 1024
+"""What the transport may hold before frames wait in our own queue, where they can still be dropped."""
+_PONG_BUFFER_BYTES = 64 * 1024
+_LOG_INTERVAL_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """How patient the links are, and how much they hold."""
+
+    ping_interval_ms: float = 200.0
+    silence_ms: float = 1_000.0
+    """A peer that says nothing for so long is down."""
+    hello_timeout_ms: float = 1_000.0
+    """For connecting and the hello together."""
+    backoff_ms: float = 10.0
+    """First pause before dialling again; doubles, randomised by half."""
+    max_backoff_ms: float = 1_000.0
+    max_queue_bytes: int = 64 * 1024 * 1024
+    max_queue_frames: int = 4_096
+    max_unknown: int = 64
+    """Accepted connections that have not said hello yet; one more is closed."""
+
+
+class QuietLog:
+    """At most one warning per kind and interval; the next one tells how many were left out."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def warning(self, kind: str, text: str) -> None:
+        now = time.monotonic()
+        said_at, left_out = self._last.get(kind, (-math.inf, 0))
+        if now - said_at < _LOG_INTERVAL_S:
+            self._last[kind] = (said_at, left_out + 1)
+            return
+        self._last[kind] = (now, 0)
+        log.warning("%s%s", text, f" ({left_out} similar lines left out)" if left_out else "")
+
+
+class Owner(Protocol):
+    """What a connection needs of the links it is one of, and tells them."""
+
+    me: int
+    settings: ClusterSettings
+    options: LinkOptions
+    quiet: QuietLog
+    connections: set[Connection]
+    """All that are open, in both directions."""
+    closing: bool
+
+    def own_hello(self, target: int) -> Hello: ...
+
+    def greet(self, connection: Incoming, payload: bytes) -> None:
+        """A dialler's first frame. Raises WireError."""
+
+    def on_messages(self, peer: int, messages: list[Message], /) -> None:
+        """What one frame held."""
+
+    def went_up(self, connection: Outgoing, hello: Hello) -> None: ...
+
+    def went_down(self, connection: Outgoing) -> None: ...
+
+    def dropped(self, peer: int, frames: int) -> None: ...
+
+    def observe_rtt(self, peer: int, rtt_ms: float) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """What both directions share: frames in, signs of life, the end."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, links: Owner) -> None:
+        self.links = links
+        self.reader = FrameReader(MAX_HELLO_BYTES)
+        self.hello: Hello | None = None
+        """The peer's, once it is checked."""
+        self.over = False
+        """Nothing that still arrives counts."""
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._silent_ticks = 0
+
+    @property
+    def remote(self) -> str:
+        name = self.transport.get_extra_info("peername")
+        return f"{name[0]}:{name[1]}" if name else "an unknown address"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.links.connections.add(self)
+        if self.links.closing:
+            self.stop()  # it came while the links were being closed: nobody would end it any more
+
+    def data_received(self, data: bytes) -> None:
+        self._silent_ticks = 0
+        try:
+            if not self.over:
+                for payload in self.reader.feed(data):
+                    self.take(payload)
+                    if self.over:
+                        return
+        except WireError as error:
+            self.refuse(error)
+
+    def eof_received(self) -> None:
+        self.stop()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.over = True
+        self.links.connections.discard(self)
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def take(self, payload: bytes) -> None:
+        raise AssertionError("each direction has its own frames")
+
+    def refuse(self, error: WireError) -> None:
+        raise AssertionError("each direction has its own words")
+
+    def tick(self, silent_ticks: int) -> None:
+        """One ping interval has passed. Counting own ticks, a pause of this process is not taken for the peer's silence."""
+        self._silent_ticks += 1
+        if self._silent_ticks > silent_ticks and self.hello is not None and not self.over:
+            log.info("nothing heard from node %d any more: closing its connection", self.hello.node)
+            self.stop()
+
+    def stop(self, *, flush: bool = False) -> None:
+        """End it, at once or after what is written has left."""
+        self.over = True
+        if flush:
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+
+class Incoming(Connection):
+    """A connection that a peer dialled: its messages arrive here."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        links = self.links
+        if sum(1 for c in links.connections if isinstance(c, Incoming) and c.hello is None) > links.options.max_unknown:
+            links.quiet.warning("unknown", f"too many connections without a hello: closed one from {self.remote}")
+            self.stop()
+            return
+        asyncio.get_running_loop().call_later(links.options.hello_timeout_ms / 1000.0, self._no_hello)
+
+    def take(self, payload: bytes) -> None:
+        if self.hello is None:
+            self.links.greet(self, payload)
+            self.reader.max_bytes = MAX_FRAME_BYTES
+        elif payload[0] == PING and len(payload) == PING_BYTES:
+            if self.transport.get_write_buffer_size() < _PONG_BUFFER_BYTES:
+                self.transport.write(encode_frame(echo(payload)))
+        else:
+            self.links.on_messages(self.hello.node, decode_messages(payload))
+
+    def refuse(self, error: WireError) -> None:
+        who = "an unknown peer" if self.hello is None else f"node {self.hello.node}"
+        self.links.quiet.warning(f"from {who}", f"closed a connection from {self.remote} ({who}) to the peer port: {error}")
+        self.stop(flush=self.hello is None)  # our own hello has to leave: it tells the peer what is wrong
+
+    def _no_hello(self) -> None:
+        if self.hello is None and not self.over:
+            self.links.quiet.warning("no hello", f"closed a connection from {self.remote} to the peer port: it said no hello")
+            self.stop()
+
+
+class Outgoing(Connection):
+    """A connection that this node dialled: its messages leave here."""
+
+    def __init__(self, links: Owner, peer: int) -> None:
+        super().__init__(links)
+        self.peer = peer
+        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._paused = False
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._buffered = 0
+        self._descriptor = -1
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Frames that wait here, and bytes that wait here and in the transport."""
+        return len(self._queue), self._queued_bytes + self.transport.get_write_buffer_size()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._descriptor = descriptor(transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self.transport.write(encode_frame(encode_hello(self.links.own_hello(self.peer))))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.links.dropped(self.peer, len(self._queue))
+        self._queue.clear()
+        if not self.ready.done():
+            self.ready.set_result(False)
+        self.links.went_down(self)
+
+    def take(self, payload: bytes) -> None:
+        if self.hello is None:
+            hello = decode_hello(payload)
+            check_hello(hello, self.links.settings, self.links.me, self.peer)
+            self.hello = hello
+            self.links.went_up(self, hello)
+            if not self.ready.done():
+                self.ready.set_result(True)
+        elif payload[0] == PONG and len(payload) == PING_BYTES:
+            self.links.observe_rtt(self.peer, (time.monotonic_ns() - int.from_bytes(payload[1:], "big")) / 1e6)
+        else:
+            raise WireError("an answer that is no pong")
+
+    def refuse(self, error: WireError) -> None:
+        text = f"refused node {self.peer} at {self.remote}: {error}"
+        self.links.quiet.warning(f"to {self.peer}", text)
+        self.stop()
+
+    def tick(self, silent_ticks: int) -> None:
+        if self.hello is not None and not self.over:
+            self.transport.write(encode_frame(encode_ping(time.monotonic_ns().to_bytes(8, "big"))))
+        buffered = self.transport.get_write_buffer_size()
+        if buffered < self._buffered:
+            self._silent_ticks = 0  # it still reads: the pong waits behind a large frame
+        self._buffered = buffered
+        super().tick(silent_ticks)
+
+    def send(self, frame: bytes) -> None:
+        """Write it, or queue it and drop the oldest ones over the bound."""
+        if not self._paused:
+            write_now(self.transport, self._descriptor, frame)
+            return
+        options, queue = self.links.options, self._queue
+        queue.append(frame)
+        self._queued_bytes += len(frame)
+        while len(queue) > 1 and (len(queue) > options.max_queue_frames or self._queued_bytes > options.max_queue_bytes):
+            self._queued_bytes -= len(queue.popleft())
+            self.links.dropped(self.peer, 1)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._silent_ticks = 0
+        while self._queue and not self._paused:
+            frame = self._queue.popleft()
+            self._queued_bytes -= len(frame)
+            self.transport.write(frame)
