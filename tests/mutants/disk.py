@@ -10,6 +10,7 @@ LOG = "core/log.py"
 MEMORY = "storage/memory.py"
 RECORD = "core/record.py"
 SHARD = "core/shard.py"
+UNDECIDED = "core/undecided.py"
 TURN = "storage/turn.py"
 
 DISK = (
@@ -74,20 +75,20 @@ DISK = (
         "failed write remembered",
         8,
         "memory keeps the rows that could not be written",
-        (SHARD, "        for number in dirty:\n", "        for number in ():\n"),
+        (UNDECIDED, "        for number in dirty:\n", "        for number in ():\n"),
     ),
     mutant(
         "shown proposal called refused",
         8,
         "after a failed write, requests whose proposal has left are told that nothing happened",
-        (SHARD, "elif request.exposed or lost or (revealed and id(request) in proposed):", "elif request.exposed or lost:"),
+        (UNDECIDED, "elif request.exposed or lost or (revealed and id(request) in proposed):", "elif request.exposed or lost:"),
     ),
     mutant(
         "failed write acknowledged",
         8,
         "what a turn was to tell after its write is told though the write failed",
         (
-            SHARD,
+            UNDECIDED,
             "        for request, _, _ in failed.late.outcomes:",
             "        context.ready.early.outcomes += failed.late.outcomes\n        for request, _, _ in ():",
         ),
@@ -96,7 +97,7 @@ DISK = (
         "loss on forgotten rows called refused",
         8,
         "a batch that lost on rows that could not be written is told that nothing happened",
-        (SHARD, "lost = entity.lost_turn == failed.turn  # found", "lost = False  # found"),
+        (UNDECIDED, "lost = entity.lost_turn == failed.turn  # found", "lost = False  # found"),
     ),
     # -- rule 9: loads
     mutant(

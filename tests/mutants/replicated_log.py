@@ -244,7 +244,7 @@ REPLICATED_LOG = (
         "timeout called a failure",
         15,
         "a request that was proposed and not decided before its deadline is told that nothing happened",
-        (SHARD, "yield request, request.exposed or id(request) in proposed", "yield request, request.exposed"),
+        ("core/undecided.py", "yield request, request.exposed or id(request) in proposed", "yield request, request.exposed"),
     ),
     mutant(
         "exposed request called refused",

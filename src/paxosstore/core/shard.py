@@ -7,15 +7,13 @@ becomes one batch, one question and one write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import (
     DiskFull,
     Fault,
     InvalidRequest,
-    NoQuorum,
-    NotServing,
     OutcomeUnknown,
     Overloaded,
     PaxosStoreError,
@@ -54,9 +52,10 @@ from .message import (
     TakeOver,
 )
 from .overlay import BodyCodec, DataReader
-from .ready import Outcome, Ready, Release
+from .ready import Ready, Release
 from .request import Request
 from .serve import ReadServer
+from .undecided import Undecided
 from .write import Proposer
 
 SWEEP_MS = 50.0
@@ -74,6 +73,7 @@ class Shard:
         self._entities = Entities(context)
         self._reads = ReadServer(context, self._entities, self._log)
         self._learner = Learner(context, self._entities, self._log, self._proposer)
+        self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
         self._released = context.ready
         self._no_new_writes = ""
@@ -129,19 +129,8 @@ class Shard:
         return ready
 
     def stop(self, not_taken: Iterable[Request]) -> Release:
-        """End every request that waits, and those that no turn has taken in. The last call.
-
-        What peers have handed over is not answered: they see this node go, and propose it themselves.
-        """
-        context = self._context
-        for request in not_taken:
-            context.refuse(request, NotServing("the node has stopped: nothing happened"))
-        for request, may_happen in self._waiting():
-            if may_happen:
-                context.refuse(request, OutcomeUnknown("the node has stopped: it may have happened, or may yet happen"))
-            else:
-                context.refuse(request, NotServing("the node has stopped: nothing happened"))
-        return Release(outcomes=context.ready.early.outcomes)
+        """End every request that waits, and those that no turn has taken in. The last call."""
+        return self._undecided.end_all(not_taken)
 
     @property
     def next_deadline_ms(self) -> float:
@@ -431,32 +420,10 @@ class Shard:
 
     def _on_write_failed(self, event: WriteFailed) -> None:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
-        failed, context = self._released, self._context
         self._cannot_write = event.reason
-        for request, _, _ in failed.late.outcomes:  # a refusal as well: it was decided on rows that are forgotten now
-            error = OutcomeUnknown(f"this node cannot write: {event.reason}")
-            context.ready.early.outcomes.append(Outcome(request, b"", error))
-        shown = {message.value_id for _, message in failed.early.messages if isinstance(message, PaxosMessage)}
-        dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
-        for number in dirty:
-            entity = self._entities.forget(number)
-            proposed = {id(request) for request in entity.proposed}
-            revealed = entity.in_flight is not None and (
-                entity.in_flight.turn < failed.turn or entity.in_flight.value.id in shown
-            )
-            lost = entity.lost_turn == failed.turn  # found on rows that are forgotten now: it may still be chosen
-            for request in entity.requests():
-                if request.read_only:
-                    self._on_request(request)  # it waits for the entity to be loaded again: reads go on
-                elif request.exposed or lost or (revealed and id(request) in proposed):
-                    context.refuse(request, OutcomeUnknown(f"proposed, then this node could not write: {event.reason}"))
-                else:
-                    context.refuse(request, DiskFull(event.reason))
-        # what asked for no write is not lost
-        context.ready.loads += [number for number in failed.loads if number not in dirty]
-        context.ready.log_reads += failed.log_reads
-        context.ready.inventory_reads += failed.inventory_reads
-        context.durable_turn = failed.turn  # it left no row behind that could be missing
+        for read in self._undecided.forget(self._released, event.reason):
+            self._on_request(read)  # it waits for the entity to be loaded again: reads go on
+        self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
         self._no_new_writes = event.reason
@@ -476,31 +443,4 @@ class Shard:
             self._take_back(peer)
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS
-            self._sweep(now)
-
-    def _sweep(self, now: float) -> None:
-        """End requests whose deadline has passed. Those proposed or handed over may still happen: that is said."""
-        context = self._context
-        for request, may_happen in self._waiting():
-            if now < request.deadline_ms:
-                continue
-            if may_happen:
-                text = "not decided before the deadline: it may have happened, or may yet happen"
-                context.refuse(request, OutcomeUnknown(text))
-            else:
-                context.refuse(request, NoQuorum("no majority answered before the deadline: nothing happened"))
-        for entity in self._entities.busy.values():
-            entity.reads.drop_settled()
-            while entity.queue and entity.queue[0].settled:
-                entity.queue.popleft()
-            self._entities.touch(entity)
-
-    def _waiting(self) -> Iterator[tuple[Request, bool]]:
-        """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
-        for entity in self._entities.busy.values():
-            proposed = {id(request) for request in entity.proposed}
-            for request in entity.requests():
-                yield request, request.exposed or id(request) in proposed
-        for peer in self._handovers.peers:
-            for pending in peer.pending.values():
-                yield pending.request, True
+            self._undecided.end_overdue()

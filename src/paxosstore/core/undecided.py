@@ -1,0 +1,93 @@
+"""Requests that end without a decision: the deadline passes, the node stops, a write fails.
+
+What the request's proposal or hand-over may still make happen is unknown; of the rest, nothing happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..errors import DiskFull, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
+from .context import Context
+from .entities import Entities
+from .handover import HandOvers
+from .message import PaxosMessage
+from .ready import Outcome, Ready, Release
+from .request import Request
+
+
+class Undecided:
+    """Ends what waits."""
+
+    def __init__(self, context: Context, entities: Entities, handovers: HandOvers) -> None:
+        self._context = context
+        self._entities = entities
+        self._handovers = handovers
+
+    def end_overdue(self) -> None:
+        """End every request whose deadline has passed."""
+        now = self._context.now_ms
+        for request, may_happen in self._waiting():
+            if now >= request.deadline_ms:
+                self._end(request, may_happen, "no majority answered before the deadline", NoQuorum)
+        for entity in self._entities.busy.values():
+            entity.reads.drop_settled()
+            while entity.queue and entity.queue[0].settled:
+                entity.queue.popleft()
+            self._entities.touch(entity)
+
+    def end_all(self, not_taken: Iterable[Request]) -> Release:
+        """The node stops: end every request, those that no turn has taken in too.
+
+        What peers have handed over is not answered: they see this node go, and propose it themselves.
+        """
+        for request in not_taken:
+            self._end(request, False, "the node has stopped", NotServing)
+        for request, may_happen in self._waiting():
+            self._end(request, may_happen, "the node has stopped", NotServing)
+        return Release(outcomes=self._context.ready.early.outcomes)
+
+    def forget(self, failed: Ready, reason: str) -> list[Request]:
+        """Forget the entities of a turn whose write failed, and end their writes (rule 8). Returns their reads."""
+        context = self._context
+        for request, _, _ in failed.late.outcomes:  # a refusal as well: it was decided on rows that are forgotten now
+            error = OutcomeUnknown(f"this node cannot write: {reason}")
+            context.ready.early.outcomes.append(Outcome(request, b"", error))
+        shown = {message.value_id for _, message in failed.early.messages if isinstance(message, PaxosMessage)}
+        dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
+        reads: list[Request] = []
+        for number in dirty:
+            entity = self._entities.forget(number)
+            proposed = {id(request) for request in entity.proposed}
+            revealed = entity.in_flight is not None and (
+                entity.in_flight.turn < failed.turn or entity.in_flight.value.id in shown
+            )
+            lost = entity.lost_turn == failed.turn  # found on rows that are forgotten now: it may still be chosen
+            for request in entity.requests():
+                if request.read_only:
+                    reads.append(request)
+                elif request.exposed or lost or (revealed and id(request) in proposed):
+                    context.refuse(request, OutcomeUnknown(f"proposed, then this node could not write: {reason}"))
+                else:
+                    context.refuse(request, DiskFull(reason))
+        # what asked for no write is not lost
+        context.ready.loads += [number for number in failed.loads if number not in dirty]
+        context.ready.log_reads += failed.log_reads
+        context.ready.inventory_reads += failed.inventory_reads
+        return reads
+
+    def _end(self, request: Request, may_happen: bool, why: str, refusal: type[PaxosStoreError]) -> None:
+        if may_happen:
+            self._context.refuse(request, OutcomeUnknown(f"{why}: it may have happened, or may yet happen"))
+        else:
+            self._context.refuse(request, refusal(f"{why}: nothing happened"))
+
+    def _waiting(self) -> Iterator[tuple[Request, bool]]:
+        """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
+        for entity in self._entities.busy.values():
+            proposed = {id(request) for request in entity.proposed}
+            for request in entity.requests():
+                yield request, request.exposed or id(request) in proposed
+        for peer in self._handovers.peers:
+            for pending in peer.pending.values():
+                yield pending.request, True
