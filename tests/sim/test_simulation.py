@@ -97,7 +97,7 @@ def test_refusals_remembered_as_replies_are_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_refusal_of_what_may_be_chosen_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paxosstore.core.shard.OutcomeUnknown", NoQuorum)
+    monkeypatch.setattr("paxosstore.core.undecided.OutcomeUnknown", NoQuorum)
     assert "may yet be chosen" in fails_within(40)
 
 
