@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -35,8 +37,8 @@ class Unsyncable(MemoryStore):
 
 
 class Put(Request):
-    def __init__(self) -> None:
-        super().__init__(1)
+    def __init__(self, entity: int = 1) -> None:
+        super().__init__(entity)
         self.told: list[tuple[bytes, PaxosStoreError | None]] = []
 
     def evaluate(self, view: View) -> bytes:
@@ -65,6 +67,60 @@ def test_what_the_store_cannot_do_ends_the_process(make_store: Callable[[], Memo
         assert len(reasons) == 1
         assert reason in reasons[0]
         assert request.told == []
+
+    asyncio.run(main())
+
+
+class Watched(MemoryStore):
+    """Notes where each sync ran, and takes or fails as told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_loop: list[bool] = []
+        self.takes_s = 0.0
+        self.fails = False
+
+    def sync(self) -> None:
+        self.on_loop.append(threading.current_thread() is threading.main_thread())
+        time.sleep(self.takes_s)
+        if self.fails:
+            raise OSError("input/output error while syncing")
+        super().sync()
+
+
+def test_a_lone_turn_syncs_on_the_loop_while_syncs_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paxosstore.runtime.loop.QUICK_SYNC_MS", 250.0)  # no pause of this machine is taken for a slow disk
+
+    async def main() -> None:
+        reasons: list[str] = []
+        store = Watched()
+        identity = Identity(ClusterSettings("test"), TuningSettings(), 0, 1)
+        shard = Shard(identity, store, MsgpackBodyCodec(), {})
+        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+
+        async def where(*entities: int) -> list[bool]:
+            """Where the syncs ran that a proposal at each of these entities needs: all in one turn, after their loads."""
+            store.on_loop.clear()
+            for entity in entities:
+                turns.step(Put(entity))
+            while not store.on_loop:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(store.takes_s + 0.05)
+            return store.on_loop[:1]
+
+        assert await where(1) == [False], "how quick the disk is has to be seen first"
+        assert await where(2) == [True]
+        assert await where(3, 4) == [False], "with more to do, the next turn gathers meanwhile"
+        store.takes_s = 0.3
+        assert await where(5) == [True]
+        assert await where(6) == [False], "the last sync was slow"
+        store.takes_s = 0.0
+        assert await where(7) == [False]
+        assert await where(8) == [True], "and the one after it quick again"
+        store.fails = True
+        assert await where(9) == [True]
+        assert len(reasons) == 1
+        assert "while syncing" in reasons[0]
 
     asyncio.run(main())
 
