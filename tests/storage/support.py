@@ -78,7 +78,11 @@ def killed(store: RocksStore, to: Path) -> Path:
 
 
 def sizes(folder: Path) -> dict[Path, int]:
-    return {path: path.stat().st_size for path in folder.rglob("*") if path.exists()}
+    found: dict[Path, int] = {}
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # RocksDB may be deleting it
+            found[path] = path.stat().st_size
+    return found
 
 
 def journal_of(folder: Path) -> Path:

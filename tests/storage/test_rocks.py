@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from paxosstore.core.overlay import DATA
 from paxosstore.errors import Damaged, DirectoryInUse, DiskFull, NotServing, PaxosStoreError
 from paxosstore.storage.keys import plog_key
 from paxosstore.storage.rocks import RocksStore, create_store
-from paxosstore.storage.rocks_table import ReadOnlyTable
+from paxosstore.storage.rocks_table import Operation, ReadOnlyTable, RocksTable
 from paxosstore.storage.segment import SECTOR
 
 from .support import (
@@ -311,6 +312,31 @@ def take_all_room(path: Path) -> None:
     with path.open("ab", buffering=0) as ballast, suppress(OSError):
         while True:
             ballast.write(bytes(4_096))
+
+
+def test_what_rocksdb_remembers_of_a_full_disk_refuses_no_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its flush in the background has failed, there is room again: the next write is told of it, once."""
+    store = new_rocks(tmp_path / "store")
+    for number in range(1, 4):
+        write_numbered(store, number)
+    told: list[int] = []
+    write = RocksTable.write
+
+    def first_told_of_the_flush(table: RocksTable, operations: Iterable[Operation]) -> None:
+        told.append(len(told))
+        if len(told) == 1:
+            raise DiskFull("no space left, a while ago")
+        write(table, operations)
+
+    monkeypatch.setattr(RocksTable, "write", first_told_of_the_flush)
+    write_numbered(store, 4)
+    store.sync()
+    assert len(told) > 1
+    assert_prefix(store, 4)
+    store.close()
+    found = RocksStore(tmp_path / "store")
+    assert_prefix(found, 4)
+    found.close()
 
 
 @pytest.mark.parametrize("segment_bytes", [64 * 1024, 1024 * 1024])

@@ -145,27 +145,21 @@ class RocksStore:
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
         opened = self._use()
-        journal = opened.journal
-        if journal is None or opened.failed:
-            opened, journal = self._make_writable()
+        if opened.journal is None or opened.failed:
+            self._make_writable()
         operations: list[Operation] = []
         for (entity, entry), record in records.items():
             key = plog_key(entity, entry)
             operations.append((_PLOG + key, encode_row(key, record)))
         self._add_applies(operations, applies)
         payload = _encode(operations)
-        operations.append((_SEQUENCE, encode_entry(journal.sequence + 1)))
         try:
-            moved = journal.reserve(len(payload))
-            opened.table.write(operations)
-        except OSError as error:
-            raise _os_error(self.path, error) from error
+            self._write(operations, payload)
         except NodeError:
-            opened.failed = True
-            raise
-        journal.append(payload)  # if that fails, every sync does: nothing that is now in RocksDB is ever acknowledged
-        if moved and opened.upkeep is not None:
-            opened.upkeep.wake()
+            if not self._use().failed:
+                raise
+            self._make_writable()  # what RocksDB says may be old: its last flush met a disk that has room by now
+            self._write(operations, payload)
 
     def sync(self) -> None:
         with self._lock:
@@ -261,16 +255,32 @@ class RocksStore:
                 table.write([*_decode(payload), (_SEQUENCE, encode_entry(sequence))])
         return read, held
 
-    def _make_writable(self) -> tuple[_Open, Journal]:
+    def _write(self, operations: Sequence[Operation], payload: bytes) -> None:
+        """One batch, into RocksDB's memory and the journal. Raises DiskFull, NodeError: then it is in neither."""
+        opened = self._use()
+        journal = opened.journal
+        assert journal is not None
+        try:
+            moved = journal.reserve(len(payload))
+            opened.table.write([*operations, (_SEQUENCE, encode_entry(journal.sequence + 1))])
+        except OSError as error:
+            raise _os_error(self.path, error) from error
+        except NodeError:
+            opened.failed = True
+            raise
+        journal.append(payload)  # if that fails, every sync does: nothing that is now in RocksDB is ever acknowledged
+        if moved and opened.upkeep is not None:
+            opened.upkeep.wake()
+
+    def _make_writable(self) -> None:
         """Open anew for writing. Raises DiskFull if that does not help, or clearly would not."""
         if self._read_only:
             raise NodeError(f"{self.path}: is open for reading only")
         free = shutil.disk_usage(self.path).free
         if free >= self._segment_bytes:  # for what is replayed
             self.reopen()
-            opened = self._use()
-            if opened.journal is not None:
-                return opened, opened.journal
+            if self._use().journal is not None:
+                return
         raise DiskFull(f"{self.path}: no space left to write")
 
     def _add_applies(self, operations: list[Operation], applies: Sequence[Apply]) -> None:
