@@ -41,9 +41,10 @@ class TuningSettings:
     """How long an active proposer is left alone before this node competes with it (a hint, rule 13)."""
     request_timeout_ms: float = 5_000.0
     """Default deadline of a request."""
-    patience_margin_ms: float = 5.0
-    """Added to the usual round trip before one waits no longer: a handed-over request is proposed locally, a proposal
-    goes to the peers that were not asked at first."""
+    handover_margin_ms: float = 5.0
+    """Added to the usual round trip before a handed-over request is proposed locally instead."""
+    widen_margin_ms: float = 1.0
+    """Added to the usual time of a vote before the peers that were not asked at first are asked too."""
     takeover_requests: int = 64
     """After so many writes of one peer and nobody else to an entity, that peer is told to be its preferred proposer."""
     suspect_ms: float = 1_000.0

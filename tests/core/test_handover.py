@@ -21,13 +21,13 @@ def copy(name: str) -> tuple[int, bytes]:
 
 
 def up() -> Peer:
-    peer = Peer()
+    peer = Peer(MARGIN_MS)
     peer.up = True
     return peer
 
 
 def test_a_peer_that_is_down_or_suspect_is_not_used() -> None:
-    peer = Peer()
+    peer = Peer(MARGIN_MS)
     assert not peer.usable(0.0)
     peer.up = True
     assert peer.usable(0.0)
@@ -71,13 +71,13 @@ def test_taken_back_in_order_and_a_late_outcome_is_nobodys() -> None:
 
 def test_patience_follows_the_round_trip() -> None:
     peer = up()
-    assert peer.round_trip.patience_ms(MARGIN_MS) == FIRST_MS + MARGIN_MS
+    assert peer.round_trip.patience_ms == FIRST_MS + MARGIN_MS
     now = 0.0
     for number in range(100):
         peer.hand_over(request(str(number)), now)
         now += 2.0
         peer.settle(copy(str(number)), now)
-    assert MARGIN_MS + 2.0 <= peer.round_trip.patience_ms(MARGIN_MS) < MARGIN_MS + 3.0
+    assert MARGIN_MS + 2.0 <= peer.round_trip.patience_ms < MARGIN_MS + 3.0
 
 
 def test_a_peer_that_became_slow_is_given_more_time() -> None:
@@ -85,13 +85,13 @@ def test_a_peer_that_became_slow_is_given_more_time() -> None:
     peer, now = up(), 0.0
     for number in range(60):
         peer.hand_over(request(str(number)), now)
-        now += peer.round_trip.patience_ms(MARGIN_MS)
-        if peer.round_trip.patience_ms(MARGIN_MS) < 300.0:
+        now += peer.round_trip.patience_ms
+        if peer.round_trip.patience_ms < 300.0:
             peer.take_back()
         now = max(now, number * 1_000.0 + 300.0)
         peer.settle(copy(str(number)), now)
         now = (number + 1) * 1_000.0
-    assert peer.round_trip.patience_ms(MARGIN_MS) >= 300.0
+    assert peer.round_trip.patience_ms >= 300.0
 
 
 def test_an_answer_about_another_entity_settles_nothing() -> None:
@@ -107,4 +107,4 @@ def test_a_peer_that_was_away_for_long_is_not_waited_for_as_long() -> None:
     peer.hand_over(request("a"), 0.0)
     peer.take_back()
     peer.settle(copy("a"), 60_000.0)
-    assert peer.round_trip.patience_ms(MARGIN_MS) < 2_000.0
+    assert peer.round_trip.patience_ms < 2_000.0

@@ -91,9 +91,10 @@ level = "info"
 # lease_ms = {tuning.lease_ms}
 # Deadline of a request that brings none.
 # request_timeout_ms = {tuning.request_timeout_ms}
-# How long over the usual round trip an answer may take: then a handed-over request is proposed here instead, and a
-# proposal goes to the nodes that were not asked at first.
-# patience_margin_ms = {tuning.patience_margin_ms}
+# How long over the usual round trip a handed-over request may take before it is proposed here instead.
+# handover_margin_ms = {tuning.handover_margin_ms}
+# How long over the usual time a vote may take before the nodes that were not asked at first are asked too.
+# widen_margin_ms = {tuning.widen_margin_ms}
 # Requests that may wait for one entity, and that one entry may carry.
 # max_queue_requests = {tuning.max_queue_requests}
 # max_batch_requests = {tuning.max_batch_requests}

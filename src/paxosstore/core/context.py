@@ -97,7 +97,7 @@ class Context:
         self.me = identity.me
         self.quorum = majority(self.n)
         self.peers = [peer for peer in range(self.n) if peer != self.me]
-        self.voters = Voters(self.peers, self.quorum - 1)
+        self.voters = Voters(self.peers, self.quorum - 1, self.tuning.widen_margin_ms)
         self.reader = reader
         self.codec = codec
         self.handlers = handlers

@@ -55,6 +55,14 @@ class InFlight(NamedTuple):
     """The turn that proposed it: from the next one on, peers may have seen it."""
 
 
+class News(NamedTuple):
+    """An entry that was chosen by our proposal."""
+
+    entry: int
+    opened: OpenEntry
+    since_ms: float
+
+
 class Entity:
     """State of a loaded entity, or the mailbox of one that is being loaded (rule 9)."""
 
@@ -85,7 +93,6 @@ class Entity:
         "timer_ms",
         "touched",
         "untold",
-        "untold_since_ms",
         "unwritten",
         "wake_ms",
         "wanted",
@@ -124,10 +131,8 @@ class Entity:
         self.guest_requests = 0
         self.taking_over = False
         """The preferred proposer has asked us to propose ourselves."""
-        self.untold: dict[int, list[tuple[int, OpenEntry]]] = {}
-        """By peer: entries that were chosen by our proposal, and it does not know yet."""
-        self.untold_since_ms = 0.0
-        """When the first peer began not to know."""
+        self.untold: dict[int, list[News]] = {}
+        """By peer: what it does not know yet, the oldest first."""
         self.readers: set[int] = set()
         """Peers that asked for a read while an entry was under way: they wait to hear that it is chosen."""
         self.unwritten: WriteBatch | None = None

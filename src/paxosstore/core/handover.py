@@ -36,14 +36,14 @@ class Peer:
 
     __slots__ = ("_overdue", "pending", "round_trip", "suspect_until_ms", "up")
 
-    def __init__(self) -> None:
+    def __init__(self, margin_ms: float) -> None:
         self.up = False
         self.suspect_until_ms = 0.0
         self.pending: dict[Copy, Pending] = {}
         """What was handed over and has no outcome yet, oldest first."""
         self._overdue: dict[Copy, float] = {}
         """When it was sent, of what was taken back: its late answer still tells the round trip."""
-        self.round_trip = RoundTrip()
+        self.round_trip = RoundTrip(margin_ms)
 
     def usable(self, now_ms: float) -> bool:
         return self.up and now_ms >= self.suspect_until_ms
@@ -84,7 +84,7 @@ class HandOvers:
     def __init__(self, context: Context, log: Log) -> None:
         self._context = context
         self._log = log
-        self.peers = [Peer() for _ in range(context.n)]
+        self.peers = [Peer(context.tuning.handover_margin_ms) for _ in range(context.n)]
         self._count = 0
 
     def target(self, entity: Entity, request: Request) -> int:
@@ -147,10 +147,9 @@ class HandOvers:
     def overdue(self) -> list[int]:
         """Peers whose oldest hand-over has waited longer than it usually takes."""
         late = []
-        margin = self._context.tuning.patience_margin_ms
         for number, peer in enumerate(self.peers):
             sent = peer.oldest_sent_at_ms
-            if sent is not None and self._context.now_ms >= sent + peer.round_trip.patience_ms(margin):
+            if sent is not None and self._context.now_ms >= sent + peer.round_trip.patience_ms:
                 late.append(number)
         return late
 
@@ -163,8 +162,7 @@ class HandOvers:
     @property
     def next_deadline_ms(self) -> float:
         """When the first hand-over becomes overdue."""
-        margin = self._context.tuning.patience_margin_ms
         return min(
-            (sent + peer.round_trip.patience_ms(margin) for peer in self.peers if (sent := peer.oldest_sent_at_ms) is not None),
+            (sent + peer.round_trip.patience_ms for peer in self.peers if (sent := peer.oldest_sent_at_ms) is not None),
             default=NEVER,
         )

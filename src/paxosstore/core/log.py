@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .context import Context
-from .entity import Entity, InFlight, OpenEntry
+from .entity import Entity, InFlight, News, OpenEntry
 from .entry import EntryMachine
 from .ids import NO_BALLOT, origin, owner, preauth_ballot
 from .message import PaxosMessage
@@ -83,7 +83,8 @@ class Log:
         if mine is not before:
             self.changed(entity, entry, before, mine)
             if mine.chosen and opened.driving and opened.asked_at_ms:
-                context.voters.completed(peer, context.now_ms - opened.asked_at_ms)
+                voted = {voter for voter, row in enumerate(machine.rows) if row.accepted == mine.accepted}
+                context.voters.completed(voted, context.now_ms - opened.asked_at_ms)
             if mine.accepted > before.accepted:
                 entity.lease_until_ms = context.now_ms + context.tuning.lease_ms
         if message.asks:
@@ -174,8 +175,18 @@ class Log:
     def tell_chosen(self, entity: Entity, peers: Iterable[int]) -> None:
         """Tell these peers what they were not told yet of what our proposals had chosen."""
         for peer in peers:
-            for entry, opened in entity.untold.pop(peer, ()):
+            for entry, opened, _ in entity.untold.pop(peer, ()):
                 self.tell(entity, entry, opened, (peer,))
+
+    def tell_due(self, entity: Entity) -> None:
+        """Tell those peers of chosen entries for which the first has waited long enough."""
+        context = self._context
+        for peer in [
+            peer for peer, news in entity.untold.items() if context.now_ms >= news[0].since_ms + context.tuning.notice_ms
+        ]:
+            self.tell_chosen(entity, [peer])
+        for news in entity.untold.values():
+            entity.wake_ms = min(entity.wake_ms, news[0].since_ms + context.tuning.notice_ms)
 
     # -- chosen
 
@@ -215,10 +226,9 @@ class Log:
             self._apply(entity, entry, batch)
             entity.last_origin = origin(value.id)
             if opened.driving:
-                if not entity.untold:
-                    entity.untold_since_ms = context.now_ms
+                news = News(entry, opened, context.now_ms)
                 for peer in context.peers:
-                    entity.untold.setdefault(peer, []).append((entry, opened))
+                    entity.untold.setdefault(peer, []).append(news)
             del entity.opened[entry]
         while (ahead := entity.opened.get(entity.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
             entity.contiguous_chosen += 1

@@ -190,11 +190,7 @@ class Shard:
             self._drive(entity)
         self._learner.learn(entity, not self._cannot_write)
         if entity.untold:
-            due = entity.untold_since_ms + context.tuning.notice_ms
-            if context.now_ms >= due:
-                self._log.tell_chosen(entity, context.peers)
-            else:
-                entity.wake_ms = min(entity.wake_ms, due)
+            self._log.tell_due(entity)
         follow_up = entity.opened.get(entity.committed + 1)
         if follow_up is not None and follow_up.machine.mine.chosen and not self._cannot_write:
             entity.wake_ms = context.now_ms  # the commit limit was reached
@@ -379,19 +375,20 @@ class Shard:
         peer.up = True
         peer.suspect_until_ms = 0.0
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
-        self._ask_again()  # it missed what was sent while it was away
+        self._context.voters.back(event.peer)
+        self._ask_again(everywhere=True)  # it missed what was sent while it was away
 
     def _on_peer_down(self, event: PeerDown) -> None:
         self._handovers.peers[event.peer].up = False
         self._take_back(event.peer)
         self._context.voters.lost(event.peer)
-        self._ask_again()  # it may have been the one that was asked
+        self._ask_again(everywhere=False)  # it may have been the one that was asked
 
-    def _ask_again(self) -> None:
-        """Let every proposal under way be repeated at once, to all peers."""
+    def _ask_again(self, *, everywhere: bool) -> None:
+        """Let proposals under way go to all peers at once: all of them, or those that have not gone to all yet."""
         for entity in self._entities.busy.values():
             opened = entity.opened.get(entity.committed + 1)
-            if opened is not None and opened.driving and opened.machine.leads:
+            if opened is not None and opened.driving and opened.machine.leads and (everywhere or not opened.asked_all):
                 opened.retry_at_ms = self._context.now_ms
             self._entities.touch(entity)
 

@@ -7,6 +7,8 @@ than usual, the moment the link to a peer is lost, and now and then to see who i
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from .roundtrip import RoundTrip
 
 EXPLORE_MS = 1_000.0
@@ -16,13 +18,15 @@ EXPLORE_MS = 1_000.0
 class Voters:
     """The peers, in the order in which they are asked."""
 
-    __slots__ = ("_explore_at_ms", "_needed", "_order", "_round_trip")
+    __slots__ = ("_explore_at_ms", "_lost", "_needed", "_order", "_round_trip")
 
-    def __init__(self, peers: list[int], needed: int) -> None:
+    def __init__(self, peers: list[int], needed: int, margin_ms: float) -> None:
         self._order = list(peers)
         self._needed = needed
         """Votes that make a majority, this node's own not counted."""
-        self._round_trip = RoundTrip()
+        self._lost: set[int] = set()
+        """Those to which there is no link: they are asked last."""
+        self._round_trip = RoundTrip(margin_ms)
         self._explore_at_ms = 0.0
 
     def first(self, now_ms: float) -> list[int]:
@@ -32,18 +36,22 @@ class Voters:
             return list(self._order)
         return self._order[: self._needed]
 
-    def patience_ms(self, margin_ms: float) -> float:
+    @property
+    def patience_ms(self) -> float:
         """How long to wait for them before the others are asked too."""
-        return self._round_trip.patience_ms(margin_ms)
+        return self._round_trip.patience_ms
 
-    def completed(self, peer: int, took_ms: float) -> None:
-        """This peer's vote made the majority."""
+    def completed(self, voted: Container[int], took_ms: float) -> None:
+        """These have made a majority, in so long."""
         self._round_trip.observe(took_ms)
-        if self._order[0] != peer:
-            self._order.remove(peer)
-            self._order.insert(0, peer)
+        self._order.sort(key=lambda peer: (peer in self._lost, peer not in voted))
 
     def lost(self, peer: int) -> None:
-        """The link to this peer is down: it is asked last."""
-        self._order.remove(peer)
-        self._order.append(peer)
+        """The link to this peer is down."""
+        self._lost.add(peer)
+        self._order.sort(key=self._lost.__contains__)
+
+    def back(self, peer: int) -> None:
+        """The link to this peer is up."""
+        self._lost.discard(peer)
+        self._order.sort(key=self._lost.__contains__)

@@ -142,8 +142,7 @@ class Proposer:
         if opened.asked_all:
             self._expect_answers(entity, opened)
         else:
-            patience = self._context.voters.patience_ms(self._context.tuning.patience_margin_ms)
-            opened.retry_at_ms = self._context.now_ms + patience
+            opened.retry_at_ms = self._context.now_ms + self._context.voters.patience_ms
             entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
 
     def _prepare(self, entity: Entity, entry: int, opened: OpenEntry, value: Value | None) -> None:
