@@ -67,6 +67,8 @@ def test_what_the_store_cannot_do_ends_the_process(make_store: Callable[[], Memo
         assert len(reasons) == 1
         assert reason in reasons[0]
         assert request.told == []
+        async with asyncio.timeout(5.0):  # an owner whose `fatal` returns can still close it
+            await turns.close()
 
     asyncio.run(main())
 

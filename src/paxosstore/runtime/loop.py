@@ -116,7 +116,7 @@ class TurnLoop:
         self._timer_at_ms = NEVER
         self._closed = False
         self._idle = asyncio.Event()
-        """Set when the last turn of a closed loop is over."""
+        """Set when the last turn is over, because the loop is closed or a sync has failed."""
         self.on_told: list[Callable[[], None]] = []
         """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
         self.turn_ms = Histogram(MILLISECONDS)
@@ -171,6 +171,7 @@ class TurnLoop:
     def _synced(self, error: Exception | None) -> None:
         if error is not None:
             self._fatal(f"the sync of the log failed: {error}")
+            self._idle.set()  # the process goes on, as the owner wishes: this turn never ends
             return
         self._last_sync_ms = now_ms() - self._sync_started_ms
         self.sync_ms.observe(self._last_sync_ms)
