@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from paxosstore.core.context import Identity
 from paxosstore.core.event import Loaded
 from paxosstore.core.overlay import View
+from paxosstore.core.ready import Apply
+from paxosstore.core.record import Record
 from paxosstore.core.request import Request
 from paxosstore.core.shard import Shard
 from paxosstore.errors import NodeError, NotServing, PaxosStoreError
@@ -126,8 +128,15 @@ def test_a_lone_turn_syncs_on_the_loop_while_syncs_are_quick(monkeypatch: pytest
 
 
 class Broken(MemoryStore):
-    def write(self, records: object, applies: object) -> None:
-        raise AssertionError("not to be expected")
+    """Its first write breaks."""
+
+    broken = False
+
+    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
+        if not self.broken:
+            self.broken = True
+            raise AssertionError("not to be expected")
+        super().write(records, applies)
 
 
 def test_half_a_turn_ends_the_process() -> None:
@@ -137,10 +146,55 @@ def test_half_a_turn_ends_the_process() -> None:
         reasons: list[str] = []
         store = Broken()
         shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
-        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        sent: list[object] = []
+        turns = TurnLoop(shard, store, sent.append, reasons.append)
         turns.step(Put())
         await asyncio.sleep(0.1)
         assert reasons == ["a turn broke: AssertionError: not to be expected"]
+        turns.step(Put(2))
+        await asyncio.sleep(0.3)
+        assert sent == [], "an owner whose `fatal` returns does not make it go on"
+        assert len(reasons) == 1
+        await turns.close()
+
+    asyncio.run(main())
+
+
+class UnreadableInTheEnd(Unreadable):
+    """Takes its time for a sync, and cannot load what is asked for meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.syncing = threading.Event()
+        self.may_sync = threading.Event()
+
+    def load(self, entity: int) -> Loaded:
+        return MemoryStore.load(self, entity) if entity == 1 else super().load(entity)
+
+    def sync(self) -> None:
+        self.syncing.set()
+        self.may_sync.wait()
+        super().sync()
+
+
+def test_what_fails_while_it_is_being_closed_does_not_keep_it_open() -> None:
+    async def main() -> None:
+        reasons: list[str] = []
+        store = UnreadableInTheEnd()
+        shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
+        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        turns.step(Put(1))
+        await asyncio.sleep(0)
+        turns.step(Put(2))  # in the turn after the load of entity 1, the one that syncs and then loads
+        await asyncio.to_thread(store.syncing.wait)
+        closing = asyncio.ensure_future(turns.close())
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+        store.may_sync.set()
+        async with asyncio.timeout(5.0):
+            await closing
+        assert len(reasons) == 1
+        assert "while loading" in reasons[0]
 
     asyncio.run(main())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from paxosstore.core.overlay import DATA
-from paxosstore.errors import Damaged, DirectoryInUse, DiskFull, NotServing, PaxosStoreError
+from paxosstore.errors import Damaged, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from paxosstore.storage.keys import plog_key
 from paxosstore.storage.rocks import RocksStore, create_store
 from paxosstore.storage.rocks_table import Operation, ReadOnlyTable, RocksTable
@@ -308,6 +308,23 @@ def test_syncs_in_another_thread_while_writing_and_reopening(store_path: Path) -
     store.close()
 
 
+def test_a_failed_disk_is_not_opened_anew_by_the_write_that_meets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening could fail as well, and then nothing could be read any more."""
+    store = new_rocks(tmp_path / "store")
+    write_numbered(store, 1)
+    store.sync()
+
+    def fails(table: RocksTable, operations: Iterable[Operation]) -> None:
+        raise NodeError("input/output error")
+
+    monkeypatch.setattr(RocksTable, "write", fails)
+    monkeypatch.setattr(RocksStore, "reopen", lambda store: pytest.fail("opened anew"))
+    with pytest.raises(NodeError, match="input/output error"):
+        write_numbered(store, 2)
+    assert_prefix(store, 1)
+    store.close()
+
+
 def take_all_room(path: Path) -> None:
     with path.open("ab", buffering=0) as ballast, suppress(OSError):
         while True:
@@ -346,9 +363,7 @@ def test_a_full_disk_refuses_writes_and_forgets_nothing(tmp_path: Path, copy: Pa
         if reason:
             pytest.skip(f"a small tmpfs cannot be mounted here: {reason}")
         store = new_rocks(disk / "store", segment_bytes)
-        for _ in range(
-            10
-        ):  # what RocksDB deletes in the background may just leave enough room to write, or to write out its memory
+        for _ in range(10):  # what RocksDB deletes in the background may leave enough room to write out its memory
             refused = 0
             while refused < 3:  # opening anew may free some room
                 written = fill(store)

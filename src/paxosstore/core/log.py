@@ -82,7 +82,7 @@ class Log:
         mine = machine.mine
         if mine is not before:
             self.changed(entity, entry, before, mine)
-            if mine.chosen and opened.driving and opened.asked_at_ms:
+            if mine.chosen and opened.asked_at_ms and mine.accepted == preauth_ballot(context.me):
                 voted = {voter for voter, row in enumerate(machine.rows) if row.accepted == mine.accepted}
                 context.voters.completed(voted, context.now_ms - opened.asked_at_ms)
             if mine.accepted > before.accepted:

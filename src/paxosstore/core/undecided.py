@@ -29,7 +29,8 @@ class Undecided:
         now = self._context.now_ms
         for request, may_happen in self._waiting():
             if now >= request.deadline_ms:
-                self._end(request, may_happen, "no majority answered before the deadline", NoQuorum)
+                refusal = NoQuorum("no majority answered before the deadline: nothing happened")
+                self._end(request, may_happen, "not decided before the deadline", refusal)
         for entity in self._entities.busy.values():
             entity.reads.drop_settled()
             while entity.queue and entity.queue[0].settled:
@@ -42,9 +43,9 @@ class Undecided:
         What peers have handed over is not answered: they see this node go, and propose it themselves.
         """
         for request in not_taken:
-            self._end(request, False, "the node has stopped", NotServing)
+            self._end(request, False, "the node has stopped", NotServing("the node has stopped: nothing happened"))
         for request, may_happen in self._waiting():
-            self._end(request, may_happen, "the node has stopped", NotServing)
+            self._end(request, may_happen, "the node has stopped", NotServing("the node has stopped: nothing happened"))
         return Release(outcomes=self._context.ready.early.outcomes)
 
     def forget(self, failed: Ready, reason: str) -> list[Request]:
@@ -76,11 +77,9 @@ class Undecided:
         context.ready.inventory_reads += failed.inventory_reads
         return reads
 
-    def _end(self, request: Request, may_happen: bool, why: str, refusal: type[PaxosStoreError]) -> None:
-        if may_happen:
-            self._context.refuse(request, OutcomeUnknown(f"{why}: it may have happened, or may yet happen"))
-        else:
-            self._context.refuse(request, refusal(f"{why}: nothing happened"))
+    def _end(self, request: Request, may_happen: bool, why: str, refusal: PaxosStoreError) -> None:
+        unknown = OutcomeUnknown(f"{why}: it may have happened, or may yet happen")
+        self._context.refuse(request, unknown if may_happen else refusal)
 
     def _waiting(self) -> Iterator[tuple[Request, bool]]:
         """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""

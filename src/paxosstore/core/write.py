@@ -152,7 +152,7 @@ class Proposer:
             self._context.counters.preauth_lost += 1
         machine.prepare(value if value is not None else machine.proposal)
         opened.driving = True
-        opened.asked_all, opened.asked_at_ms = True, 0.0
+        opened.asked_all = True
         self._context.counters.rounds_full += 1
         self._log.changed(entity, entry, before, machine.mine)
         self._log.tell_chosen(entity, self._context.peers)

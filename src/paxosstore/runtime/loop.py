@@ -31,7 +31,7 @@ from .histogram import COUNTS, MILLISECONDS, Histogram
 log = logging.getLogger(__name__)
 
 QUICK_SYNC_MS = 1.0
-"""Only while syncs are this quick may one run on the loop: a slow disk must not keep it from its peers' pings."""
+"""A sync may run on the loop if the one before was this quick: a slow disk keeps it from its peers' pings once, not for long."""
 EXIT_DISK_FAILED = 74
 """The process's exit code after a failed sync or damaged data (rule 8)."""
 
@@ -115,8 +115,10 @@ class TurnLoop:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = NEVER
         self._closed = False
+        self._ended = False
+        """Whether the disk or a turn has failed."""
         self._idle = asyncio.Event()
-        """Set when the last turn is over, because the loop is closed or a sync has failed."""
+        """Set when the last turn is over: the loop is closed, or has ended."""
         self.on_told: list[Callable[[], None]] = []
         """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
         self.turn_ms = Histogram(MILLISECONDS)
@@ -126,9 +128,8 @@ class TurnLoop:
     def step(self, event: Event | Request) -> None:
         """Let the next turn take this in."""
         self._inbox.append(event)
-        if not self._scheduled and not self._turn.syncing:
-            self._scheduled = True
-            self._loop.call_soon(self._begin)
+        if not self._turn.syncing:
+            self._schedule()
 
     @property
     def waiting(self) -> int:
@@ -147,9 +148,14 @@ class TurnLoop:
 
     # -- the turn
 
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._begin)
+
     def _begin(self) -> None:
         self._scheduled = False
-        if self._turn.syncing or self._closed:
+        if self._turn.syncing or self._closed or self._ended:
             return
         started = now_ms()
         inbox, self._inbox = self._inbox, []
@@ -170,8 +176,7 @@ class TurnLoop:
 
     def _synced(self, error: Exception | None) -> None:
         if error is not None:
-            self._fatal(f"the sync of the log failed: {error}")
-            self._idle.set()  # the process goes on, as the owner wishes: this turn never ends
+            self._end(f"the sync of the log failed: {error}")
             return
         self._last_sync_ms = now_ms() - self._sync_started_ms
         self.sync_ms.observe(self._last_sync_ms)
@@ -188,17 +193,22 @@ class TurnLoop:
             self._idle.set()
             return
         if self._inbox:
-            self._scheduled = True
-            self._loop.call_soon(self._begin)
+            self._schedule()
         else:
             self._set_timer(now)
 
     def _broken(self, error: Exception) -> None:
         if isinstance(error, PaxosStoreError):
-            self._fatal(f"the store could not be read: {error}")
+            self._end(f"the store could not be read: {error}")
         else:
             log.critical("a turn broke", exc_info=error)
-            self._fatal(f"a turn broke: {type(error).__name__}: {error}")
+            self._end(f"a turn broke: {type(error).__name__}: {error}")
+
+    def _end(self, reason: str) -> None:
+        """No turn any more: what is in memory may not be shown. The process ends here, unless its owner has other wishes."""
+        self._ended = True
+        self._idle.set()
+        self._fatal(reason)
 
     def _release(self, release: Release) -> None:
         if release.messages:

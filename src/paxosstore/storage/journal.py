@@ -39,7 +39,7 @@ class _Segment:
 
 
 class Journal:
-    """The writing end. `reserve` and `append` belong to one thread, `prepare` and `drop` to another one, `sync` to a third."""
+    """The writing end. `reserve` and `append` belong to one thread, `prepare` and `drop` to another; one `sync` at a time."""
 
     def __init__(self, read: JournalReader, segment_bytes: int = SEGMENT_BYTES) -> None:
         """Go on above what was read, in an unused segment. Deletes the used ones: their records are durable elsewhere.

@@ -155,7 +155,7 @@ class RocksStore:
         payload = _encode(operations)
         try:
             self._write(operations, payload)
-        except NodeError:
+        except DiskFull:
             if not self._use().failed:
                 raise
             self._make_writable()  # what RocksDB says may be old: its last flush met a disk that has room by now

@@ -10,6 +10,8 @@ BLOCK_CACHE_BYTES = 16 * MIB
 WRITE_BUFFER_BYTES = 32 * MIB
 """More than a segment of the journal fills: what is in memory is written out when a segment is full, rarely because of this."""
 
+_NEVER = 1 << 30
+
 
 def table_options(create: bool) -> Options:
     options = Options(raw_mode=True)
@@ -25,6 +27,9 @@ def table_options(create: bool) -> Options:
     options.set_stats_persist_period_sec(0)
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(2)
+    # never wait for a compaction: on a full disk it does not come, and a flush or a write would block the node for ever
+    options.set_level_zero_slowdown_writes_trigger(_NEVER)
+    options.set_level_zero_stop_writes_trigger(_NEVER)
     table = BlockBasedOptions()
     table.set_block_cache(Cache(BLOCK_CACHE_BYTES))
     table.set_bloom_filter(10, False)
