@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from .errors import ConfigError
 
+MAX_ENTRY_BYTES = 48 * 1024 * 1024
+"""What one entry may hold: it has to travel in one frame (wire/frame.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
@@ -21,6 +24,8 @@ class ClusterSettings:
     """Replicas of every entity: 3 or 5."""
     uuid_window_entries: int = 65_536
     """For how many entries of an entity the outcome of a request with a uuid is remembered (rule 15)."""
+    services: str = ""
+    """How the services map their data to entities, as text: another one would not find what is there."""
 
     def __post_init__(self) -> None:
         if not self.cluster or len(self.cluster) > 64:
@@ -77,3 +82,8 @@ class TuningSettings:
             value = getattr(self, name)
             if not isinstance(value, bool) and not 0 < value < float("inf"):
                 raise ConfigError(f"{name}: must be a number greater than 0, not {value}")
+        if self.max_batch_bytes + self.max_request_bytes > MAX_ENTRY_BYTES:
+            raise ConfigError(
+                f"max_batch_bytes + max_request_bytes: an entry has to fit into one frame, so together they must be at "
+                f"most {MAX_ENTRY_BYTES}, not {self.max_batch_bytes + self.max_request_bytes}"
+            )

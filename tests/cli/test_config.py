@@ -46,7 +46,7 @@ def test_what_init_writes_is_what_a_node_reads(tmp_path: Path, nodes: int) -> No
         assert config.redis == RedisSettings(port=first + 1)
         assert config.log == LogSettings()
     assert len({config.cluster for config in configs}) == 1
-    assert configs[0].cluster == ClusterSettings(configs[0].cluster.cluster, nodes)
+    assert configs[0].cluster == ClusterSettings(configs[0].cluster.cluster, nodes, services="redis.keyspace=db")
     assert len({config.nodes for config in configs}) == 1
     assert configs[0].peers == [("127.0.0.1", 7400 + 10 * node) for node in range(nodes)]
 
@@ -115,9 +115,17 @@ def test_settings_are_taken_over(path: Path) -> None:
     config = load_config(path)
     assert config.tuning == TuningSettings(lease_ms=25.0, pre_auth=False)
     assert config.redis.slots == 64
+    assert config.cluster.services == "redis.keyspace=slots:64", "the peers and the data directory compare it"
     assert config.log.format == "json"
     assert config.data_dir == Path("/var/lib/paxosstore")
     assert config.peers == [("127.0.0.1", 7400), ("0.0.0.0", 7410), ("127.0.0.1", 7420)]
+
+
+def test_the_redis_service_takes_what_a_request_may_write(path: Path) -> None:
+    edited(path, r"^\[tuning\]$", "[tuning]\nmax_request_bytes = 1_000")
+    assert load_config(path).redis.max_request_bytes == 1_000
+    edited(path, r'^keyspace = "db"$', "max_request_bytes = 500")
+    assert load_config(path).redis.max_request_bytes == 500
 
 
 def test_every_setting_can_be_set(path: Path) -> None:
@@ -184,6 +192,7 @@ def test_no_addresses(text: str | int) -> None:
         (r"^# lease_ms = .*$", "lease_ms = 0", "tuning.lease_ms"),
         (r"^# lease_ms = .*$", "lease = 10", "tuning.lease"),
         (r"^\[tuning\]$", "[[tuning]]", "tuning"),
+        (r"^\[tuning\]$", "[tuning]\nmax_request_bytes = 50_000_000", "tuning.max_batch_bytes + max_request_bytes"),
     ],
 )
 def test_a_mistake_is_named_with_its_file_and_key(path: Path, old: str, new: str, key: str) -> None:

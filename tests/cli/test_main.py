@@ -243,6 +243,24 @@ def test_status(run: Run) -> None:
     assert "12 requests" not in rows[dead] + rows[strange]
 
 
+def test_a_port_that_speaks_no_http_has_no_status(run: Run) -> None:
+    """The Redis port, say."""
+
+    def answer(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"-ERR wrong number of arguments for 'get' command\r\n")
+
+    with socket.create_server((HOST, 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        code, out, _ = run("status", "--server", f"{HOST}:{listener.getsockname()[1]}")
+        thread.join()
+    assert code == 3
+    assert "no paxosstore node's HTTP address" in out
+
+
 def test_nobody_has_a_status(run: Run) -> None:
     code, out, _ = run("status", "--server", f"{HOST}:{free_port()}")
     assert code == 3

@@ -79,6 +79,7 @@ def test_it_is_not_opened_by_a_second_process(path: Path) -> None:
         (SETTINGS, 1, "node is 0 there, 1 here"),
         (ClusterSettings("blue", nodes=5), 0, "nodes is 3 there, 5 here"),
         (ClusterSettings("blue", uuid_window_entries=99), 0, "uuid_window_entries is 65536 there, 99 here"),
+        (ClusterSettings("blue", services="redis.keyspace=db"), 0, "services is '' there, 'redis.keyspace=db' here"),
         (ClusterSettings("green"), 2, "cluster is 'blue' there, 'green' here; node is 0 there, 2 here"),
     ],
 )
@@ -86,7 +87,7 @@ def test_it_is_not_opened_by_another_node(path: Path, settings: ClusterSettings,
     make(path)
     with pytest.raises(DirectoryMismatch) as info:
         open_directory(path, settings, node)
-    assert str(info.value) == f"{path}: {message}: correct the settings, or use another data_dir"
+    assert str(info.value) == f"{path}: {message}: correct the settings, or use another directory"
     make(path)
 
 

@@ -325,6 +325,23 @@ def test_a_failed_disk_is_not_opened_anew_by_the_write_that_meets_it(tmp_path: P
     store.close()
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+def test_reads_are_filtered_and_large_values_lie_apart(tmp_path: Path, reopened: bool) -> None:
+    """RocksDB once went on without its filter after a restart: each miss read a block, of megabytes beside a large value."""
+    store = new_rocks(tmp_path / "store")
+    write_numbered(store, 1, 8_000_000)
+    if reopened:
+        store.close()
+        store = RocksStore(tmp_path / "store")
+        assert list((tmp_path / "store" / "rocksdb").glob("*.blob"))
+    newest = max((tmp_path / "store" / "rocksdb").glob("OPTIONS-*"))
+    options = newest.read_text()
+    assert "filter_policy=bloomfilter" in options
+    assert "enable_blob_files=true" in options
+    assert_prefix(store, 1, 8_000_000)
+    store.close()
+
+
 def take_all_room(path: Path) -> None:
     with path.open("ab", buffering=0) as ballast, suppress(OSError):
         while True:

@@ -26,6 +26,7 @@ def test_there_and_back() -> None:
         (HELLO._replace(cluster="red"), "'red'.*'blue'"),
         (HELLO._replace(settings=fingerprint(ClusterSettings("blue", 5, 1000))), "nodes=5.*nodes=3"),
         (HELLO._replace(settings=fingerprint(ClusterSettings("blue", 3, 77))), "=77.*=1000"),
+        (HELLO._replace(settings=fingerprint(ClusterSettings("blue", 3, 1000, "redis.keyspace=db"))), "keyspace=db"),
         (HELLO._replace(target=2), "node 2.*node 0"),
         (HELLO._replace(node=2), "node 2.*node 1"),
         (HELLO._replace(node=0), "node 0"),

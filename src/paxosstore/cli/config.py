@@ -146,14 +146,16 @@ def _check(table: dict[str, Any], base: Path) -> NodeConfig:
     for key in ("host", "port"):
         if key in file.redis:
             raise ConfigError(f"redis.{key}: does not belong here: set listen.redis")
+    tuning = _section(file.tuning, TuningSettings, "tuning")
+    redis = _section({"max_request_bytes": tuning.max_request_bytes, **file.redis}, RedisSettings, "redis")
     return NodeConfig(
         node=file.node,
         data_dir=base / file.data,
         listen=listen,
         nodes=nodes,
-        cluster=cluster,
-        tuning=_section(file.tuning, TuningSettings, "tuning"),
-        redis=replace(_section(file.redis, RedisSettings, "redis"), host=listen.redis.host, port=listen.redis.port),
+        cluster=replace(cluster, services=f"redis.keyspace={redis.keyspace}"),
+        tuning=tuning,
+        redis=replace(redis, host=listen.redis.host, port=listen.redis.port),
         log=_section(file.log, LogSettings, "log"),
     )
 

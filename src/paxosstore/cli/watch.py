@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import sys
 import urllib.error
@@ -42,7 +43,7 @@ def get(server: Address, path: str) -> dict[str, Any]:
     except OSError as error:
         cause = getattr(error, "reason", error)
         raise Unreachable(f"{server}: {getattr(cause, 'strerror', None) or cause}") from error
-    except ValueError as error:
+    except (ValueError, http.client.HTTPException) as error:
         raise NodeError(f"{server}: this is no paxosstore node's HTTP address") from error
     if not isinstance(answer, dict):
         raise NodeError(f"{server}: this is no paxosstore node's HTTP address")

@@ -41,6 +41,7 @@ class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uuid_window_entries: int
     disk_id: int
     """63 random bits, drawn when the directory was made: peers remember it (rule 19)."""
+    services: str = ""
 
 
 class Directory:
@@ -101,7 +102,7 @@ def _lock(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise DirectoryInUse(f"{path}: another process has this data directory open: stop it, or use another data_dir") from None
+        raise DirectoryInUse(f"{path}: another process has this data directory open: stop it, or use another directory") from None
     return lock
 
 
@@ -122,7 +123,13 @@ def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
             shutil.rmtree(prepared)
         create_store(prepared)
         identity = IdentityFile(
-            FORMAT, cluster.cluster, node, cluster.nodes, cluster.uuid_window_entries, secrets.randbits(63) | 1
+            FORMAT,
+            cluster.cluster,
+            node,
+            cluster.nodes,
+            cluster.uuid_window_entries,
+            secrets.randbits(63) | 1,
+            cluster.services,
         )
         _write(path, identity)
     if not store.exists():
@@ -138,7 +145,7 @@ def _read(path: Path) -> IdentityFile:
         version = fields.get("format")
         if isinstance(version, int) and version != FORMAT:
             raise DirectoryMismatch(
-                f"{path}: format is {version} there, {FORMAT} here: use the program that wrote it, or another data_dir"
+                f"{path}: format is {version} there, {FORMAT} here: use the program that wrote it, or another directory"
             )
         return msgspec.json.decode(content, type=IdentityFile)
     except msgspec.DecodeError as error:
@@ -151,10 +158,11 @@ def _compare(path: Path, found: IdentityFile, cluster: ClusterSettings, node: in
         "node": (found.node, node),
         "nodes": (found.nodes, cluster.nodes),
         "uuid_window_entries": (found.uuid_window_entries, cluster.uuid_window_entries),
+        "services": (found.services, cluster.services),
     }
     differences = [f"{name} is {there!r} there, {here!r} here" for name, (there, here) in wanted.items() if there != here]
     if differences:
-        raise DirectoryMismatch(f"{path}: {'; '.join(differences)}: correct the settings, or use another data_dir")
+        raise DirectoryMismatch(f"{path}: {'; '.join(differences)}: correct the settings, or use another directory")
 
 
 def _write(path: Path, identity: IdentityFile) -> None:

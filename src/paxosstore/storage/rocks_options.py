@@ -10,6 +10,8 @@ BLOCK_CACHE_BYTES = 16 * MIB
 WRITE_BUFFER_BYTES = 32 * MIB
 """More than a segment of the journal fills: what is in memory is written out when a segment is full, rarely because of this."""
 
+MIN_BLOB_BYTES = 16 * 1024
+"""Values from this size on lie in files of their own."""
 _NEVER = 1 << 30
 
 
@@ -30,6 +32,10 @@ def table_options(create: bool) -> Options:
     # never wait for a compaction: on a full disk it does not come, and a flush or a write would block the node for ever
     options.set_level_zero_slowdown_writes_trigger(_NEVER)
     options.set_level_zero_stop_writes_trigger(_NEVER)
+    # a block holds neighbours: a small value beside a large one would cost the reading of both
+    options.set_enable_blob_files(True)
+    options.set_min_blob_size(MIN_BLOB_BYTES)
+    options.set_enable_blob_gc(True)
     table = BlockBasedOptions()
     table.set_block_cache(Cache(BLOCK_CACHE_BYTES))
     table.set_bloom_filter(10, False)

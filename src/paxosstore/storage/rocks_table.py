@@ -32,7 +32,8 @@ class RocksTable:
         self.path = path
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
-            self._db = Rdict(str(path), table_options(create=False), access_type=access)
+            # named, or the column family gets what the files say, and they forget the filter
+            self._db = Rdict(str(path), table_options(create=False), {"default": table_options(create=False)}, access)
             if not read_only:
                 self._db.set_write_options(write_options())
         except Exception as error:
