@@ -27,7 +27,7 @@ def write_configs(directory: Path, nodes: int, base_port: int, cluster: str = ""
         raise ConfigError("cluster: the name must be printable")
     highest = base_port + PORTS_PER_NODE * (nodes - 1) + 3
     if base_port < 1 or highest > 65_535:
-        raise ConfigError(f"base-port: {base_port} to {highest} are not all ports: the last must be at most 65535")
+        raise ConfigError(f"base-port: {base_port} to {highest} are not all ports: they must lie between 1 and 65535")
     paths = [directory / f"node-{node}.toml" for node in range(nodes)]
     for path in paths:
         if path.exists():

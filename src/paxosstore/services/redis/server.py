@@ -63,7 +63,7 @@ class RedisServer:
             self._server = await loop.create_server(self.accept, host, port, backlog=1024)
         except OSError as fault:
             if fault.errno == errno.EADDRINUSE:
-                raise PortTaken(f"cannot listen for Redis on {host}:{port}: free the port or change it") from fault
+                raise PortTaken(f"cannot listen for Redis on {host}:{port}: the port is in use: free it or change it") from fault
             raise NodeError(f"cannot listen for Redis on {host}:{port}: {fault.strerror}") from fault
 
     async def stop(self) -> None:
