@@ -96,7 +96,8 @@ def test_variation_counts_four_times() -> None:
         steady.observe(10.0)
         unsteady.observe(5.0 if number % 2 else 15.0)
     assert steady.patience_ms < 10.5 + MARGIN_MS
-    assert 20.0 < unsteady.patience_ms < 40.0
+    # usual 9.7, variation 5.3: a factor of 3 or 5 would be beyond
+    assert 30.0 < unsteady.patience_ms < 34.0
 
 
 def test_one_pause_is_no_habit() -> None:

@@ -19,6 +19,7 @@ from paxosstore.core.shard import Shard
 from paxosstore.errors import NodeError, NotServing, PaxosStoreError
 from paxosstore.runtime.loop import TurnLoop
 from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.api import Store
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.memory import MemoryStore
 
@@ -52,6 +53,17 @@ class Put(Request):
         self.told.append((reply, error))
 
 
+def turns_over(
+    store: Store,
+    fatal: Callable[[str], None],
+    send: Callable[[object], None] = lambda by_peer: None,
+    tuning: TuningSettings | None = None,
+) -> TurnLoop:
+    """The loop of node 0 of three, alone."""
+    shard = Shard(Identity(ClusterSettings("test"), tuning or TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
+    return TurnLoop(shard, store, send, fatal)
+
+
 @pytest.mark.parametrize(
     ("make_store", "reason"),
     [(Unreadable, "while loading"), (UnreadableData, "while reading"), (Unsyncable, "while syncing")],
@@ -60,9 +72,7 @@ def test_what_the_store_cannot_do_ends_the_process(make_store: Callable[[], Memo
     async def main() -> None:
         reasons: list[str] = []
         store = make_store()
-        identity = Identity(ClusterSettings("test"), TuningSettings(), 0, 1)
-        shard = Shard(identity, store, MsgpackBodyCodec(), {})
-        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        turns = turns_over(store, reasons.append)
         request = Put()
         turns.step(request)
         await asyncio.sleep(0.1)
@@ -98,9 +108,7 @@ def test_a_lone_turn_syncs_on_the_loop_while_syncs_are_quick(monkeypatch: pytest
     async def main() -> None:
         reasons: list[str] = []
         store = Watched()
-        identity = Identity(ClusterSettings("test"), TuningSettings(), 0, 1)
-        shard = Shard(identity, store, MsgpackBodyCodec(), {})
-        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        turns = turns_over(store, reasons.append)
 
         async def where(*entities: int) -> list[bool]:
             """Where the syncs ran that a proposal at each of these entities needs: all in one turn, after their loads."""
@@ -145,9 +153,8 @@ def test_half_a_turn_ends_the_process() -> None:
     async def main() -> None:
         reasons: list[str] = []
         store = Broken()
-        shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
         sent: list[object] = []
-        turns = TurnLoop(shard, store, sent.append, reasons.append)
+        turns = turns_over(store, reasons.append, sent.append)
         turns.step(Put())
         await asyncio.sleep(0.1)
         assert reasons == ["a turn broke: AssertionError: not to be expected"]
@@ -181,8 +188,7 @@ def test_what_fails_while_it_is_being_closed_does_not_keep_it_open() -> None:
     async def main() -> None:
         reasons: list[str] = []
         store = UnreadableInTheEnd()
-        shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
-        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        turns = turns_over(store, reasons.append)
         turns.step(Put(1))
         await asyncio.sleep(0)
         turns.step(Put(2))  # in the turn after the load of entity 1, the one that syncs and then loads
@@ -203,10 +209,7 @@ def test_a_service_that_cannot_write_its_replies_breaks_no_turn() -> None:
     async def main() -> None:
         reasons: list[str] = []
         store = MemoryStore()
-        shard = Shard(
-            Identity(ClusterSettings("test"), TuningSettings(request_timeout_ms=1.0), 0, 1), store, MsgpackBodyCodec(), {}
-        )
-        turns = TurnLoop(shard, store, lambda by_peer: None, reasons.append)
+        turns = turns_over(store, reasons.append, tuning=TuningSettings(request_timeout_ms=1.0))
         called: list[bool] = []
 
         def fails() -> None:
@@ -228,8 +231,7 @@ def test_a_service_that_cannot_write_its_replies_breaks_no_turn() -> None:
 def test_a_request_that_no_turn_has_taken_in_is_refused_at_the_end() -> None:
     async def main() -> None:
         store = MemoryStore()
-        shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
-        turns = TurnLoop(shard, store, lambda by_peer: None, pytest.fail)
+        turns = turns_over(store, pytest.fail)
         request = Put()
         turns.step(request)
         await turns.close()

@@ -180,13 +180,12 @@ class Log:
 
     def tell_due(self, entity: Entity) -> None:
         """Tell those peers of chosen entries for which the first has waited long enough."""
-        context = self._context
-        for peer in [
-            peer for peer, news in entity.untold.items() if context.now_ms >= news[0].since_ms + context.tuning.notice_ms
-        ]:
-            self.tell_chosen(entity, [peer])
-        for news in entity.untold.values():
-            entity.wake_ms = min(entity.wake_ms, news[0].since_ms + context.tuning.notice_ms)
+        for peer, news in list(entity.untold.items()):
+            due = news[0].since_ms + self._context.tuning.notice_ms
+            if self._context.now_ms >= due:
+                self.tell_chosen(entity, [peer])
+            else:
+                entity.wake_ms = min(entity.wake_ms, due)
 
     # -- chosen
 

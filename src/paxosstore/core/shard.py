@@ -189,8 +189,7 @@ class Shard:
             proposer.start(entity, release)
             self._drive(entity)
         self._learner.learn(entity, not self._cannot_write)
-        if entity.untold:
-            self._log.tell_due(entity)
+        self._log.tell_due(entity)
         follow_up = entity.opened.get(entity.committed + 1)
         if follow_up is not None and follow_up.machine.mine.chosen and not self._cannot_write:
             entity.wake_ms = context.now_ms  # the commit limit was reached

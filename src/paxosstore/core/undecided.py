@@ -42,9 +42,7 @@ class Undecided:
 
         What peers have handed over is not answered: they see this node go, and propose it themselves.
         """
-        for request in not_taken:
-            self._end(request, False, "the node has stopped", NotServing("the node has stopped: nothing happened"))
-        for request, may_happen in self._waiting():
+        for request, may_happen in [*((request, False) for request in not_taken), *self._waiting()]:
             self._end(request, may_happen, "the node has stopped", NotServing("the node has stopped: nothing happened"))
         return Release(outcomes=self._context.ready.early.outcomes)
 

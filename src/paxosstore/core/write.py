@@ -99,8 +99,7 @@ class Proposer:
         before = machine.mine
         if machine.propose():
             self._log.changed(entity, entry, before, machine.mine)
-            self._log.tell(entity, entry, opened, context.peers, asks=True)
-            self._expect_answers(entity, opened)
+            self._ask_all(entity, entry, opened)
 
     def drive(self, entity: Entity, entry: int) -> None:
         """Bring an undecided entry to its end, whoever began it; at most once per retry interval."""
@@ -122,10 +121,7 @@ class Proposer:
                 opened.attempts += 1
             else:
                 context.counters.rounds_widened += 1
-                opened.asked_all = True
-            self._log.tell_chosen(entity, context.peers)
-            self._log.tell(entity, entry, opened, context.peers, asks=True)
-            self._expect_answers(entity, opened)
+            self._ask_all(entity, entry, opened)
             return
         in_flight = entity.in_flight
         own = in_flight.value if in_flight is not None and in_flight.evaluated.entry == entry else None
@@ -139,11 +135,7 @@ class Proposer:
         self._context.counters.rounds_preauth += 1
         self._log.tell_preauth(entity, entry, opened)
         self._log.changed(entity, entry, before, machine.mine)
-        if opened.asked_all:
-            self._expect_answers(entity, opened)
-        else:
-            opened.retry_at_ms = self._context.now_ms + self._context.voters.patience_ms
-            entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+        self._expect_answers(entity, opened)
 
     def _prepare(self, entity: Entity, entry: int, opened: OpenEntry, value: Value | None) -> None:
         machine = opened.machine
@@ -152,11 +144,16 @@ class Proposer:
             self._context.counters.preauth_lost += 1
         machine.prepare(value if value is not None else machine.proposal)
         opened.driving = True
-        opened.asked_all = True
         self._context.counters.rounds_full += 1
         self._log.changed(entity, entry, before, machine.mine)
-        self._log.tell_chosen(entity, self._context.peers)
-        self._log.tell(entity, entry, opened, self._context.peers, asks=True)
+        self._ask_all(entity, entry, opened)
+
+    def _ask_all(self, entity: Entity, entry: int, opened: OpenEntry) -> None:
+        """Show the own row to every peer and ask for theirs; in the same frame, what they were not told yet."""
+        peers = self._context.peers
+        opened.asked_all = True
+        self._log.tell_chosen(entity, peers)
+        self._log.tell(entity, entry, opened, peers, asks=True)
         self._expect_answers(entity, opened)
 
     # -- when
@@ -181,8 +178,12 @@ class Proposer:
         return True
 
     def _expect_answers(self, entity: Entity, opened: OpenEntry) -> None:
-        interval = self._context.tuning.retry_ms * (1 << min(opened.attempts, MAX_DOUBLINGS)) * self._context.jitter()
-        opened.retry_at_ms = self._context.now_ms + interval
+        context = self._context
+        if opened.asked_all:
+            interval = context.tuning.retry_ms * (1 << min(opened.attempts, MAX_DOUBLINGS)) * context.jitter()
+        else:
+            interval = context.voters.patience_ms
+        opened.retry_at_ms = context.now_ms + interval
         entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
 
     def _longest_backoff_ms(self, opened: OpenEntry) -> float:

@@ -256,7 +256,7 @@ class Links:
             started = time.monotonic()
             connection = Outgoing(self, peer.number)
             try:
-                await self._dial(connection)
+                await self._dial(connection, peer.address)
                 if connection.hello is not None:
                     await connection.lost
             except (OSError, TimeoutError) as error:
@@ -271,8 +271,8 @@ class Links:
                     await peer.wake.wait()
             backoff_ms = min(2.0 * backoff_ms, options.max_backoff_ms)
 
-    async def _dial(self, connection: Outgoing) -> None:
+    async def _dial(self, connection: Outgoing, address: tuple[str, int]) -> None:
         """Connect, and wait until the hello is answered or the connection lost. Raises OSError or TimeoutError."""
         async with asyncio.timeout(self.options.hello_timeout_ms / 1000.0):
-            await asyncio.get_running_loop().create_connection(lambda: connection, *self._peers[connection.peer].address)
+            await asyncio.get_running_loop().create_connection(lambda: connection, *address)
             await connection.ready

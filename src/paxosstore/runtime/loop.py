@@ -52,8 +52,8 @@ def end_process(reason: str) -> None:
     os._exit(EXIT_DISK_FAILED)
 
 
-class SyncThread:
-    """Runs `sync`, one at a time: off the loop, or on it."""
+class Syncer:
+    """Runs `sync`, one at a time, and tells the loop how it ended."""
 
     def __init__(self, sync: Callable[[], None], done: Callable[[Exception | None], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -63,12 +63,12 @@ class SyncThread:
         self._thread = threading.Thread(target=self._serve, name="paxosstore-sync", daemon=True)
         self._thread.start()
 
-    def request(self) -> None:
-        """Sync in the thread."""
+    def in_thread(self) -> None:
+        """Sync off the loop."""
         self._wanted.put(True)
 
-    def run(self) -> None:
-        """Sync here and now."""
+    def here(self) -> None:
+        """Sync at once, on the loop."""
         self._done(self._try())
 
     def close(self) -> None:
@@ -111,14 +111,13 @@ class TurnLoop:
         self._sync_started_ms = 0.0
         self._last_sync_ms = math.inf
         """How long the last sync took."""
-        self._sync = SyncThread(store.sync, self._synced)
+        self._sync = Syncer(store.sync, self._synced)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = NEVER
         self._closed = False
-        self._ended = False
-        """Whether the disk or a turn has failed."""
+        """No turn begins any more."""
         self._idle = asyncio.Event()
-        """Set when the last turn is over: the loop is closed, or has ended."""
+        """Set when the last turn of a closed loop is over."""
         self.on_told: list[Callable[[], None]] = []
         """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
         self.turn_ms = Histogram(MILLISECONDS)
@@ -155,7 +154,7 @@ class TurnLoop:
 
     def _begin(self) -> None:
         self._scheduled = False
-        if self._turn.syncing or self._closed or self._ended:
+        if self._turn.syncing or self._closed:
             return
         started = now_ms()
         inbox, self._inbox = self._inbox, []
@@ -170,9 +169,9 @@ class TurnLoop:
         if not needs_sync:
             self._finish()
         elif len(inbox) == 1 and self._last_sync_ms < QUICK_SYNC_MS:
-            self._sync.run()
+            self._sync.here()
         else:
-            self._sync.request()
+            self._sync.in_thread()
 
     def _synced(self, error: Exception | None) -> None:
         if error is not None:
@@ -206,7 +205,7 @@ class TurnLoop:
 
     def _end(self, reason: str) -> None:
         """No turn any more: what is in memory may not be shown. The process ends here, unless its owner has other wishes."""
-        self._ended = True
+        self._closed = True
         self._idle.set()
         self._fatal(reason)
 

@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -42,6 +43,7 @@ class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disk_id: int
     """63 random bits, drawn when the directory was made: peers remember it (rule 19)."""
     services: str = ""
+    """Like the other settings of the cluster; directories of before it was kept have none."""
 
 
 class Directory:
@@ -122,15 +124,7 @@ def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
         if prepared.exists():
             shutil.rmtree(prepared)
         create_store(prepared)
-        identity = IdentityFile(
-            FORMAT,
-            cluster.cluster,
-            node,
-            cluster.nodes,
-            cluster.uuid_window_entries,
-            secrets.randbits(63) | 1,
-            cluster.services,
-        )
+        identity = IdentityFile(format=FORMAT, node=node, disk_id=secrets.randbits(63) | 1, **asdict(cluster))
         _write(path, identity)
     if not store.exists():
         prepared.rename(store)
@@ -153,14 +147,12 @@ def _read(path: Path) -> IdentityFile:
 
 
 def _compare(path: Path, found: IdentityFile, cluster: ClusterSettings, node: int) -> None:
-    wanted = {
-        "cluster": (found.cluster, cluster.cluster),
-        "node": (found.node, node),
-        "nodes": (found.nodes, cluster.nodes),
-        "uuid_window_entries": (found.uuid_window_entries, cluster.uuid_window_entries),
-        "services": (found.services, cluster.services),
-    }
-    differences = [f"{name} is {there!r} there, {here!r} here" for name, (there, here) in wanted.items() if there != here]
+    wanted = {"node": node, **asdict(cluster)}
+    differences = [
+        f"{name} is {there!r} there, {wanted[name]!r} here"
+        for name, there in msgspec.structs.asdict(found).items()
+        if name in wanted and there != wanted[name]
+    ]
     if differences:
         raise DirectoryMismatch(f"{path}: {'; '.join(differences)}: correct the settings, or use another directory")
 

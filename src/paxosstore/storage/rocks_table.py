@@ -32,8 +32,9 @@ class RocksTable:
         self.path = path
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
+            options = table_options(create=False)
             # named, or the column family gets what the files say, and they forget the filter
-            self._db = Rdict(str(path), table_options(create=False), {"default": table_options(create=False)}, access)
+            self._db = Rdict(str(path), options, {"default": options}, access)
             if not read_only:
                 self._db.set_write_options(write_options())
         except Exception as error:
