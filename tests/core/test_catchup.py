@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from paxosstore.core.catchup import CatchUpState, learned_from
+from paxosstore.core.context import Identity
+from paxosstore.core.event import PeerUp
+from paxosstore.core.learn import INVENTORY_PAGE
+from paxosstore.core.message import InventoryRequest
+from paxosstore.core.ready import InventoryRead
 from paxosstore.core.record import Record, Value
+from paxosstore.core.shard import Shard
+from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.body import MsgpackBodyCodec
+from paxosstore.storage.memory import MemoryStore
 
 V = Value(b"v", b"body")
 CHOSEN = Record(4, 4, 4, V, True)
@@ -57,3 +66,13 @@ def test_only_the_unbroken_run_of_chosen_rows_is_told() -> None:
     assert learned_from([]) == []
     (one,) = learned_from([(3, CHOSEN)])
     assert (one.ballot, one.value_id, one.body) == (4, b"v", b"body")
+
+
+def test_a_link_that_comes_up_tells_the_peer_what_is_here() -> None:
+    """The peer's own question may have come before, and the answer was lost for want of this link: it lagged for long."""
+    store = MemoryStore()
+    shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
+    shard.step(PeerUp(1), 0.0, 0)
+    ready = shard.ready()
+    assert ready.early.messages == [(1, InventoryRequest(-1, INVENTORY_PAGE))]
+    assert ready.inventory_reads == [InventoryRead(-1, INVENTORY_PAGE, 1)]

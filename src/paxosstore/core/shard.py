@@ -52,7 +52,7 @@ from .message import (
     TakeOver,
 )
 from .overlay import BodyCodec, DataReader
-from .ready import Ready, Release
+from .ready import InventoryRead, Ready, Release
 from .request import Request
 from .serve import ReadServer
 from .undecided import Undecided
@@ -374,6 +374,8 @@ class Shard:
         peer.up = True
         peer.suspect_until_ms = 0.0
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
+        # and tell our own: if the peer has asked already, the answer was lost for want of this link
+        self._context.ready.inventory_reads.append(InventoryRead(-1, INVENTORY_PAGE, event.peer))
         self._context.voters.back(event.peer)
         self._ask_again(everywhere=True)  # it missed what was sent while it was away
 
