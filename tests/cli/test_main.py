@@ -205,11 +205,12 @@ def test_no_server_answers(run: Run) -> None:
 # -- status and inspect
 
 
-def status_pages(node: int, refused: str = "") -> dict[str, Page]:
-    links = {"2": {"up": True, "queued_frames": 0}, "7": {"up": False, "queued_frames": 5}}
+def status_pages(node: int, refused: str = "", no_quorum: str = "") -> dict[str, Page]:
+    links = {"2": {"up": True, "queued_frames": 0}, "7": {"up": False, "queued_frames": 5, "down_reason": "no [answer]"}}
     status = {
         "node": node,
         "writes_refused_because": refused,
+        "no_quorum_because": no_quorum,
         "entities_in_memory": 11,
         "waiting_requests": 12,
         "waiting_events": 13,
@@ -237,10 +238,24 @@ def test_status(run: Run) -> None:
     for figure in ("11", "123", "12 requests", "2 up"):
         assert figure in rows[one]
     assert "7 down, 5 frames queued" in out
+    assert "  no [answer]" in out
     assert "refuses writes: no [room] left" in rows[other]
     assert "down: Connection refused" in rows[dead]
     assert "down" in rows[strange]
     assert "12 requests" not in rows[dead] + rows[strange]
+
+
+def test_a_cluster_without_a_quorum(run: Run) -> None:
+    lonely, happy, dead = (free_port() for _ in range(3))
+    why = "no quorum: node 1 down for 12 s (refused: another cluster)"
+    servers = [HttpServer(HOST, lonely, status_pages(0, no_quorum=why)), HttpServer(HOST, happy, status_pages(1))]
+    with serving(*servers):
+        code, out, _ = run("status", "--server", f"{HOST}:{lonely}", "--server", f"{HOST}:{dead}")
+        assert code == 1
+        assert "no quorum: node 1" in out
+        assert "cluster)" in out
+        code, out, _ = run("status", "--server", f"{HOST}:{lonely}", "--server", f"{HOST}:{happy}")
+        assert code == 0, "one node is cut off, the cluster goes on"
 
 
 def test_a_port_that_speaks_no_http_has_no_status(run: Run) -> None:

@@ -14,7 +14,7 @@ import pytest
 from paxosstore.core.message import InventoryRequest, Message, PaxosMessage, ReadQuestion
 from paxosstore.errors import ConfigError, PortTaken
 from paxosstore.runtime.connection import Incoming, LinkOptions
-from paxosstore.runtime.links import Links
+from paxosstore.runtime.links import NOT_YET, Links
 from paxosstore.settings import ClusterSettings
 from paxosstore.wire.codec import encode_messages
 from paxosstore.wire.frame import FrameReader, encode_frame
@@ -59,6 +59,8 @@ class End:
     ) -> None:
         self.got: list[tuple[int, Message]] = []
         self.told: list[tuple[str, int]] = []
+        self.reasons: list[tuple[int, str]] = []
+        """(peer, why it is down), as told."""
         self.links = Links(
             me,
             addresses,
@@ -67,9 +69,20 @@ class End:
             b"disk",
             on_messages=lambda peer, messages: self.got.extend((peer, m) for m in messages),
             on_up=lambda peer: self.told.append(("up", peer)),
-            on_down=lambda peer: self.told.append(("down", peer)),
+            on_down=self._on_down,
             options=options,
         )
+
+    def _on_down(self, peer: int, reason: str) -> None:
+        self.reasons.append((peer, reason))
+        if ("up", peer) in self.told and [what for what, number in self.told if number == peer][-1] == "up":
+            self.told.append(("down", peer))
+
+    def why(self, peer: int) -> str:
+        link = self.links.statistics()[peer]
+        assert link.up == (link.down_reason == "")
+        assert link.up == (link.down_s == 0.0)
+        return link.down_reason
 
     def up(self, peer: int) -> bool:
         return self.links.statistics()[peer].up
@@ -178,6 +191,9 @@ def test_reconnects_after_the_peer_restarts() -> None:
         await until(lambda: again.got == [(0, ReadQuestion(1, 2))])
         assert zero.links.statistics()[1].reconnects == 1
         assert not one.got
+        told = [reason for peer, reason in zero.reasons if peer == 1]
+        assert told[0] == NOT_YET
+        assert "connection refused" in told
         await zero.links.close()
         await again.links.close()
 
@@ -197,8 +213,27 @@ def test_another_cluster_is_refused_by_both(caplog: pytest.LogCaptureFixture) ->
         assert len([m for m in caplog.messages if m.startswith("refused node 0") and "'red'" in m and "'blue'" in m]) == 1
         assert len(caplog.messages) == 4  # each as dialler and as acceptor, once
         assert zero.told == one.told == []
+        assert zero.why(1) == "refused: another cluster: the peer is of 'red', this node of 'blue'"
+        assert zero.reasons.count((1, zero.why(1))) == 1, "what is no news is not told"
         await zero.links.close()
         await one.links.close()
+
+    run(story)
+
+
+def test_a_peer_under_another_number_or_with_other_settings_is_down_for_that_reason() -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        zero = End(0, addresses)
+        swapped = End(2, [addresses[0], addresses[2], addresses[1]])  # it calls itself 2 and listens where 1 is looked for
+        other = End(1, [addresses[0], addresses[2], addresses[1]], ClusterSettings("blue", services="more"))
+        for end in (zero, swapped, other):
+            await end.links.start()
+        await until(lambda: zero.why(1).startswith("refused") and zero.why(2).startswith("refused"))
+        assert "wants to talk" in zero.why(1) or "says it is node 2" in zero.why(1)
+        assert "other cluster settings" in zero.why(2)
+        for end in (zero, swapped, other):
+            await end.links.close()
 
     run(story)
 
@@ -301,6 +336,8 @@ def test_a_peer_that_answers_no_ping_is_down() -> None:
         fake.answers = False  # now not even the hello is answered: it is dialled again and again
         seen = fake.hellos
         await until(lambda: fake.hellos >= seen + 2 and not zero.up(1))
+        assert (1, "nothing heard for 0.2 s") in zero.reasons
+        await until(lambda: zero.why(1) == "no answer")
         await zero.links.close()
         await fake.close()
 

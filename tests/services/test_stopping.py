@@ -38,7 +38,7 @@ class PeerPort:
         addresses = [(HOST, port), (HOST, 1), (HOST, 1)]
         options = LinkOptions(hello_timeout_ms=NEVER_MS, silence_ms=NEVER_MS)
         self._links = Links(
-            0, addresses, ClusterSettings("test"), 1, b"", lambda *_: None, lambda _: None, lambda _: None, options
+            0, addresses, ClusterSettings("test"), 1, b"", lambda *_: None, lambda _: None, lambda *_: None, options
         )
 
     async def start(self) -> None:

@@ -91,12 +91,12 @@ def status(
         list[str], typer.Option("--server", metavar="HOST:PORT", help="HTTP address of a node; repeat it.")
     ] = HTTP_SERVERS,
 ) -> int:
-    """Show nodes, peers, entities, committed entries and queues. Ends with 3 if no node answers."""
-    from .watch import collect_status, console, status_table
+    """Show nodes, peers, entities, committed entries and queues. Ends with 1 if no node reaches a majority, 3 if none answers."""
+    from .watch import collect_status, console, exit_code, status_table
 
     answers = collect_status(servers)
     console().print(status_table(answers))
-    return 0 if any(not isinstance(answer, str) for _, answer in answers) else 3
+    return exit_code(answers)
 
 
 @app.command()

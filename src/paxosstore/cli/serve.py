@@ -125,6 +125,7 @@ def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]
     return dict(
         node_pages(
             health=health,
+            statistics=node.statistics,
             status=lambda: describe(node.statistics(), config.cluster.cluster, node.committed()),
             inspect=node.inspect,
             content_hash=node.content_hash,

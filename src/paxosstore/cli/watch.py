@@ -87,18 +87,32 @@ def status_table(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Tabl
             continue
         refused = answer["writes_refused_because"]
         state = f"[yellow]refuses writes[/yellow]: {escape(refused)}" if refused else "[green]up[/green]"
+        if lonely := answer.get("no_quorum_because"):
+            state = f"[red]{escape(lonely)}[/red]"
         committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
         waiting = f"{answer['waiting_requests']} requests\n{answer['waiting_events']} events"
         table.add_row(server, str(answer["node"]), state, _peers(answer), str(answer["entities_in_memory"]), committed, waiting)
     return table
 
 
+def exit_code(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> int:
+    """0 if a node that answers reaches a majority, 1 if none of them does, 3 if no node answers."""
+    answered = [answer for _, answer in answers if not isinstance(answer, str)]
+    if not answered:
+        return 3
+    return 0 if any(not answer.get("no_quorum_because") for answer in answered) else 1
+
+
 def _peers(answer: Mapping[str, Any]) -> str:
+    from rich.markup import escape
+
     lines = []
     for peer, link in answer["peers"].items():
         state = "[green]up[/green]" if link["up"] else "[red]down[/red]"
         queued = f", {link['queued_frames']} frames queued" if link["queued_frames"] else ""
         lines.append(f"{peer} {state}{queued}")
+        if reason := link.get("down_reason"):
+            lines.append(f"  {escape(reason)}")
     return "\n".join(lines)
 
 

@@ -21,7 +21,10 @@ class PeerUp(NamedTuple):
 
 
 class PeerDown(NamedTuple):
+    """There is no link to this peer. Repeated when the reason is another one."""
+
     peer: int
+    reason: str = "down"
 
 
 class Loaded(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _WRITE_BUFFER_BYTES = 1024 * 1024
 """What the transport may hold before frames wait in our own queue, where they can still be dropped."""
 _PONG_BUFFER_BYTES = 64 * 1024
 _LOG_INTERVAL_S = 10.0
+MAX_WHY = 400
+"""Characters of a reason: part of it may be the peer's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,13 @@ class LinkOptions:
     max_queue_frames: int = 4_096
     max_unknown: int = 64
     """Accepted connections that have not said hello yet; one more is closed."""
+
+
+def said(error: OSError) -> str:
+    """What the system says of a failed connection, in its own words: "connection refused"."""
+    number = error.errno or 0  # negative: one of getaddrinfo's
+    text = os.strerror(number) if number > 0 else str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
 
 
 class QuietLog:
@@ -114,6 +124,8 @@ class Connection(asyncio.Protocol):
         """The peer's, once it is checked."""
         self.over = False
         """Nothing that still arrives counts."""
+        self.why = ""
+        """Why it ended, in a few words, as far as this side knows."""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._silent_ticks = 0
 
@@ -126,7 +138,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.links.connections.add(self)
         if self.links.closing:
-            self.stop()  # it came while the links were being closed: nobody would end it any more
+            self.stop("this node stops")  # it came while the links were being closed: nobody would end it any more
 
     def data_received(self, data: bytes) -> None:
         self._silent_ticks = 0
@@ -140,10 +152,11 @@ class Connection(asyncio.Protocol):
             self.refuse(error)
 
     def eof_received(self) -> None:
-        self.stop()
+        self.stop("closed by the peer")
 
     def connection_lost(self, error: Exception | None) -> None:
         self.over = True
+        self.why = self.why or (said(error) if isinstance(error, OSError) else "closed by the peer")
         self.links.connections.discard(self)
         if not self.lost.done():
             self.lost.set_result(None)
@@ -159,11 +172,12 @@ class Connection(asyncio.Protocol):
         self._silent_ticks += 1
         if self._silent_ticks > silent_ticks and self.hello is not None and not self.over:
             log.info("nothing heard from node %d any more: closing its connection", self.hello.node)
-            self.stop()
+            self.stop(f"nothing heard for {self.links.options.silence_ms / 1000.0:g} s")
 
-    def stop(self, *, flush: bool = False) -> None:
+    def stop(self, why: str, *, flush: bool = False) -> None:
         """End it, at once or after what is written has left."""
         self.over = True
+        self.why = self.why or why[:MAX_WHY]
         if flush:
             self.transport.close()
         else:
@@ -178,7 +192,7 @@ class Incoming(Connection):
         links = self.links
         if sum(1 for c in links.connections if isinstance(c, Incoming) and c.hello is None) > links.options.max_unknown:
             links.quiet.warning("unknown", f"too many connections without a hello: closed one from {self.remote}")
-            self.stop()
+            self.stop("too many connections")
             return
         asyncio.get_running_loop().call_later(links.options.hello_timeout_ms / 1000.0, self._no_hello)
 
@@ -195,12 +209,12 @@ class Incoming(Connection):
     def refuse(self, error: WireError) -> None:
         who = "an unknown peer" if self.hello is None else f"node {self.hello.node}"
         self.links.quiet.warning(f"from {who}", f"closed a connection from {self.remote} ({who}) to the peer port: {error}")
-        self.stop(flush=self.hello is None)  # our own hello has to leave: it tells the peer what is wrong
+        self.stop(f"refused: {error}", flush=self.hello is None)  # our own hello has to leave: it tells the peer what is wrong
 
     def _no_hello(self) -> None:
         if self.hello is None and not self.over:
             self.links.quiet.warning("no hello", f"closed a connection from {self.remote} to the peer port: it said no hello")
-            self.stop()
+            self.stop("no hello")
 
 
 class Outgoing(Connection):
@@ -251,7 +265,7 @@ class Outgoing(Connection):
     def refuse(self, error: WireError) -> None:
         text = f"refused node {self.peer} at {self.remote}: {error}"
         self.links.quiet.warning(f"to {self.peer}", text)
-        self.stop()
+        self.stop(f"refused: {error}")
 
     def tick(self, silent_ticks: int) -> None:
         if self.hello is not None and not self.over:

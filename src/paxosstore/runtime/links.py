@@ -30,10 +30,11 @@ from ..settings import ClusterSettings
 from ..wire.codec import encode_payloads
 from ..wire.frame import encode_frame
 from ..wire.hello import MAGIC, Hello, check_hello, decode_hello, encode_hello, fingerprint
-from .connection import Connection, Incoming, LinkOptions, Outgoing, QuietLog
+from .connection import Connection, Incoming, LinkOptions, Outgoing, QuietLog, said
 
 log = logging.getLogger(__name__)
 
+NOT_YET = "not reached yet"
 _FLUSH_S = 0.2
 
 
@@ -53,6 +54,10 @@ class LinkStatistics:
     incarnation: int
     """As the peer last said it; 0: never heard of."""
     disk_id: bytes
+    down_s: float = 0.0
+    """For how long it has been down, in seconds; 0: it is up."""
+    down_reason: str = ""
+    """Why, as the last attempt found it: "connection refused", "no answer", "refused: another cluster ..."."""
 
 
 class _Peer:
@@ -67,6 +72,8 @@ class _Peer:
         self.hello: Hello | None = None
         self.wake = asyncio.Event()
         """The peer has just dialled us: it is there, dial it at once."""
+        self.down_since_s = time.monotonic()
+        self.down_reason = NOT_YET
         self.dropped = 0
         self.ups = 0
         self.rtt_ms = 0.0
@@ -75,9 +82,10 @@ class _Peer:
         self.rtt_ms = rtt_ms if self.rtt_ms == 0.0 else self.rtt_ms + (rtt_ms - self.rtt_ms) / 8
 
     def statistics(self) -> LinkStatistics:
+        up = self.outgoing is not None
         frames, size = (0, 0) if self.outgoing is None else self.outgoing.queued
         return LinkStatistics(
-            up=self.outgoing is not None,
+            up=up,
             queued_frames=frames,
             queued_bytes=size,
             dropped=self.dropped,
@@ -85,13 +93,16 @@ class _Peer:
             rtt_ms=self.rtt_ms,
             incarnation=0 if self.hello is None else self.hello.incarnation,
             disk_id=b"" if self.hello is None else self.hello.disk_id,
+            down_s=0.0 if up else time.monotonic() - self.down_since_s,
+            down_reason="" if up else self.down_reason,
         )
 
 
 class Links:
     """All links of node `me`. `addresses` are those of all nodes by number, this one's included.
 
-    The callbacks run on the loop and must not block: on_messages(peer, messages of one frame), on_up(peer), on_down(peer).
+    The callbacks run on the loop and must not block: on_messages(peer, messages of one frame), on_up(peer), and
+    on_down(peer, reason): at the start, when the link goes down, and when it stays down for another reason.
     """
 
     def __init__(
@@ -103,7 +114,7 @@ class Links:
         disk_id: bytes,
         on_messages: Callable[[int, list[Message]], None],
         on_up: Callable[[int], None],
-        on_down: Callable[[int], None],
+        on_down: Callable[[int, str], None],
         options: LinkOptions | None = None,
     ) -> None:
         self.me = me
@@ -135,6 +146,9 @@ class Links:
                     f"{where}: the port is in use. Stop the program that uses it, or give this node another"
                 ) from None
             raise ConfigError(f"{where}: {error.strerror or error}") from None
+        for peer in self._peers.values():
+            peer.down_since_s = time.monotonic()
+            self._on_down(peer.number, peer.down_reason)
         self._dialling = [loop.create_task(self._keep(peer)) for peer in self._peers.values()]
         self._tick()
 
@@ -151,7 +165,7 @@ class Links:
         for flush in (True, False):
             ends = [connection.lost for connection in self.connections]
             for connection in list(self.connections):
-                connection.stop(flush=flush)
+                connection.stop("this node stops", flush=flush)
             if ends:
                 await asyncio.wait(ends, timeout=_FLUSH_S)
         if self._server is not None:
@@ -208,11 +222,11 @@ class Links:
         connection.hello = hello
         peer = self._peers[hello.node]
         if peer.incoming is not None:
-            peer.incoming.stop()
+            peer.incoming.stop("the peer has dialled again")
         peer.incoming = connection
         peer.hello = hello
         if peer.outgoing is not None and peer.outgoing.hello != hello:
-            peer.outgoing.stop()  # it leads to an earlier life of the peer
+            peer.outgoing.stop("the peer has started again")  # it leads to an earlier life of the peer
         peer.wake.set()
 
     def dropped(self, peer: int, frames: int) -> None:
@@ -234,9 +248,17 @@ class Links:
         peer = self._peers[connection.peer]
         if peer.outgoing is connection:
             peer.outgoing = None
+            peer.down_since_s = time.monotonic()
+            peer.down_reason = connection.why
             if not self.closing:
-                log.info("node %d is down", peer.number)
-                self._on_down(peer.number)
+                log.info("node %d is down: %s", peer.number, peer.down_reason)
+                self._on_down(peer.number, peer.down_reason)
+
+    def _stays_down(self, peer: _Peer, reason: str) -> None:
+        """Another attempt has failed."""
+        if peer.down_reason != reason:
+            peer.down_reason = reason
+            self._on_down(peer.number, reason)
 
     # -- time
 
@@ -259,11 +281,15 @@ class Links:
                 await self._dial(connection, peer.address)
                 if connection.hello is not None:
                     await connection.lost
-            except (OSError, TimeoutError) as error:
-                log.debug("node %d cannot be reached at %s:%d: %s", peer.number, *peer.address, error or "no answer")
+                else:
+                    self._stays_down(peer, connection.why)
+            except (OSError, TimeoutError) as error:  # (the one of asyncio.timeout is an OSError too)
+                reason = "no answer" if isinstance(error, TimeoutError) else said(error)
+                log.debug("node %d cannot be reached at %s:%d: %s", peer.number, *peer.address, reason)
+                self._stays_down(peer, reason)
             finally:
                 if connection in self.connections:
-                    connection.stop(flush=self.closing)
+                    connection.stop("given up", flush=self.closing)
             if (time.monotonic() - started) * 1000.0 > options.max_backoff_ms + options.hello_timeout_ms:
                 backoff_ms = options.backoff_ms  # it was up for a while, so this is a new story
             with suppress(TimeoutError):  # (wait_for would lose a cancellation that comes in the same moment as the wake)

@@ -13,9 +13,10 @@ from typing import Any
 
 from ..core.context import Handler, Identity
 from ..core.event import PeerDown, PeerUp, Received, WritesAllowed
-from ..core.ids import FIRST_ENTRY, MAX_ENTITY, is_uuid
+from ..core.ids import FIRST_ENTRY, MAX_ENTITY, is_uuid, majority
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
+from ..core.reach import describe
 from ..core.record import Record
 from ..core.request import Request
 from ..core.shard import Shard
@@ -48,6 +49,13 @@ class NodeStatistics:
     turn_ms: Histogram
     sync_ms: Histogram
     events_per_turn: Histogram
+
+    @property
+    def no_quorum_because(self) -> str:
+        """Which nodes are missing for a majority, for how long and why; empty if enough are there."""
+        down = [(peer, link.down_s, link.down_reason) for peer, link in self.peers.items() if not link.up]
+        nodes = len(self.peers) + 1
+        return f"no quorum: {describe(down)}" if len(down) > nodes - majority(nodes) else ""
 
 
 class FunctionRequest(Request):
@@ -155,7 +163,7 @@ class Node:
                 self._directory.disk_id.to_bytes(16, "big"),
                 on_messages=self._on_messages,
                 on_up=lambda peer: self._step(PeerUp(peer)),
-                on_down=lambda peer: self._step(PeerDown(peer)),
+                on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
             )
             await self._links.start()
         except BaseException:

@@ -78,10 +78,10 @@ def check_hello(hello: Hello, settings: ClusterSettings, me: int, peer: int | No
     Raises WireError that names both sides' values.
     """
     if hello.cluster != settings.cluster:
-        raise WireError(f"the peer is of cluster {hello.cluster!r}, this node of {settings.cluster!r}")
+        raise WireError(f"another cluster: the peer is of {hello.cluster!r}, this node of {settings.cluster!r}")
     mine = fingerprint(settings)
     if hello.settings != mine:
-        raise WireError(f"the peer has the cluster settings {hello.settings!r}, this node has {mine!r}")
+        raise WireError(f"other cluster settings: the peer has {hello.settings!r}, this node has {mine!r}")
     if hello.target != me:
         raise WireError(f"the peer (node {hello.node}) wants to talk to node {hello.target}, this is node {me}")
     if peer is not None and hello.node != peer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -18,28 +18,37 @@ from paxosstore.runtime.links import LinkStatistics
 from paxosstore.runtime.node import NodeStatistics
 from paxosstore.services.http.metrics import HELP, NodeMetrics, counters, gauges
 from paxosstore.services.http.pages import DEFAULT_ROWS, MAX_COMMITTED, MAX_ROWS, describe, node_pages, parse_range
-from paxosstore.services.http.server import Page
+from paxosstore.services.http.server import Page, text
 
 
 def link(up: bool) -> LinkStatistics:
     return LinkStatistics(
-        up=up, queued_frames=3, queued_bytes=700, dropped=2, reconnects=1, rtt_ms=0.5, incarnation=9, disk_id=b"\x01\xff"
+        up=up,
+        queued_frames=3,
+        queued_bytes=700,
+        dropped=2,
+        reconnects=1,
+        rtt_ms=0.5,
+        incarnation=9,
+        disk_id=b"\x01\xff",
+        down_s=0.0 if up else 12.3,
+        down_reason="" if up else "connection refused",
     )
 
 
-def statistics() -> NodeStatistics:
+def statistics(first: bool = True, refused: str = "") -> NodeStatistics:
     turn, sync, events = Histogram(MILLISECONDS), Histogram(MILLISECONDS), Histogram(COUNTS)
     for value in (0.3, 0.4, 30.0):
         turn.observe(value)
     return NodeStatistics(
         node=1,
         serving=True,
-        writes_refused_because="",
+        writes_refused_because=refused,
         counters=Counters(writes=12, rounds_preauth=5).as_dict(),
         entities_in_memory=4,
         waiting_requests=2,
         waiting_events=1,
-        peers={0: link(True), 2: link(False)},
+        peers={0: link(first), 2: link(False)},
         turn_ms=turn,
         sync_ms=sync,
         events_per_turn=events,
@@ -58,9 +67,10 @@ class Inspected:
         return {"pointers": {"committed": self.last - 1, "max_chosen": None, "max_plog": self.last}, "rows": []}
 
 
-def pages(health: str = "", inspect: Inspected | None = None) -> dict[str, Page]:
+def pages(health: str = "", inspect: Inspected | None = None, now: Callable[[], NodeStatistics] = statistics) -> dict[str, Page]:
     return node_pages(
         health=lambda: health,
+        statistics=now,
         status=lambda: {"node": 1},
         inspect=inspect or Inspected(0),
         content_hash=lambda: "abc",
@@ -72,6 +82,16 @@ def test_health() -> None:
     assert pages()["/healthz"]({}).status is HTTPStatus.OK
     sick = pages("the node is not running")["/healthz"]({})
     assert (sick.status, sick.body) == (HTTPStatus.SERVICE_UNAVAILABLE, b"the node is not running\n")
+
+
+def test_readiness() -> None:
+    assert pages()["/readyz"]({}) == text(HTTPStatus.OK, "ok")
+    full = pages(now=lambda: statistics(refused="the disk is full"))["/readyz"]({})
+    assert full == text(HTTPStatus.OK, "ok, but it refuses writes: the disk is full")
+    lonely = pages(now=lambda: statistics(first=False, refused="the disk is full"))
+    why = "no quorum: node 0 down for 12 s (connection refused), node 2 down for 12 s (connection refused)"
+    assert lonely["/readyz"]({}) == text(HTTPStatus.SERVICE_UNAVAILABLE, why)
+    assert lonely["/healthz"]({}).status is HTTPStatus.OK, "a restart would not bring the others back"
 
 
 def test_plain_pages() -> None:
@@ -134,6 +154,8 @@ def test_the_status_is_plain_data() -> None:
     assert status["committed"] == {"5": 3, "9": 1}
     assert status["committed_complete"]
     assert status["peers"]["2"]["up"] is False
+    assert status["peers"]["2"]["down_reason"] == "connection refused"
+    assert status["no_quorum_because"] == ""
     assert status["peers"]["0"]["disk_id"] == "01ff"
     assert status["counters"]["writes"] == 12
 
@@ -158,16 +180,19 @@ def test_metrics_are_what_prometheus_reads() -> None:
         yield from gauges("redis", {"connections": 3})
         yield from counters("redis", {"commands": 8})
 
-    text = NodeMetrics(statistics, families).render().decode()
+    page = NodeMetrics(statistics, families).render().decode()
     samples = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(page)
         for sample in family.samples
     }
     assert samples["paxosstore_writes_total",] == 12
     assert samples["paxosstore_rounds_preauth_total",] == 5
     assert samples["paxosstore_serving",] == 1
     assert samples["paxosstore_writes_allowed",] == 1
+    assert samples["paxosstore_quorum",] == 1
+    assert samples["paxosstore_peer_down_seconds", "0"] == 0
+    assert samples["paxosstore_peer_down_seconds", "2"] == 12.3
     assert samples["paxosstore_waiting_requests",] == 2
     assert samples["paxosstore_peer_up", "0"] == 1
     assert samples["paxosstore_peer_up", "2"] == 0

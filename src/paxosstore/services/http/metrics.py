@@ -53,6 +53,7 @@ class NodeMetrics(Collector):
             "",
             {
                 "serving": now.serving,
+                "quorum": not now.no_quorum_because,
                 "writes_allowed": not now.writes_refused_because,
                 "entities_in_memory": now.entities_in_memory,
                 "waiting_requests": now.waiting_requests,
@@ -83,11 +84,12 @@ def _peers(now: NodeStatistics) -> Iterator[Metric]:
         GaugeMetricFamily(_name("peer", "queued_frames"), "Frames that wait for the peer.", labels=["peer"]),
         GaugeMetricFamily(_name("peer", "queued_bytes"), "Bytes that wait for the peer.", labels=["peer"]),
         GaugeMetricFamily(_name("peer", "rtt_milliseconds"), "Smoothed round trip to the peer; 0: unknown.", labels=["peer"]),
+        GaugeMetricFamily(_name("peer", "down_seconds"), "For how long the link has been down; 0: it is up.", labels=["peer"]),
         CounterMetricFamily(_name("peer", "dropped_frames"), "Frames that did not leave.", labels=["peer"]),
         CounterMetricFamily(_name("peer", "reconnects"), "Times the link was set up again.", labels=["peer"]),
     ]
     for peer, link in now.peers.items():
-        values = (link.up, link.queued_frames, link.queued_bytes, link.rtt_ms, link.dropped, link.reconnects)
+        values = (link.up, link.queued_frames, link.queued_bytes, link.rtt_ms, link.down_s, link.dropped, link.reconnects)
         for family, value in zip(families, values, strict=True):
             family.add_metric([str(peer)], value)
     yield from families

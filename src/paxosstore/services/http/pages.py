@@ -1,6 +1,7 @@
 """The pages of a node; what they show comes in as callables.
 
-/healthz                                     200 while it serves, else 503
+/healthz                                     200 while it serves, else 503: is the process alive?
+/readyz                                      200 if it serves and reaches a majority, else 503 and why: send it requests?
 /status                                      JSON: peers, entities, committed entries, queues
 /inspect?entity=ID[&entries=A-B]             JSON: pointers and rows of one entity
 /hash                                        JSON: hash of all applied data. Reads everything: for tests and small stores
@@ -36,12 +37,16 @@ Inspect = Callable[[int, int, int], Mapping[str, Any]]
 def node_pages(
     *,
     health: Callable[[], str],
+    statistics: Callable[[], NodeStatistics],
     status: Callable[[], Mapping[str, Any]],
     inspect: Inspect,
     content_hash: Callable[[], str],
     metrics: Callable[[], bytes],
 ) -> dict[str, Page]:
-    """Pages by path. `health` returns why the node does not serve, or nothing; `metrics` the text Prometheus reads."""
+    """Pages by path. `health` returns why the node does not serve, or nothing; `metrics` the text Prometheus reads.
+
+    `statistics` raises NotServing before the start.
+    """
 
     def healthz(query: Mapping[str, str]) -> Response:
         reason = health()
@@ -55,11 +60,19 @@ def node_pages(
 
     return {
         "/healthz": healthz,
+        "/readyz": lambda query: readiness(statistics()),
         "/status": lambda query: as_json(status()),
         "/inspect": inspection,
         "/hash": lambda query: as_json({"content_hash": content_hash()}),
         "/metrics": lambda query: Response(HTTPStatus.OK, metrics(), "text/plain; version=0.0.4; charset=utf-8"),
     }
+
+
+def readiness(now: NodeStatistics) -> Response:
+    """503 if no request can be served. A node that refuses writes serves reads: it is ready, and says so."""
+    if now.no_quorum_because:
+        return text(HTTPStatus.SERVICE_UNAVAILABLE, now.no_quorum_because)
+    return text(HTTPStatus.OK, f"ok, but it refuses writes: {now.writes_refused_because}" if now.writes_refused_because else "ok")
 
 
 def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, int]]) -> dict[str, Any]:
@@ -69,6 +82,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "node": now.node,
         "cluster": cluster,
         "serving": now.serving,
+        "no_quorum_because": now.no_quorum_because,
         "writes_refused_because": now.writes_refused_because,
         "entities_in_memory": now.entities_in_memory,
         "waiting_requests": now.waiting_requests,
