@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotServing, PaxosStoreError
+from ..errors import NotServing
 from ..runtime.node import Node
 from ..services.card import rules as card_rules
 from ..services.card.server import CardServer
@@ -25,9 +23,8 @@ from ..services.http.metrics import NodeMetrics, counters, gauges
 from ..services.http.pages import describe, node_pages
 from ..services.http.server import HttpServer
 from ..services.redis import commands as redis_commands
-from ..services.redis.keyspace import REDIS_BASE
-from ..services.redis.rows import has_expired
 from ..services.redis.server import RedisServer
+from ..services.redis.sweeper import Sweeper
 from .config import NodeConfig
 from .logs import configure_logs
 
@@ -36,11 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXPIRY_INTERVAL_S = 1.0
 SLOW_STOP_S = 4.0
-MAX_EXPIRY_ENTITIES = 1_024
-"""Entities of the Redis service that are looked at in one round."""
-EXPIRED_PER_CALL = 1_000
 
 HANDLERS = {card_rules.HANDLER: card_rules.handle, redis_commands.HANDLER: redis_commands.handle}
 """What a request may name; the same on every node."""
@@ -65,6 +58,8 @@ async def serve(config: NodeConfig) -> None:
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS)
     redis = RedisServer(node.submit, config.redis)
     node.on_told.append(redis.flush)
+    sweeper = Sweeper(node)
+    node.on_applied.append(sweeper.applied)
     card = CardServer(node, *config.listen.grpc)
     http = HttpServer(*config.listen.http, pages=_pages(config, node, redis))
     async with AsyncExitStack() as running:
@@ -76,8 +71,8 @@ async def serve(config: NodeConfig) -> None:
         running.push_async_callback(card.stop)
         await http.start()
         running.push_async_callback(http.stop)
-        sweeper = asyncio.create_task(drop_expired(node))
-        running.callback(sweeper.cancel)
+        sweeping = asyncio.create_task(sweeper.run())
+        running.callback(sweeping.cancel)
         print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
         await stopped.wait()
         log.info("stopping")
@@ -94,18 +89,6 @@ def _say_what_waits() -> None:
             steps.append(f"{step.__qualname__}:{step.cr_frame.f_lineno}")
             step = step.cr_await
         log.warning("still stopping after %g s: waits in %s", SLOW_STOP_S, " > ".join(steps))
-
-
-async def drop_expired(node: Node) -> None:
-    """Delete Redis keys whose time has passed, entity by entity; all nodes look, and the preferred proposer writes."""
-    while True:
-        await asyncio.sleep(EXPIRY_INTERVAL_S * random.uniform(0.5, 1.5))
-        for entity, _ in list(islice(node.committed(after=REDIS_BASE - 1), MAX_EXPIRY_ENTITIES)):
-            try:
-                if await node.execute(entity, has_expired, read_only=True) == b"1":
-                    await node.call(entity, redis_commands.HANDLER, redis_commands.drop_expired_payload(EXPIRED_PER_CALL))
-            except PaxosStoreError as error:
-                log.debug("expired keys of entity %d stay for now: %s", entity, error)
 
 
 def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]:

@@ -201,6 +201,10 @@ class Links:
         """Every peer's link at this moment."""
         return MappingProxyType({number: peer.statistics() for number, peer in self._peers.items()})
 
+    def is_up(self, peer: int) -> bool:
+        """Whether what is sent to this peer leaves."""
+        return self._peers[peer].outgoing is not None
+
     # -- what connections tell
 
     def own_hello(self, target: int) -> Hello:

@@ -15,12 +15,12 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..core.entity import NEVER
 from ..core.event import Event
 from ..core.message import Message
-from ..core.ready import Release
+from ..core.ready import Apply, Release
 from ..core.request import Request
 from ..core.shard import Shard
 from ..errors import PaxosStoreError
@@ -103,7 +103,7 @@ class TurnLoop:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._shard = shard
-        self._turn = Turn(shard, store, self._release)
+        self._turn = Turn(shard, store, self._release, self._applied)
         self._send = send
         self._fatal = fatal
         self._inbox: list[Event | Request] = []
@@ -120,6 +120,8 @@ class TurnLoop:
         """Set when the last turn of a closed loop is over."""
         self.on_told: list[Callable[[], None]] = []
         """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
+        self.on_applied: list[Callable[[Sequence[Apply]], None]] = []
+        """Called with what a turn has applied."""
         self.turn_ms = Histogram(MILLISECONDS)
         self.sync_ms = Histogram(MILLISECONDS)
         self.events_per_turn = Histogram(COUNTS)
@@ -226,6 +228,13 @@ class TurnLoop:
                     told()
                 except Exception:
                     log.exception("a service could not write its replies")
+
+    def _applied(self, applies: Sequence[Apply]) -> None:
+        for follow in self.on_applied:
+            try:
+                follow(applies)
+            except Exception:
+                log.exception("a service could not follow what was applied")
 
     # -- time
 

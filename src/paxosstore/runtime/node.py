@@ -6,17 +6,19 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.context import Handler, Identity
+from ..core.entity import NOBODY
 from ..core.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.ids import FIRST_ENTRY, MAX_ENTITY, is_uuid, majority
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
 from ..core.reach import describe
+from ..core.ready import Apply
 from ..core.record import Record
 from ..core.request import Request
 from ..core.shard import Shard
@@ -130,6 +132,8 @@ class Node:
         self.tuning = tuning or TuningSettings()
         self.on_told: list[Callable[[], None]] = []
         """Called when requests have been settled, and before the turn goes on: for services that join their replies."""
+        self.on_applied: list[Callable[[Sequence[Apply]], None]] = []
+        """Called with the entries of a turn once they are in the DB, for services that follow them; it must be quick."""
         self._peers = list(peers)
         self._data_dir = Path(data_dir)
         self._handlers = dict(handlers or {})
@@ -155,6 +159,7 @@ class Node:
             self._shard = Shard(identity, self._store, self._codec, self._handlers)
             self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
             self._turns.on_told = self.on_told
+            self._turns.on_applied = self.on_applied
             self._links = Links(
                 self.node_id,
                 self._peers,
@@ -321,6 +326,19 @@ class Node:
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""
         return self._open_store().committed(after)
+
+    def peek(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """An entity's keys as applied here, start <= key < end: nobody is asked whether that is the latest."""
+        return ((key[1:], value) for key, value in self._open_store().scan(entity, DATA + start, DATA + end))
+
+    def preferred_proposer(self, entity: int) -> int:
+        """The node that proposes for this entity while it answers; negative: not known here now."""
+        state = None if self._shard is None else self._shard.entity(entity)
+        return NOBODY if state is None else state.last_origin
+
+    def is_up(self, node: int) -> bool:
+        """Whether there is a link to that node, or it is this one."""
+        return node == self.node_id or (self._links is not None and self._links.is_up(node))
 
     def content_hash(self) -> str:
         """SHA-256 over all applied data: equal on nodes that have applied the same entries."""

@@ -8,10 +8,10 @@ The node's loop and the simulator drive this same class; they differ in what tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ..core.event import Durable, Event, InventoryLoaded, LogLoaded, Tick, WriteFailed
-from ..core.ready import Ready, Release
+from ..core.ready import Apply, Ready, Release
 from ..core.request import Request
 from ..core.shard import Shard
 from ..errors import PaxosStoreError
@@ -21,10 +21,18 @@ from .api import Store
 class Turn:
     """Drives a shard and its store, one turn at a time."""
 
-    def __init__(self, shard: Shard, store: Store, release: Callable[[Release], None]) -> None:
+    def __init__(
+        self,
+        shard: Shard,
+        store: Store,
+        release: Callable[[Release], None],
+        applied: Callable[[Sequence[Apply]], None] = lambda applies: None,
+    ) -> None:
         self._shard = shard
         self._store = store
         self._release = release
+        self._applied = applied
+        """Told what the store has taken in, for whoever follows it."""
         self._under_way: Ready | None = None
 
     @property
@@ -64,6 +72,8 @@ class Turn:
         assert ready is not None
         self._shard.step(Durable(ready.turn), now_ms, wall_ms)
         self._release(ready.late)
+        if ready.applies:
+            self._applied(ready.applies)
         loaded: list[Event] = [self._store.load(entity) for entity in ready.loads]
         for read in ready.log_reads:
             records = self._store.read_log(read.entity, read.first, read.last)

@@ -7,7 +7,7 @@ import pytest
 
 from paxosstore.errors import BY_CODE, Fault, InvalidRequest, OutcomeUnknown, RequestFailed
 from paxosstore.services.redis import commands, session
-from paxosstore.services.redis.commands import DATA_COMMANDS, drop_expired_payload, encode, handle
+from paxosstore.services.redis.commands import DATA_COMMANDS, drop_expired_payload, dropped, encode, handle
 from paxosstore.services.redis.generic import MAX_SCAN_COUNT
 from paxosstore.services.redis.keyspace import SLOT_BASE
 from paxosstore.services.redis.reply import CODES, store_error
@@ -42,9 +42,10 @@ def test_expired_keys_are_dropped_on_demand() -> None:
     run(view, "SET young v EX 100")
     assert run(view, "GET old") == b"$-1\r\n"
     assert number_of_keys(view) == 3
-    assert handle(view, drop_expired_payload(1)) == b":1\r\n"
-    assert handle(view, drop_expired_payload(9)) == b":1\r\n"
-    assert handle(view, drop_expired_payload(9)) == b":0\r\n"
+    assert dropped(handle(view, drop_expired_payload(1))) == (1, NOW_MS - 2)
+    assert dropped(handle(view, drop_expired_payload(9, NOW_MS))) == (0, 0)
+    assert dropped(handle(view, drop_expired_payload(9, NOW_MS - 1))) == (1, NOW_MS - 1)
+    assert dropped(handle(view, drop_expired_payload(9))) == (0, 0)
     assert number_of_keys(view) == 1
 
 

@@ -114,9 +114,15 @@ def encode(proto: int, args: list[bytes]) -> bytes:
     return _encode((proto, args))
 
 
-def drop_expired_payload(limit: int) -> bytes:
-    """The payload that drops up to `limit` expired keys of an entity and returns their number as an integer reply."""
-    return encode(2, [_DROP_EXPIRED, b"%d" % limit])
+def drop_expired_payload(limit: int, from_ms: int = 0) -> bytes:
+    """The payload that drops up to `limit` keys of an entity that have expired since `from_ms`; see `dropped`."""
+    return encode(2, [_DROP_EXPIRED, b"%d" % limit, b"%d" % from_ms])
+
+
+def dropped(reply: bytes) -> tuple[int, int]:
+    """How many keys were dropped, and when the last of them expired: what `drop_expired_payload` was answered."""
+    _, count, last_ms, _ = reply.split(b"\r\n")
+    return int(count[1:]), int(last_ms[1:])
 
 
 def handle(view: View, payload: bytes) -> bytes:

@@ -82,5 +82,5 @@ def parse_cursor(text: bytes) -> int | None:
 
 
 def drop_expired(view: View, args: list[bytes], proto: int) -> bytes:
-    """What the node itself asks for, never a client: drop up to args[1] expired rows."""
-    return integer_reply(expire_due(view, int(args[1])))
+    """What the node itself asks for, never a client: drop up to args[1] rows that have expired, from the time args[2] on."""
+    return array([integer_reply(number) for number in expire_due(view, int(args[1]), int(args[2]))])

@@ -12,7 +12,7 @@ or drop it, `expire_due` drops what nobody writes. Numbers are big-endian.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ ROW = b"k"
 COUNT = b"n"
 EXPIRY = b"x"
 _AFTER_ROWS = b"l"
+_AFTER_EXPIRY = b"y"
 _STRING = b"\x01"
 _NEVER = bytes(8)
 _PLAIN = _STRING + _NEVER
@@ -135,21 +136,33 @@ def number_of_keys(view: View) -> int:
     return int.from_bytes(view.get(COUNT) or b"", "big")
 
 
-def expire_due(view: View, limit: int) -> int:
-    """Drop up to `limit` rows that have expired, earliest first; returns how many there were."""
-    due = [where[9:] for where, _ in islice(_due(view), limit)]
-    for name in due:
-        Key(view, name).delete()
-    return len(due)
+def expire_due(view: View, limit: int, from_ms: int = 0) -> tuple[int, int]:
+    """Drop up to `limit` rows that have expired, earliest first; returns how many there were, and when the last expired.
+
+    `from_ms`: nothing that expired before this is looked for. Rows that were there still cost: a scan steps over each.
+    """
+    due = [where for where, _ in islice(view.scan(_expiry(from_ms), _expiry(view.now_ms)), limit)]
+    for where in due:
+        row = row_key(where[9:])
+        found = view.get(row)
+        assert found is not None, "a row and its place in the index are written together"
+        assert found[1:_HEAD] == where[1:9], "they agree on when it expires"
+        view.delete(row)
+        view.delete(where)
+    if not due:
+        return 0, 0
+    _add_to_count(view, -len(due))
+    return len(due), int.from_bytes(due[-1][1:9], "big")
 
 
-def has_expired(view: View) -> bytes:
-    """b"1" if `expire_due` would find something, else b"": a read-only request."""
-    return b"1" if next(_due(view), None) is not None else b""
+def first_expiry(scan: Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]], from_ms: int = 0) -> int | None:
+    """When the first row expires, of those that do not before `from_ms`; None: there is none."""
+    where, _ = next(scan(_expiry(from_ms), _AFTER_EXPIRY), (None, b""))
+    return None if where is None else int.from_bytes(where[1:9], "big")
 
 
-def _due(view: View) -> Iterator[tuple[bytes, bytes]]:
-    return view.scan(EXPIRY, EXPIRY + view.now_ms.to_bytes(8, "big"))
+def _expiry(at_ms: int) -> bytes:
+    return EXPIRY + at_ms.to_bytes(8, "big")
 
 
 def _add_to_count(view: View, change: int) -> None:
