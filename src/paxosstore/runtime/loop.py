@@ -15,7 +15,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..core.entity import NEVER
 from ..core.event import Event
@@ -120,8 +120,8 @@ class TurnLoop:
         """Set when the last turn of a closed loop is over."""
         self.on_told: list[Callable[[], None]] = []
         """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
-        self.on_applied: list[Callable[[Sequence[Apply]], None]] = []
-        """Called with what a turn has applied."""
+        self.on_applied: list[Callable[[Iterable[int]], None]] = []
+        """Called with the entities to which a turn has applied something."""
         self.turn_ms = Histogram(MILLISECONDS)
         self.sync_ms = Histogram(MILLISECONDS)
         self.events_per_turn = Histogram(COUNTS)
@@ -230,9 +230,10 @@ class TurnLoop:
                     log.exception("a service could not write its replies")
 
     def _applied(self, applies: Sequence[Apply]) -> None:
+        entities = {apply.entity for apply in applies} if self.on_applied else ()
         for follow in self.on_applied:
             try:
-                follow(applies)
+                follow(entities)
             except Exception:
                 log.exception("a service could not follow what was applied")
 

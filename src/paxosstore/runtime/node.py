@@ -18,7 +18,6 @@ from ..core.ids import FIRST_ENTRY, MAX_ENTITY, is_uuid, majority
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
 from ..core.reach import describe
-from ..core.ready import Apply
 from ..core.record import Record
 from ..core.request import Request
 from ..core.shard import Shard
@@ -132,8 +131,8 @@ class Node:
         self.tuning = tuning or TuningSettings()
         self.on_told: list[Callable[[], None]] = []
         """Called when requests have been settled, and before the turn goes on: for services that join their replies."""
-        self.on_applied: list[Callable[[Sequence[Apply]], None]] = []
-        """Called with the entries of a turn once they are in the DB, for services that follow them; it must be quick."""
+        self.on_applied: list[Callable[[Iterable[int]], None]] = []
+        """Called with the entities of which a turn has written entries to the DB, for services that follow them; quick ones."""
         self._peers = list(peers)
         self._data_dir = Path(data_dir)
         self._handlers = dict(handlers or {})

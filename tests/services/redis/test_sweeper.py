@@ -9,8 +9,6 @@ from typing import cast
 
 import pytest
 
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.ready import Apply
 from paxosstore.errors import NoQuorum
 from paxosstore.services.redis import sweeper
 from paxosstore.services.redis.commands import handle
@@ -45,7 +43,7 @@ class FakeNode:
             raise NoQuorum("no majority")
         reply = handle(self.view(entity), payload)
         assert self.told is not None
-        self.told.applied([Apply(entity, 1, WriteBatch())])
+        self.told.applied([entity])
         return reply
 
     def peek(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -136,10 +134,10 @@ def test_an_entity_that_is_written_all_the_time_is_looked_at_now_and_then(clock:
     node = FakeNode()
     swept = node.told = Sweeper(node)
     for _ in range(1_000):
-        swept.applied([Apply(REDIS_BASE, 1, WriteBatch()), Apply(7, 1, WriteBatch())])
+        swept.applied([REDIS_BASE, 7])
     swept._look(NOW_MS)
     assert swept.looks == 1
-    swept.applied([Apply(SLOT_BASE + slot, 1, WriteBatch()) for slot in range(10 * LOOKS)])
+    swept.applied([SLOT_BASE + slot for slot in range(10 * LOOKS)])
     swept._look(NOW_MS)
     assert swept.looks == 1 + LOOKS, "a pass of the loop is short"
 

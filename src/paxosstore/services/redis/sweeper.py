@@ -14,12 +14,11 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from ...core.ready import Apply
 from ...errors import PaxosStoreError
 from .commands import HANDLER, drop_expired_payload, dropped
 from .keyspace import REDIS_BASE
@@ -116,11 +115,11 @@ class Sweeper:
         self.dropped_keys = 0
         self.looks = 0
 
-    def applied(self, applies: Sequence[Apply]) -> None:
-        """These entries are in the DB now."""
-        for apply in applies:
-            if apply.entity >= REDIS_BASE:
-                self._changed[apply.entity] = None
+    def applied(self, entities: Iterable[int]) -> None:
+        """Entries of these are in the DB now."""
+        for entity in entities:
+            if entity >= REDIS_BASE:
+                self._changed[entity] = None
         if self._changed:
             self._wake.set()
 
