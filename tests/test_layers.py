@@ -38,6 +38,8 @@ FOR_SERVICES = (
     "runtime.node",
     "runtime.histogram",
     "runtime.direct",
+    "runtime.quiet_log",
+    "runtime.sockets",
     "storage.api",
     "core.ids",
     "core.overlay",

@@ -238,8 +238,65 @@ def test_a_peer_under_another_number_or_with_other_settings_is_down_for_that_rea
     run(story)
 
 
-@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", encode_frame(b"hi"), encode_frame(encode_messages([]))])
-def test_garbage_ends_one_connection_and_nothing_else(garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def say_hello(address: tuple[str, int], hello: Hello) -> None:
+    """Dial, say it, and stay until something is answered."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(encode_frame(encode_hello(hello)))
+    assert await reader.read(1)
+    writer.close()
+
+
+def test_a_stranger_of_another_cluster_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        zero = End(0, addresses := free_addresses(3))
+        await zero.links.start()
+        with caplog.at_level(logging.WARNING):
+            await say_hello(addresses[0], hello_of_node_1("[red]\n" + 100 * "x")._replace(disk_id=b"\xab\xcd"))
+        [line] = caplog.messages
+        assert "127.0.0.1:" in line
+        assert "node 1 of cluster '[red]\\nxxx" in line, "no line break of a stranger's gets into the log"
+        assert "disk abcd" in line
+        assert len(line) < 1_000
+        await zero.links.close()
+
+    run(story)
+
+
+def test_two_processes_under_one_number_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        zero = End(0, addresses := free_addresses(3))
+        await zero.links.start()
+        one, other = hello_of_node_1()._replace(disk_id=b"\xaa"), hello_of_node_1()._replace(incarnation=9, disk_id=b"\xbb")
+        with caplog.at_level(logging.WARNING):
+            for hello in (one, one, one._replace(incarnation=2), one._replace(incarnation=3)):
+                await say_hello(addresses[0], hello)  # a node that is started again
+            assert not caplog.messages
+            await say_hello(addresses[0], other)
+            assert "node 1 of cluster 'blue' at 127.0.0.1:" in caplog.messages[0]
+            assert "another data directory (disk bb, before aa)" in caplog.messages[0]
+            for _ in range(3):
+                for hello in (one, other):
+                    await say_hello(addresses[0], hello)
+        [line] = caplog.messages[1:]
+        assert "two processes run as node 1 of cluster 'blue' at 127.0.0.1:" in line
+        await zero.links.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("garbage", "named"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "it looks like HTTP"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "it looks like HTTP/2"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "it looks like TLS"),
+        (b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "it looks like the Redis protocol"),
+        (b"PING\r\n", "something that looks like the Redis protocol"),
+        (encode_frame(b"hi"), "no PaxosStore peer"),
+        (encode_frame(encode_messages([])), "no PaxosStore peer"),
+    ],
+)
+def test_garbage_ends_one_connection_and_nothing_else(garbage: bytes, named: str, caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         addresses = free_addresses(3)
         zero, one = End(0, addresses), End(1, addresses)
@@ -254,6 +311,7 @@ def test_garbage_ends_one_connection_and_nothing_else(garbage: bytes, caplog: py
                 writer.close()
         assert len(caplog.messages) == 1
         assert "peer port" in caplog.text
+        assert named in caplog.text
         one.links.send(0, [ReadQuestion(1, 1)])
         await until(lambda: zero.got == [(1, ReadQuestion(1, 1))])
         await zero.links.close()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import time
 from collections import deque
@@ -32,13 +31,16 @@ from ..wire.hello import (
     encode_ping,
 )
 from .direct import descriptor, write_now
+from .quiet_log import QuietLog
+from .sockets import TELLING_BYTES, keep_alive, looks_like, remote
 
 log = logging.getLogger(__name__)
 
 _WRITE_BUFFER_BYTES = 1024 * 1024
 """What the transport may hold before frames wait in our own queue, where they can still be dropped."""
 _PONG_BUFFER_BYTES = 64 * 1024
-_LOG_INTERVAL_S = 10.0
+MAX_NAME = 64
+"""Characters of a cluster's name: what a stranger sends may be longer."""
 MAX_WHY = 400
 """Characters of a reason: part of it may be the peer's text."""
 
@@ -66,22 +68,6 @@ def said(error: OSError) -> str:
     number = error.errno or 0  # negative: one of getaddrinfo's
     text = os.strerror(number) if number > 0 else str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
-
-
-class QuietLog:
-    """At most one warning per kind and interval; the next one tells how many were left out."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[float, int]] = {}
-
-    def warning(self, kind: str, text: str) -> None:
-        now = time.monotonic()
-        said_at, left_out = self._last.get(kind, (-math.inf, 0))
-        if now - said_at < _LOG_INTERVAL_S:
-            self._last[kind] = (said_at, left_out + 1)
-            return
-        self._last[kind] = (now, 0)
-        log.warning("%s%s", text, f" ({left_out} similar lines left out)" if left_out else "")
 
 
 class Owner(Protocol):
@@ -131,11 +117,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def remote(self) -> str:
-        name = self.transport.get_extra_info("peername")
-        return f"{name[0]}:{name[1]}" if name else "an unknown address"
+        return remote(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        keep_alive(transport)
         self.links.connections.add(self)
         if self.links.closing:
             self.stop("this node stops")  # it came while the links were being closed: nobody would end it any more
@@ -187,6 +173,11 @@ class Connection(asyncio.Protocol):
 class Incoming(Connection):
     """A connection that a peer dialled: its messages arrive here."""
 
+    claimed: Hello | None = None
+    """Who the other end says it is, before that is checked."""
+    _opening = b""
+    """How it began, until the hello is there."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         links = self.links
@@ -195,6 +186,11 @@ class Incoming(Connection):
             self.stop("too many connections")
             return
         asyncio.get_running_loop().call_later(links.options.hello_timeout_ms / 1000.0, self._no_hello)
+
+    def data_received(self, data: bytes) -> None:
+        if self.hello is None and len(self._opening) < TELLING_BYTES:
+            self._opening += data[:TELLING_BYTES]
+        super().data_received(data)
 
     def take(self, payload: bytes) -> None:
         if self.hello is None:
@@ -207,13 +203,26 @@ class Incoming(Connection):
             self.links.on_messages(self.hello.node, decode_messages(payload))
 
     def refuse(self, error: WireError) -> None:
-        who = "an unknown peer" if self.hello is None else f"node {self.hello.node}"
-        self.links.quiet.warning(f"from {who}", f"closed a connection from {self.remote} ({who}) to the peer port: {error}")
+        who, what = "an unknown peer", ""
+        if self.hello is not None:
+            who = f"node {self.hello.node}"
+        elif self.claimed is not None:
+            who = (
+                f"node {self.claimed.node} of cluster {self.claimed.cluster[:MAX_NAME]!r}, disk {self.claimed.disk_id[:16].hex()}"
+            )
+        else:
+            what = f": it looks like {looks_like(self._opening)}"
+        self.links.quiet.warning(
+            f"from {who}", f"closed a connection from {self.remote} ({who}) to the peer port: {str(error)[:MAX_WHY]}{what}"
+        )
         self.stop(f"refused: {error}", flush=self.hello is None)  # our own hello has to leave: it tells the peer what is wrong
 
     def _no_hello(self) -> None:
         if self.hello is None and not self.over:
-            self.links.quiet.warning("no hello", f"closed a connection from {self.remote} to the peer port: it said no hello")
+            what = f", but something that looks like {looks_like(self._opening)}" if self._opening else ""
+            self.links.quiet.warning(
+                "no hello", f"closed a connection from {self.remote} to the peer port: it said no hello{what}"
+            )
             self.stop("no hello")
 
 

@@ -18,6 +18,7 @@ import logging
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,12 +31,15 @@ from ..settings import ClusterSettings
 from ..wire.codec import encode_payloads
 from ..wire.frame import encode_frame
 from ..wire.hello import MAGIC, Hello, check_hello, decode_hello, encode_hello, fingerprint
-from .connection import Connection, Incoming, LinkOptions, Outgoing, QuietLog, said
+from .connection import Connection, Incoming, LinkOptions, Outgoing, said
+from .quiet_log import QuietLog
+from .sockets import where
 
 log = logging.getLogger(__name__)
 
 NOT_YET = "not reached yet"
 _FLUSH_S = 0.2
+_EARLIER_LIVES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,10 @@ class _Peer:
         """The peer has just dialled us: it is there, dial it at once."""
         self.down_since_s = time.monotonic()
         self.down_reason = NOT_YET
+        self.earlier: deque[int] = deque(maxlen=_EARLIER_LIVES)
+        """Incarnations that were replaced by others."""
+        self.returns = 0
+        """How often one of them spoke again."""
         self.dropped = 0
         self.ups = 0
         self.rtt_ms = 0.0
@@ -121,7 +129,7 @@ class Links:
         self.settings = cluster_settings
         self.on_messages = on_messages
         self.options = options or LinkOptions()
-        self.quiet = QuietLog()
+        self.quiet = QuietLog(log)
         self.connections: set[Connection] = set()
         self._address = addresses[me]
         self._hello = Hello(cluster_settings.cluster, fingerprint(cluster_settings), me, -1, incarnation, disk_id)
@@ -140,12 +148,12 @@ class Links:
         try:
             self._server = await loop.create_server(lambda: Incoming(self), host, port)
         except OSError as error:
-            where = f"node {self.me} cannot listen for its peers on {host}:{port}"
+            what = f"node {self.me} cannot listen for its peers on {where(host, port)}"
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(
-                    f"{where}: the port is in use. Stop the program that uses it, or give this node another"
+                    f"{what}: the port is in use. Stop the program that uses it, or give this node another (listen.peers)"
                 ) from None
-            raise ConfigError(f"{where}: {error.strerror or error}") from None
+            raise ConfigError(f"{what}: {said(error)}: correct the address (listen.peers)") from None
         for peer in self._peers.values():
             peer.down_since_s = time.monotonic()
             self._on_down(peer.number, peer.down_reason)
@@ -214,7 +222,7 @@ class Links:
         """A dialler's first frame: answer it, check it, and let it replace the peer's older connection. Raises WireError."""
         target, problem = -1, None
         try:
-            hello = decode_hello(payload)
+            hello = connection.claimed = decode_hello(payload)
             target = hello.node
             check_hello(hello, self.settings, self.me)
         except WireError as error:
@@ -225,10 +233,10 @@ class Links:
             raise problem
         connection.hello = hello
         peer = self._peers[hello.node]
+        self._recognise(peer, hello, connection.remote)
         if peer.incoming is not None:
             peer.incoming.stop("the peer has dialled again")
         peer.incoming = connection
-        peer.hello = hello
         if peer.outgoing is not None and peer.outgoing.hello != hello:
             peer.outgoing.stop("the peer has started again")  # it leads to an earlier life of the peer
         peer.wake.set()
@@ -242,7 +250,7 @@ class Links:
     def went_up(self, connection: Outgoing, hello: Hello) -> None:
         peer = self._peers[connection.peer]
         peer.outgoing = connection
-        peer.hello = hello
+        self._recognise(peer, hello, connection.remote)
         peer.ups += 1
         peer.rtt_ms = 0.0
         log.info("node %d is up at %s", peer.number, connection.remote)
@@ -257,6 +265,30 @@ class Links:
             if not self.closing:
                 log.info("node %d is down: %s", peer.number, peer.down_reason)
                 self._on_down(peer.number, peer.down_reason)
+
+    def _recognise(self, peer: _Peer, hello: Hello, at: str) -> None:
+        """Take what the peer says of itself, and warn if two processes speak under its number.
+
+        A start draws a new incarnation: one that comes back after another has lived all the time beside it.
+        """
+        before, peer.hello = peer.hello, hello
+        if before is None or before.incarnation == hello.incarnation:
+            return
+        who = f"node {peer.number} of cluster {self.settings.cluster!r} at {at}"
+        disks = f"disk {hello.disk_id[:16].hex()}, before {before.disk_id[:16].hex()}"
+        if hello.incarnation in peer.earlier:
+            peer.returns += 1
+        if peer.returns > 1:  # once may be a word of the old one that came late
+            self.quiet.warning(
+                f"twice {peer.number}",
+                f"two processes run as {who} ({disks}): stop the one that should not be, before data is lost",
+            )
+        elif hello.disk_id != before.disk_id:
+            self.quiet.warning(
+                f"disk {peer.number}",
+                f"{who} has come back with another data directory ({disks}): a second process under its number, or a lost disk",
+            )
+        peer.earlier.append(before.incarnation)
 
     def _stays_down(self, peer: _Peer, reason: str) -> None:
         """Another attempt has failed."""
@@ -289,7 +321,7 @@ class Links:
                     self._stays_down(peer, connection.why)
             except (OSError, TimeoutError) as error:  # (the one of asyncio.timeout is an OSError too)
                 reason = "no answer" if isinstance(error, TimeoutError) else said(error)
-                log.debug("node %d cannot be reached at %s:%d: %s", peer.number, *peer.address, reason)
+                log.debug("node %d cannot be reached at %s: %s", peer.number, where(*peer.address), reason)
                 self._stays_down(peer, reason)
             finally:
                 if connection in self.connections:

@@ -1,0 +1,68 @@
+"""What the sockets of all services share: addresses as text, keepalive, and what a stranger's first bytes look like."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+KEEPALIVE_IDLE_S = 60
+"""A connection that is silent for so long is asked whether its other end is there …"""
+KEEPALIVE_INTERVAL_S = 20
+KEEPALIVE_PROBES = 3
+"""… so often, before it is given up."""
+TELLING_BYTES = 16
+"""So many bytes from the start of a connection tell what it is."""
+
+_REDIS_TYPES = b"*$+-:"
+_METHODS = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
+_REDIS_WORDS = (b"PING", b"AUTH", b"INFO", b"HELLO", b"COMMAND", b"SELECT", b"CLIENT")
+
+
+def where(host: str, port: int) -> str:
+    """An address as people and URLs write it: host:port, or [v6]:port."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def remote(transport: asyncio.BaseTransport) -> str:
+    """Who is at the other end of a connection."""
+    name = transport.get_extra_info("peername")
+    return where(name[0], name[1]) if isinstance(name, tuple) and len(name) >= 2 else "an unknown address"
+
+
+def keep_alive(transport: asyncio.BaseTransport) -> None:
+    """Have the system find out that the other end is gone without a word: a pulled cable, a firewall that forgot."""
+    found: Any = transport.get_extra_info("socket")
+    if found is None:
+        return
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
+            ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
+            ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+        ):
+            if hasattr(socket, name):  # not everywhere
+                found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError:
+        pass  # it is gone already
+
+
+def looks_like(data: bytes) -> str:
+    """What the first bytes of a connection look like, for a log line: "HTTP", say. What they say is not ours to tell."""
+    start = bytes(data[:TELLING_BYTES])
+    if start.startswith((b"\x16\x03", b"\x80\x2e")):
+        return "TLS"
+    if start.startswith(b"PRI * HTTP/2"):
+        return "HTTP/2 (gRPC)"
+    if start.startswith(_METHODS):
+        return "HTTP"
+    if start[8:15] == b"PXSTORE":
+        return "a PaxosStore peer"
+    if start.startswith(b"SSH-"):
+        return "SSH"
+    if start[:1] and start[0] in _REDIS_TYPES and start[1:2].isdigit():
+        return "the Redis protocol"
+    if start.upper().startswith(_REDIS_WORDS):
+        return "the Redis protocol"
+    return "no protocol that is known here"
