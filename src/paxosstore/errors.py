@@ -9,7 +9,7 @@
     │   ├── WrongEntry              run_paxos: the entry named is not the next one
     │   └── DuplicateUuid           run_paxos: a uuid was applied before
     ├── ClusterError                no majority answered in time
-    │   ├── NoQuorum                the deadline passed before anything was proposed: nothing happened
+    │   ├── NoQuorum                no majority, or none answered in time: nothing happened
     │   ├── OutcomeUnknown          it was proposed or handed over, and may or may not have happened
     │   ├── CommitLimitReached      catch_up applied `max_commit_num` entries and there are more
     │   └── NotCaughtUp             entries this replica needs are not here yet

@@ -44,8 +44,10 @@ class TuningSettings:
     """Skip the prepare phase where rule 5 allows it."""
     lease_ms: float = 10.0
     """How long an active proposer is left alone before this node competes with it (a hint, rule 13)."""
-    request_timeout_ms: float = 5_000.0
-    """Default deadline of a request."""
+    request_timeout_ms: float = 3_000.0
+    """Default deadline of a request. Below the usual socket timeout of clients (5 s), many of which repeat then by themselves."""
+    no_majority_ms: float = 500.0
+    """How long a request that was shown to nobody waits while there are links to too few peers for a majority."""
     handover_margin_ms: float = 5.0
     """Added to the usual round trip before a handed-over request is proposed locally instead."""
     widen_margin_ms: float = 1.0

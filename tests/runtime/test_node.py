@@ -6,6 +6,8 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -26,26 +28,35 @@ from paxosstore.storage.memory import MemoryStore
 from paxosstore.storage.rocks import RocksStore
 from paxosstore.storage.turn import Turn
 
-from .test_links import free_addresses, run, until
+from .test_links import BLUE, FakePeer, free_addresses, run, until
 
 CLUSTER = ClusterSettings("test")
-PATIENT = TuningSettings(request_timeout_ms=3_600_000.0)
-"""No request ends by its deadline."""
+PATIENT = TuningSettings(request_timeout_ms=3_600_000.0, no_majority_ms=3_600_000.0)
+"""No request ends because time passes."""
 
 
 def put(view: View) -> None:
     view.put(b"k", b"v")
 
 
-def lone_node(directory: Path) -> Node:
-    """It has no majority, so whatever it is asked for waits."""
-    return Node(CLUSTER, 0, free_addresses(3), directory, PATIENT, min_free_bytes=1, fatal=pytest.fail)
+@asynccontextmanager
+async def beside_a_mute_peer(node: Node) -> AsyncIterator[Node]:
+    """The node, started. There is a link to one peer, which answers nothing: whatever the node is asked for waits."""
+    peer = FakePeer()
+    await peer.serve(node._peers[1])
+    await node.start()
+    await until(lambda: node.statistics().peers[1].up)
+    yield node
+    await node.stop()
+    await peer.close()
 
 
 def test_requests_that_wait_end_when_the_node_stops(tmp_path: Path) -> None:
     async def story() -> None:
-        node = lone_node(tmp_path)
-        await node.start()
+        async with beside_a_mute_peer(Node(BLUE, 0, free_addresses(3), tmp_path, PATIENT, min_free_bytes=1)) as node:
+            await ends(node)
+
+    async def ends(node: Node) -> None:
         proposed = asyncio.create_task(node.execute(1, put))
         read = asyncio.create_task(node.execute(1, put, read_only=True))
         await until(lambda: node.statistics().counters["entries_proposed"] == 1)
@@ -122,9 +133,13 @@ def test_after_a_failed_write_a_node_refuses_writes_until_there_is_room(tmp_path
 
     async def story() -> None:
         nonlocal free_bytes
-        node = Node(CLUSTER, 0, free_addresses(3), tmp_path, PATIENT, min_free_bytes=1_000, fatal=pytest.fail)
+        node = Node(BLUE, 0, free_addresses(3), tmp_path, PATIENT, min_free_bytes=1_000, fatal=pytest.fail)
         free_bytes = 1_000
-        await node.start()
+        async with beside_a_mute_peer(node):
+            await goes_on(node)
+
+    async def goes_on(node: Node) -> None:
+        nonlocal free_bytes
         with monkeypatch.context() as patch:
             patch.setattr(RocksStore, "write", no_room)
             with pytest.raises(PaxosStoreError):

@@ -12,6 +12,7 @@ from .entity import Entity
 from .ids import majority, value_id
 from .message import HandedBack, Message
 from .overlay import BodyCodec, DataReader, Overlay, View
+from .reach import Reach
 from .ready import Outcome, Ready, Release
 from .request import Request
 from .voters import Voters
@@ -53,6 +54,7 @@ class Counters:
     loads: int = 0
     requests_refused: int = 0
     requests_unknown: int = 0
+    refused_without_majority: int = 0
     messages_dropped: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -98,6 +100,7 @@ class Context:
         self.quorum = majority(self.n)
         self.peers = [peer for peer in range(self.n) if peer != self.me]
         self.voters = Voters(self.peers, self.quorum - 1, self.tuning.widen_margin_ms)
+        self.reach = Reach(self.n, self.quorum)
         self.reader = reader
         self.codec = codec
         self.handlers = handlers

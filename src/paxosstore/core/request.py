@@ -16,6 +16,7 @@ class Request:
     """
 
     __slots__ = (
+        "arrived_ms",
         "at_entry",
         "commit_limit",
         "deadline_ms",
@@ -45,6 +46,8 @@ class Request:
         """Entry applied when the request was first seen; 0: unknown."""
         self.deadline_ms = deadline_ms
         """On the monotonic clock of the node; 0: the default timeout from now."""
+        self.arrived_ms = 0.0
+        """When the shard first saw it; 0: not yet."""
         self.at_entry = 0
         """Propose at exactly this entry or not at all; 0: wherever it fits."""
         self.commit_limit = 0

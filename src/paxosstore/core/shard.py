@@ -217,6 +217,8 @@ class Shard:
 
     def _on_request(self, request: Request) -> None:
         context = self._context
+        if not request.arrived_ms:
+            request.arrived_ms = context.now_ms
         if not request.deadline_ms:
             request.deadline_ms = context.now_ms + context.tuning.request_timeout_ms
         if request.uuid and not is_uuid(request.uuid):
@@ -373,6 +375,7 @@ class Shard:
         peer = self._handovers.peers[event.peer]
         peer.up = True
         peer.suspect_until_ms = 0.0
+        self._context.reach.up(event.peer)
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
         # and tell our own: if the peer has asked already, the answer was lost for want of this link
         self._context.ready.inventory_reads.append(InventoryRead(-1, INVENTORY_PAGE, event.peer))
@@ -380,6 +383,8 @@ class Shard:
         self._ask_again(everywhere=True)  # it missed what was sent while it was away
 
     def _on_peer_down(self, event: PeerDown) -> None:
+        if not self._context.reach.down(event.peer, event.reason, self._context.now_ms):
+            return  # only the reason is another one
         self._handovers.peers[event.peer].up = False
         self._take_back(event.peer)
         self._context.voters.lost(event.peer)

@@ -1,4 +1,4 @@
-"""Requests that end without a decision: the deadline passes, the node stops, a write fails.
+"""Requests that end without a decision: the deadline passes, too few peers are there, the node stops, a write fails.
 
 What the request's proposal or hand-over may still make happen is unknown; of the rest, nothing happened.
 """
@@ -25,12 +25,18 @@ class Undecided:
         self._handovers = handovers
 
     def end_overdue(self) -> None:
-        """End every request whose deadline has passed."""
-        now = self._context.now_ms
+        """End every request whose deadline has passed; without a majority, soon, what was shown to nobody."""
+        context = self._context
+        now, lost = context.now_ms, context.reach.lost_at_ms
+        missing = context.reach.describe(now)
+        remark = f" ({missing})" if missing else ""
         for request, may_happen in self._waiting():
             if now >= request.deadline_ms:
-                refusal = NoQuorum("no majority answered before the deadline: nothing happened")
-                self._end(request, may_happen, "not decided before the deadline", refusal)
+                refusal = NoQuorum(f"no majority answered before the deadline{remark}: nothing happened")
+                self._end(request, may_happen, f"not decided before the deadline{remark}", refusal)
+            elif lost is not None and not may_happen and now >= max(lost, request.arrived_ms) + context.tuning.no_majority_ms:
+                context.counters.refused_without_majority += not request.settled
+                context.refuse(request, NoQuorum(f"no majority: {missing}: nothing happened"))
         for entity in self._entities.busy.values():
             entity.reads.drop_settled()
             while entity.queue and entity.queue[0].settled:

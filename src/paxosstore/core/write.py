@@ -30,6 +30,8 @@ class Proposer:
         context = self._context
         if entity.in_flight is not None or not entity.queue:
             return
+        if context.reach.lost_at_ms is not None:
+            return  # nobody could decide it: what is not shown can still be refused
         if entity.committed != entity.max_chosen:
             return  # there is more to learn and apply first
         if entity.handed_count:

@@ -37,6 +37,7 @@ BRANCHES = (
     "messages_dropped",
     "requests_unknown",
     "requests_refused",
+    "refused_without_majority",
     *FAULTS,
 )
 """The rare ones: seeds that do not reach them say nothing about them."""

@@ -326,8 +326,12 @@ class SimCluster:
         self.note("start", number)
         self._mark(1, number)
         for peer in self.nodes:
-            if peer is not node and peer.up and (number, peer.number) not in self._unlinked:
+            if peer is node:
+                continue
+            if peer.up and (number, peer.number) not in self._unlinked:
                 self._link_up(peer, node)
+            else:
+                node.step(PeerDown(peer.number, "not reached yet"))
 
     def kill(self, number: int, keep_unsynced: int = 0) -> None:
         node = self.nodes[number]
@@ -337,7 +341,7 @@ class SimCluster:
         self._mark(2, number, keep_unsynced)
         for peer in self.nodes:
             if peer is not node and peer.up:
-                peer.step(PeerDown(number))
+                peer.step(PeerDown(number, "it was killed"))
         self.on_kill(node)
 
     def survivors(self, number: int) -> int:
@@ -369,7 +373,7 @@ class SimCluster:
             self._unlinked.add(pair)
             self._links[pair] = self._links.get(pair, 0) + 1
             if self.nodes[pair[0]].up:
-                self.nodes[pair[0]].step(PeerDown(pair[1]))
+                self.nodes[pair[0]].step(PeerDown(pair[1], "connection lost"))
         self.note("lost connection", one, "<->", other)
 
     def connect(self, one: int, other: int) -> None:

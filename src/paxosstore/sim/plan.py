@@ -139,6 +139,7 @@ def _draw_tuning(rng: random.Random) -> TuningSettings:
         pre_auth=rng.random() < 0.85,
         lease_ms=rng.choice((1.0, 10.0, 30.0)),
         request_timeout_ms=rng.choice((100.0, 1_000.0, 5_000.0)),
+        no_majority_ms=rng.choice((20.0, 500.0)),
         takeover_requests=rng.choice((2, 8, 64)),
         max_queue_requests=rng.choice((2, 1_000, 1_000)),
         max_batch_requests=rng.choice((1, 3, 100)),
