@@ -76,6 +76,9 @@ class TuningSettings:
     """Soft limit of one entry's size: the batch ends with the request that crosses it."""
     max_request_bytes: int = 8_388_608
     """Hard limit of what one request may write."""
+    max_turn_work: int = 30_000
+    """After so much work the rest waits for the next turn, so that no turn holds the loop for long. Units of about a
+    microsecond: a row read or written, a KiB."""
     max_mailbox: int = 4_096
     """Events kept for an entity that is being loaded; more are dropped (messages) or refused (requests)."""
 

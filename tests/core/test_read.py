@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paxosstore.core.read import Reads
+from paxosstore.core.request import Request
 
 from .support import Operation
 
@@ -18,6 +19,14 @@ def asked(*requests: Operation, own_highest: int = 0, number: int = 7) -> Reads:
     reads.gathering.extend(requests)
     reads.ask(number, own_highest, 100.0)
     return reads
+
+
+def served(reads: Reads, committed: int) -> list[Request]:
+    """What may be answered once the DB is applied so far."""
+    reads.applied(committed)
+    found = list(reads.answerable)
+    reads.answerable.clear()
+    return found
 
 
 def test_nothing_to_ask() -> None:
@@ -34,7 +43,7 @@ def test_one_question_for_all_that_gathered() -> None:
     reads.gathering.append(late)
     assert not reads.may_ask, "one question at a time"
     assert reads.answer(1, 7, 0, 2, 101.0)
-    assert reads.take_served(0) == [one, two]
+    assert served(reads, 0) == [one, two]
     assert reads.may_ask, "what came later was not covered by it"
     assert list(reads.all()) == [late]
 
@@ -43,7 +52,7 @@ def test_a_majority_counts_the_asker_and_nobody_twice() -> None:
     reads = asked(read())
     assert not reads.answer(1, 7, 0, 3, 101.0)
     assert not reads.answer(1, 7, 0, 3, 101.0)
-    assert reads.take_served(100) == []
+    assert served(reads, 100) == []
     assert reads.unanswered(5, 0) == [2, 3, 4]
     assert reads.answer(3, 7, 0, 3, 101.0)
 
@@ -72,8 +81,8 @@ def test_it_waits_for_the_highest_entry_anybody_showed(own: int, answers: list[i
     for peer, highest in enumerate(answers, 1):
         reads.answer(peer, 7, highest, len(answers) + 1, 101.0)
     assert reads.needs_entry == needed
-    assert needed == 0 or reads.take_served(needed - 1) == []
-    assert reads.take_served(needed) == [request]
+    assert needed == 0 or served(reads, needed - 1) == []
+    assert served(reads, needed) == [request]
     assert not reads
 
 
@@ -85,19 +94,21 @@ def test_questions_may_overtake_each_other_while_blocked() -> None:
     reads.ask(8, 3, 102.0)
     reads.answer(1, 8, 3, 2, 103.0)
     assert reads.needs_entry == 5
-    assert reads.take_served(3) == [second]
-    assert reads.take_served(5) == [first]
+    assert served(reads, 3) == [second]
+    assert served(reads, 5) == [first]
 
 
 def test_reads_that_ended_are_forgotten() -> None:
-    gathering, under_way, blocked = read(), read(), read()
+    gathering, under_way, blocked, answerable = read(), read(), read(), read()
     reads = asked(blocked)
     reads.answer(1, 7, 5, 2, 101.0)
+    reads.answerable.append(answerable)
     reads.gathering.append(under_way)
     reads.ask(8, 0, 102.0)
     reads.gathering.append(gathering)
-    assert set(reads.all()) == {gathering, under_way, blocked}
-    for request in (gathering, under_way, blocked):
+    waiting = {gathering, under_way, blocked, answerable}
+    assert set(reads.all()) == waiting
+    for request in waiting:
         request.settled = True
     reads.drop_settled()
     assert not reads

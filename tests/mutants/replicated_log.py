@@ -69,7 +69,7 @@ REPLICATED_LOG = (
         "served before applied",
         12,
         "a read is served when a majority has answered, whatever is applied",
-        (READ, "if blocked.highest <= committed for request", "for request"),
+        (READ, "if blocked.highest <= committed for r in", "for r in"),
         (READ, "for blocked in self.blocked if blocked.highest > committed]", "for blocked in ()]"),
     ),
     mutant(

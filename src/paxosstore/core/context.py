@@ -13,9 +13,12 @@ from .ids import majority, value_id
 from .message import HandedBack, Message
 from .overlay import BodyCodec, DataReader, Overlay, View
 from .reach import Reach
-from .ready import Outcome, Ready, Release
+from .ready import InventoryRead, LogRead, Outcome, Ready, Release
 from .request import Request
 from .voters import Voters
+
+MAX_LOG_READS = 1_024
+"""Answers to catch-up that may wait for their turn."""
 
 Handler = Callable[[View, bytes], bytes]
 """Runs a request that came as bytes: (view, payload) -> reply."""
@@ -56,6 +59,7 @@ class Counters:
     requests_unknown: int = 0
     refused_without_majority: int = 0
     messages_dropped: int = 0
+    turns_cut: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -109,6 +113,12 @@ class Context:
         self.wall_ms = 0
         self.durable_turn = 0
         self.ready = Ready(1)
+        self.work = 0
+        """What this turn has done so far, in units of a row (read or written) or a KiB: about a microsecond each."""
+        self.log_reads: dict[tuple[int, int], LogRead] = {}
+        """(entity, peer) -> the latest it asked for; done as the turns' work allows."""
+        self.inventory_reads: dict[tuple[int, int], InventoryRead] = {}
+        """(after, peer) -> the page it asked for."""
         self._ids = 0
         self._entropy = identity.incarnation or 1
 
@@ -132,6 +142,21 @@ class Context:
         x ^= (x << 17) & 0xFFFFFFFFFFFFFFFF
         self._entropy = x
         return 0.5 + (x >> 11) / (1 << 53)
+
+    # -- work
+
+    @property
+    def spent(self) -> bool:
+        """Whether this turn has done so much that what is left waits for the next one."""
+        return self.work >= self.tuning.max_turn_work
+
+    def read_log(self, read: LogRead) -> None:
+        """Have chosen entries sent to a peer. Too many of these are dropped: it asks again."""
+        place = read.entity, read.peer
+        if len(self.log_reads) >= MAX_LOG_READS and place not in self.log_reads:
+            self.counters.messages_dropped += 1
+        else:
+            self.log_reads[place] = read
 
     # -- the view
 

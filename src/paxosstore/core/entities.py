@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 
 from .context import Context
@@ -15,7 +16,7 @@ class Entities:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._by_id: dict[int, Entity] = {}
-        self._touched: list[Entity] = []
+        self._touched: deque[Entity] = deque()
         self._timers: list[tuple[float, int]] = []
         self.busy: dict[int, Entity] = {}
         """Those where a request waits."""
@@ -45,17 +46,26 @@ class Entities:
         return found
 
     def touch(self, entity: Entity) -> None:
-        """Have it attended to in this turn."""
+        """Have it attended to in this turn, or in the next ones if there is too much to do."""
         if not entity.touched:
             entity.touched = True
             self._touched.append(entity)
 
-    def take_touched(self) -> list[Entity]:
-        """What was touched and is loaded, to be attended to."""
-        touched, self._touched = self._touched, []
-        for entity in touched:
+    def next_touched(self) -> Entity | None:
+        """The one that has been touched for longest and is loaded, to be attended to."""
+        while self._touched:
+            entity = self._touched.popleft()
             entity.touched = False
-        return [entity for entity in touched if entity.mailbox is None and self._by_id.get(entity.id) is entity]
+            if entity.mailbox is None and self._by_id.get(entity.id) is entity:
+                return entity
+        return None
+
+    def leave(self) -> bool:
+        """Leave what was touched for the next turn; whether there is any."""
+        for entity in self._touched:
+            if entity.busy:
+                self.busy[entity.id] = entity  # its requests have deadlines, and the node may stop
+        return bool(self._touched)
 
     def attended(self, entity: Entity) -> None:
         """Note whether it is busy, and when to look at it again."""

@@ -55,7 +55,7 @@ class Learner:
         first = message.first
         last = min(entity.contiguous_chosen, first + min(message.limit, ENTRIES_PER_REQUEST) - 1)
         if first <= last:
-            self._context.ready.log_reads.append(LogRead(entity.id, first, last, peer))
+            self._context.read_log(LogRead(entity.id, first, last, peer))
         else:
             self._context.send(entity, peer, CatchUpReply(entity.id, entity.contiguous_chosen, []))
 
@@ -80,7 +80,7 @@ class Learner:
         context = self._context
         if isinstance(message, InventoryRequest):
             limit = min(max(message.limit, 1), INVENTORY_PAGE)
-            context.ready.inventory_reads.append(InventoryRead(message.after, limit, peer))
+            context.inventory_reads[message.after, peer] = InventoryRead(message.after, limit, peer)
             return
         for number, committed in message.entities:
             if context.reader.committed_entry(number) < committed:

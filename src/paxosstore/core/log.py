@@ -54,7 +54,7 @@ class Log:
         if entry <= entity.contiguous_chosen:
             if message.asks:
                 last = min(entity.contiguous_chosen, entry + 63)
-                context.ready.log_reads.append(LogRead(entity.id, entry, last, peer))
+                context.read_log(LogRead(entity.id, entry, last, peer))
             return None
         if entry > entity.contiguous_chosen + context.tuning.max_open_entries or not self._plausible(peer, message):
             context.counters.messages_dropped += 1
@@ -202,7 +202,7 @@ class Log:
         self._context.counters.entries_learned += 1
 
     def advance(self, entity: Entity) -> tuple[InFlight, bool] | None:
-        """Apply what is chosen, in order, `max_commit_num` entries at most.
+        """Apply what is chosen, in order: `max_commit_num` entries at most, and as far as the turn's work goes.
 
         Returns the own batch and whether it was chosen, if its entry is decided now.
         """
@@ -223,12 +223,15 @@ class Log:
             own = decided is not None and decided[0].evaluated.entry == entry and decided[1]
             batch = decided[0].evaluated.batch if decided is not None and own else context.codec.decode(value.body)
             self._apply(entity, entry, batch)
+            context.work += len(batch.writes) + (len(value.body) >> 10)
             entity.last_origin = origin(value.id)
             if opened.driving:
                 news = News(entry, opened, context.now_ms)
                 for peer in context.peers:
                     entity.untold.setdefault(peer, []).append(news)
             del entity.opened[entry]
+            if context.spent:
+                break
         while (ahead := entity.opened.get(entity.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
             entity.contiguous_chosen += 1
         return decided

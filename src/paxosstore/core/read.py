@@ -6,6 +6,7 @@ replica has applied everything that any answer showed; then they are evaluated o
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ class Blocked(NamedTuple):
 class Reads:
     """The waiting reads of one entity."""
 
-    __slots__ = ("_answers", "asked", "asked_at_ms", "blocked", "gathering", "highest", "number")
+    __slots__ = ("_answers", "answerable", "asked", "asked_at_ms", "blocked", "gathering", "highest", "limited", "number")
 
     def __init__(self) -> None:
         self.gathering: list[Request] = []
@@ -36,9 +37,13 @@ class Reads:
         self.highest = 0
         self._answers: set[int] = set()
         self.blocked: list[Blocked] = []
+        self.answerable: deque[Request] = deque()
+        """What they wait for is applied: they are evaluated as the turns' work allows."""
+        self.limited: list[Request] = []
+        """Those of all these that end at a number of entries (`commit_limit`)."""
 
     def __bool__(self) -> bool:
-        return bool(self.gathering or self.number or self.blocked)
+        return bool(self.gathering or self.number or self.blocked or self.answerable)
 
     @property
     def may_ask(self) -> bool:
@@ -76,19 +81,18 @@ class Reads:
         """The highest entry some read waits for; 0: none."""
         return max((blocked.highest for blocked in self.blocked), default=0)
 
-    def take_served(self, committed: int) -> list[Request]:
-        """Remove and return the reads that the DB, applied through `committed`, may answer now."""
-        if not self.blocked:
-            return []
-        served = [request for blocked in self.blocked if blocked.highest <= committed for request in blocked.requests]
-        self.blocked = [blocked for blocked in self.blocked if blocked.highest > committed]
-        return served
+    def applied(self, committed: int) -> None:
+        """The DB is applied through `committed`: see which reads it may answer."""
+        if self.blocked:
+            self.answerable += [r for blocked in self.blocked if blocked.highest <= committed for r in blocked.requests]
+            self.blocked = [blocked for blocked in self.blocked if blocked.highest > committed]
 
     def all(self) -> Iterator[Request]:
         yield from self.gathering
         yield from self.asked
         for blocked in self.blocked:
             yield from blocked.requests
+        yield from self.answerable
 
     def drop_settled(self) -> None:
         """Forget reads whose deadline has passed; a question nobody waits for ends."""
@@ -98,3 +102,5 @@ class Reads:
             self.number = 0
         kept = (blocked._replace(requests=[r for r in blocked.requests if not r.settled]) for blocked in self.blocked)
         self.blocked = [blocked for blocked in kept if blocked.requests]
+        self.answerable = deque(request for request in self.answerable if not request.settled)
+        self.limited = [request for request in self.limited if not request.settled]

@@ -9,6 +9,7 @@ from .entities import Entities
 from .entity import Entity
 from .log import Log
 from .message import ReadAnswer, ReadQuestion
+from .ready import Release
 
 
 class ReadServer:
@@ -20,19 +21,14 @@ class ReadServer:
         self._log = log
 
     def serve(self, entity: Entity) -> None:
-        """End the reads whose entry is applied, and ask the next question."""
+        """End the reads whose entry is applied, as far as the turn's work goes, and ask the next question."""
         context, reads = self._context, entity.reads
         release = context.release(entity)
-        overlay = context.overlay(entity, read_only=True)
-        for request in reads.take_served(entity.committed):
-            if request.settled:
-                continue
-            context.counters.reads_served += 1
-            context.finish(request, *run(request, overlay), release)
-        for request in reads.all():
-            if request.commit_limit and entity.committed >= request.commit_limit:
-                text = f"{context.tuning.max_commit_num} entries were applied and there are more: call again"
-                context.finish(request, b"", CommitLimitReached(text), release)
+        reads.applied(entity.committed)
+        if reads.answerable:
+            self._answer(entity, release)
+        if reads.limited:
+            self._end_at_limit(entity, release)
         interval = context.tuning.retry_ms
         if reads.may_ask:
             reads.ask(context.new_number(), entity.highest, context.now_ms)
@@ -46,6 +42,30 @@ class ReadServer:
                 context.send_early(peer, ReadQuestion(entity.id, reads.number))
         if reads.number:
             entity.wake_ms = min(entity.wake_ms, reads.asked_at_ms + interval)
+
+    def _answer(self, entity: Entity, release: Release) -> None:
+        """Evaluate what the DB may answer, one request at least."""
+        context, waiting = self._context, entity.reads.answerable
+        overlay = context.overlay(entity, read_only=True)
+        while waiting:
+            request = waiting.popleft()
+            if request.settled:
+                continue
+            context.counters.reads_served += 1
+            reply = run(request, overlay)
+            context.finish(request, *reply, release)
+            context.work += 4 + (len(reply.content) >> 10)
+            if context.spent and waiting:
+                entity.wake_ms = context.now_ms
+                break
+
+    def _end_at_limit(self, entity: Entity, release: Release) -> None:
+        context, reads = self._context, entity.reads
+        text = f"{context.tuning.max_commit_num} entries were applied and there are more: call again"
+        for request in reads.limited:
+            if entity.committed >= request.commit_limit:
+                context.finish(request, b"", CommitLimitReached(text), release)
+        reads.limited = [request for request in reads.limited if not request.settled]
 
     def question(self, entity: Entity, peer: int, message: ReadQuestion) -> None:
         self._log.tell_chosen(entity, [peer])  # the reader waits for it

@@ -60,6 +60,10 @@ from .write import Proposer
 
 SWEEP_MS = 50.0
 """How often deadlines of requests are looked at."""
+ATTEND_WORK = 10
+"""What looking at an entity costs, whatever is found there, in units of `Context.work`."""
+READ_WORK = 2_000
+"""What answering catch-up with up to 1 MiB, or a page of the inventory, costs in the same units."""
 
 
 class Shard:
@@ -76,6 +80,8 @@ class Shard:
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
         self._released = context.ready
+        self._unfinished = False
+        """The last turn has left something undone: the next one may begin at once."""
         self._no_new_writes = ""
         """The disk is almost full: requests are refused, but what is under way is still voted on and ended."""
         self._cannot_write = ""
@@ -118,9 +124,12 @@ class Shard:
     def ready(self) -> Ready:
         """Decide on everything that was touched, and hand out what the turn produced."""
         context = self._context
-        while touched := self._entities.take_touched():
-            for entity in touched:
-                self._attend(entity)
+        context.work = 0
+        while not context.spent and (entity := self._entities.next_touched()) is not None:
+            self._attend(entity)
+            context.work += ATTEND_WORK
+        self._unfinished = self._entities.leave() | self._read_for_peers()
+        context.counters.turns_cut += self._unfinished
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
         assert not (self._cannot_write and (ready.records or ready.applies)), "a disk that failed a write is left alone"
@@ -135,6 +144,8 @@ class Shard:
     @property
     def next_deadline_ms(self) -> float:
         """When to step a Tick at the latest, on the monotonic clock."""
+        if self._unfinished:
+            return self._context.now_ms
         due = self._entities.next_timer_ms
         if self._entities.busy or any(peer.pending for peer in self._handovers.peers):
             due = min(due, self._sweep_at_ms)
@@ -196,6 +207,22 @@ class Shard:
         self._entities.attended(entity)
         entity.validate()
 
+    def _read_for_peers(self) -> bool:
+        """Have the disk read for peers as far as this turn's work goes, one of a kind at least; whether something is left."""
+        context = self._context
+        logs, pages = context.log_reads, context.inventory_reads
+        while logs:
+            context.ready.log_reads.append(logs.pop(next(iter(logs))))
+            context.work += READ_WORK
+            if context.spent:
+                break
+        while pages:
+            context.ready.inventory_reads.append(pages.pop(next(iter(pages))))
+            context.work += READ_WORK
+            if context.spent:
+                break
+        return bool(logs or pages)
+
     def _drive(self, entity: Entity) -> None:
         """See that the open entry is decided, if anybody here waits for that."""
         context = self._context
@@ -236,6 +263,7 @@ class Shard:
             context.counters.reads += 1
             if request.commit_limit:
                 request.commit_limit = entity.committed + context.tuning.max_commit_num
+                entity.reads.limited.append(request)
             entity.reads.gathering.append(request)
             self._entities.touch(entity)
             return
@@ -378,7 +406,7 @@ class Shard:
         self._context.reach.up(event.peer)
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
         # and tell our own: if the peer has asked already, the answer was lost for want of this link
-        self._context.ready.inventory_reads.append(InventoryRead(-1, INVENTORY_PAGE, event.peer))
+        self._context.inventory_reads[-1, event.peer] = InventoryRead(-1, INVENTORY_PAGE, event.peer)
         self._context.voters.back(event.peer)
         self._ask_again(everywhere=True)  # it missed what was sent while it was away
 

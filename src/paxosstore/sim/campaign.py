@@ -35,6 +35,7 @@ BRANCHES = (
     "entries_learned",
     "entries_learned after a restart",
     "messages_dropped",
+    "turns_cut",
     "requests_unknown",
     "requests_refused",
     "refused_without_majority",
