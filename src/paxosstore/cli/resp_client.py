@@ -76,14 +76,20 @@ class RespClient:
         return cast("Reply", reply)
 
     async def repeat(self, *arguments: Argument, within_s: float = 15.0) -> Reply:
-        """Send an idempotent command until a server has done it. Raises what the last one said when the time is up."""
+        """Send an idempotent command until a server has done it.
+
+        When the time is up, raises what the last one said; OutcomeUnknown if an earlier sending may have happened.
+        """
         deadline = asyncio.get_running_loop().time() + within_s
+        unknown: OutcomeUnknown | None = None
         while True:
             try:
                 return await self.call(*arguments)
             except PaxosStoreError as error:
+                if isinstance(error, OutcomeUnknown):
+                    unknown = error
                 if error.fault is Fault.CALLER or asyncio.get_running_loop().time() > deadline:
-                    raise
+                    raise unknown or error from None
                 await asyncio.sleep(PAUSE_S)
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

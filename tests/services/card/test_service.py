@@ -310,6 +310,18 @@ def test_one_unknown_outcome_makes_the_whole_unknown_for_a_change_only() -> None
     run(program())
 
 
+def test_a_refusal_says_nothing_of_an_attempt_before_it() -> None:
+    async def program() -> None:
+        nodes = [FakeNode(fail_after=OutcomeUnknown("no answer")), FakeNode(fail_before=TooLarge("too much"))]
+        async with Service(*nodes) as service:
+            with pytest.raises(OutcomeUnknown, match=r"no answer.*TOOLARGE: too much"):
+                await service.client.insert(card_of(0, 2))
+            with pytest.raises(TooLarge):
+                await service.client.select(card_of(0, 2))
+
+    run(program())
+
+
 def test_nobody_listens_so_nothing_happened() -> None:
     async def program() -> None:
         with socket.create_server((HOST, 0)) as probe:

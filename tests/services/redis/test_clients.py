@@ -68,6 +68,19 @@ def test_redis_py_pipelines(port: int, protocol: Literal[2, 3]) -> None:
         assert pipeline.execute() == [result for number in range(300) for result in (True, b"%d" % number)]
 
 
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_redis_py_is_told_that_there_are_no_transactions(port: int, protocol: Literal[2, 3]) -> None:
+    client: Any = redis.Redis(port=port, protocol=protocol)
+    with client:
+        client.delete("n")
+        with client.pipeline() as pipeline, pytest.raises(redis.ResponseError, match="there are no transactions"):
+            pipeline.incr("n").execute()
+        with client.pipeline() as pipeline, pytest.raises(redis.ResponseError, match="there are no transactions"):
+            pipeline.watch("n")
+        assert client.get("n") is None
+        assert client.incr("n") == 1
+
+
 def redis_cli(port: int, *words: str) -> str:
     run = subprocess.run(["redis-cli", "-p", str(port), *words], capture_output=True, text=True, timeout=30, check=True)
     assert run.stderr == ""

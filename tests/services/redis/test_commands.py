@@ -11,7 +11,7 @@ from paxosstore.services.redis.commands import DATA_COMMANDS, drop_expired_paylo
 from paxosstore.services.redis.generic import MAX_SCAN_COUNT
 from paxosstore.services.redis.keyspace import SLOT_BASE
 from paxosstore.services.redis.reply import CODES, store_error
-from paxosstore.services.redis.requests import merge_ok, merge_sum
+from paxosstore.services.redis.requests import Ended, merge_ok, merge_sum
 from paxosstore.services.redis.rows import Key, number_of_keys
 
 from .support import NOW_MS, DictView
@@ -107,11 +107,15 @@ def test_error_texts() -> None:
 
 
 def test_replies_of_several_entities() -> None:
-    assert merge_sum([b":1\r\n", b":41\r\n"]) == b":42\r\n"
-    assert merge_sum([b":1\r\n", b"-OVERLOADED x\r\n"]) == b"-OVERLOADED x\r\n"
-    assert merge_ok([b"+OK\r\n", b"+OK\r\n"]) == b"+OK\r\n"
-    assert merge_ok([b"-DISKFULL x\r\n", b"-DISKFULL y\r\n"]) == b"-DISKFULL x\r\n"
-    assert merge_ok([b"+OK\r\n", b"-DISKFULL x\r\n"]) == b"-UNKNOWN done in 1 of 2 entities, then: DISKFULL x\r\n"
+    full = Ended(b"-OVERLOADED x\r\n", known=True)
+    late = Ended(b"-UNKNOWN y\r\n", known=False)
+    done = Ended(b"+OK\r\n", known=True)
+    assert merge_sum([Ended(b":1\r\n", known=True), Ended(b":41\r\n", known=True)]) == b":42\r\n"
+    assert merge_sum([Ended(b":1\r\n", known=True), full]) == full.reply
+    assert merge_ok([done, done]) == b"+OK\r\n"
+    assert merge_ok([full, full]) == full.reply
+    for parts in ([full, late], [late, full], [done, late], [late, late], [full, done]):
+        assert merge_ok(parts).startswith(b"-UNKNOWN outcome unknown: done in ")
 
 
 def test_every_command_is_in_the_table_and_can_be_run() -> None:

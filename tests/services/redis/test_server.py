@@ -16,6 +16,7 @@ from paxosstore.core.request import Request
 from paxosstore.errors import ConfigError, NodeError, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PortTaken
 from paxosstore.services.redis.commands import HANDLER, handle
 from paxosstore.services.redis.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
+from paxosstore.services.redis.modes import EXEC_ABORT, NESTED, NO_MULTI, NO_WATCH, NOT_DONE, WATCH_INSIDE
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 
@@ -355,6 +356,53 @@ async def test_what_a_request_carries_to_another_node() -> None:
         assert [handle(view, request.payload()) for request in store.submitted] == [b"+OK\r\n", b"_\r\n"]
 
 
+# -- commands that would change what the following ones mean
+
+
+@in_loop
+async def test_nothing_of_a_refused_transaction_is_done() -> None:
+    async with serving() as harness:
+        store, client = harness.store, await harness.connect()
+        client.send("MULTI", "INCR n", "SELECT 3", "nonsense", "GET", "WATCH n", "MULTI", "UNWATCH", "EXEC", "ECHO after")
+        await client.expect(NO_MULTI + NOT_DONE * 4 + WATCH_INSIDE + NESTED + NOT_DONE + EXEC_ABORT + b"$5\r\nafter\r\n")
+        assert store.submitted == []
+        client.send("MULTI", "INCR n", "DISCARD", "INCR n")
+        await client.expect(NO_MULTI + NOT_DONE + b"+OK\r\n:1\r\n")
+        assert [request.entity for request in store.submitted] == [REDIS_BASE]
+
+
+@in_loop
+async def test_a_refused_transaction_ends_with_reset_and_quit() -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        client.send("MULTI", "RESET now", "RESET", "INCR n", "MULTI", "QUIT", "INCR n")
+        await client.expect_end(NO_MULTI + NOT_DONE + b"+RESET\r\n:1\r\n" + NO_MULTI + b"+OK\r\n")
+        assert len(harness.store.submitted) == 1
+
+
+@in_loop
+async def test_commands_on_transactions_outside_of_one() -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        client.send("EXEC", "DISCARD", "UNWATCH", "WATCH k", "MULTI x", "watch", "INCR n")
+        await client.expect(b"-ERR EXEC without MULTI\r\n-ERR DISCARD without MULTI\r\n+OK\r\n" + NO_WATCH)
+        for name in ("multi", "watch"):
+            await client.expect(b"-ERR wrong number of arguments for '%b' command\r\n" % name.encode())
+        await client.expect(b":1\r\n")
+
+
+@pytest.mark.parametrize("mode", ["OFF", "skip"])
+@in_loop
+async def test_a_client_that_wants_no_replies_is_not_given_wrong_ones(mode: str) -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        client.send("CLIENT REPLY ON", "CLIENT REPLY", "CLIENT REPLY later", f"CLIENT REPLY {mode}", "INCR n")
+        ending = b"-ERR CLIENT REPLY OFF and SKIP are not possible here: the connection ends\r\n"
+        arity = b"-ERR wrong number of arguments for 'client|reply' command\r\n"
+        await client.expect_end(b"+OK\r\n" + arity + b"-ERR syntax error\r\n" + ending)
+        assert harness.store.submitted == []
+
+
 # -- keyspaces
 
 
@@ -393,20 +441,48 @@ async def test_slots_spread_one_database() -> None:
         await client.exchange("DBSIZE", b":0\r\n")
 
 
+QUORUM, LATE = NoQuorum("alone: nothing happened"), OutcomeUnknown("late")
+
+
+@pytest.mark.parametrize(
+    ("ends", "reply"),
+    [
+        ([None, None, None], b"+OK\r\n"),
+        ([QUORUM, QUORUM, QUORUM], b"-NOQUORUM alone: nothing happened\r\n"),
+        (
+            [QUORUM, LATE, LATE],
+            b"-UNKNOWN outcome unknown: done in 0 of 3 entities, not in 1, unknown in 2: UNKNOWN outcome unknown: late\r\n",
+        ),
+        (
+            [None, QUORUM, QUORUM],
+            b"-UNKNOWN outcome unknown: done in 1 of 3 entities, not in 2, unknown in 0: NOQUORUM alone: nothing happened\r\n",
+        ),
+        (
+            [None, QUORUM, LATE],
+            b"-UNKNOWN outcome unknown: done in 1 of 3 entities, not in 1, unknown in 1: UNKNOWN outcome unknown: late\r\n",
+        ),
+    ],
+    ids=["done", "refused", "unknown behind a refusal", "done in part", "all three"],
+)
 @in_loop
-async def test_a_part_that_fails_shows() -> None:
-    async with serving(keyspace="slots:2") as harness:
+async def test_nothing_happened_is_said_only_if_that_is_certain_of_every_part(
+    ends: list[NoQuorum | OutcomeUnknown | None], reply: bytes
+) -> None:
+    async with serving(keyspace="slots:3") as harness:
         store, client = harness.store, await harness.connect()
         store.holding = True
         client.send("FLUSHDB", "DBSIZE")
-        await harness.arrived(4)
-        one, other, *sizes = store.submitted
-        assert kinds(store) == "wwww", "the sizes are read behind the writes"
-        store.release(one)
-        store.fail(other, Overloaded("full"))
-        for request in sizes:
-            store.release(request)
-        await client.expect(b"-UNKNOWN done in 1 of 2 entities, then: OVERLOADED full\r\n:0\r\n")
+        await harness.arrived(6)
+        *parts, _, _, _ = store.submitted
+        assert kinds(store) == "wwwwww", "the sizes are read behind the writes"
+        for request, error in zip(parts, ends, strict=True):
+            if error is None:
+                store.release(request)
+            else:
+                store.fail(request, error)
+        while store.held:
+            store.release(store.held[0])
+        await client.expect(reply + b":0\r\n")
 
 
 @pytest.mark.parametrize("keyspace", ["db", "slots:5"])

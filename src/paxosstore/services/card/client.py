@@ -107,6 +107,11 @@ class CardClient:
             except _Failed as failed:
                 failures.append(f"{self._servers[at]}: {failed}")
                 unknown = unknown or not failed.nothing_happened
+            except PaxosStoreError as refused:
+                if not changes or not unknown:
+                    raise
+                failures.append(f"{self._servers[at]}: {refused.code}: {refused}")  # of this attempt, not of those before it
+                break
         text = "; ".join(dict.fromkeys(failures))
         if changes and unknown:
             raise OutcomeUnknown(f"card {card_id}: it may or may not have happened: look before you repeat it ({text})")

@@ -23,6 +23,7 @@ from ...runtime.direct import descriptor, write_now
 from .commands import Run, Spec
 from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
 from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
+from .modes import ENDS_TRANSACTION, NOT_DONE, transaction_step
 from .reply import error, wrong_arity
 from .requests import Answer, Command, Part, Slot, Whole, merge_ok, merge_sum
 from .resp import Limits, RequestError, RequestParser
@@ -70,6 +71,7 @@ class Connection(Session, asyncio.Protocol):
         "_descriptor",
         "_dirty",
         "_ended",
+        "_in_transaction",
         "_keep_reading",
         "_max_pipelined",
         "_out",
@@ -106,6 +108,8 @@ class Connection(Session, asyncio.Protocol):
         self._keep_reading = True
         self._write_blocked = False
         self._ended = False
+        self._in_transaction = False
+        """A MULTI was refused, and neither EXEC nor DISCARD has come."""
         self._dirty = False
         self._descriptor = -1
 
@@ -250,8 +254,8 @@ class Connection(Session, asyncio.Protocol):
             self._ended = True
             return self._answer(args.reply)
         spec = TABLE.get(args[0]) or TABLE.get(args[0].lower())
-        if spec is None:
-            return self._answer(unknown_command(args))
+        if spec is None or self._in_transaction:
+            return self._unusual(spec, args)
         words, arity = len(args), spec.arity
         if words != arity and (arity > 0 or words < -arity):
             return self._answer(wrong_arity(spec.name))
@@ -261,8 +265,7 @@ class Connection(Session, asyncio.Protocol):
         self.last = spec.name
         run = spec.run
         if run is None:
-            self._ended = spec.name == "quit"
-            return self._answer(LOCAL[spec.name](self, args))
+            return self._local(spec, args)
         if spec.writes and (size := sum(map(len, args))) > self._server.settings.max_request_bytes:
             limit = self._server.settings.max_request_bytes
             return self._answer(error(f"a request of {size} bytes is over the limit of {limit}", TOO_LARGE))
@@ -274,6 +277,25 @@ class Connection(Session, asyncio.Protocol):
         if len(slots) > 1:
             return self._answer(CROSS_SLOT)
         return self._start(run, args, spec.writes, SLOT_BASE + slots.pop())
+
+    def _local(self, spec: Spec, args: list[bytes]) -> bool:
+        reply = LOCAL[spec.name](self, args)
+        self._ended = self.ending
+        return self._answer(reply)
+
+    def _unusual(self, spec: Spec | None, args: list[bytes]) -> bool:
+        """No command, one on transactions, or any inside a refused transaction (modes.py)."""
+        inside = self._in_transaction
+        step = transaction_step(args, inside)
+        if step is not None:
+            reply, self._in_transaction = step
+            return self._answer(reply)
+        if not inside:
+            return self._answer(unknown_command(args))
+        if spec is None or args[0].lower() not in ENDS_TRANSACTION or not spec.fits(len(args)):
+            return self._answer(NOT_DONE)
+        self._in_transaction = False
+        return self._local(spec, args)
 
     def _start(self, run: Run, args: list[bytes], writes: bool, entity: int) -> bool:
         read_only = not writes and entity not in self._writes

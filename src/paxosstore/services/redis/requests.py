@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ...core.overlay import View
 from ...core.request import Request
@@ -59,6 +59,18 @@ class Command(Request):
         self._owner.settled(self)
 
 
+class Ended(NamedTuple):
+    """How one part of a command on several entities ended."""
+
+    reply: bytes
+    known: bool
+    """Whether that is certain: an error means that nothing happened."""
+
+    @property
+    def failed(self) -> bool:
+        return self.reply.startswith(b"-")
+
+
 class Part(Command):
     """What a command that concerns several entities does to one of them."""
 
@@ -71,7 +83,7 @@ class Part(Command):
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         super().settle(reply, error)
         assert self.reply is not None
-        self.whole.add(self.reply)
+        self.whole.add(Ended(self.reply, error is None or error.outcome_known))
 
 
 class Whole:
@@ -79,15 +91,15 @@ class Whole:
 
     __slots__ = ("_merge", "_missing", "_owner", "_parts", "reply")
 
-    def __init__(self, owner: Owner, parts: int, merge: Callable[[Sequence[bytes]], bytes]) -> None:
+    def __init__(self, owner: Owner, parts: int, merge: Callable[[Sequence[Ended]], bytes]) -> None:
         self._owner = owner
         self._missing = parts
         self._merge = merge
-        self._parts: list[bytes] = []
+        self._parts: list[Ended] = []
         self.reply: bytes | None = None
 
-    def add(self, reply: bytes) -> None:
-        self._parts.append(reply)
+    def add(self, part: Ended) -> None:
+        self._parts.append(part)
         self._missing -= 1
         if not self._missing:
             self.reply = self._merge(self._parts)
@@ -98,21 +110,25 @@ Slot = Answer | Command | Whole
 """A place in the order of a connection's replies."""
 
 
-def merge_sum(parts: Sequence[bytes]) -> bytes:
+def merge_sum(parts: Sequence[Ended]) -> bytes:
     """Integer replies, added up; the first error if there is one."""
-    return _first_error(parts) or integer_reply(sum([int(part[1:]) for part in parts]))
+    error = next((part.reply for part in parts if part.failed), None)
+    return error or integer_reply(sum([int(part.reply[1:]) for part in parts]))
 
 
-def merge_ok(parts: Sequence[bytes]) -> bytes:
-    """OK if everything was done. Done in part is neither done nor refused, so the error says that."""
-    failed = [part for part in parts if part.startswith(b"-")]
+def merge_ok(parts: Sequence[Ended]) -> bytes:
+    """OK if everything was done, and a part's error only if certainly nothing was; all between is unknown."""
+    failed = [part for part in parts if part.failed]
+    unknown = [part for part in failed if not part.known]
+    done = len(parts) - len(failed)
     if not failed:
         return OK
-    if len(failed) == len(parts):
-        return failed[0]
-    done = len(parts) - len(failed)
-    return error(b"done in %d of %d entities, then: %b" % (done, len(parts), failed[0][1:].rstrip()), "UNKNOWN")
-
-
-def _first_error(parts: Sequence[bytes]) -> bytes | None:
-    return next((part for part in parts if part.startswith(b"-")), None)
+    if not done and not unknown:
+        return failed[0].reply
+    numbers = b"done in %d of %d entities, not in %d, unknown in %d" % (
+        done,
+        len(parts),
+        len(failed) - len(unknown),
+        len(unknown),
+    )
+    return error(b"outcome unknown: %b: %b" % (numbers, (unknown or failed)[0].reply[1:].rstrip()), "UNKNOWN")

@@ -39,7 +39,20 @@ class Host(Protocol):
 class Session:
     """What a connection is set to."""
 
-    __slots__ = ("active_s", "address", "db", "host", "id", "last", "library", "local_address", "name", "proto", "since_s")
+    __slots__ = (
+        "active_s",
+        "address",
+        "db",
+        "ending",
+        "host",
+        "id",
+        "last",
+        "library",
+        "local_address",
+        "name",
+        "proto",
+        "since_s",
+    )
 
     def __init__(self, host: Host, number: int) -> None:
         self.host = host
@@ -52,6 +65,8 @@ class Session:
         self.local_address = ""
         self.last = ""
         """Name of the command under way."""
+        self.ending = False
+        """The connection is closed behind the reply to the command under way."""
         self.since_s = self.active_s = host.seconds()
 
     def reset(self) -> None:
@@ -84,7 +99,8 @@ def echo(session: Session, args: list[bytes]) -> bytes:
 
 
 def quit_(session: Session, args: list[bytes]) -> bytes:
-    return OK  # the server closes the connection behind it
+    session.ending = True
+    return OK
 
 
 def reset(session: Session, args: list[bytes]) -> bytes:
@@ -195,6 +211,17 @@ def client_list(session: Session, args: list[bytes]) -> bytes:
     else:
         return SYNTAX_ERROR
     return verbatim("".join([other.describe() for other in chosen]), session.proto)
+
+
+def client_reply(session: Session, args: list[bytes]) -> bytes:
+    """Replies cannot be switched off, and a client that expects none would take them for those to later commands."""
+    mode = args[2].upper()
+    if mode == b"ON":
+        return OK
+    if mode not in (b"OFF", b"SKIP"):
+        return SYNTAX_ERROR
+    session.ending = True
+    return error("CLIENT REPLY OFF and SKIP are not possible here: the connection ends")
 
 
 def client_setname(session: Session, args: list[bytes]) -> bytes:
@@ -314,6 +341,7 @@ _CLIENT: dict[bytes, tuple[int, Local]] = {
     b"id": (2, client_id),
     b"info": (2, client_info),
     b"list": (-2, client_list),
+    b"reply": (3, client_reply),
     b"setinfo": (4, client_setinfo),
     b"setname": (3, client_setname),
 }
