@@ -6,12 +6,20 @@ checked in the hello between peers and kept in the data directory. `TuningSettin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
+from .boundary import MAX_TIMEOUT_MS, exact_bool, exact_int, exact_number, exact_text, shown
 from .errors import ConfigError
 
 MAX_ENTRY_BYTES = 48 * 1024 * 1024
 """What one entry may hold: it has to travel in one frame (wire/frame.py)."""
+
+
+MAX_NAME_CHARACTERS = 64
+MAX_SERVICES_CHARACTERS = 1_024
+MAX_COUNT = 1_000_000_000
+"""Of anything that is counted in a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +36,18 @@ class ClusterSettings:
     """How the services map their data to entities, as text: another one would not find what is there."""
 
     def __post_init__(self) -> None:
-        if not self.cluster or len(self.cluster) > 64:
-            raise ConfigError("cluster: a name of 1 to 64 characters is needed")
+        exact: dict[str, str | int] = {
+            "cluster": exact_text("cluster:", self.cluster, MAX_NAME_CHARACTERS, ConfigError),
+            "nodes": exact_int("nodes:", self.nodes, 1, MAX_COUNT, ConfigError),
+            "uuid_window_entries": exact_int("uuid_window_entries:", self.uuid_window_entries, 16, MAX_COUNT, ConfigError),
+            "services": exact_text("services:", self.services, MAX_SERVICES_CHARACTERS, ConfigError),
+        }
+        for name, value in exact.items():
+            object.__setattr__(self, name, value)
+        if not self.cluster:
+            raise ConfigError(f"cluster: a name of 1 to {MAX_NAME_CHARACTERS} characters is needed")
         if self.nodes not in (3, 5):
             raise ConfigError(f"nodes: {self.nodes} is not possible; a cluster has 3 or 5 nodes")
-        if self.uuid_window_entries < 16:
-            raise ConfigError("uuid_window_entries: must be at least 16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +97,32 @@ class TuningSettings:
     """Events kept for an entity that is being loaded; more are dropped (messages) or refused (requests)."""
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            if not isinstance(value, bool) and not 0 < value < float("inf"):
-                raise ConfigError(f"{name}: must be a number greater than 0, not {value}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            exact: bool | int | float
+            if field.type == "bool":
+                exact = exact_bool(f"{field.name}:", value, ConfigError)
+            elif field.type == "int":
+                exact = exact_int(f"{field.name}:", value, 1, MAX_COUNT, ConfigError)
+            else:
+                exact = exact_number(f"{field.name}:", value, MAX_TIMEOUT_MS, ConfigError)
+            object.__setattr__(self, field.name, exact)
         if self.max_batch_bytes + self.max_request_bytes > MAX_ENTRY_BYTES:
             raise ConfigError(
                 f"max_batch_bytes + max_request_bytes: an entry has to fit into one frame, so together they must be at "
                 f"most {MAX_ENTRY_BYTES}, not {self.max_batch_bytes + self.max_request_bytes}"
             )
+
+
+S = TypeVar("S", ClusterSettings, TuningSettings)
+
+
+def exact_settings(cls: type[S], settings: object) -> S:
+    """Settings of exactly this class, checked: of a subclass or a changed one, a copy. Raises ConfigError."""
+    if not issubclass(type(settings), cls):
+        raise ConfigError(f"{cls.__name__} are needed, not {shown(settings)}")
+    try:
+        values = {field.name: getattr(settings, field.name) for field in fields(cls)}
+    except Exception:
+        raise ConfigError(f"{cls.__name__} cannot be read") from None
+    return cls(**values)

@@ -14,9 +14,12 @@ from paxosstore.core.batch import Evaluated, Reply, evaluate, run
 from paxosstore.core.overlay import DATA, UUID, WINDOW, Overlay, View
 from paxosstore.core.request import Request
 from paxosstore.errors import (
+    CallerError,
     DuplicateUuid,
     InvalidRequest,
     NodeError,
+    NoQuorum,
+    NotServing,
     OutcomeUnknown,
     PaxosStoreError,
     RequestFailed,
@@ -163,6 +166,105 @@ def test_whatever_a_request_raises_ends_that_request_alone(raised: BaseException
     assert type(raised).__name__ in str(requests[1].error)
     assert DATA + b"junk" not in evaluated.batch.writes
     assert run(Odd(ENTITY, b""), Overlay(log.reader, ENTITY, 0, read_only=True)).error is not None
+
+
+class Own(InvalidRequest):
+    code = 5  # type: ignore[assignment]  # that is the point
+
+    def __init__(self) -> None:
+        super().__init__("\ud800" + "x" * 10**6)
+
+
+class OwnRoot(PaxosStoreError):
+    code = "UNKNOWN"
+    outcome_known = False
+
+
+class Text(str):
+    pass
+
+
+class TextError(Exception):
+    def __str__(self) -> str:
+        return Text("text")
+
+
+class OddType(type):
+    def __eq__(cls, other: object) -> bool:
+        raise ValueError("not comparable")
+
+    def __hash__(cls) -> int:
+        raise ValueError("no hash")
+
+
+class OddError(InvalidRequest, metaclass=OddType):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (InvalidRequest("no"), InvalidRequest),
+        (TooLarge("no"), TooLarge),
+        (Own(), InvalidRequest),
+        (OddError(), RequestFailed),
+        (CallerError("no"), RequestFailed),
+        (OwnRoot(), RequestFailed),
+        (OutcomeUnknown("no"), RequestFailed),
+        (NoQuorum("no"), RequestFailed),
+        (NotServing("no"), RequestFailed),
+        (TextError(), RequestFailed),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else value.__name__,
+)
+def test_a_request_refuses_itself_and_says_nothing_of_the_cluster(raised: BaseException, told: type[PaxosStoreError]) -> None:
+    """It was rolled back: an error of its own that calls the outcome unknown, or a node unable, would be a lie."""
+
+    class Odd(Operation):
+        def evaluate(self, view: View) -> bytes:
+            raise raised
+
+    error = run(Odd(ENTITY, b""), Overlay(DictReader(), ENTITY, 0)).error
+    assert type(error) is told
+    assert error.outcome_known
+    assert type(error.code) is str
+    assert type(str(error)) is str
+    assert len(str(error)) < 5_000
+    assert error.__cause__ is raised
+    stored = Reply(b"", error).encode()
+    again = Reply.decode(stored).error
+    assert (type(again), str(again)) == (told, str(error)[: len(str(again))])
+
+
+def test_a_view_is_of_no_use_after_its_function_has_returned() -> None:
+    kept: list[View] = []
+
+    class Keeps(Operation):
+        def evaluate(self, view: View) -> bytes:
+            kept.append(view)
+            return b"kept"
+
+    log = Log()
+    evaluated = log.apply(Keeps(ENTITY, b""), op("incr c"))
+    with pytest.raises(InvalidRequest, match="after its request's function has returned"):
+        kept[0].put(b"late", b"write")
+    assert evaluated.batch.writes == {DATA + b"c": b"1"}
+
+
+def test_writes_and_a_reply_that_is_remembered_have_one_limit() -> None:
+    """Both travel in the entry: together they must fit into a frame."""
+
+    class Big(Operation):
+        def evaluate(self, view: View) -> bytes:
+            view.put(b"k", bytes(600))
+            return bytes(600)
+
+    log = Log()
+    evaluated, _ = log.evaluate([Big(ENTITY, b"", uuid=uuid("a"))])
+    ((_, reply),) = evaluated.proposed
+    assert isinstance(reply.error, TooLarge)
+    assert "max_request_bytes" in str(reply.error)
+    assert DATA + b"k" not in evaluated.batch.writes
 
 
 def test_a_refusal_is_remembered_like_any_outcome() -> None:
@@ -364,13 +466,19 @@ def test_no_request_is_decided_on_a_store_that_cannot_be_read() -> None:
             run(request, Overlay(Unreadable(), 7, 0))
 
 
-@pytest.mark.parametrize(("returned", "reply"), [(None, b""), (b"x", b"x")])
+class Bytes(bytes):
+    pass
+
+
+@pytest.mark.parametrize(("returned", "reply"), [(None, b""), (b"x", b"x"), (Bytes(b"x"), b"x"), (bytearray(b"x"), b"x")])
 def test_what_a_function_may_return(returned: object, reply: bytes) -> None:
     class Odd(Operation):
         def evaluate(self, view: View) -> bytes:
             return returned  # type: ignore[return-value]  # that is the point
 
-    assert run(Odd(7, b""), Overlay(DictReader(), 7, 0)) == Reply(reply)
+    found = run(Odd(7, b""), Overlay(DictReader(), 7, 0))
+    assert found == Reply(reply)
+    assert type(found.content) is bytes
 
 
 def test_what_is_no_bytes_is_the_callers_fault() -> None:
@@ -378,7 +486,7 @@ def test_what_is_no_bytes_is_the_callers_fault() -> None:
         def evaluate(self, view: View) -> bytes:
             return "text"  # type: ignore[return-value]  # that is the point
 
-    assert isinstance(run(Odd(7, b""), Overlay(DictReader(), 7, 0)).error, RequestFailed)
+    assert isinstance(run(Odd(7, b""), Overlay(DictReader(), 7, 0)).error, InvalidRequest)
 
 
 def test_a_reply_that_fits_no_frame_is_refused() -> None:

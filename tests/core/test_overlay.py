@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -178,3 +180,108 @@ def test_an_overlay_knows_its_entity_and_time() -> None:
     overlay = Overlay(reader_of({}), 2, 12345)
     assert (overlay.entity, overlay.now_ms) == (2, 12345)
     assert overlay.get(b"a") == b"of another entity"
+
+
+class Bytes(bytes):
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("make", [Bytes, bytearray, memoryview])
+def test_what_is_kept_is_exactly_bytes(make: Callable[[bytes], bytes]) -> None:
+    """A value of a subclass could once be proposed, and then be written by nobody."""
+    overlay = Overlay(reader_of({b"b": b"0"}), 1, 0)
+    overlay.put(make(b"a"), make(b"1"))
+    overlay.delete(make(b"b"))
+    assert [(type(key), type(value)) for key, value in overlay.batch.writes.items()] == [(bytes, bytes), (bytes, type(None))]
+    assert overlay.get(make(b"a")) == b"1"
+    assert list(overlay.scan(make(b"a"), make(b"b"))) == [(b"a", b"1")]
+
+
+@pytest.mark.parametrize("key", ["a", None, 1, ["a"]])
+def test_keys_are_bytes(key: Any) -> None:
+    overlay = Overlay(DictReader(), 1, 0)
+    for use in (overlay.get, overlay.delete, overlay.scan, lambda key: overlay.put(key, b"")):
+        if use == overlay.scan and key is None:
+            continue
+        with pytest.raises(InvalidRequest, match="must be bytes"):
+            use(key)
+    assert not overlay.batch
+
+
+def test_a_scan_shows_what_was_there_when_it_began() -> None:
+    overlay = Overlay(reader_of({b"a": b"0", b"c": b"0"}), 1, 0)
+    seen = []
+    for key, value in overlay.scan():
+        overlay.put(b"b", b"new")
+        overlay.put(b"z", b"new")
+        overlay.delete(b"c")
+        seen.append((key, value))
+    assert seen == [(b"a", b"0"), (b"c", b"0")]
+    assert [key for key, _ in overlay.scan()] == [b"a", b"b", b"z"]
+
+
+def test_a_write_over_the_limit_is_not_kept_by_whoever_catches_the_error() -> None:
+    overlay = Overlay(DictReader(), 1, 0, max_request_bytes=10)
+    for _ in range(3):
+        with pytest.raises(TooLarge):
+            overlay.put(b"abc", b"1234567")
+    assert not overlay.batch
+    assert overlay.size == 0
+
+
+USES: list[Callable[[Overlay], object]] = [
+    lambda view: view.get(b"a"),
+    lambda view: view.put(b"a", b"1"),
+    lambda view: view.delete(b"a"),
+    lambda view: view.clear(),
+    lambda view: view.scan(),
+]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_view_is_its_functions_own(use: Callable[[Overlay], object]) -> None:
+    """Kept and written to later, it would change a batch that is proposed already, or the next request's."""
+    overlay = Overlay(reader_of({b"a": b"0", b"b": b"0"}), 1, 0)
+    scans = [overlay.scan(), overlay.scan()]
+    next(scans[0])
+    told: list[type[BaseException]] = []
+
+    def elsewhere() -> None:
+        try:
+            use(overlay)
+        except InvalidRequest as error:
+            told.append(type(error))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert told == [InvalidRequest]
+    overlay.close()
+    with pytest.raises(InvalidRequest, match="after its request's function has returned"):
+        use(overlay)
+    for scan in scans:
+        with pytest.raises(InvalidRequest):
+            next(scan)
+    assert not overlay.batch
+    overlay.open()
+    use(overlay)
+
+
+def test_a_scan_that_is_kept_lets_go_of_the_store() -> None:
+    closed = []
+
+    class Reader(DictReader):
+        def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+            try:
+                yield from super().scan(entity, start, end)
+            finally:
+                closed.append(entity)
+
+    reader = Reader()
+    reader.put(1, b"a", b"0")
+    overlay = Overlay(reader, 1, 0)
+    kept = overlay.scan()
+    next(kept)
+    overlay.close()
+    assert closed == [1]

@@ -6,7 +6,7 @@ import pytest
 
 from paxosstore.core.context import Context
 from paxosstore.core.entity import Entity
-from paxosstore.core.overlay import DATA, UUID, View
+from paxosstore.core.overlay import DATA, UUID, Overlay, View
 from paxosstore.core.ready import Release
 from paxosstore.errors import InvalidRequest, NotServing, OutcomeUnknown
 from paxosstore.settings import TuningSettings
@@ -53,6 +53,43 @@ def run_at(cluster: SimCluster, node: int, entry: int, *uuids: str) -> Operation
     cluster.nodes[node].step(request)
     end(cluster, request)
     return request
+
+
+class Forger(Operation):
+    """It writes past the view, where nothing is checked."""
+
+    def evaluate(self, view: View) -> bytes:
+        assert isinstance(view, Overlay)
+        view.batch.writes[DATA + b"forged"] = object()  # type: ignore[assignment]  # that is the point
+        return b"done"
+
+
+def test_a_batch_that_cannot_be_written_costs_nobody_but_its_author() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put k 0")
+    waiting = submit(cluster, 0, "incr c")
+    forger = Forger(ENTITY, b"")
+    cluster.nodes[0].step(forger)
+    others = [submit(cluster, 0, "incr c") for _ in range(3)]
+    assert end(cluster, waiting, forger, *others) == ["1", "INVALID", "2", "3", "4"]
+    assert cluster.counters()["batches_unwritable"] > 0
+    assert all(node.up for node in cluster.nodes)
+
+
+class Wordless(Operation):
+    """It cannot say its payload."""
+
+    def payload(self) -> bytes:
+        return "text"  # type: ignore[return-value]  # that is the point
+
+
+def test_a_payload_that_is_no_bytes_reaches_no_link() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put k 0")
+    request = Wordless(ENTITY, b"incr c")
+    cluster.nodes[1].step(request)
+    assert end(cluster, request) == ["INVALID"]
+    assert cluster.counters()["handed_over"] == 0
 
 
 # -- requests for one entry

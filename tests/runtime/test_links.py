@@ -173,6 +173,24 @@ def test_equal_tuples_of_two_kinds_are_not_mixed_up() -> None:
     run(story)
 
 
+def test_a_message_that_cannot_be_written_is_a_loss_to_itself_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        ends = [End(me, addresses) for addresses in [free_addresses(3)] for me in range(3)]
+        for end in ends:
+            await end.links.start()
+        await until(lambda: all(len(end.told) == 2 for end in ends))
+        good, huge, odd = ReadQuestion(1, 1), ReadQuestion(2**64, 1), ReadQuestion(1.5j, 1)  # type: ignore[arg-type]  # that is the point
+        ends[0].links.send_many({1: [good, huge, good, odd], 2: [odd]})
+        ends[0].links.send_many({1: [good], 2: [good]})
+        await until(lambda: len(ends[1].got) == 3 and len(ends[2].got) == 1)
+        assert all(link.up and not link.reconnects for end in ends for link in end.links.statistics().values())
+        assert "dropped 2 messages to node 1" in caplog.text
+        for end in ends:
+            await end.links.close()
+
+    run(story)
+
+
 def test_reconnects_after_the_peer_restarts() -> None:
     async def story() -> None:
         addresses = free_addresses(3)
@@ -334,8 +352,11 @@ def test_garbage_after_a_good_hello_and_a_newer_connection() -> None:
         with suppress(ConnectionResetError):
             await old_reader.read()  # ends: the newer one has replaced it
         old_writer.close()
-        writer.write(encode_frame(encode_messages([ReadQuestion(1, 1)])) + encode_frame(b"\x99 nonsense"))
-        await until(lambda: zero.got == [(1, ReadQuestion(1, 1))])
+        good = encode_frame(encode_messages([ReadQuestion(1, 1)]))
+        writer.write(good + encode_frame(b"\x99 nonsense") + good)
+        await until(lambda: zero.got == 2 * [(1, ReadQuestion(1, 1))])  # the frame is whole, so what follows it can be read
+        assert any(c.hello for c in zero.links.connections)
+        writer.write(b"\0\0\0\x01 no checksum")
         await until(lambda: not any(c.hello for c in zero.links.connections))
         writer.close()
         await zero.links.close()

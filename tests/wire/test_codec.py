@@ -22,7 +22,7 @@ from paxosstore.core.message import (
     TakeOver,
 )
 from paxosstore.errors import WireError
-from paxosstore.wire.codec import MAX_ENTRY, decode_messages, encode_messages, encode_payloads
+from paxosstore.wire.codec import MAX_ENTRY, decode_messages, encode_messages, encode_payloads, writable
 
 ID = bytes(range(16))
 ROW = PaxosMessage(2**64 - 1, 7, 1, 4, 4, True, ID, b"body", 6, True, False)
@@ -174,9 +174,18 @@ def test_malformed(payload: bytes) -> None:
         decode_messages(payload)
 
 
+class Bytes(bytes):
+    pass
+
+
 def test_what_cannot_be_written() -> None:
-    with pytest.raises(WireError):
-        encode_messages([ROW._replace(entity=2**64)])
+    recursive: list[object] = []
+    recursive.append(recursive)
+    for change in ({"entity": 2**64}, {"body": Bytes(b"x")}, {"entity": 1j}, {"value_id": "\ud800"}, {"body": recursive}):
+        bad = ROW._replace(**change)
+        with pytest.raises(WireError):
+            encode_messages([bad])
+        assert writable([ROW, bad, ROW]) == [ROW, ROW]
 
 
 def test_many_messages_are_split_in_order() -> None:

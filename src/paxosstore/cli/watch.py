@@ -132,7 +132,7 @@ def look_at_entity(config: NodeConfig, entity: int, entries: str | None) -> tupl
 
 
 def _look_at_disk(config: NodeConfig, entity: int, entries: str | None) -> Mapping[str, Any]:
-    from ..runtime.node import describe_row, stored_pointers
+    from ..runtime.inspection import describe_row, stored_pointers
     from ..storage.directory import open_directory
     from ..storage.rocks import RocksStore
 

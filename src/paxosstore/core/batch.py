@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from ..errors import DuplicateUuid, OutcomeUnknown, PaxosStoreError, RequestFailed, TooLarge, WrongEntry, from_code
+from ..boundary import exact_bytes, kind
+from ..errors import (
+    BY_CODE,
+    CallerError,
+    DuplicateUuid,
+    OutcomeUnknown,
+    PaxosStoreError,
+    RequestFailed,
+    TooLarge,
+    WrongEntry,
+    from_code,
+)
 from .overlay import UUID, WINDOW, Overlay, WriteBatch
 from .request import Request
 
 MAX_ERROR_CHARACTERS = 4_096
-"""Of an error's text that is remembered under a uuid: it travels in the entry."""
+"""Of the text of what a request raised: it is remembered under a uuid, and travels in the entry."""
+
+REFUSALS = frozenset(cls for cls in BY_CODE.values() if issubclass(cls, CallerError))
+"""What a request may raise to refuse itself. Nothing else is its to say: whether a node or the cluster has failed is ours."""
 
 
 class Reply(NamedTuple):
@@ -71,12 +85,16 @@ def evaluate(
             continue
         overlay.begin()
         reply = run(request, overlay)
-        if len(reply.content) > overlay.limit:
-            reply = Reply(b"", TooLarge(f"a reply of {len(reply.content)} bytes: {overlay.limit} are possible to a write"))
+        remembered = reply.encode() if request.uuid or request.more_uuids else b""
+        size = overlay.request_size + max(len(reply.content), len(remembered))
+        if reply.error is None and size > overlay.limit:
+            text = f"{size} bytes of writes and reply: a request may have {overlay.limit} at most (max_request_bytes)"
+            reply = Reply(b"", TooLarge(text))
+            remembered = reply.encode()
         if reply.error is not None:
             overlay.rollback()
         for uuid in _uuids(request):
-            overlay.put_raw(UUID + uuid, reply.encode())
+            overlay.put_raw(UUID + uuid, remembered)
             uuids.append(uuid)
         proposed.append((request, reply))
         if request.at_entry:
@@ -90,32 +108,38 @@ def evaluate(
 
 def run(request: Request, overlay: Overlay) -> Reply:
     """Evaluate one request; whatever it raises becomes a refusal. Raises what the store raised if it could not be read."""
+    overlay.open()
     try:
-        content: object = request.evaluate(overlay)
-        if content is None:
-            content = b""
-        if not isinstance(content, bytes):
-            raise TypeError(f"it must return bytes, not {type(content).__name__}")
+        content = request.evaluate(overlay)
+        if type(content) is not bytes:
+            content = b"" if content is None else exact_bytes("what a request's function returns", content)
         reply = Reply(content)
     except BaseException as error:  # the caller's function, not ours: even its SystemExit ends nothing but the request
         reply = Reply(b"", _refusal(error))
+    finally:
+        overlay.close()
     if overlay.broken is not None:
         raise overlay.broken  # the request may have caught it
     return reply
 
 
 def _refusal(error: BaseException) -> PaxosStoreError:
-    """What a request's function raised, as an error that can be told: a caller's own class may fail to give its text."""
+    """What a request's function raised, as an error of ours: the nearest refusal that it is of, else RequestFailed.
+
+    A new one in any case: a caller's own may have a text or a code of any kind, or say that the outcome is unknown, while
+    it was refused and rolled back.
+    """
+    cls: type[CallerError] = RequestFailed
     try:
-        text = str(error)
+        text = str.__str__(str(error))
+        cls = next((base for base in type(error).__mro__ if base in REFUSALS), RequestFailed)
     except BaseException as fault:
-        text = f"its text raised {type(fault).__name__}"
-    else:
-        if isinstance(error, PaxosStoreError):
-            return error
-    failed = RequestFailed(f"the request raised {type(error).__name__}: {text}")
-    failed.__cause__ = error
-    return failed
+        text = f"its text raised {kind(fault)}"
+    if cls is RequestFailed and type(error) is not RequestFailed:
+        text = f"the request raised {kind(error)}: {text[:MAX_ERROR_CHARACTERS]}"
+    refusal = cls(text[:MAX_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode())
+    refusal.__cause__ = error
+    return refusal
 
 
 def _uuids(request: Request) -> tuple[bytes, ...]:

@@ -51,6 +51,7 @@ class Counters:
     handed_over_received: int = 0
     taken_over: int = 0
     settled_by_uuid: int = 0
+    batches_unwritable: int = 0
     catchup_requests: int = 0
     entries_learned: int = 0
     entries_applied: int = 0

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..errors import OutcomeUnknown, PaxosStoreError, from_code
+from ..boundary import exact_bytes, kind
+from ..errors import InvalidRequest, OutcomeUnknown, PaxosStoreError, from_code
 from .batch import Reply
 from .context import Context, HandedOverRequest
 from .entity import NEVER, NOBODY, Entity
@@ -103,6 +104,11 @@ class HandOvers:
     def send(self, entity: Entity, peer: int, request: Request) -> None:
         """Hand a request over."""
         context = self._context
+        try:
+            payload = exact_bytes("a payload", request.payload())
+        except Exception as error:  # of a service's own class of requests
+            context.refuse(request, InvalidRequest(f"the request cannot say its payload: {kind(error)}"))
+            return
         if not request.uuid:
             request.uuid = context.new_id()
         if not request.floor:
@@ -117,7 +123,7 @@ class HandOvers:
         entity.handed_count += 1
         context.counters.handed_over += 1
         budget_ms = max(1, int(request.deadline_ms - context.now_ms))
-        context.send_early(peer, HandOver(entity.id, request.uuid, request.handler, request.payload(), request.floor, budget_ms))
+        context.send_early(peer, HandOver(entity.id, request.uuid, request.handler, payload, request.floor, budget_ms))
 
     def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
         """An outcome came back: the request it belongs to, and its error if it ended in one."""

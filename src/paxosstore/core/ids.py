@@ -5,11 +5,12 @@ An entity is an unsigned 64-bit id, an entry counts from 1, an acceptor from 0 t
 
 from __future__ import annotations
 
-MAX_ENTITY = 2**64 - 1
+from ..boundary import MAX_ENTITY as MAX_ENTITY
+from ..boundary import UUID_BYTES as UUID_BYTES
+
 FIRST_ENTRY = 1
 NO_BALLOT = 0
 VALUE_ID_BYTES = 16
-UUID_BYTES = 16
 
 
 def majority(n: int) -> int:

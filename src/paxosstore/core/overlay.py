@@ -6,10 +6,12 @@ outcomes of requests with uuids, rule 15) is applied, recovered and copied with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from enum import Enum
+from threading import get_ident
 from typing import Final, Protocol
 
+from ..boundary import exact_bytes
 from ..errors import InvalidRequest, PaxosStoreError, TooLarge
 
 DATA = b"d"
@@ -51,7 +53,9 @@ class WriteBatch:
 class BodyCodec(Protocol):
     """Write batches to and from the bytes of a value."""
 
-    def encode(self, batch: WriteBatch) -> bytes: ...
+    def encode(self, batch: WriteBatch) -> bytes:
+        """Raises InvalidRequest for what cannot be written: not every key and value is exactly bytes."""
+        ...
 
     def decode(self, body: bytes) -> WriteBatch: ...
 
@@ -71,7 +75,12 @@ class DataReader(Protocol):
 
 
 class View(Protocol):
-    """What a request's function sees: its entity's keys, as they stand after every earlier request."""
+    """What a request's function sees: its entity's keys, as they stand after every earlier request.
+
+    It is the function's own until that returns, and in its thread only: any later use raises InvalidRequest. Keys and values
+    are bytes; of a bytearray, a memoryview or a subclass a copy is taken. Raises InvalidRequest for anything else, and TooLarge
+    for a key, or all of a request's writes together, over their limits.
+    """
 
     @property
     def entity(self) -> int: ...
@@ -88,7 +97,7 @@ class View(Protocol):
     def delete(self, key: bytes) -> None: ...
 
     def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end (None: to the last), ascending. Do not write while iterating."""
+        """Pairs with start <= key < end (None: to the last), ascending, as they are now: later writes do not show in it."""
         ...
 
     def clear(self) -> None:
@@ -109,8 +118,10 @@ class Overlay:
     __slots__ = (
         "_journal",
         "_reader",
+        "_rows",
         "_size_before",
         "_under",
+        "_user",
         "batch",
         "broken",
         "entity",
@@ -135,6 +146,10 @@ class Overlay:
         self.limit = max_request_bytes
         self._journal: list[tuple[bytes, bytes | WriteBatch | _Missing | None]] = []
         self._size_before = 0
+        self._rows: list[Generator[tuple[bytes, bytes], None, None]] = []
+        """What scans have open in the store."""
+        self._user = get_ident()
+        """The thread whose view this is; 0: nobody's any more."""
         self.entity = entity
         self.now_ms = now_ms
         self.read_only = read_only
@@ -147,17 +162,21 @@ class Overlay:
     # -- what requests use
 
     def get(self, key: bytes) -> bytes | None:
-        return self.get_raw(DATA + key)
+        if self._user != get_ident():
+            self._refuse_use()
+        return self.get_raw(DATA + (key if type(key) is bytes else exact_bytes("a key", key, MAX_KEY_BYTES - 1)))
 
     def put(self, key: bytes, value: bytes) -> None:
-        if not isinstance(value, bytes):
-            raise InvalidRequest(f"a value must be bytes, not {type(value).__name__}")
-        self._write(DATA + key, value)
+        if type(value) is not bytes:
+            value = exact_bytes("a value", value, self.limit)
+        self._write(key, value)
 
     def delete(self, key: bytes) -> None:
-        self._write(DATA + key, None)
+        self._write(key, None)
 
     def clear(self) -> None:
+        if self._user != get_ident():
+            self._refuse_use()
         if self.read_only:
             raise InvalidRequest("a read-only request cannot write")
         # rare, so the whole batch is the undo record
@@ -165,7 +184,10 @@ class Overlay:
         self.batch.merge(WriteBatch(cleared=True))
 
     def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        first, last = DATA + start, _after(DATA) if end is None else DATA + end
+        if self._user != get_ident():
+            self._refuse_use()
+        first = DATA + exact_bytes("start", start, MAX_KEY_BYTES - 1)
+        last = _after(DATA) if end is None else DATA + exact_bytes("end", end, MAX_KEY_BYTES - 1)
         layers = [self.batch] if self._under is None else [self._under, self.batch]
         pending: dict[bytes, bytes | None] = {}
         hide_db = False
@@ -174,7 +196,16 @@ class Overlay:
                 pending.clear()
                 hide_db = True
             pending.update((k, v) for k, v in layer.writes.items() if first <= k < last)
-        rows = iter(()) if hide_db else self._stored(first, last)
+        if hide_db or first >= last:
+            return self._merged(iter(()), pending)
+        rows = self._stored(first, last)
+        self._rows.append(rows)
+        return self._merged(rows, pending)
+
+    def _merged(self, rows: Iterator[tuple[bytes, bytes]], pending: dict[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
+        """Stored rows under the pending ones, without the space byte."""
+        if self._user != get_ident():
+            self._refuse_use()
         ours = sorted(pending)
         at = 0
         for key, value in rows:
@@ -182,14 +213,23 @@ class Overlay:
                 mine = pending[ours[at]]
                 if mine is not None:
                     yield ours[at][1:], mine
+                    if self._user != get_ident():
+                        self._refuse_use()
                 at += 1
             if key in pending:
                 continue
             yield key[1:], value
+            if self._user != get_ident():
+                self._refuse_use()
         for key in ours[at:]:
             mine = pending[key]
             if mine is not None:
                 yield key[1:], mine
+                if self._user != get_ident():
+                    self._refuse_use()
+
+    def _refuse_use(self) -> None:
+        raise InvalidRequest("a view cannot be used after its request's function has returned, nor in another thread")
 
     # -- what the batcher uses
 
@@ -217,10 +257,27 @@ class Overlay:
         self.batch.writes[key] = value
         self.size += len(key) + (len(value) if value is not None else 0)
 
+    def open(self) -> None:
+        """A request's function is called: the view is its own until `close`."""
+        self._user = get_ident()
+
+    def close(self) -> None:
+        """The function has returned: whatever it kept of the view is of no use any more."""
+        self._user = 0
+        if self._rows:
+            for rows in self._rows:
+                rows.close()  # it lets go of the store
+            self._rows.clear()
+
     def begin(self) -> None:
         """Start of one request: what it writes can be rolled back until the next begin."""
         self._journal.clear()
         self._size_before = self.size
+
+    @property
+    def request_size(self) -> int:
+        """Bytes written since begin."""
+        return self.size - self._size_before
 
     def rollback(self) -> None:
         """Undo everything written since begin."""
@@ -234,7 +291,7 @@ class Overlay:
         self._journal.clear()
         self.size = self._size_before
 
-    def _stored(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def _stored(self, first: bytes, last: bytes) -> Generator[tuple[bytes, bytes], None, None]:
         try:
             yield from self._reader.scan(self.entity, first, last)
         except PaxosStoreError as error:
@@ -242,16 +299,22 @@ class Overlay:
             raise
 
     def _write(self, key: bytes, value: bytes | None) -> None:
+        if self._user != get_ident():
+            self._refuse_use()
         if self.read_only:
             raise InvalidRequest("a read-only request cannot write")
-        if len(key) > MAX_KEY_BYTES:
-            raise TooLarge(f"a key of {len(key) - 1} bytes is over the limit of {MAX_KEY_BYTES - 1}")
+        if type(key) is not bytes:
+            key = exact_bytes("a key", key, MAX_KEY_BYTES - 1)
+        if len(key) >= MAX_KEY_BYTES:
+            raise TooLarge(f"a key of {len(key)} bytes is over the limit of {MAX_KEY_BYTES - 1}")
+        key = DATA + key
+        size = self.size + len(key) + (len(value) if value is not None else 0)
+        if size - self._size_before > self.limit:
+            raise TooLarge(f"a request may write {self.limit} bytes at most (max_request_bytes)")
         writes = self.batch.writes
         self._journal.append((key, writes.get(key, _MISSING)))
         writes[key] = value
-        self.size += len(key) + (len(value) if value is not None else 0)
-        if self.size - self._size_before > self.limit:
-            raise TooLarge(f"a request may write {self.limit} bytes at most")
+        self.size = size
 
 
 def _after(prefix: bytes) -> bytes:

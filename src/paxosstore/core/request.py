@@ -58,8 +58,8 @@ class Request:
         """Which hand-over of this node it was last, counted from 1."""
         self.settled = False
 
-    def evaluate(self, view: View) -> bytes:
-        """Read and write the entity's keys and return the reply. May run several times; only one run takes effect."""
+    def evaluate(self, view: View) -> bytes | None:
+        """Read and write the entity's keys and return the reply (None: an empty one). May run several times; one takes effect."""
         raise AssertionError("a request must say what it does")
 
     def payload(self) -> bytes:

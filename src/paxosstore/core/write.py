@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .batch import evaluate, forget_uuids
+from ..errors import InvalidRequest, OutcomeUnknown
+from .batch import Evaluated, evaluate, forget_uuids
 from .context import Context
 from .entity import Entity, InFlight, OpenEntry
 from .entry import State
@@ -11,6 +12,7 @@ from .log import Log
 from .overlay import WriteBatch
 from .ready import Release
 from .record import Value
+from .request import Request
 
 MAX_DOUBLINGS = 4
 MAX_BACKOFF_DOUBLINGS = 6
@@ -44,21 +46,10 @@ class Proposer:
         if preauth and entity.row_turn > context.durable_turn:
             entity.wake_ms = context.now_ms  # rule 5c: as soon as the row before is durable
             return
-        evaluated = evaluate(
-            entity.queue,
-            context.overlay(entity),
-            entry,
-            context.cluster.uuid_window_entries,
-            context.tuning.max_batch_requests,
-            context.tuning.max_batch_bytes,
-        )
-        for request, reply in evaluated.decided:
-            if reply.error is None:
-                context.counters.settled_by_uuid += 1
-            context.finish(request, *reply, release)
-        if not evaluated.proposed:
+        found = self._evaluate(entity, entry, release)
+        if found is None:
             return
-        value = self._new_value(evaluated.batch)
+        evaluated, value = found
         entity.in_flight = InFlight(evaluated, value, context.ready.turn)
         context.counters.entries_proposed += 1
         context.counters.requests_proposed += len(evaluated.proposed)
@@ -67,6 +58,39 @@ class Proposer:
             self._propose_preauth(entity, entry, opened, value)
         else:
             self._prepare(entity, entry, opened, value)
+
+    def _evaluate(self, entity: Entity, entry: int, release: Release) -> tuple[Evaluated, Value] | None:
+        """The next batch as a value that can be sent and written; None: nothing is to be proposed."""
+        context = self._context
+        most = context.tuning.max_batch_requests
+        while True:
+            evaluated = evaluate(
+                entity.queue,
+                context.overlay(entity),
+                entry,
+                context.cluster.uuid_window_entries,
+                most,
+                context.tuning.max_batch_bytes,
+            )
+            for request, reply in evaluated.decided:
+                if reply.error is None:
+                    context.counters.settled_by_uuid += 1
+                context.finish(request, *reply, release)
+            if not evaluated.proposed:
+                return None
+            try:
+                return evaluated, self._new_value(evaluated.batch)
+            except InvalidRequest as error:
+                context.counters.batches_unwritable += 1
+                if len(evaluated.proposed) == 1:
+                    self._refuse_unwritable(evaluated.proposed[0][0], error)
+                else:  # one by one, to find whose fault it is
+                    entity.queue.extendleft(request for request, _ in reversed(evaluated.proposed))
+                    most = 1
+
+    def _refuse_unwritable(self, request: Request, error: InvalidRequest) -> None:
+        unknown = OutcomeUnknown(f"handed over without an answer, then: {error}")
+        self._context.refuse(request, unknown if request.exposed else error)
 
     def finish(self, entity: Entity, in_flight: InFlight, chosen: bool, release: Release) -> None:
         """End the own batch: done if its value was chosen, else its requests wait again, before all others."""

@@ -6,16 +6,22 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
+from uuid import UUID
 
 from ..core.overlay import View, WriteBatch
-from ..errors import NotServing
+from ..errors import InvalidRequest, NotServing
+from .home import Home
 from .node import Node, NodeStatistics
 
 T = TypeVar("T")
 
 
 class BlockingNode:
-    """Takes the arguments of `Node`. Use it as a context manager, or call `close`. Safe to share between threads."""
+    """Takes the arguments of `Node`. Use it as a context manager, or call `close`. Safe to share between threads.
+
+    The functions of requests run in the node's own thread: there every call raises InvalidRequest, it would wait for itself. In
+    a process that was forked from the node's every call raises NotServing.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._loop = asyncio.new_event_loop()
@@ -24,6 +30,7 @@ class BlockingNode:
         self._lock = threading.Lock()
         self._closed = False
         self._node: Node | None = None
+        self._home: Home | None = None
         try:
             self._node = self._wait(self._start(args, kwargs))
         except BaseException:
@@ -31,6 +38,7 @@ class BlockingNode:
             raise
 
     async def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
+        self._home = Home()
         node = Node(*args, **kwargs)
         await node.start()
         return node
@@ -41,7 +49,7 @@ class BlockingNode:
         function: Callable[[View], bytes | None],
         *,
         read_only: bool = False,
-        uuid: bytes = b"",
+        uuid: bytes | UUID = b"",
         timeout_ms: float | None = None,
     ) -> bytes:
         """See `Node.execute`. The function runs in the node's thread."""
@@ -55,7 +63,7 @@ class BlockingNode:
         payload: bytes,
         *,
         read_only: bool = False,
-        uuid: bytes = b"",
+        uuid: bytes | UUID = b"",
         timeout_ms: float | None = None,
     ) -> bytes:
         """See `Node.call`."""
@@ -71,7 +79,7 @@ class BlockingNode:
         entity: int,
         entry: int,
         value: WriteBatch | Mapping[bytes, bytes | None],
-        uuids: Sequence[bytes] = (),
+        uuids: Sequence[bytes | UUID] = (),
         *,
         timeout_ms: float | None = None,
     ) -> None:
@@ -87,7 +95,11 @@ class BlockingNode:
         return self._wait(self._call(Node.statistics))
 
     def close(self) -> None:
-        """Stop the node and its thread; safe to repeat."""
+        """Stop the node and its thread; safe to repeat. In a forked process it does nothing: the node is not there."""
+        if self._home is not None and self._home.forked:
+            self._closed = True
+            return
+        self._check_thread()
         with self._lock:  # what comes after this is refused, so that nothing is left when the loop ends
             closed, self._closed = self._closed, True
         if closed:
@@ -117,7 +129,19 @@ class BlockingNode:
     async def _call(self, function: Callable[[Node], T]) -> T:
         return function(self._running)
 
+    def _check_thread(self) -> None:
+        """Whoever waits here waits for the node's thread."""
+        if threading.current_thread() is self._thread:
+            raise InvalidRequest("a BlockingNode cannot be called by the functions that it runs: it would wait for itself")
+        if self._home is not None and self._home.forked:
+            self._home.refuse()
+
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            self._check_thread()
+        except BaseException:
+            work.close()
+            raise
         with self._lock:
             if self._closed:
                 work.close()

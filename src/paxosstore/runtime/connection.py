@@ -200,7 +200,12 @@ class Incoming(Connection):
             if self.transport.get_write_buffer_size() < _PONG_BUFFER_BYTES:
                 self.transport.write(encode_frame(echo(payload)))
         else:
-            self.links.on_messages(self.hello.node, decode_messages(payload))
+            try:
+                messages = decode_messages(payload)
+            except WireError as error:  # the frame is whole, so the stream is: what follows can be read
+                self.links.quiet.warning(f"from {self.hello.node}", f"dropped a frame from node {self.hello.node}: {error}")
+                return
+            self.links.on_messages(self.hello.node, messages)
 
     def refuse(self, error: WireError) -> None:
         who, what = "an unknown peer", ""

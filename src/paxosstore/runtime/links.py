@@ -28,7 +28,7 @@ from types import MappingProxyType
 from ..core.message import Message
 from ..errors import ConfigError, PortTaken, WireError
 from ..settings import ClusterSettings
-from ..wire.codec import encode_payloads
+from ..wire.codec import encode_payloads, writable
 from ..wire.frame import encode_frame
 from ..wire.hello import MAGIC, Hello, check_hello, decode_hello, encode_hello, fingerprint
 from .connection import Connection, Incoming, LinkOptions, Outgoing, said
@@ -51,7 +51,7 @@ class LinkStatistics:
     queued_bytes: int
     """What waits here and in the transport."""
     dropped: int
-    """Frames that did not leave: link down, or queue full."""
+    """Frames that did not leave, or not as a whole: link down, queue full, a message that cannot be written."""
     reconnects: int
     rtt_ms: float
     """Smoothed round trip of the pings; 0: unknown."""
@@ -195,15 +195,20 @@ class Links:
                 continue
             # by identity: plain tuples of different kinds can be equal
             if len(messages) != len(encoded) or not all(map(is_, messages, encoded)):
-                try:
-                    frames = [encode_frame(payload) for payload in encode_payloads(messages)]
-                except WireError as error:
-                    self.quiet.warning("encode", f"dropped messages to node {number}: {error}")
-                    peer.dropped += 1
-                    continue
+                frames = self._encode(number, messages)
                 encoded = messages
             for frame in frames:
                 outgoing.send(frame)
+
+    def _encode(self, number: int, messages: list[Message]) -> list[bytes]:
+        """Frames for these messages, without those that cannot be written: they are a loss to nobody but themselves."""
+        try:
+            return [encode_frame(payload) for payload in encode_payloads(messages)]
+        except WireError as error:
+            left = writable(messages)
+            self.quiet.warning("encode", f"dropped {len(messages) - len(left)} messages to node {number}: {error}")
+            self._peers[number].dropped += 1
+            return [encode_frame(payload) for payload in encode_payloads(left)] if left else []
 
     def statistics(self) -> Mapping[int, LinkStatistics]:
         """Every peer's link at this moment."""

@@ -147,6 +147,11 @@ class TurnLoop:
         self._sync.close()
         self._release(self._shard.stop(event for event in self._inbox if isinstance(event, Request)))
 
+    def abandon(self) -> None:
+        """The loop was closed before this was: end the thread, nobody waits for anything else."""
+        self._closed = True
+        self._sync.close()
+
     # -- the turn
 
     def _schedule(self) -> None:

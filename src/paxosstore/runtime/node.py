@@ -3,36 +3,64 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import Any
+from uuid import UUID
 
+from ..boundary import (
+    MAX_TIMEOUT_MS,
+    exact_bool,
+    exact_bytes,
+    exact_callable,
+    exact_entity,
+    exact_int,
+    exact_list,
+    exact_number,
+    exact_text,
+    exact_uuid,
+)
 from ..core.context import Handler, Identity
 from ..core.entity import NOBODY
 from ..core.event import PeerDown, PeerUp, Received, WritesAllowed
-from ..core.ids import FIRST_ENTRY, MAX_ENTITY, is_uuid, majority
+from ..core.ids import FIRST_ENTRY, MAX_ENTITY, majority
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
 from ..core.reach import describe
-from ..core.record import Record
 from ..core.request import Request
 from ..core.shard import Shard
-from ..errors import InvalidRequest, NotCaughtUp, NotServing, PaxosStoreError
-from ..settings import ClusterSettings, TuningSettings
+from ..errors import InvalidRequest, NotCaughtUp, NotServing
+from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.directory import Directory, open_directory
 from ..storage.rocks import RocksStore
+from .arguments import (
+    MAX_ENTRY,
+    MAX_HANDLER_NAME,
+    MAX_UUIDS,
+    exact_function,
+    exact_handlers,
+    exact_path,
+    exact_peers,
+    exact_writes,
+)
+from .calls import CallRequest, FunctionRequest, replay
 from .histogram import Histogram
+from .home import Home
+from .inspection import describe_row, stored_pointers
 from .links import Links, LinkStatistics
 from .loop import TurnLoop, end_process, now_ms
 
 log = logging.getLogger(__name__)
 
 DISK_CHECK_S = 0.5
+MAX_FREE_BYTES = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,55 +87,14 @@ class NodeStatistics:
         return f"no quorum: {describe(down)}" if len(down) > nodes - majority(nodes) else ""
 
 
-class FunctionRequest(Request):
-    """A request whose function runs in this process; it cannot be handed over."""
-
-    __slots__ = ("_done", "_function")
-
-    def __init__(self, entity: int, function: Callable[[View], bytes | None], **options: Any) -> None:
-        super().__init__(entity, **options)
-        self._function = function
-        self._done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def evaluate(self, view: View) -> bytes:
-        reply = self._function(view)
-        if reply is None:
-            return b""
-        if not isinstance(reply, bytes):
-            raise InvalidRequest(f"a request's function must return bytes or None, not {type(reply).__name__}")
-        return reply
-
-    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
-        if self._done.done():
-            return  # the caller was cancelled
-        if error is None:
-            self._done.set_result(reply)
-        else:
-            self._done.set_exception(error)
-
-    def __await__(self) -> Any:
-        return self._done.__await__()
-
-
-class CallRequest(FunctionRequest):
-    """A request by the name of its handler: it can be handed over to the preferred proposer."""
-
-    __slots__ = ("_payload", "handler")
-
-    def __init__(self, entity: int, name: str, handler: Handler, payload: bytes, **options: Any) -> None:
-        super().__init__(entity, lambda view: handler(view, payload), **options)
-        self.handler = name  # type: ignore[misc]  # a class constant elsewhere, a slot here
-        self._payload = payload
-
-    def payload(self) -> bytes:
-        return self._payload
-
-
 class Node:
-    """One replica of the store, inside a running asyncio loop.
+    """One replica of the store, inside a running asyncio loop: all calls belong into the loop that has started it.
 
     `peers` are the addresses of all nodes, this one's included, by node number. `handlers` are the functions that
-    requests name when they may run on another node; every node needs the same ones.
+    requests name when they may run on another node; every node needs the same ones. Writes are refused while fewer than
+    `min_free_bytes` are free; `fatal` is called with the reason when the node cannot go on, and by default ends the process.
+
+    Whatever it is given is taken as exactly what its type says, or refused: InvalidRequest, ConfigError for settings.
     """
 
     def __init__(
@@ -122,22 +109,18 @@ class Node:
         min_free_bytes: int = 64 * 1024 * 1024,
         fatal: Callable[[str], None] = end_process,
     ) -> None:
-        if not 0 <= node_id < cluster.nodes:
-            raise InvalidRequest(f"node {node_id} does not exist: nodes are 0 to {cluster.nodes - 1}")
-        if len(peers) != cluster.nodes:
-            raise InvalidRequest(f"{len(peers)} addresses for {cluster.nodes} nodes")
-        self.cluster = cluster
-        self.node_id = node_id
-        self.tuning = tuning or TuningSettings()
+        self.cluster = exact_settings(ClusterSettings, cluster)
+        self.node_id = exact_int("node_id", node_id, 0, self.cluster.nodes - 1)
+        self.tuning = TuningSettings() if tuning is None else exact_settings(TuningSettings, tuning)
         self.on_told: list[Callable[[], None]] = []
         """Called when requests have been settled, and before the turn goes on: for services that join their replies."""
         self.on_applied: list[Callable[[Iterable[int]], None]] = []
         """Called with the entities of which a turn has written entries to the DB, for services that follow them; quick ones."""
-        self._peers = list(peers)
-        self._data_dir = Path(data_dir)
-        self._handlers = dict(handlers or {})
-        self._min_free_bytes = min_free_bytes
-        self._fatal = fatal
+        self._peers = exact_peers(peers, self.cluster.nodes)
+        self._data_dir = exact_path("data_dir", data_dir)
+        self._handlers = exact_handlers(handlers)
+        self._min_free_bytes = exact_int("min_free_bytes", min_free_bytes, 0, MAX_FREE_BYTES)
+        self._fatal = exact_callable("fatal", fatal)
         self._codec = MsgpackBodyCodec()
         self._directory: Directory | None = None
         self._store: RocksStore | None = None
@@ -145,53 +128,105 @@ class Node:
         self._turns: TurnLoop | None = None
         self._links: Links | None = None
         self._disk_timer: asyncio.TimerHandle | None = None
+        self._home: Home | None = None
+        """Set from the beginning of the start to the end of the stop."""
 
     # -- life
 
     async def start(self) -> None:
-        """Open the data directory, listen, and begin to dial the peers. Raises NodeError for what stands in the way."""
-        try:
-            self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
-            self._store = RocksStore(self._directory.store_path)
-            incarnation = secrets.randbits(64) | 1
-            identity = Identity(self.cluster, self.tuning, self.node_id, incarnation)
-            self._shard = Shard(identity, self._store, self._codec, self._handlers)
-            self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
-            self._turns.on_told = self.on_told
-            self._turns.on_applied = self.on_applied
-            self._links = Links(
-                self.node_id,
-                self._peers,
-                self.cluster,
-                incarnation,
-                self._directory.disk_id.to_bytes(16, "big"),
-                on_messages=self._on_messages,
-                on_up=lambda peer: self._step(PeerUp(peer)),
-                on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
-            )
-            await self._links.start()
-        except BaseException:
-            await self.stop()
-            raise
-        self._check_disk()
+        """Open the data directory, listen, and begin to dial the peers; after `stop`, again.
+
+        Raises NodeError for what stands in the way, InvalidRequest if it is running, starting or stopping.
+        """
+        home = self._home
+        if home is not None and (home.forked or home.loop.is_closed()):
+            self._abandon(home)
+        elif home is not None:
+            raise InvalidRequest("the node has been started already: stop it first")
+        home = self._home = Home()
+        async with home.life:
+            try:
+                await self._open()
+            except BaseException:
+                await self._close()
+                raise
         log.info("node %d of cluster %s serves from %s", self.node_id, self.cluster.cluster, self._data_dir)
 
     async def stop(self) -> None:
-        """Stop serving. Requests that wait are ended: NotServing if they did nothing, OutcomeUnknown if that is not certain."""
+        """Stop serving. Requests that wait are ended: NotServing if they did nothing, OutcomeUnknown if that is not certain.
+
+        Safe to repeat. Raises InvalidRequest in another loop than the node's, unless that one is closed.
+        """
+        home = self._home
+        if home is None:
+            return
+        if home.forked or home.loop.is_closed():
+            self._abandon(home)
+            return
+        home.check_loop()
+        async with home.life:
+            if self._home is home:
+                await self._close()
+
+    async def _open(self) -> None:
+        self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
+        self._store = RocksStore(self._directory.store_path)
+        incarnation = secrets.randbits(64) | 1
+        identity = Identity(self.cluster, self.tuning, self.node_id, incarnation)
+        self._shard = Shard(identity, self._store, self._codec, self._handlers)
+        self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
+        self._turns.on_told = self.on_told
+        self._turns.on_applied = self.on_applied
+        self._links = Links(
+            self.node_id,
+            self._peers,
+            self.cluster,
+            incarnation,
+            self._directory.disk_id.to_bytes(16, "big"),
+            on_messages=self._on_messages,
+            on_up=lambda peer: self._step(PeerUp(peer)),
+            on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
+        )
+        await self._links.start()
+        self._check_disk()
+
+    async def _close(self) -> None:
         if self._disk_timer is not None:
             self._disk_timer.cancel()
         turns, self._turns = self._turns, None
-        if turns is not None:
-            await turns.close()
         links, self._links = self._links, None
-        if links is not None:
-            await links.close()
+        try:
+            if turns is not None:
+                await turns.close()
+        finally:
+            try:
+                if links is not None:
+                    await links.close()
+            finally:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the store and give the data directory back."""
         store, self._store = self._store, None
-        if store is not None:
-            store.close()
         directory, self._directory = self._directory, None
-        if directory is not None:
-            directory.close()
+        self._home = None
+        try:
+            if store is not None:
+                store.close()
+        finally:
+            if directory is not None:
+                directory.close()
+
+    def _abandon(self, home: Home) -> None:
+        """End what is left of a life whose loop is closed, or of one that came along with a fork: there it goes on elsewhere."""
+        turns, self._turns, self._links = self._turns, None, None
+        if home.forked:
+            self._store = self._directory = self._home = None
+            return
+        if turns is not None:
+            turns.abandon()
+        self._let_go()
+        gc.collect()  # the sockets that a closed loop has left open go with it
 
     async def __aenter__(self) -> Node:
         await self.start()
@@ -203,12 +238,27 @@ class Node:
     # -- requests
 
     def submit(self, request: Request) -> None:
-        """Take a request; its `settle` will be called once. The way in for services: no task, no future."""
-        if self._turns is None:
+        """Take a request; its `settle` will be called once. The way in for services: no task, no future.
+
+        Raises InvalidRequest for what is no exact request: `entity` an int, `uuid` bytes, `deadline_ms` a time.
+        """
+        home, turns = self._home, self._turns
+        if home is not None and get_ident() != home.thread:
+            home.refuse()
+        if not (
+            isinstance(request, Request)
+            and type(request.entity) is int
+            and 0 <= request.entity <= MAX_ENTITY
+            and type(request.uuid) is bytes
+        ):
+            raise InvalidRequest("this is no request: its entity must be an int of 64 bits, its uuid bytes")
+        if request.deadline_ms:
+            request.deadline_ms = exact_number("deadline_ms", request.deadline_ms, now_ms() + MAX_TIMEOUT_MS)
+        if turns is None:
             request.settled = True
             request.settle(b"", NotServing("the node is not running"))
             return
-        self._turns.step(request)
+        turns.step(request)
 
     async def execute(
         self,
@@ -216,7 +266,7 @@ class Node:
         function: Callable[[View], bytes | None],
         *,
         read_only: bool = False,
-        uuid: bytes = b"",
+        uuid: bytes | UUID = b"",
         timeout_ms: float | None = None,
     ) -> bytes:
         """Run a function on an entity's keys, atomically and replicated; returns its reply.
@@ -224,9 +274,12 @@ class Node:
         The function may run several times, but takes effect once. With a `uuid` (16 bytes) a repetition gets the first
         outcome. A read-only function may run at any replica and writes nothing. Raises the tree of `errors`: a refusal
         (nothing happened) or OutcomeUnknown.
+
+        What the function raises refuses the request: an error of ours that says so (InvalidRequest, TooLarge ..., or of a
+        subclass) as that, anything else as RequestFailed.
         """
         options = self._options(entity, read_only=read_only, uuid=uuid, timeout_ms=timeout_ms)
-        return await self._run(FunctionRequest(entity, function, **options))
+        return await self._run(FunctionRequest(options.pop("entity"), exact_function("function", function), **options))
 
     async def call(
         self,
@@ -235,17 +288,17 @@ class Node:
         payload: bytes,
         *,
         read_only: bool = False,
-        uuid: bytes = b"",
+        uuid: bytes | UUID = b"",
         timeout_ms: float | None = None,
     ) -> bytes:
         """Like `execute`, by the name of a handler: the request can be handed over to the preferred proposer."""
-        function = self._handlers.get(handler)
-        if function is None:
-            raise InvalidRequest(f"there is no handler {handler!r} on this node")
-        if not isinstance(payload, bytes):
-            raise InvalidRequest(f"a payload is bytes, not {type(payload).__name__}")
         options = self._options(entity, read_only=read_only, uuid=uuid, timeout_ms=timeout_ms)
-        return await self._run(CallRequest(entity, handler, function, payload, **options))
+        name = exact_text("handler", handler, MAX_HANDLER_NAME)
+        function = self._handlers.get(name)
+        if function is None:
+            raise InvalidRequest(f"there is no handler {name!r} on this node")
+        exact = exact_bytes("a payload", payload, self.tuning.max_request_bytes)
+        return await self._run(CallRequest(options.pop("entity"), name, function, exact, **options))
 
     # -- the lower level of the article
 
@@ -255,17 +308,17 @@ class Node:
         Raises CommitLimitReached after `max_commit_num` entries if there are more: call again.
         """
         options = self._options(entity, read_only=True, uuid=b"", timeout_ms=timeout_ms)
-        request = FunctionRequest(entity, lambda view: None, **options)
+        request = FunctionRequest(options.pop("entity"), lambda view: None, **options)
         request.commit_limit = 1
         await self._run(request)
-        return self._open_store().committed_entry(entity)
+        return self._open_store().committed_entry(request.entity)
 
     async def run_paxos(
         self,
         entity: int,
         entry: int,
         value: WriteBatch | Mapping[bytes, bytes | None],
-        uuids: Sequence[bytes] = (),
+        uuids: Sequence[bytes | UUID] = (),
         *,
         timeout_ms: float | None = None,
     ) -> None:
@@ -274,28 +327,27 @@ class Node:
         Raises WrongEntry if that entry is not the next one or went to another value, DuplicateUuid if one of the uuids
         was applied before, OutcomeUnknown if it was not decided in time.
         """
-        if entry < FIRST_ENTRY:
-            raise InvalidRequest("entries count from 1")
-        if not all(map(is_uuid, uuids)):
+        options = self._options(entity, read_only=False, uuid=b"", timeout_ms=timeout_ms)
+        at_entry = exact_int("entry", entry, FIRST_ENTRY, MAX_ENTRY)
+        more_uuids = tuple(map(exact_uuid, exact_list("uuids", uuids, MAX_UUIDS)))
+        if not all(more_uuids):
             raise InvalidRequest("a uuid has 16 bytes")
-        writes, cleared = _user_writes(value)
-        request = FunctionRequest(
-            entity,
-            lambda view: _replay(view, writes, cleared),
-            **self._options(entity, read_only=False, uuid=b"", timeout_ms=timeout_ms),
-        )
-        request.at_entry = entry
-        request.more_uuids = tuple(uuids)
+        writes, cleared = exact_writes(value, self.tuning.max_request_bytes)
+        request = FunctionRequest(options.pop("entity"), lambda view: replay(view, writes, cleared), **options)
+        request.at_entry = at_entry
+        request.more_uuids = more_uuids
         await self._run(request)
 
     def get_write_batch(self, entity: int, entry: int) -> WriteBatch:
         """GetWriteBatch: what was chosen at an entry. Raises NotCaughtUp if this replica does not know it (yet)."""
+        store = self._open_store()
+        entity, entry = exact_entity(entity), exact_int("entry", entry, FIRST_ENTRY, MAX_ENTRY)
         shard = self._shard
         state = None if shard is None else shard.entity(entity)
         being_written = shard is not None and state is not None and state.row_turn > shard.context.durable_turn
         if being_written and state is not None and entry >= state.committed:  # its own vote may be what makes it chosen (rule 7)
             raise NotCaughtUp(f"entry {entry} of entity {entity} is being written on node {self.node_id}")
-        for _, record in self._open_store().read_log(entity, entry, entry):
+        for _, record in store.read_log(entity, entry, entry):
             if record.chosen:
                 assert record.value is not None
                 return self._codec.decode(record.value.body)
@@ -306,8 +358,9 @@ class Node:
     def statistics(self) -> NodeStatistics:
         """An immutable picture of this node. Raises NotServing before the start."""
         shard, turns, links = self._shard, self._turns, self._links
-        if shard is None or turns is None or links is None:
+        if shard is None or turns is None or links is None or self._home is None:
             raise NotServing("the node is not running")
+        self._home.check_thread()
         return NodeStatistics(
             node=self.node_id,
             serving=True,
@@ -324,19 +377,22 @@ class Node:
 
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""
-        return self._open_store().committed(after)
+        return self._open_store().committed(exact_int("after", after, -1, MAX_ENTITY))
 
     def peek(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """An entity's keys as applied here, start <= key < end: nobody is asked whether that is the latest."""
-        return ((key[1:], value) for key, value in self._open_store().scan(entity, DATA + start, DATA + end))
+        store, entity = self._open_store(), exact_entity(entity)
+        first, last = DATA + exact_bytes("start", start), DATA + exact_bytes("end", end)
+        return ((key[1:], value) for key, value in store.scan(entity, first, last))
 
     def preferred_proposer(self, entity: int) -> int:
         """The node that proposes for this entity while it answers; negative: not known here now."""
-        state = None if self._shard is None else self._shard.entity(entity)
+        state = None if self._shard is None else self._shard.entity(exact_entity(entity))
         return NOBODY if state is None else state.last_origin
 
     def is_up(self, node: int) -> bool:
         """Whether there is a link to that node, or it is this one."""
+        node = exact_int("node", node, 0, self.cluster.nodes - 1)
         return node == self.node_id or (self._links is not None and self._links.is_up(node))
 
     def content_hash(self) -> str:
@@ -346,6 +402,8 @@ class Node:
     def inspect(self, entity: int, first: int, last: int) -> dict[str, Any]:
         """Pointers and rows of one entity, as plain data."""
         store = self._open_store()
+        entity = exact_entity(entity)
+        first, last = (exact_int(name, entry, 0, MAX_ENTRY) for name, entry in (("first", first), ("last", last)))
         state = self._shard.entity(entity) if self._shard is not None else None
         if state is not None and state.mailbox is None:
             committed, contiguous, max_chosen, max_plog = state.pointers
@@ -362,15 +420,20 @@ class Node:
 
     # -- inside
 
-    def _options(self, entity: int, *, read_only: bool, uuid: bytes, timeout_ms: float | None) -> dict[str, Any]:
-        if not 0 <= entity <= MAX_ENTITY:
-            raise InvalidRequest(f"an entity id is 0 to {MAX_ENTITY}, not {entity}")
-        if uuid and not is_uuid(uuid):
-            raise InvalidRequest(f"a uuid is 16 bytes, not {uuid!r:.80}")
-        timeout = self.tuning.request_timeout_ms if timeout_ms is None else timeout_ms
-        if timeout <= 0:
-            raise InvalidRequest("timeout_ms must be greater than 0")
-        return {"read_only": read_only, "uuid": uuid, "deadline_ms": now_ms() + timeout}
+    def _options(self, entity: int, *, read_only: bool, uuid: bytes | UUID, timeout_ms: float | None) -> dict[str, Any]:
+        """The arguments that every request has, made exact; also whether this is the place to ask."""
+        if self._home is None or self._turns is None:
+            raise NotServing("the node is not running")
+        self._home.check_loop()
+        timeout = self.tuning.request_timeout_ms
+        if timeout_ms is not None:
+            timeout = exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
+        return {
+            "entity": exact_entity(entity),
+            "read_only": exact_bool("read_only", read_only),
+            "uuid": exact_uuid(uuid),
+            "deadline_ms": now_ms() + timeout,
+        }
 
     async def _run(self, request: FunctionRequest) -> bytes:
         self.submit(request)
@@ -380,6 +443,8 @@ class Node:
     def _open_store(self) -> RocksStore:
         if self._store is None:
             raise NotServing("the node is not running")
+        if self._home is not None:
+            self._home.check_thread()
         return self._store
 
     def _step(self, event: PeerUp | PeerDown | Received | WritesAllowed) -> None:
@@ -409,40 +474,3 @@ class Node:
             log.info("taking writes again: %d bytes free", free)
             self._step(WritesAllowed(""))
         self._disk_timer = asyncio.get_running_loop().call_later(DISK_CHECK_S, self._check_disk)
-
-
-def stored_pointers(store: RocksStore, entity: int) -> dict[str, int | None]:
-    """What the disk alone says of an entity; what only memory knows is None."""
-    loaded = store.load(entity)
-    return {"committed": loaded.committed, "contiguous_chosen": None, "max_chosen": None, "max_plog": loaded.max_plog}
-
-
-def describe_row(entry: int, record: Record) -> dict[str, Any]:
-    """A PLog row as plain data."""
-    value = record.value
-    return {
-        "entry": entry,
-        "prepared": record.prepared,
-        "promised": record.promised,
-        "accepted": record.accepted,
-        "chosen": record.chosen,
-        "value_id": None if value is None else value.id.hex(),
-        "value_bytes": None if value is None else len(value.body),
-    }
-
-
-def _user_writes(value: WriteBatch | Mapping[bytes, bytes | None]) -> tuple[dict[bytes, bytes | None], bool]:
-    """A caller's writes by their own keys; a WriteBatch (as from get_write_batch) without the protocol's own spaces."""
-    if isinstance(value, WriteBatch):
-        return {key[1:]: data for key, data in value.writes.items() if key.startswith(DATA)}, value.cleared
-    return dict(value), False
-
-
-def _replay(view: View, writes: Mapping[bytes, bytes | None], cleared: bool) -> None:
-    if cleared:
-        view.clear()
-    for key, data in writes.items():
-        if data is None:
-            view.delete(key)
-        else:
-            view.put(key, data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from ..core.overlay import WriteBatch
-from ..errors import Damaged
+from ..errors import Damaged, InvalidRequest
 
 
 class MsgpackBodyCodec:
@@ -21,7 +21,11 @@ class MsgpackBodyCodec:
         self._decode = msgspec.msgpack.Decoder(tuple[bool, dict[bytes, bytes | None]]).decode
 
     def encode(self, batch: WriteBatch) -> bytes:
-        return self._encode((batch.cleared, batch.writes))
+        """Raises InvalidRequest for what is no batch of bytes."""
+        try:
+            return self._encode((batch.cleared, batch.writes))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise InvalidRequest(f"a batch cannot be written: {error}") from None
 
     def decode(self, body: bytes) -> WriteBatch:
         """Raises Damaged if these bytes are no write batch."""

@@ -55,13 +55,14 @@ _decoder = msgspec.msgpack.Decoder(_Payload)
 
 
 def encode_messages(messages: Iterable[Message]) -> bytes:
-    """One payload for these messages. Raises WireError for what cannot be written (a number over 64 bits)."""
+    """One payload for these messages. Raises WireError for what cannot be written (a number over 64 bits, a type that is none of
+    the plain ones)."""
     groups: dict[type[Message], list[Message]] = {kind: [] for kind in _KINDS}
     for message in messages:
         groups[type(message)].append(message)
     try:
         return _encoder.encode(tuple(groups.values()))
-    except (OverflowError, ValueError) as error:
+    except (OverflowError, ValueError, TypeError, RecursionError) as error:
         raise WireError(f"messages that cannot be written: {error}") from error
 
 
@@ -85,6 +86,19 @@ def encode_payloads(messages: list[Message], soft_bytes: int = SOFT_PAYLOAD_BYTE
     if len(payload) > MAX_FRAME_BYTES:
         raise WireError(f"a {type(message).__name__} of {len(payload)} bytes is over the limit of {MAX_FRAME_BYTES}")
     return [payload]
+
+
+def writable(messages: list[Message]) -> list[Message]:
+    """Those of them that can be written each by itself."""
+
+    def fits(message: Message) -> bool:
+        try:
+            encode_payloads([message])
+        except WireError:
+            return False
+        return True
+
+    return [message for message in messages if fits(message)]
 
 
 def decode_messages(payload: bytes) -> list[Message]:

@@ -92,7 +92,7 @@ class MemoryStore:
         except PaxosStoreError as error:
             request.settle(b"", error)
         else:
-            request.settle(reply, None)
+            request.settle(reply or b"", None)
 
     def release(self, request: Request) -> None:
         """Evaluate and settle one held request, whichever it is."""
