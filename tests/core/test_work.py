@@ -5,7 +5,7 @@ from __future__ import annotations
 from paxosstore.core.event import Received
 from paxosstore.core.message import CatchUpRequest
 from paxosstore.core.overlay import View
-from paxosstore.core.shard import ATTEND_WORK, READ_WORK
+from paxosstore.core.shard import ATTEND_WORK, LOAD_WORK, READ_WORK
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster, SimNode
 
@@ -121,8 +121,20 @@ def test_many_entities_touched_at_once() -> None:
         cluster.nodes[0].step(request)
     end(cluster, requests)
     assert {request.outcome for request in requests} == {"1"}
-    assert max(turns.work) <= MOST + 2 * ATTEND_WORK
+    assert max(turns.work) <= MOST + LOAD_WORK + 2 * ATTEND_WORK
     assert cluster.counters()["turns_cut"] > 0
+
+
+def test_many_entities_are_loaded_over_several_turns() -> None:
+    shard = cluster_of().nodes[0].shard
+    for entity in range(100):
+        shard.step(Operation(entity, b"get k", read_only=True), 100.0, 0)
+    loaded: list[int] = []
+    while (ready := shard.ready()).loads:
+        assert len(ready.loads) <= MOST // LOAD_WORK
+        loaded += ready.loads
+        shard.step(Operation(5_000, b"get k", read_only=True), 100.0, 0)  # waits for those before it
+    assert loaded == [*range(100), 5_000]
 
 
 def test_requests_of_entities_that_no_turn_has_come_to_end_with_the_node() -> None:

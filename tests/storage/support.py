@@ -57,10 +57,10 @@ def assert_prefix(store: Store, count: int, size: int = 20) -> None:
 
 
 def settle(store: RocksStore) -> None:
-    """Until the upkeep has nothing to do, so that the files stand still."""
+    """Until the upkeep has nothing to do, or has failed, so that the files stand still."""
     opened = store._use()
     deadline = time.monotonic() + 10.0
-    while opened.journal is not None and (opened.journal.has_full or not opened.journal.is_prepared):
+    while not opened.failed and opened.journal is not None and (opened.journal.has_full or not opened.journal.is_prepared):
         assert time.monotonic() < deadline
         time.sleep(0.001)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_load_knows_max_plog_where_nothing_is_above_committed(store: Store) -> N
 
 def test_load_does_not_guess_the_value_id(store: Store) -> None:
     store.write({(1, 1): row(1, chosen=False)}, [Apply(1, 1, puts(a=b"1")), Apply(1, 2, puts(a=b"2"))])
-    assert store.load(1) == (1, 2, [], 1, b"")
+    assert store.load(1) == (1, 2, [], 2, b"")
     store.write({(2, 1): row(1, chosen=False)}, [Apply(2, 1, puts(a=b"1"))])
     assert store.load(2).last_value_id == b""
 
@@ -201,6 +202,25 @@ def test_the_hash_tells_contents_apart(store: Store) -> None:
     before = store.content_hash()
     store.write({(1, 6): row(6)}, [])  # the PLog is each node's own
     assert store.content_hash() == before
+
+
+def test_the_hash_may_be_taken_in_a_thread_while_others_write(store: Store) -> None:
+    """Each is that of one moment: of all keys at one entry."""
+    store.write({}, [Apply(1, 1, WriteBatch({DATA + b"%d" % key: b"1" for key in range(2_000)}))])
+    states = [store.content_hash()]
+    twin = MemoryStore()
+    for entry in range(1, 40):
+        twin.write({}, [Apply(1, entry, WriteBatch({DATA + b"%d" % key: b"%d" % entry for key in range(2_000)}))])
+        states.append(twin.content_hash())
+    taken: list[str] = []
+    thread = threading.Thread(target=lambda: taken.extend(store.content_hash() for _ in range(8)))
+    thread.start()
+    for entry in range(2, 40):
+        store.write({}, [Apply(1, entry, WriteBatch({DATA + b"%d" % key: b"%d" % entry for key in range(2_000)}))])
+    thread.join()
+    assert len(taken) == 8
+    assert set(taken) <= set(states)
+    assert store.content_hash() == states[-1]
 
 
 batches = st.lists(

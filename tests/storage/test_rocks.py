@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from paxosstore.core.overlay import DATA
+from paxosstore.core.overlay import DATA, WriteBatch
+from paxosstore.core.ready import Apply
 from paxosstore.errors import Damaged, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from paxosstore.storage.keys import plog_key
 from paxosstore.storage.rocks import RocksStore, create_store
-from paxosstore.storage.rocks_table import Operation, ReadOnlyTable, RocksTable
+from paxosstore.storage.rocks_table import PIECE_BYTES, PIECE_ROWS, Operation, ReadOnlyTable, RocksTable
 from paxosstore.storage.segment import SECTOR
 
 from .support import (
@@ -305,6 +307,47 @@ def test_syncs_in_another_thread_while_writing_and_reopening(store_path: Path) -
     thread.join()
     assert not failures
     assert_prefix(store, 200)
+    store.close()
+
+
+@pytest.mark.parametrize("ending", [RocksStore.close, RocksStore.reopen])
+def test_a_hash_under_way_keeps_nobody_from_closing(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Callable[[RocksStore], None]
+) -> None:
+    """It ends with an error. A handle that it kept would keep RocksDB open, and its lock taken."""
+    store = new_rocks(store_path)
+    puts = {DATA + b"%d" % number: b"v" for number in range(3 * PIECE_ROWS)}
+    store.write({}, [Apply(7, 1, WriteBatch({**puts}))])
+    paused, go_on = threading.Event(), threading.Event()
+
+    def pause(seconds: float) -> None:
+        paused.set()
+        assert go_on.wait(10.0)
+
+    monkeypatch.setattr("paxosstore.storage.rocks_table.time.sleep", pause)
+    with ThreadPoolExecutor() as threads:
+        hashing = threads.submit(store.content_hash)
+        assert paused.wait(10.0)
+        ending(store)
+        RocksTable(store_path / "rocksdb", read_only=True).release()
+        if ending is RocksStore.close:
+            RocksStore(store_path, segment_bytes=SEGMENT_BYTES).close()
+        go_on.set()
+        with pytest.raises(NotServing, match="closed meanwhile"):
+            hashing.result()
+    if ending is RocksStore.reopen:
+        assert len(store.content_hash()) == 64
+        store.close()
+
+
+def test_a_hash_reads_in_pieces(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = new_rocks(store_path)
+    store.write({}, [Apply(7, 1, WriteBatch({DATA + b"%d" % number: b"v" for number in range(3 * PIECE_ROWS)}))])
+    store.write({}, [Apply(8, 1, WriteBatch({DATA + b"%d" % number: bytes(PIECE_BYTES // 2) for number in range(6)}))])
+    pauses: list[float] = []
+    monkeypatch.setattr("paxosstore.storage.rocks_table.time.sleep", pauses.append)
+    store.content_hash()
+    assert len(pauses) == 3 + 3 + 1  # and one for the committed entries
     store.close()
 
 

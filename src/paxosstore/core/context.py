@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -116,6 +117,8 @@ class Context:
         self.ready = Ready(1)
         self.work = 0
         """What this turn has done so far, in units of a row (read or written) or a KiB: about a microsecond each."""
+        self.loads: deque[int] = deque()
+        """Entities to load, as the turns' work allows."""
         self.log_reads: dict[tuple[int, int], LogRead] = {}
         """(entity, peer) -> the latest it asked for; done as the turns' work allows."""
         self.inventory_reads: dict[tuple[int, int], InventoryRead] = {}

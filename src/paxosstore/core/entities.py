@@ -35,7 +35,7 @@ class Entities:
         found = self._by_id.get(entity)
         if found is None:
             found = self._by_id[entity] = Entity(entity)
-            self._context.ready.loads.append(entity)
+            self._context.loads.append(entity)
         return found
 
     def forget(self, entity: int) -> Entity:

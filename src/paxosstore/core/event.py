@@ -35,7 +35,7 @@ class Loaded(NamedTuple):
     records: Sequence[tuple[int, Record]]
     """(entry, row) of every PLog row above committed, ascending."""
     max_plog: int
-    """Highest entry with a row in the PLog; 0: none."""
+    """Highest entry with a row in the PLog, or `committed` if none is above it."""
     last_value_id: bytes
     """Id of the value chosen at `committed`; empty: unknown."""
 

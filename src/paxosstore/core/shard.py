@@ -62,6 +62,8 @@ SWEEP_MS = 50.0
 """How often deadlines of requests are looked at."""
 ATTEND_WORK = 10
 """What looking at an entity costs, whatever is found there, in units of `Context.work`."""
+LOAD_WORK = 200
+"""What loading an entity costs in the same units, as long as its rows are small."""
 READ_WORK = 2_000
 """What answering catch-up with up to 1 MiB, or a page of the inventory, costs in the same units."""
 
@@ -128,7 +130,7 @@ class Shard:
         while not context.spent and (entity := self._entities.next_touched()) is not None:
             self._attend(entity)
             context.work += ATTEND_WORK
-        self._unfinished = self._entities.leave() | self._read_for_peers()
+        self._unfinished = self._entities.leave() | self._read()
         context.counters.turns_cut += self._unfinished
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
@@ -207,10 +209,15 @@ class Shard:
         self._entities.attended(entity)
         entity.validate()
 
-    def _read_for_peers(self) -> bool:
-        """Have the disk read for peers as far as this turn's work goes, one of a kind at least; whether something is left."""
+    def _read(self) -> bool:
+        """Have the disk read as far as this turn's work goes, one of a kind at least; whether something is left."""
         context = self._context
-        logs, pages = context.log_reads, context.inventory_reads
+        loads, logs, pages = context.loads, context.log_reads, context.inventory_reads
+        while loads:
+            context.ready.loads.append(loads.popleft())
+            context.work += LOAD_WORK
+            if context.spent:
+                break
         while logs:
             context.ready.log_reads.append(logs.pop(next(iter(logs))))
             context.work += READ_WORK
@@ -221,7 +228,7 @@ class Shard:
             context.work += READ_WORK
             if context.spent:
                 break
-        return bool(logs or pages)
+        return bool(loads or logs or pages)
 
     def _drive(self, entity: Entity) -> None:
         """See that the open entry is decided, if anybody here waits for that."""

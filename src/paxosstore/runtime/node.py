@@ -396,7 +396,11 @@ class Node:
         return node == self.node_id or (self._links is not None and self._links.is_up(node))
 
     def content_hash(self) -> str:
-        """SHA-256 over all applied data: equal on nodes that have applied the same entries."""
+        """SHA-256 over all applied data: equal on nodes that have applied the same entries.
+
+        Reads everything, as it was when it was called: run it in a thread (asyncio.to_thread). Raises NotServing if the node
+        stops meanwhile.
+        """
         return self._open_store().content_hash()
 
     def inspect(self, entity: int, first: int, last: int) -> dict[str, Any]:

@@ -19,7 +19,10 @@ from ..core.record import Record
 
 
 class Store(Protocol):
-    """PLog, data and meta of one node. All but `sync` are called from one thread; `sync` may run in another meanwhile."""
+    """PLog, data and meta of one node.
+
+    All but `sync` and `content_hash` are called from one thread; these two may run in others meanwhile.
+    """
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
         """Write rows and applied entries in one atomic batch.
@@ -57,7 +60,10 @@ class Store(Protocol):
         ...
 
     def content_hash(self) -> str:
-        """SHA-256 over all data and committed entries: equal on replicas that have applied the same entries."""
+        """SHA-256 over all data and committed entries: equal on replicas that have applied the same entries.
+
+        Reads what is there when it is called, in pieces. Raises NotServing if the store is closed meanwhile.
+        """
         ...
 
     def close(self) -> None: ...

@@ -10,11 +10,13 @@ from ..core.record import Record
 from .record_codec import decode_row
 
 
-def range_load(entity: int, committed: int, max_plog: int, rows: Iterable[tuple[int, bytes]]) -> Loaded:
+def range_load(entity: int, committed: int, rows: Iterable[tuple[int, bytes]]) -> Loaded:
     """`rows` are those from `committed` on, ascending. Raises Damaged."""
     records: list[tuple[int, Record]] = []
+    max_plog = committed
     last_value_id = b""
     for entry, row in rows:
+        max_plog = entry
         record = decode_row(entity, entry, row)
         if entry > committed:
             records.append((entry, record))

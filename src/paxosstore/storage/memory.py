@@ -5,6 +5,7 @@ Rows are kept encoded by the same codec as on disk, so that whatever is driven o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -74,6 +75,7 @@ class MemoryStore:
         self._now = _Contents()
         self._durable = _Contents()
         self._unsynced: list[_Batch] = []
+        self._changing = threading.Lock()
 
     @property
     def unsynced(self) -> int:
@@ -103,7 +105,8 @@ class MemoryStore:
         if self.fail_next_write is not None:
             error, self.fail_next_write = self.fail_next_write, None
             raise error
-        self._now.add(batch)
+        with self._changing:
+            self._now.add(batch)
         self._unsynced.append(batch)
 
     def sync(self) -> None:
@@ -114,9 +117,7 @@ class MemoryStore:
     def load(self, entity: int) -> Loaded:
         committed = self.committed_entry(entity)
         rows = self._now.log.get(entity)
-        if rows is None:
-            return Loaded(entity, committed, [], 0, b"")
-        return range_load(entity, committed, rows.last() or 0, rows.range(committed))
+        return range_load(entity, committed, () if rows is None else rows.range(committed))
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         rows = self._now.log.get(entity)
@@ -137,13 +138,17 @@ class MemoryStore:
         return self._now.committed.range(after + 1)
 
     def content_hash(self) -> str:
-        return hash_content(self._all_data(), self.committed())
+        with self._changing:
+            data = {entity: table.copy() for entity, table in self._now.data.items()}
+            committed = self._now.committed.copy()
+        return hash_content(_all_data(data), committed.range(0))
 
     def close(self) -> None:
         self.sync()
 
-    def _all_data(self) -> Iterator[tuple[bytes, bytes]]:
-        for entity in sorted(self._now.data):
-            prefix = entity_prefix(entity)
-            for key, value in self._now.data[entity].range(b""):
-                yield prefix + key, value
+
+def _all_data(tables: dict[int, SortedMap[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    for entity in sorted(tables):
+        prefix = entity_prefix(entity)
+        for key, value in tables[entity].range(b""):
+            yield prefix + key, value

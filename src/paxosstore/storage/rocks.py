@@ -21,7 +21,7 @@ import errno
 import shutil
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -172,10 +172,7 @@ class RocksStore:
 
     def load(self, entity: int) -> Loaded:
         committed = self.committed_entry(entity)
-        end = plog_end(entity)
-        last = self._use().table.last(_PLOG + entity_prefix(entity), _PLOG + end)
-        max_plog = 0 if last is None else entry_of(last[1:])
-        return range_load(entity, committed, max_plog, self._rows(entity, committed, end))
+        return range_load(entity, committed, self._rows(entity, committed, plog_end(entity)))
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes)
@@ -194,17 +191,13 @@ class RocksStore:
         return 0 if value is None else self._decode_committed(entity, value)
 
     def committed(self, after: int = -1) -> Iterator[tuple[int, int]]:
-        if after < 0:
-            start = META_COMMITTED
-        else:
-            start = committed_key(after) + b"\0"
-        for key, value in self._use().table.range(_META + start, _COMMITTED_END):
-            entity = entity_of(key[1:])
-            yield entity, self._decode_committed(entity, value)
+        start = META_COMMITTED if after < 0 else committed_key(after) + b"\0"
+        return self._committed(self._use().table.range(_META + start, _COMMITTED_END))
 
     def content_hash(self) -> str:
-        data = ((key[1:], value) for key, value in self._use().table.range(_DATA, _AFTER_DATA))
-        return hash_content(data, self.committed())
+        with self._use().table.snapshot() as now:
+            data = ((key[1:], value) for key, value in now.range(_DATA, _AFTER_DATA))
+            return hash_content(data, self._committed(now.range(_META + META_COMMITTED, _COMMITTED_END)))
 
     def close(self) -> None:
         """Write out what is in memory and close; a second call does nothing. Never raises: all that is lost was never synced."""
@@ -299,6 +292,11 @@ class RocksStore:
     def _rows(self, entity: int, first: int, end: bytes) -> Iterator[tuple[int, bytes]]:
         for key, row in self._use().table.range(_PLOG + plog_key(entity, first), _PLOG + end):
             yield entry_of(key[1:]), row
+
+    def _committed(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, int]]:
+        for key, value in rows:
+            entity = entity_of(key[1:])
+            yield entity, self._decode_committed(entity, value)
 
     def _decode_committed(self, entity: int, value: bytes) -> int:
         try:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from heapq import merge
 from pathlib import Path
+from types import TracebackType
 
 from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 
-from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, PaxosStoreError
+from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
+from .ranges import Ranges
 from .rocks_options import table_options, write_options
 from .sorted_map import SortedMap
 
 Operation = tuple[bytes, bytes | tuple[bytes] | None]
 """(key, value), (key, None) to delete it, or (start, (end,)) to delete start <= key < end."""
+
+PIECE_ROWS = 512
+PIECE_BYTES = 1024 * 1024
+PAUSE_S = 0.001
+"""A snapshot is read in pieces of so many rows, or bytes, with such pauses between: the loop's thread never waits for long."""
 
 
 def create_table(path: Path) -> None:
@@ -30,6 +39,9 @@ class RocksTable:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Raises Damaged, DiskFull, DirectoryInUse, DataDirectoryError."""
         self.path = path
+        self._releasing = threading.Lock()
+        self._released = False
+        self._snapshots: set[TableSnapshot] = set()
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
             options = table_options(create=False)
@@ -72,53 +84,105 @@ class RocksTable:
 
     def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with start <= key < end. Rdict.items() is not used: it ends silently where it meets damage."""
+        # bounded above, it stops at the end also where the rows behind it are deleted. There is no way to be bounded below:
+        # rocksdict 0.3.29 takes a lower bound for an upper one. So nothing here looks for a row by going backwards
         options = ReadOptions()
         options.set_iterate_upper_bound(end)
-        rows = self._db.iter(options)
+        return self._range(self._db.iter(options), start, end)
+
+    def snapshot(self) -> TableSnapshot:
+        """What the table holds now, for a long read. May be called in any thread. Raises NotServing if it is released."""
+        with self._releasing:
+            if self._released:
+                raise NotServing(f"{self.path}: the store is closed")
+            # an iterator sees what was there when it was made; rocksdict 0.3.29's own snapshots only look that way
+            found = TableSnapshot(self, self._db.iter())
+            self._snapshots.add(found)
+            return found
+
+    def release(self) -> None:
+        """Close it: RocksDB closes when its last handle is gone (an iterator is one too, so snapshots end)."""
+        with self._releasing:
+            self._released = True
+            for snapshot in [*self._snapshots]:
+                snapshot.close()
+            del self._db
+
+    def _range(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         rows.seek(start)
         valid, key, value, proceed = rows.valid, rows.key, rows.value, rows.next
         while valid():
-            yield key(), value()
+            found = key()
+            if found >= end:
+                return
+            yield found, value()
             proceed()
-        self._check(rows)
-
-    def last(self, start: bytes, end: bytes) -> bytes | None:
-        """The highest key with start <= key <= end."""
-        # (a lower bound would spare the comparison, but rocksdict 0.3.29 takes it for an upper one)
-        return next((key for key in self._descending(end) if key >= start), None)
-
-    def release(self) -> None:
-        """Close it: RocksDB closes when its last handle is gone (an iterator is one too)."""
-        del self._db
-
-    def _descending(self, end: bytes) -> Iterator[bytes]:
-        rows = self._db.iter()
-        rows.seek_for_prev(end)
-        while rows.valid():
-            yield rows.key()
-            rows.prev()
-        self._check(rows)
-
-    def _check(self, rows: RdictIter) -> None:
         try:
             rows.status()
         except Exception as error:
             raise _error(self.path, error) from error
 
 
+class TableSnapshot:
+    """What a table held at one moment. It is read in one thread while others write to the table, or release it."""
+
+    def __init__(self, table: RocksTable, rows: RdictIter) -> None:
+        self._table = table
+        self._rows: RdictIter | None = rows
+        self._using = threading.Lock()
+
+    def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Like the table's, with pauses for the other threads. Raises NotServing if the table is released meanwhile."""
+        while piece := self._piece(start, end):
+            yield from piece
+            start = piece[-1][0] + b"\0"
+            time.sleep(PAUSE_S)
+
+    def close(self) -> None:
+        """Waits for the piece that is being read, at most; a second call does nothing."""
+        with self._using:
+            self._rows = None
+        self._table._snapshots.discard(self)
+
+    def __enter__(self) -> TableSnapshot:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _piece(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
+        """The next pairs; none if there are no more."""
+        piece: list[tuple[bytes, bytes]] = []
+        left = PIECE_BYTES
+        with self._using:
+            if self._rows is None:
+                raise NotServing(f"{self._table.path}: the store was closed meanwhile")
+            for pair in self._table._range(self._rows, start, end):
+                piece.append(pair)
+                left -= len(pair[0]) + len(pair[1])
+                if left <= 0 or len(piece) == PIECE_ROWS:
+                    break
+        return piece
+
+
 class ReadOnlyTable(RocksTable):
-    """Takes writes into memory, over what RocksDB has on the disk; needs no room and changes nothing there."""
+    """Takes writes into memory, over what RocksDB has on the disk; needs no room and changes nothing there.
+
+    All writes come before the first snapshot.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, read_only=True)
         self._newer: SortedMap[bytes, bytes | None] = SortedMap()
         """None: deleted."""
+        self._dropped = Ranges()
+        """What of the disk does not count any more."""
 
     def write(self, operations: Iterable[Operation]) -> None:
         for key, value in operations:
             if isinstance(value, tuple):
-                for deleted in [found for found, _ in self.range(key, value[0])]:
-                    self._newer.put(deleted, None)
+                self._newer.delete_range(key, value[0])
+                self._dropped.add(key, value[0])
             else:
                 self._newer.put(key, value)
 
@@ -126,20 +190,20 @@ class ReadOnlyTable(RocksTable):
         raise NodeError(f"{self.path}: is open for reading only")
 
     def get(self, key: bytes) -> bytes | None:
-        return self._newer.items[key] if key in self._newer.items else super().get(key)
+        if key in self._newer.items:
+            return self._newer.items[key]
+        return None if key in self._dropped else super().get(key)
 
-    def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        newer, on_disk = self._newer, super().range(start, end)
-        older = (pair for pair in on_disk if pair[0] not in newer.items)
-        for key, value in merge(older, newer.range(start, end)):  # no key twice, so values are never compared
+    def _range(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in merge(self._older(rows, start, end), self._newer.range(start, end)):  # no key twice
             if value is not None:
                 yield key, value
 
-    def last(self, start: bytes, end: bytes) -> bytes | None:
-        newer = self._newer.items
-        older = next((key for key in self._descending(end) if key not in newer), b"")
-        found = max([older, *(key for key, value in self._newer.range(start, end + b"\0") if value is not None)])
-        return found if found >= start else None
+    def _older(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        for first, last in self._dropped.gaps(start, end):
+            for key, value in super()._range(rows, first, last):
+                if key not in self._newer.items:
+                    yield key, value
 
 
 def _error(path: Path, error: Exception) -> PaxosStoreError:
