@@ -89,7 +89,11 @@ class TuningSettings:
     max_batch_bytes: int = 1_048_576
     """Soft limit of one entry's size: the batch ends with the request that crosses it."""
     max_request_bytes: int = 8_388_608
-    """Hard limit of what one request may write."""
+    """Hard limit of what one request may carry, and of what it may write."""
+    max_waiting_bytes: int = 268_435_456
+    """What the requests waiting on this node may hold of memory, those of its peers included; more are refused as Overloaded."""
+    max_in_flight_bytes: int = 134_217_728
+    """Above so much under proposal by this node, what waits is not proposed yet."""
     max_turn_work: int = 30_000
     """After so much work the rest waits for the next turn, so that no turn holds the loop for long. Units of about a
     microsecond: a row read or written, a KiB."""

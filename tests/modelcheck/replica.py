@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from paxosstore.core.context import Context, Identity
+from paxosstore.core.entities import Entities
 from paxosstore.core.entity import NOBODY, Entity
 from paxosstore.core.event import Loaded
 from paxosstore.core.ids import preauth_ballot, value_id
@@ -114,7 +115,7 @@ class Replica:
         self._context = _NamingContext(identity, DictReader(), _NoBodies(), {})
         self._context.durable_turn = DURABLE_TURN
         self._log = Log(self._context)
-        self._proposer = Proposer(self._context, self._log)
+        self._proposer = Proposer(self._context, Entities(self._context), self._log)
 
     # -- what may happen
 

@@ -15,7 +15,7 @@ from .message import HandedBack, Message
 from .overlay import BodyCodec, DataReader, Overlay, View
 from .reach import Reach
 from .ready import InventoryRead, LogRead, Outcome, Ready, Release
-from .request import Request
+from .request import REQUEST_BYTES, Request
 from .voters import Voters
 
 MAX_LOG_READS = 1_024
@@ -61,6 +61,7 @@ class Counters:
     requests_unknown: int = 0
     refused_without_majority: int = 0
     messages_dropped: int = 0
+    proposals_held: int = 0
     turns_cut: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -89,6 +90,7 @@ class HandedOverRequest(Request):
         self.peer = peer
         self._handler = handler
         self._payload = payload
+        self.size = len(payload)
 
     def evaluate(self, view: View) -> bytes:
         return self._handler(view, self._payload)
@@ -119,6 +121,10 @@ class Context:
         """What this turn has done so far, in units of a row (read or written) or a KiB: about a microsecond each."""
         self.loads: deque[int] = deque()
         """Entities to load, as the turns' work allows."""
+        self.waiting_bytes = 0
+        """What requests that have not ended hold of memory, and messages to entities that are being loaded."""
+        self.in_flight_bytes = 0
+        """Of the values under proposal here."""
         self.log_reads: dict[tuple[int, int], LogRead] = {}
         """(entity, peer) -> the latest it asked for; done as the turns' work allows."""
         self.inventory_reads: dict[tuple[int, int], InventoryRead] = {}
@@ -194,6 +200,7 @@ class Context:
         if request.settled:
             return
         request.settled = True
+        self.waiting_bytes -= request.size + REQUEST_BYTES
         if error is not None:
             if error.outcome_known:
                 self.counters.requests_refused += 1

@@ -20,6 +20,8 @@ class Entities:
         self._timers: list[tuple[float, int]] = []
         self.busy: dict[int, Entity] = {}
         """Those where a request waits."""
+        self._held: dict[int, Entity] = {}
+        """Those that would propose, if not so much were under proposal."""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -43,6 +45,9 @@ class Entities:
         found = self._by_id.pop(entity)
         self.busy.pop(entity, None)
         found.touched = True  # it is not to be looked at again
+        self._held.pop(entity, None)
+        if found.in_flight is not None:
+            self._context.in_flight_bytes -= len(found.in_flight.value.body)
         return found
 
     def touch(self, entity: Entity) -> None:
@@ -67,6 +72,11 @@ class Entities:
                 self.busy[entity.id] = entity  # its requests have deadlines, and the node may stop
         return bool(self._touched)
 
+    def hold(self, entity: Entity) -> None:
+        """It waits to propose."""
+        self._context.counters.proposals_held += entity.id not in self._held
+        self._held[entity.id] = entity
+
     def attended(self, entity: Entity) -> None:
         """Note whether it is busy, and when to look at it again."""
         if entity.busy:
@@ -74,6 +84,8 @@ class Entities:
         else:
             self.busy.pop(entity.id, None)
         self._set_timer(entity)
+        if self._held and self._context.in_flight_bytes < self._context.tuning.max_in_flight_bytes:
+            self.touch(self._held.pop(next(iter(self._held))))
 
     def touch_due(self, now_ms: float) -> None:
         """Touch every entity whose time has come."""

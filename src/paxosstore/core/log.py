@@ -14,6 +14,8 @@ from .ready import Apply, LogRead
 from .record import Record, Value, needs_sync
 
 NO_ID = b""
+MAX_NEWS_BYTES = 65_536
+"""A larger value is not kept for those that have not been told: they are told at once."""
 
 
 class Log:
@@ -219,6 +221,7 @@ class Log:
             in_flight = entity.in_flight
             if in_flight is not None and in_flight.evaluated.entry == entry:
                 entity.in_flight = None
+                context.in_flight_bytes -= len(in_flight.value.body)
                 decided = in_flight, in_flight.value.id == value.id
             own = decided is not None and decided[0].evaluated.entry == entry and decided[1]
             batch = decided[0].evaluated.batch if decided is not None and own else context.codec.decode(value.body)
@@ -226,7 +229,8 @@ class Log:
             context.work += len(batch.writes) + (len(value.body) >> 10)
             entity.last_origin = origin(value.id)
             if opened.driving:
-                news = News(entry, opened, context.now_ms)
+                due_at_once = len(value.body) > MAX_NEWS_BYTES
+                news = News(entry, opened, context.now_ms - context.tuning.notice_ms * due_at_once)
                 for peer in context.peers:
                     entity.untold.setdefault(peer, []).append(news)
             del entity.opened[entry]

@@ -115,6 +115,21 @@ class InventoryReply(NamedTuple):
     more: bool
 
 
+def size_of(message: Message) -> int:
+    """About how much memory a message holds while it waits."""
+    if isinstance(message, PaxosMessage):
+        carried = len(message.body or b"")
+    elif isinstance(message, HandOver):
+        carried = len(message.payload)
+    elif isinstance(message, HandedBack):
+        carried = len(message.reply)
+    elif isinstance(message, CatchUpReply):
+        carried = sum(len(learned.body) + 200 for learned in message.entries)
+    else:
+        carried = 0
+    return carried + 400
+
+
 Message = (
     PaxosMessage
     | ReadQuestion

@@ -7,6 +7,9 @@ from typing import ClassVar
 from ..errors import PaxosStoreError
 from .overlay import View
 
+REQUEST_BYTES = 512
+"""What a waiting request takes of memory, besides what it carries."""
+
 
 class Request:
     """One request. Subclasses say what it does (`evaluate`) and where its outcome goes (`settle`).
@@ -27,6 +30,7 @@ class Request:
         "more_uuids",
         "read_only",
         "settled",
+        "size",
         "uuid",
     )
 
@@ -57,6 +61,8 @@ class Request:
         self.hand_over = 0
         """Which hand-over of this node it was last, counted from 1."""
         self.settled = False
+        self.size = 0
+        """Bytes of what it carries, as far as they count: they are in memory until it ends."""
 
     def evaluate(self, view: View) -> bytes | None:
         """Read and write the entity's keys and return the reply (None: an empty one). May run several times; one takes effect."""

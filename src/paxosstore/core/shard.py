@@ -18,6 +18,7 @@ from ..errors import (
     Overloaded,
     PaxosStoreError,
 )
+from .admission import Admission
 from .context import Context, HandedOverRequest, Handler, Identity
 from .entities import Entities
 from .entity import NEVER, NOBODY, Entity
@@ -74,9 +75,10 @@ class Shard:
     def __init__(self, identity: Identity, reader: DataReader, codec: BodyCodec, handlers: Mapping[str, Handler]) -> None:
         self._context = context = Context(identity, reader, codec, handlers)
         self._log = Log(context)
-        self._proposer = Proposer(context, self._log)
-        self._handovers = HandOvers(context, self._log)
+        self._admission = Admission(context)
         self._entities = Entities(context)
+        self._proposer = Proposer(context, self._entities, self._log)
+        self._handovers = HandOvers(context, self._log)
         self._reads = ReadServer(context, self._entities, self._log)
         self._learner = Learner(context, self._entities, self._log, self._proposer)
         self._undecided = Undecided(context, self._entities, self._handovers)
@@ -121,7 +123,7 @@ class Shard:
             handler(event)
         else:
             assert isinstance(event, Request)
-            self._on_request(event)
+            self._take(event)
 
     def ready(self) -> Ready:
         """Decide on everything that was touched, and hand out what the turn produced."""
@@ -249,6 +251,11 @@ class Shard:
 
     # -- requests
 
+    def _take(self, request: Request) -> None:
+        """A request that is new here."""
+        if self._admission.admit(request):
+            self._on_request(request)
+
     def _on_request(self, request: Request) -> None:
         context = self._context
         if not request.arrived_ms:
@@ -261,13 +268,18 @@ class Shard:
         entity = self._entities.get(request.entity)
         if entity.mailbox is not None:
             if len(entity.mailbox) >= context.tuning.max_mailbox:
-                context.refuse(request, Overloaded("too many requests wait for this entity to be loaded"))
+                text = f"{len(entity.mailbox)} events wait for this entity to be loaded (max_mailbox)"
+                context.refuse(request, Overloaded(text))
             else:
                 entity.mailbox.append(request)
                 self._entities.busy[entity.id] = entity
             return
         if request.read_only:
             context.counters.reads += 1
+            if len(entity.reads.gathering) >= context.tuning.max_queue_requests:
+                text = f"{len(entity.reads.gathering)} reads wait for this entity (max_queue_requests)"
+                context.refuse(request, Overloaded(text))
+                return
             if request.commit_limit:
                 request.commit_limit = entity.committed + context.tuning.max_commit_num
                 entity.reads.limited.append(request)
@@ -289,7 +301,7 @@ class Shard:
         if self.writes_refused_because:
             error: PaxosStoreError = DiskFull(self.writes_refused_because)
         elif len(entity.queue) >= context.tuning.max_queue_requests:
-            error = Overloaded(f"{len(entity.queue)} requests wait for this entity")
+            error = Overloaded(f"{len(entity.queue)} requests wait for this entity (max_queue_requests)")
         else:
             if first:
                 entity.queue.appendleft(request)
@@ -317,10 +329,7 @@ class Shard:
     def _deliver(self, peer: int, message: Message) -> None:
         entity = self._entities.get(message.entity)  # type: ignore[union-attr]  # inventories do not come here
         if entity.mailbox is not None:
-            if len(entity.mailbox) < self._context.tuning.max_mailbox:
-                entity.mailbox.append((peer, message))
-            else:
-                self._context.counters.messages_dropped += 1
+            self._admission.keep(entity.mailbox, peer, message)
             return
         self._on_message[type(message)](entity, peer, message)
 
@@ -352,7 +361,7 @@ class Shard:
         request = HandedOverRequest(
             entity.id, peer, handler, message.payload, uuid=message.uuid, floor=message.floor, deadline_ms=deadline
         )
-        self._on_request(request)
+        self._take(request)
 
     def _on_handed_back(self, peer: int, message: HandedBack) -> None:
         context = self._context
@@ -450,6 +459,7 @@ class Shard:
                 if not item.settled:
                     self._on_request(item)
             else:
+                self._admission.let_go(item[1])
                 self._deliver(*item)
 
     def _on_durable(self, event: Durable) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import InvalidRequest, OutcomeUnknown
 from .batch import Evaluated, evaluate, forget_uuids
 from .context import Context
+from .entities import Entities
 from .entity import Entity, InFlight, OpenEntry
 from .entry import State
 from .ids import preauth_ballot
@@ -21,8 +22,9 @@ MAX_BACKOFF_DOUBLINGS = 6
 class Proposer:
     """Decides when this replica proposes, and with which round."""
 
-    def __init__(self, context: Context, log: Log) -> None:
+    def __init__(self, context: Context, entities: Entities, log: Log) -> None:
         self._context = context
+        self._entities = entities
         self._log = log
 
     # -- the batch
@@ -46,11 +48,15 @@ class Proposer:
         if preauth and entity.row_turn > context.durable_turn:
             entity.wake_ms = context.now_ms  # rule 5c: as soon as the row before is durable
             return
+        if context.in_flight_bytes >= context.tuning.max_in_flight_bytes:
+            self._entities.hold(entity)
+            return
         found = self._evaluate(entity, entry, release)
         if found is None:
             return
         evaluated, value = found
         entity.in_flight = InFlight(evaluated, value, context.ready.turn)
+        context.in_flight_bytes += len(value.body)
         context.counters.entries_proposed += 1
         context.counters.requests_proposed += len(evaluated.proposed)
         opened = self._log.open(entity, entry)

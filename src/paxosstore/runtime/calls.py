@@ -46,6 +46,7 @@ class CallRequest(FunctionRequest):
         super().__init__(entity, lambda view: handler(view, payload), **options)
         self.handler = name  # type: ignore[misc]  # a class constant elsewhere, a slot here
         self._payload = payload
+        self.size = len(payload)
 
     def payload(self) -> bytes:
         return self._payload

@@ -36,6 +36,7 @@ BRANCHES = (
     "entries_learned after a restart",
     "messages_dropped",
     "turns_cut",
+    "proposals_held",
     "requests_unknown",
     "requests_refused",
     "refused_without_majority",

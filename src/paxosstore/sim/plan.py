@@ -147,6 +147,8 @@ def _draw_tuning(rng: random.Random) -> TuningSettings:
         max_open_entries=rng.choice((4, 64)),
         max_mailbox=rng.choice((2, 4_096, 4_096)),
         retry_ms=rng.choice((20.0, 100.0)),
+        max_waiting_bytes=rng.choice((3_000, *[268_435_456] * 4)),
+        max_in_flight_bytes=rng.choice((60, 134_217_728)),
         max_turn_work=rng.choice((1, 30, 30_000)),
     )
 

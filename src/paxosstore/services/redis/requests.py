@@ -45,6 +45,7 @@ class Command(Request):
         self._owner = owner
         self._run = run
         self._args = args
+        self.size = sum(map(len, args))
         self._proto = proto
         self.reply: bytes | None = None
 

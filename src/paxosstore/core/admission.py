@@ -1,0 +1,46 @@
+"""What may wait on this node, in bytes: requests that are new here, and messages to entities that are being loaded."""
+
+from __future__ import annotations
+
+from ..errors import Overloaded, TooLarge
+from .context import Context
+from .message import HandedBack, HandOver, Message, size_of
+from .request import REQUEST_BYTES, Request
+
+
+class Admission:
+    """Lets in what there is room for; `Context.waiting_bytes` is what waits already."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def admit(self, request: Request) -> bool:
+        """Let a request in, or refuse it; `Context.finish` lets go of it."""
+        context, tuning = self._context, self._context.tuning
+        context.waiting_bytes += request.size + REQUEST_BYTES
+        if request.size > tuning.max_request_bytes:
+            text = f"a request of {request.size} bytes: {tuning.max_request_bytes} are possible (max_request_bytes)"
+            context.refuse(request, TooLarge(text))
+        elif context.waiting_bytes > tuning.max_waiting_bytes:
+            text = f"more than {tuning.max_waiting_bytes} bytes of requests wait on this node (max_waiting_bytes)"
+            context.refuse(request, Overloaded(text))
+        else:
+            return True
+        return False
+
+    def keep(self, mailbox: list[Request | tuple[int, Message]], peer: int, message: Message) -> None:
+        """Let a message wait until its entity is loaded, if there is room."""
+        context, tuning = self._context, self._context.tuning
+        size = size_of(message)
+        if len(mailbox) < tuning.max_mailbox and context.waiting_bytes + size <= tuning.max_waiting_bytes:
+            context.waiting_bytes += size
+            mailbox.append((peer, message))
+            return
+        context.counters.messages_dropped += 1
+        if isinstance(message, HandOver):  # without a word, it would be run here after later ones
+            error = Overloaded("too much waits for this entity to be loaded (max_mailbox, max_waiting_bytes)")
+            context.send_early(peer, HandedBack(message.entity, message.uuid, error.code, str(error).encode()))
+
+    def let_go(self, message: Message) -> None:
+        """A message that was kept is delivered."""
+        self._context.waiting_bytes -= size_of(message)
