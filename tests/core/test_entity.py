@@ -27,13 +27,14 @@ def loaded(committed: int, rows: Sequence[tuple[int, Record]], max_plog: int, la
     ("committed", "rows", "max_plog", "pointers", "highest"),
     [
         (0, [], 0, (0, 0, 0, 0), 0),
-        (0, [(1, PROMISED)], 1, (0, 0, 0, 1), 1),
+        (0, [(1, PROMISED)], 1, (0, 0, 0, 1), 0),
+        (0, [(1, ACCEPTED)], 1, (0, 0, 0, 1), 1),
         (5, [], 5, (5, 5, 5, 5), 5),
         (5, [], 0, (5, 5, 5, 5), 5),  # its rows are gone, its data is not
-        (5, [(6, PROMISED)], 6, (5, 5, 5, 6), 6),
+        (5, [(6, PROMISED)], 6, (5, 5, 5, 6), 5),
         (5, [(6, ACCEPTED)], 6, (5, 5, 5, 6), 6),
         (5, [(6, CHOSEN)], 6, (5, 5, 6, 6), 6),
-        (5, [(6, ACCEPTED), (7, PROMISED)], 7, (5, 5, 6, 7), 7),  # rule 11: 7 was opened, so 6 is chosen
+        (5, [(6, ACCEPTED), (7, PROMISED)], 7, (5, 5, 6, 7), 6),  # rule 11: 7 was opened, so 6 is chosen
         (5, [(9, CHOSEN)], 9, (5, 5, 9, 9), 9),
     ],
 )
@@ -42,7 +43,7 @@ def test_what_a_load_says(
 ) -> None:
     entity = loaded(committed, rows, max_plog)
     assert entity.pointers == pointers
-    assert entity.highest == highest, "a mere promise is something, too: rule 12 rests on it"
+    assert entity.highest == highest, "a vote counts though it has not won, a mere promise is no vote: rule 12 rests on it"
     assert entity.no_preauth_through == pointers[3] + 1, "rule 6"
     assert {entry: opened.machine.mine for entry, opened in entity.opened.items()} == dict(rows)
 

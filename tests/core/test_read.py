@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from paxosstore.core.read import Reads
@@ -29,6 +31,11 @@ def served(reads: Reads, committed: int) -> list[Request]:
     return found
 
 
+def unanswered(reads: Reads, n: int) -> list[int]:
+    assert reads.asked is not None
+    return reads.asked.unanswered(n, 0)
+
+
 def test_nothing_to_ask() -> None:
     reads = Reads()
     assert not reads
@@ -53,7 +60,7 @@ def test_a_majority_counts_the_asker_and_nobody_twice() -> None:
     assert not reads.answer(1, 7, 0, 3, 101.0)
     assert not reads.answer(1, 7, 0, 3, 101.0)
     assert served(reads, 100) == []
-    assert reads.unanswered(5, 0) == [2, 3, 4]
+    assert unanswered(reads, 5) == [2, 3, 4]
     assert reads.answer(3, 7, 0, 3, 101.0)
 
 
@@ -61,8 +68,7 @@ def test_a_majority_counts_the_asker_and_nobody_twice() -> None:
 def test_answers_to_another_question_do_not_count(number: int) -> None:
     reads = asked(read())
     assert not reads.answer(1, number, 9, 2, 101.0)
-    assert reads.highest == 0
-    assert reads.unanswered(3, 0) == [1, 2]
+    assert unanswered(reads, 3) == [1, 2]
 
 
 def test_late_answers_to_an_older_question_do_not_count() -> None:
@@ -71,7 +77,7 @@ def test_late_answers_to_an_older_question_do_not_count() -> None:
     reads.gathering.append(read())
     reads.ask(8, 0, 102.0)
     assert not reads.answer(2, 7, 0, 2, 103.0)
-    assert reads.number == 8
+    assert unanswered(reads, 3) == [1, 2]
 
 
 @pytest.mark.parametrize(("own", "answers", "needed"), [(3, [1], 3), (3, [5], 5), (0, [2, 9], 9), (0, [0, 0], 0)])
@@ -98,6 +104,75 @@ def test_questions_may_overtake_each_other_while_blocked() -> None:
     assert served(reads, 5) == [first]
 
 
+@pytest.mark.parametrize(
+    ("own", "answers", "needed"),
+    [
+        (4, [4, 4], 4),
+        (5, [4], 5),  # ours is accepted, the third replica may have accepted it too
+        (5, [4, 4], 4),  # it has not, so nothing was chosen at 5 when we asked
+        (4, [5, 4], 4),
+        (4, [5, 5], 5),
+        (5, [5, 4], 5),
+        (5, [4, 4, 5, 4], 4),
+        (5, [4, 5, 5, 4], 5),
+        (5, [4, 5, 4], 5),  # of five: the fifth may be the third to have accepted it
+        (5, [5, 4, 4, 4], 4),
+        (7, [5, 4, 4], 5),
+    ],
+)
+def test_later_answers_show_that_what_some_replica_has_accepted_was_not_chosen(own: int, answers: list[int], needed: int) -> None:
+    n = 3 if len(answers) < 3 else 5
+    request = read()
+    reads = asked(request, own_highest=own)
+    for peer, highest in enumerate(answers, 1):
+        reads.answer(peer, 7, highest, n // 2 + 1, 101.0)
+    assert reads.needs_entry == needed
+    assert served(reads, needed - 1) == []
+    assert served(reads, needed) == [request]
+
+
+def test_each_answer_of_a_peer_holds_so_the_lowest_counts_once() -> None:
+    reads = asked(read(), own_highest=5)
+    for highest in (4, 5, 4):
+        reads.answer(1, 7, highest, 2, 101.0)
+    assert reads.needs_entry == 5, "one peer's denial is one"
+    reads.answer(2, 7, 4, 2, 101.0)
+    reads.answer(2, 7, 5, 2, 101.0)
+    assert reads.needs_entry == 4
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_nothing_that_was_chosen_when_the_question_was_asked_is_missed(n: int) -> None:
+    """Every way in which the replicas may stand at entry 5, before the question and when they answer, and who answers first."""
+    quorum = n // 2 + 1
+    before, meanwhile, never = "accepted before", "accepted meanwhile", "not accepted"
+    for states in product((before, meanwhile, never), repeat=n):
+        chosen = states.count(before) >= quorum
+        heights = [4 if state == never else 5 for state in states]
+        reads = asked(read(), own_highest=5 if states[0] == before else 4)  # its own answer is of the very moment
+        for peer in range(1, n):
+            reads.answer(peer, 7, heights[peer], quorum, 101.0)
+            assert not (chosen and reads.blocked and reads.needs_entry < 5), states
+        assert (reads.needs_entry == 4) == (heights[1:].count(4) + (states[0] != before) >= quorum)
+
+
+def test_while_an_entry_is_stuck_two_questions_wait_for_it() -> None:
+    """However many are asked: the first keeps its answers, the latest takes along what the others asked."""
+    requests = [read() for _ in range(10)]
+    reads = Reads()
+    for number, request in enumerate(requests, 1):
+        reads.gathering.append(request)
+        reads.ask(number, 5, float(number))
+        reads.answer(1, number, 4, 2, float(number))
+    assert [question.number for question in reads.blocked] == [1, 10]
+    assert [question.requests for question in reads.blocked] == [requests[:1], requests[1:]]
+    assert [question.since_ms for question in reads.blocked] == [1.0, 2.0]
+    reads.answer(2, 1, 4, 2, 11.0)
+    assert served(reads, 4) == requests[:1]
+    reads.answer(2, 10, 4, 2, 11.0)
+    assert served(reads, 4) == requests[1:]
+
+
 def test_reads_that_ended_are_forgotten() -> None:
     gathering, under_way, blocked, answerable = read(), read(), read(), read()
     reads = asked(blocked)
@@ -112,7 +187,7 @@ def test_reads_that_ended_are_forgotten() -> None:
         request.settled = True
     reads.drop_settled()
     assert not reads
-    assert reads.number == 0, "a question nobody waits for ends"
+    assert reads.asked is None, "a question nobody waits for ends"
     assert list(reads.all()) == []
 
 
@@ -125,5 +200,5 @@ def test_a_question_that_ended_is_not_answered_into_the_next() -> None:
     fresh = read()
     reads.gathering.append(fresh)
     reads.ask(9, 0, 103.0)
-    assert reads.unanswered(3, 0) == [1, 2]
-    assert reads.highest == 0
+    assert unanswered(reads, 3) == [1, 2]
+    assert fresh in reads.all()

@@ -37,8 +37,13 @@ REPLICATED_LOG = (
         "a read waits for what this replica knows, and for no answer",
         (
             READ,
-            "        self._answers.clear()\n",
-            "        self._answers.clear()\n        self.answer(0, number, 0, 1, now_ms)\n",
+            "        self.gathering = []\n        return self.asked\n",
+            """\
+        self.gathering = []
+        asked = self.asked
+        self.answer(0, number, 0, 1, now_ms)
+        return asked
+""",
         ),
     ),
     mutant(
@@ -46,12 +51,13 @@ REPLICATED_LOG = (
         12,
         "one answer less than a majority is enough where there is more than one",
         (READ, "if len(self._answers) + 1 < quorum:", "if len(self._answers) + 2 < quorum:"),
+        (READ, "self._answers.values()))[quorum - 1]", "self._answers.values()))[min(len(self._answers), quorum - 1)]"),
     ),
     mutant(
         "late answers counted",
         12,
         "answers to any question count",
-        (READ, "        if number != self.number:\n", "        if not self.number:\n"),
+        (READ, "if question is not None and number == question.number:", "if question is not None:"),
     ),
     mutant(
         "question numbers start again",
@@ -60,23 +66,53 @@ REPLICATED_LOG = (
         (CONTEXT, "return ((self.identity.incarnation & 0x7FFFFFFF) << 32) | (self._ids & 0xFFFFFFFF)", "return self._ids"),
     ),
     mutant(
-        "highest without mere rows",
+        "highest without votes",
         12,
-        "an answer shows what is chosen, not what is accepted or promised",
-        ("core/entity.py", "return max(self.max_chosen, self.max_plog)", "return self.max_chosen"),
+        "an answer shows what is chosen, not what is accepted",
+        (
+            "core/entity.py",
+            "            if opened is None or opened.machine.mine.accepted:\n                return self.max_plog\n",
+            "            pass\n",
+        ),
+    ),
+    mutant(
+        "silence taken for denial",
+        12,
+        "who has not answered yet counts as not having accepted anything",
+        (
+            READ,
+            "sorted((self.own, *self._answers.values()))[quorum - 1]",
+            "sorted((*[0] * (2 * quorum - 2 - len(self._answers)), self.own, *self._answers.values()))[quorum - 1]",
+        ),
+    ),
+    mutant(
+        "one denial is enough",
+        12,
+        "what one replica has not accepted is not waited for",
+        (READ, "self._answers.values()))[quorum - 1]", "self._answers.values()))[0]"),
+    ),
+    mutant(
+        "denials of one peer counted twice",
+        12,
+        "an answer to a later question counts for an earlier one too, and the other way round",
+        (
+            READ,
+            "            if number == question.number:\n                question.answer(peer, highest, quorum)\n",
+            "            question.answer(peer, highest, quorum)\n",
+        ),
     ),
     mutant(
         "served before applied",
         12,
         "a read is served when a majority has answered, whatever is applied",
-        (READ, "if blocked.highest <= committed for r in", "for r in"),
-        (READ, "for blocked in self.blocked if blocked.highest > committed]", "for blocked in ()]"),
+        (READ, "if blocked.needed <= committed for r in", "for r in"),
+        (READ, "for blocked in self.blocked if blocked.needed > committed]", "for blocked in ()]"),
     ),
     mutant(
         "own answer forgotten",
         12,
         "a read waits for what the others have",
-        (READ, "        self.highest = own_highest\n", "        self.highest = 0\n"),
+        (READ, "        self.own = own\n", "        self.own = 0\n"),
     ),
     # -- rule 13: the lease
     mutant(
@@ -89,7 +125,7 @@ REPLICATED_LOG = (
             """\
         if reads.may_ask and context.now_ms < entity.lease_until_ms:
             reads.ask(context.new_number(), entity.highest, context.now_ms)
-            reads.answer(0, reads.number, 0, 1, context.now_ms)
+            reads.answer(0, reads.asked.number, 0, 1, context.now_ms)
             entity.wake_ms = context.now_ms
         elif reads.may_ask:
 """,

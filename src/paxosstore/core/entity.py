@@ -174,8 +174,13 @@ class Entity:
 
     @property
     def highest(self) -> int:
-        """Highest entry at which this replica has anything at all: its answer to a read question (rule 12)."""
-        return max(self.max_chosen, self.max_plog)
+        """Highest entry at which this replica has accepted anything, or that it knows to be chosen: its answer to a read
+        question (rule 12). What is not durable yet counts: it may be at any moment."""
+        if self.max_plog > self.max_chosen:
+            opened = self.opened.get(self.max_plog)
+            if opened is None or opened.machine.mine.accepted:
+                return self.max_plog
+        return self.max_chosen
 
     @property
     def busy(self) -> bool:

@@ -33,7 +33,7 @@ class PaxosMessage(NamedTuple):
 
 
 class ReadQuestion(NamedTuple):
-    """Rule 12: what is the highest entry at which you have anything at all?"""
+    """Rule 12: what is the highest entry at which you have accepted anything, or that you know to be chosen?"""
 
     entity: int
     number: int
@@ -44,7 +44,7 @@ class ReadAnswer(NamedTuple):
     entity: int
     number: int
     highest: int
-    """Highest entry with a row, accepted or merely promised, or known to be chosen."""
+    """Highest entry with an accepted row, or known to be chosen. (A mere promise above it hides nothing: it is no vote.)"""
     max_chosen: int
 
 

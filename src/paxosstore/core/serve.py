@@ -9,6 +9,7 @@ from .entities import Entities
 from .entity import Entity
 from .log import Log
 from .message import ReadAnswer, ReadQuestion
+from .read import Question
 from .ready import Release
 
 
@@ -29,19 +30,29 @@ class ReadServer:
             self._answer(entity, release)
         if reads.limited:
             self._end_at_limit(entity, release)
-        interval = context.tuning.retry_ms
         if reads.may_ask:
-            reads.ask(context.new_number(), entity.highest, context.now_ms)
+            asked = reads.ask(context.new_number(), entity.highest, context.now_ms)
             context.counters.read_questions += 1
-            question = ReadQuestion(entity.id, reads.number)
+            question = ReadQuestion(entity.id, asked.number)
             for peer in context.peers:
                 context.send_early(peer, question)
-        elif reads.number and context.now_ms >= reads.asked_at_ms + interval:
-            reads.asked_at_ms = context.now_ms
-            for peer in reads.unanswered(context.n, context.me):
-                context.send_early(peer, ReadQuestion(entity.id, reads.number))
-        if reads.number:
-            entity.wake_ms = min(entity.wake_ms, reads.asked_at_ms + interval)
+        if reads.asked is not None:
+            self._repeat(entity, reads.asked)
+        for blocked in reads.blocked:
+            if blocked.needed > entity.max_chosen:  # the answers that are missing may show that it need not be waited for
+                self._repeat(entity, blocked)
+
+    def _repeat(self, entity: Entity, asked: Question) -> None:
+        """Ask those again who have not answered for a while."""
+        context, interval = self._context, self._context.tuning.retry_ms
+        unanswered = asked.unanswered(context.n, context.me)
+        if not unanswered:
+            return
+        if context.now_ms >= asked.asked_at_ms + interval:
+            asked.asked_at_ms = context.now_ms
+            for peer in unanswered:
+                context.send_early(peer, ReadQuestion(entity.id, asked.number))
+        entity.wake_ms = min(entity.wake_ms, asked.asked_at_ms + interval)
 
     def _answer(self, entity: Entity, release: Release) -> None:
         """Evaluate what the DB may answer, one request at least."""

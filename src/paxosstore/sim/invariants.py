@@ -39,6 +39,11 @@ class Invariants:
         self._starts = [0] * nodes
         self._questions: dict[tuple[int, int, int], int] = {}
         """(node, entity, number) -> the start of the node after which it asked that."""
+        self._nodes = range(nodes)
+        self._accepted: dict[tuple[int, int], int] = {}
+        """(node, entity) -> highest entry at which the node has a vote that is durable."""
+        self._accepted_when_asked: dict[tuple[int, int], list[int]] = {}
+        """(entity, number of a read question) -> that of every node, at the moment of the question."""
 
     def started(self, node: int) -> None:
         """A node begins a new life."""
@@ -77,8 +82,13 @@ class Invariants:
                 start = self._starts[node]
                 if self._questions.setdefault((node, message.entity, message.number), start) != start:
                     raise Violation(f"node {node} asks under a number of an earlier life: {message} (rule 12)")
+                place = message.entity, message.number
+                if place not in self._accepted_when_asked:
+                    self._accepted_when_asked[place] = [self._accepted.get((each, message.entity), 0) for each in self._nodes]
             case ReadAnswer():
                 self._claims(node, message.entity, message.max_chosen)
+                if message.highest < self._accepted_when_asked[message.entity, message.number][node]:
+                    raise Violation(f"node {node} hides a vote that it had when it was asked: {message} (rule 12)")
             case CatchUpReply():
                 self._claims(node, message.entity, message.max_chosen)
                 for learned in message.entries:
@@ -116,6 +126,7 @@ class Invariants:
         self._propose(vote, value_id)
         voters = self._votes.setdefault(vote, set())
         voters.add(node)
+        self._accepted[node, entity] = max(self._accepted.get((node, entity), 0), entry)
         if len(voters) >= self._quorum:
             if self.chosen.setdefault((entity, entry), value_id) != value_id:
                 raise Violation(f"two values chosen at {(entity, entry)}")
