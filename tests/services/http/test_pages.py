@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +20,7 @@ from paxosstore.runtime.links import LinkStatistics
 from paxosstore.runtime.node import NodeStatistics
 from paxosstore.services.http.metrics import HELP, NodeMetrics, counters, gauges
 from paxosstore.services.http.pages import DEFAULT_ROWS, MAX_COMMITTED, MAX_ROWS, describe, node_pages, parse_range
-from paxosstore.services.http.server import Page, text
+from paxosstore.services.http.server import Page, Response, SlowPage, text
 
 
 def link(up: bool) -> LinkStatistics:
@@ -67,38 +69,97 @@ class Inspected:
         return {"pointers": {"committed": self.last - 1, "max_chosen": None, "max_plog": self.last}, "rows": []}
 
 
-def pages(health: str = "", inspect: Inspected | None = None, now: Callable[[], NodeStatistics] = statistics) -> dict[str, Page]:
-    return node_pages(
-        health=lambda: health,
-        statistics=now,
-        status=lambda: {"node": 1},
-        inspect=inspect or Inspected(0),
-        content_hash=lambda: "abc",
-        metrics=lambda: b"a 1\n",
+class Site:
+    """The pages of one node, asked one by one."""
+
+    def __init__(self, pages: Mapping[str, Page | SlowPage]) -> None:
+        self._pages = pages
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Response:
+        return asyncio.run(self.answer(path, query))
+
+    async def answer(self, path: str, query: Mapping[str, str] | None = None) -> Response:
+        answer = self._pages[path](query or {})
+        return answer if isinstance(answer, Response) else await answer
+
+
+def pages(
+    health: str = "",
+    inspect: Callable[[int, int, int], Mapping[str, Any]] | None = None,
+    now: Callable[[], NodeStatistics] = statistics,
+    content_hash: Callable[[], str] = lambda: "abc",
+) -> Site:
+    return Site(
+        node_pages(
+            health=lambda: health,
+            statistics=now,
+            status=lambda: {"node": 1},
+            inspect=inspect or Inspected(0),
+            content_hash=content_hash,
+            metrics=lambda: b"a 1\n",
+        )
     )
 
 
 def test_health() -> None:
-    assert pages()["/healthz"]({}).status is HTTPStatus.OK
-    sick = pages("the node is not running")["/healthz"]({})
+    assert pages().get("/healthz").status is HTTPStatus.OK
+    sick = pages("the node is not running").get("/healthz")
     assert (sick.status, sick.body) == (HTTPStatus.SERVICE_UNAVAILABLE, b"the node is not running\n")
 
 
 def test_readiness() -> None:
-    assert pages()["/readyz"]({}) == text(HTTPStatus.OK, "ok")
-    full = pages(now=lambda: statistics(refused="the disk is full"))["/readyz"]({})
+    assert pages().get("/readyz") == text(HTTPStatus.OK, "ok")
+    full = pages(now=lambda: statistics(refused="the disk is full")).get("/readyz")
     assert full == text(HTTPStatus.OK, "ok, but it refuses writes: the disk is full")
     lonely = pages(now=lambda: statistics(first=False, refused="the disk is full"))
     why = "no quorum: node 0 down for 12 s (connection refused), node 2 down for 12 s (connection refused)"
-    assert lonely["/readyz"]({}) == text(HTTPStatus.SERVICE_UNAVAILABLE, why)
-    assert lonely["/healthz"]({}).status is HTTPStatus.OK, "a restart would not bring the others back"
+    assert lonely.get("/readyz") == text(HTTPStatus.SERVICE_UNAVAILABLE, why)
+    assert lonely.get("/healthz").status is HTTPStatus.OK, "a restart would not bring the others back"
+
+
+def test_one_hash_at_a_time_and_beside_the_loop() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slowly() -> str:
+        begun.set()
+        assert may_end.wait(20)
+        return "abc"
+
+    async def program() -> None:
+        site = pages(content_hash=slowly)
+        first = asyncio.create_task(site.answer("/hash"))
+        assert await asyncio.to_thread(begun.wait, 20)
+        assert (await site.answer("/healthz")).status is HTTPStatus.OK
+        second = await site.answer("/hash")
+        assert (second.status, second.retry_after_s) == (HTTPStatus.SERVICE_UNAVAILABLE, 1)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert (await site.answer("/hash")).status is HTTPStatus.SERVICE_UNAVAILABLE, "the thread is still at it"
+        may_end.set()
+        third = await site.answer("/hash")
+        while third.status is not HTTPStatus.OK:
+            third = await site.answer("/hash")
+            await asyncio.sleep(0)
+        assert json.loads(third.body) == {"content_hash": "abc"}
+
+    asyncio.run(program())
+
+
+@pytest.mark.parametrize(("shown", "last", "said"), [(3, 9, "entries 4-9"), (9, 9, ""), (0, 9, "")])
+def test_an_inspection_says_when_it_is_cut_off(shown: int, last: int, said: str) -> None:
+    def inspect(entity: int, first: int, to: int) -> Mapping[str, Any]:
+        return {"pointers": {"max_plog": last}, "rows": [{"entry": entry} for entry in range(1, shown + 1)]}
+
+    cut_off = json.loads(pages(inspect=inspect).get("/inspect", {"entity": "7", "entries": "1-20"}).body)["cut_off"]
+    assert said in cut_off
+    assert bool(said) == bool(cut_off)
 
 
 def test_plain_pages() -> None:
-    assert json.loads(pages()["/status"]({}).body) == {"node": 1}
-    assert json.loads(pages()["/hash"]({}).body) == {"content_hash": "abc"}
-    assert pages()["/metrics"]({}).body == b"a 1\n"
-    assert "version=0.0.4" in pages()["/metrics"]({}).content_type
+    assert json.loads(pages().get("/status").body) == {"node": 1}
+    assert json.loads(pages().get("/hash").body) == {"content_hash": "abc"}
+    assert pages().get("/metrics").body == b"a 1\n"
+    assert "version=0.0.4" in pages().get("/metrics").content_type
 
 
 @pytest.mark.parametrize(
@@ -114,7 +175,7 @@ def test_plain_pages() -> None:
 )
 def test_inspect_asks_for_the_right_rows(last: int, query: dict[str, str], asked: tuple[int, int, int]) -> None:
     inspect = Inspected(last)
-    assert pages(inspect=inspect)["/inspect"](query).status is HTTPStatus.OK
+    assert pages(inspect=inspect).get("/inspect", query).status is HTTPStatus.OK
     assert inspect.asked == asked
 
 
@@ -140,7 +201,7 @@ def test_inspect_asks_for_the_right_rows(last: int, query: dict[str, str], asked
 def test_inspect_refuses(query: dict[str, str]) -> None:
     inspect = Inspected(5)
     with pytest.raises(InvalidRequest):
-        pages(inspect=inspect)["/inspect"](query)
+        pages(inspect=inspect).get("/inspect", query)
     assert inspect.asked is None
 
 

@@ -15,7 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paxosstore.errors import InvalidRequest, NodeError, NotServing, PortTaken
-from paxosstore.services.http.server import MAX_CONNECTIONS, MAX_HEAD_BYTES, HttpServer, Page, Response, as_json, text
+from paxosstore.services.http.server import (
+    MAX_CONNECTIONS,
+    MAX_HEAD_BYTES,
+    HttpServer,
+    Page,
+    Response,
+    SlowPage,
+    as_json,
+    text,
+)
 
 HOST = "127.0.0.1"
 READ_TIMEOUT_S = 20.0
@@ -28,18 +37,19 @@ def raising(error: Exception) -> Page:
     return page
 
 
-PAGES: dict[str, Page] = {
+PAGES: dict[str, Page | SlowPage] = {
     "/echo": as_json,
     "/refused": raising(InvalidRequest("that is wrong")),
     "/away": raising(NotServing("the node is not running")),
     "/broken": raising(ZeroDivisionError("a secret")),
+    "/longer": lambda query: text(HTTPStatus.OK, "x" * 8_000_000),
     "/long": lambda query: text(HTTPStatus.OK, "x" * 3_000_000),
 }
 
 
 def run(program: Callable[[HttpServer], Coroutine[Any, Any, None]], read_timeout_s: float = READ_TIMEOUT_S) -> None:
     async def limited() -> None:
-        server = HttpServer(HOST, 0, PAGES, read_timeout_s=read_timeout_s)
+        server = HttpServer(HOST, 0, PAGES, hosts=["Node-1.example"], read_timeout_s=read_timeout_s)
         async with asyncio.timeout(30):
             await server.start()
             try:
@@ -64,7 +74,7 @@ async def exchange(server: HttpServer, sent: bytes) -> bytes:
 
 
 async def get(server: HttpServer, target: str, method: str = "GET") -> tuple[int, bytes]:
-    answer = await exchange(server, f"{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = await exchange(server, f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     head, _, body = answer.partition(b"\r\n\r\n")
     if method != "HEAD":
         assert f"Content-Length: {len(body)}".encode() in head
@@ -79,6 +89,46 @@ def test_pages() -> None:
         assert await get(server, "/echo", "HEAD") == (200, b"")
         assert (await get(server, "/nothing"))[0] == 404
         assert b"/echo" in (await get(server, "/nothing"))[1]
+
+    run(program)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("", 200),
+        ("Host: 127.0.0.1:7403", 200),
+        ("Host: [::1]:7403", 200),
+        ("Host: 192.0.2.7", 200),
+        ("host:LOCALHOST.:7403", 200),
+        ("Host: node-1.example:7403", 200),
+        ("Host: NODE-1.example", 200),
+        ("Host: evil.example", 403),
+        ("Host: evil.example:7403", 403),
+        ("Host: localhost.evil.example", 403),
+        ("Host: 127.0.0.1.evil.example", 403),
+        ("Host: 127.0.0.1@evil.example", 403),
+        ("Host: [::1", 200),
+        ("Host: localhost\r\nHost: evil.example", 400),
+        ("Host: 127.0.0.1:7403\r\nOrigin: http://127.0.0.1:7403", 200),
+        ("Host: 127.0.0.1:7403\r\nOrigin: http://127.0.0.1:8080", 403),
+        ("Host: 127.0.0.1:7403\r\nOrigin: https://evil.example", 403),
+        ("Host: 127.0.0.1:7403\r\nOrigin: null", 403),
+        ("Host: 127.0.0.1:7403\r\nORIGIN: http://evil.example", 403),
+        ("Host: localhost\r\nSec-Fetch-Site: none", 200),
+        ("Host: localhost\r\nSec-Fetch-Site: same-origin", 200),
+        ("Host: localhost\r\nSec-Fetch-Site: same-site", 403),
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site", 403),
+    ],
+)
+def test_a_web_page_of_another_origin_gets_nothing(headers: str, status: int) -> None:
+    async def program(server: HttpServer) -> None:
+        lines = "".join(f"{line}\r\n" for line in headers.split("\r\n") if line)
+        answer = await exchange(server, f"GET /echo?a=secret HTTP/1.1\r\n{lines}\r\n".encode())
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        assert (b"secret" in answer) == (status == 200)
+        assert b"\r\nAccess-Control" not in answer
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
 
     run(program)
 
@@ -130,6 +180,26 @@ def test_a_head_that_does_not_end_is_cut_off() -> None:
     run(program)
 
 
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "it looks like TLS"),
+        (b"*1\r\n$4\r\nPING\r\n", "it looks like the Redis protocol"),
+        (b"\x00\x00\x00\x40\x00\x00\x00\x00PXSTORE\x00", "it looks like a PaxosStore peer"),
+        (b"\x00\xff", "it looks like no protocol"),
+    ],
+)
+def test_another_protocol_is_told_and_named_at_once(sent: bytes, named: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def program(server: HttpServer) -> None:
+        for _ in range(3):  # the request never ends, and the answer does not wait for that
+            assert (await exchange(server, sent)).startswith(b"HTTP/1.1 400 ")
+        [line] = caplog.messages
+        assert named in line
+        assert "HTTP port" in line
+
+    run(program, read_timeout_s=1_000.0)
+
+
 def test_a_client_that_never_finishes_is_told_so() -> None:
     async def program(server: HttpServer) -> None:
         assert (await exchange(server, b"GET /echo HT")).startswith(b"HTTP/1.1 408 ")
@@ -158,6 +228,93 @@ def test_silent_clients_do_not_pile_up() -> None:
         for reader, _ in silent:
             await reader.read()
         assert (await get(server, "/echo"))[0] == 200
+
+    run(program)
+
+
+def test_a_slow_page_ends_when_its_client_hangs_up() -> None:
+    ended = asyncio.Event()
+
+    async def slow(query: Mapping[str, str]) -> Response:
+        try:
+            await asyncio.sleep(0.01 if "quick" in query else 1_000)
+        finally:
+            ended.set()
+        return as_json(query)
+
+    async def program() -> None:
+        server = HttpServer(HOST, 0, {"/slow": slow})
+        await server.start()
+        assert await get(server, "/slow?quick=1") == (200, b'{"quick": "1"}\n')
+        ended.clear()
+        _, writer = await asyncio.open_connection(HOST, server.port)
+        writer.write(b"GET /slow HTTP/1.1\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        assert not ended.is_set()
+        writer.transport.abort()
+        async with asyncio.timeout(20):
+            await ended.wait()
+        ended.clear()
+        _, writer = await asyncio.open_connection(HOST, server.port)
+        writer.write(b"GET /slow HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await server.stop()
+        assert ended.is_set()
+        writer.close()
+
+    asyncio.run(program())
+
+
+def test_stopping_with_a_grace_lets_answers_leave() -> None:
+    begun = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def slow(query: Mapping[str, str]) -> Response:
+        begun.set()
+        await go_on.wait()
+        return text(HTTPStatus.OK, "done")
+
+    async def program() -> None:
+        server = HttpServer(HOST, 0, {"/slow": slow})
+        await server.start()
+        silent, other = await asyncio.open_connection(HOST, server.port)
+        answer = asyncio.create_task(get(server, "/slow"))
+        await begun.wait()
+        stopping = asyncio.create_task(server.stop(grace_s=20.0))
+        assert await silent.read() == b"", "who has not asked is not waited for"
+        go_on.set()
+        assert await answer == (200, b"done\n")
+        await stopping
+        other.close()
+
+    asyncio.run(program())
+
+
+async def until_answered(server: HttpServer, status: int) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if (await get(server, "/echo"))[0] == status:
+                return
+            await asyncio.sleep(0.01)
+
+
+def test_slow_readers_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paxosstore.services.http.server.MAX_UNREAD_BYTES", 10_000_000)
+
+    async def program(server: HttpServer) -> None:
+        lazy = []
+        for _ in range(4):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(connection, (HOST, server.port))
+            await asyncio.get_running_loop().sock_sendall(connection, b"GET /longer HTTP/1.1\r\n\r\n")
+            lazy.append(connection)
+        await until_answered(server, 503)
+        for connection in lazy:
+            connection.close()
+        await until_answered(server, 200)
 
     run(program)
 

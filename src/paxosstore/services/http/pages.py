@@ -4,12 +4,13 @@
 /readyz                                      200 if it serves and reaches a majority, else 503 and why: send it requests?
 /status                                      JSON: peers, entities, committed entries, queues
 /inspect?entity=ID[&entries=A-B]             JSON: pointers and rows of one entity
-/hash                                        JSON: hash of all applied data. Reads everything: for tests and small stores
+/hash                                        JSON: hash of all applied data. Reads everything, in a thread: one at a time
 /metrics                                     for Prometheus
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.ids import FIRST_ENTRY, MAX_ENTITY
 from ...errors import InvalidRequest
-from .server import Page, Response, as_json, text
+from .server import Page, Response, SlowPage, as_json, text
 
 if TYPE_CHECKING:
     from ...runtime.node import NodeStatistics
@@ -29,6 +30,7 @@ DEFAULT_ROWS = 20
 """Rows that an inspection shows if no entries are named: the latest ones."""
 MAX_ROWS = 1_000
 MAX_ENTRY = 2**64 - 1
+HASH_RETRY_S = 1
 
 Inspect = Callable[[int, int, int], Mapping[str, Any]]
 """(entity, first entry, last entry) -> what `Node.inspect` returns."""
@@ -42,10 +44,10 @@ def node_pages(
     inspect: Inspect,
     content_hash: Callable[[], str],
     metrics: Callable[[], bytes],
-) -> dict[str, Page]:
+) -> dict[str, Page | SlowPage]:
     """Pages by path. `health` returns why the node does not serve, or nothing; `metrics` the text Prometheus reads.
 
-    `statistics` raises NotServing before the start.
+    `statistics` raises NotServing before the start. `content_hash` takes long, and runs in a thread.
     """
 
     def healthz(query: Mapping[str, str]) -> Response:
@@ -63,9 +65,25 @@ def node_pages(
         "/readyz": lambda query: readiness(statistics()),
         "/status": lambda query: as_json(status()),
         "/inspect": inspection,
-        "/hash": lambda query: as_json({"content_hash": content_hash()}),
+        "/hash": _Hash(content_hash),
         "/metrics": lambda query: Response(HTTPStatus.OK, metrics(), "text/plain; version=0.0.4; charset=utf-8"),
     }
+
+
+class _Hash:
+    """The page of the content hash: computed in a thread, for one asker at a time."""
+
+    def __init__(self, content_hash: Callable[[], str]) -> None:
+        self._content_hash = content_hash
+        self._under_way: asyncio.Future[str] | None = None
+
+    async def __call__(self, query: Mapping[str, str]) -> Response:
+        if self._under_way is not None and not self._under_way.done():
+            busy = text(HTTPStatus.SERVICE_UNAVAILABLE, "a hash is being computed already: ask again later")
+            return busy._replace(retry_after_s=HASH_RETRY_S)
+        loop = asyncio.get_running_loop()
+        self._under_way = loop.run_in_executor(None, self._content_hash)
+        return as_json({"content_hash": await asyncio.shield(self._under_way)})
 
 
 def readiness(now: NodeStatistics) -> Response:
@@ -99,10 +117,23 @@ def inspect_entries(inspect: Inspect, entity: int, entries: str | None) -> Mappi
     if not 0 <= entity <= MAX_ENTITY:
         raise InvalidRequest(f"an entity id is 0 to {MAX_ENTITY}, not {entity}")
     if entries is not None:
-        return inspect(entity, *parse_range(entries))
-    pointers = inspect(entity, FIRST_ENTRY, FIRST_ENTRY)["pointers"]
-    last = max(FIRST_ENTRY, *(pointer or 0 for pointer in pointers.values()))
-    return inspect(entity, max(FIRST_ENTRY, last - DEFAULT_ROWS + 1), last)
+        first, last = parse_range(entries)
+    else:
+        pointers = inspect(entity, FIRST_ENTRY, FIRST_ENTRY)["pointers"]
+        last = max(FIRST_ENTRY, *(pointer or 0 for pointer in pointers.values()))
+        first = max(FIRST_ENTRY, last - DEFAULT_ROWS + 1)
+    found = inspect(entity, first, last)
+    return {**found, "cut_off": _cut_off(found, last)}
+
+
+def _cut_off(found: Mapping[str, Any], last: int) -> str:
+    """Why rows up to `last` are missing, and how to get them; empty if none is. Rows are read up to a number of bytes."""
+    rows = found["rows"]
+    last = min(last, found["pointers"].get("max_plog") or last)
+    if not rows or rows[-1]["entry"] >= last:
+        return ""
+    shown = rows[-1]["entry"]
+    return f"the values are large: the rows end at {shown}, ask for the others with entries {shown + 1}-{last}"
 
 
 def parse_range(entries: str) -> tuple[int, int]:
