@@ -33,10 +33,7 @@ def call(servers: Sequence[str], timeout_s: float, card_id: int, ask: Callable[[
 
     async def once() -> CardResponse:
         async with CardClient(addresses, timeout_s) as client:
-            try:
-                return await ask(client)
-            except ValueError as error:  # from protobuf: a number or text that does not fit its field
-                raise InvalidRequest(f"card {card_id}: {error}") from error
+            return await ask(client)
 
     response = asyncio.run(once())
     if response.code != OK:

@@ -5,6 +5,7 @@ Every mistake becomes a ConfigError that names the file, the key and what to do.
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -14,10 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from ..errors import ConfigError
+from ..runtime.sockets import where
 from ..services.redis.settings import RedisSettings
 from ..settings import ClusterSettings, TuningSettings
 
 LOCALHOST = "127.0.0.1"
+OFF = "off"
 
 T = TypeVar("T")
 
@@ -27,7 +30,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return where(self.host, self.port)
 
 
 class Addresses(NamedTuple):
@@ -35,11 +38,12 @@ class Addresses(NamedTuple):
 
     peers: Address
     redis: Address
-    grpc: Address
+    grpc: Address | None
+    """None: the node has no card service."""
     http: Address
 
     def __str__(self) -> str:
-        return f"peers {self.peers} redis {self.redis} grpc {self.grpc} http {self.http}"
+        return f"peers {self.peers} redis {self.redis} grpc {self.grpc or OFF} http {self.http}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,14 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Settings of the HTTP service."""
+
+    hosts: tuple[str, ...] = ()
+    """Names under which clients may ask for it, besides its addresses, localhost, the machine's name and those in the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """Everything that one node needs to run."""
 
@@ -71,7 +83,15 @@ class NodeConfig:
     cluster: ClusterSettings
     tuning: TuningSettings
     redis: RedisSettings
+    http: HttpSettings
     log: LogSettings
+
+    @property
+    def http_hosts(self) -> set[str]:
+        """Names that this node's HTTP service answers to; what else a browser names may be somebody else's."""
+        addresses = [self.listen, *self.nodes]
+        named = {address.host.rstrip(".") for each in addresses for address in (each.http, each.peers)}
+        return named | set(self.http.hosts) | {socket.gethostname()}
 
     @property
     def peers(self) -> list[tuple[str, int]]:
@@ -86,8 +106,8 @@ class _AddressTexts:
 
     peers: str | int
     redis: str | int
-    grpc: str | int
     http: str | int
+    grpc: str | int = OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,7 @@ class _File:
     nodes: list[dict[str, Any]]
     tuning: dict[str, Any] = field(default_factory=dict)
     redis: dict[str, Any] = field(default_factory=dict)
+    http: dict[str, Any] = field(default_factory=dict)
     log: dict[str, Any] = field(default_factory=dict)
 
 
@@ -126,7 +147,7 @@ def parse_address(text: str | int, key: str) -> Address:
     elif ":" in host:
         port = ""  # an IPv6 address without brackets is ambiguous
     if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536) or any(c.isspace() for c in host):
-        raise ConfigError(f'{key}: {text!r} is no address: write "host:port" with a port from 1 to 65535')
+        raise ConfigError(f'{key}: {text!r:.100} is no address: write "host:port" or "[IPv6]:port" with a port from 1 to 65535')
     return Address(host or LOCALHOST, int(port))
 
 
@@ -156,13 +177,14 @@ def _check(table: dict[str, Any], base: Path) -> NodeConfig:
         cluster=replace(cluster, services=f"redis.keyspace={redis.keyspace}"),
         tuning=tuning,
         redis=replace(redis, host=listen.redis.host, port=listen.redis.port),
+        http=_section(file.http, HttpSettings, "http"),
         log=_section(file.log, LogSettings, "log"),
     )
 
 
-def _section(table: dict[str, Any], cls: type[T], where: str) -> T:
+def _section(table: dict[str, Any], cls: type[T], section: str) -> T:
     """One section as its class. Raises ConfigError with the key's full name."""
-    prefix = f"{where}." if where else ""
+    prefix = f"{section}." if section else ""
     known = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # T is always a dataclass
     for key in table:
         if key not in known:
@@ -178,16 +200,16 @@ def _section(table: dict[str, Any], cls: type[T], where: str) -> T:
             raise ConfigError(f"{prefix}{missing}: is missing: add it") from error
         raise ConfigError(f"{prefix}{place.lstrip('.')}: {problem[:1].lower()}{problem[1:]}: correct it") from error
     except ConfigError as error:
-        raise ConfigError(f"{prefix}{str(error).removeprefix(f'{where} ')}") from error
+        raise ConfigError(f"{prefix}{str(error).removeprefix(f'{section} ')}") from error
 
 
-def _addresses(table: dict[str, Any], where: str) -> Addresses:
-    texts = _section(table, _AddressTexts, where)
+def _addresses(table: dict[str, Any], section: str) -> Addresses:
+    texts = _section(table, _AddressTexts, section)
     return Addresses(
-        peers=parse_address(texts.peers, f"{where}.peers"),
-        redis=parse_address(texts.redis, f"{where}.redis"),
-        grpc=parse_address(texts.grpc, f"{where}.grpc"),
-        http=parse_address(texts.http, f"{where}.http"),
+        peers=parse_address(texts.peers, f"{section}.peers"),
+        redis=parse_address(texts.redis, f"{section}.redis"),
+        grpc=None if texts.grpc == OFF else parse_address(texts.grpc, f"{section}.grpc"),
+        http=parse_address(texts.http, f"{section}.http"),
     )
 
 
@@ -196,6 +218,8 @@ def _reject_twice(by_section: dict[str, Addresses]) -> None:
     for section, addresses in by_section.items():
         for name, address in addresses._asdict().items():
             key = f"{section}.{name}"
+            if address is None:
+                continue
             if address in seen:
                 raise ConfigError(f"{key}: {address} is taken by {seen[address]}: give each its own")
             seen[address] = key

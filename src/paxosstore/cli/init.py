@@ -64,7 +64,8 @@ nodes = {cluster.nodes}
 # For how many entries of an entity the outcome of a request with a uuid is remembered.
 uuid_window_entries = {cluster.uuid_window_entries}
 
-# Where this node listens. There is no authentication: keep it to a network that you trust.
+# Where this node listens: "host:port", "[IPv6]:port", or a port of this machine. There is no authentication: keep it to a
+# network that you trust. grpc = "off" leaves the card service out.
 [listen]
 {_address_lines(own)}
 
@@ -78,6 +79,11 @@ uuid_window_entries = {cluster.uuid_window_entries}
 keyspace = "db"
 max_clients = 10000
 max_bulk_bytes = 67108864
+
+# The HTTP service answers to its addresses, to localhost, to this machine's name and to those in this file. List other names
+# by which it is asked, as ["store.example"]: a web page must not reach it under one of its own.
+[http]
+hosts = []
 
 [log]
 # "human" or "json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import pytest
 from paxosstore.errors import (
     BY_CODE,
     InvalidRequest,
+    NodeError,
     NoQuorum,
     NotServing,
     OutcomeUnknown,
@@ -23,11 +24,12 @@ from paxosstore.errors import (
     PortTaken,
     TooLarge,
 )
-from paxosstore.services.card.card_pb2 import BALANCE_NOT_ENOUGH, CARD_DOES_NOT_EXIST, OK, CardInfo, CardRequest
-from paxosstore.services.card.card_pb2_grpc import CardServiceStub
-from paxosstore.services.card.client import CardClient
+from paxosstore.runtime.sockets import where
+from paxosstore.services.card.card_pb2 import BALANCE_NOT_ENOUGH, CARD_DOES_NOT_EXIST, OK, CardInfo, CardRequest, CardResponse
+from paxosstore.services.card.card_pb2_grpc import CardServiceServicer, CardServiceStub, add_CardServiceServicer_to_server
+from paxosstore.services.card.client import HOPELESS, CardClient
 from paxosstore.services.card.rules import entity_of
-from paxosstore.services.card.server import ERROR_CODE, STATUS, CardServer
+from paxosstore.services.card.server import ERROR_CODE, MAX_REQUEST_BYTES, STATUS, CardServer
 
 from .support import FakeNode
 
@@ -336,3 +338,214 @@ def test_nobody_listens_so_nothing_happened() -> None:
 def test_a_client_needs_a_server() -> None:
     with pytest.raises(InvalidRequest):
         CardClient([])
+
+
+# -- sizes, wrong values, other services
+
+
+@pytest.mark.parametrize("size", [MAX_REQUEST_BYTES, 2_000_000])
+def test_what_is_too_large_is_said_so_once_and_not_sent(size: int) -> None:
+    async def program() -> None:
+        nodes = [FakeNode(), FakeNode()]
+        async with Service(*nodes) as service:
+            with pytest.raises(TooLarge, match=f"{MAX_REQUEST_BYTES}.*shorten"):
+                await service.client.insert(1, user_name="x" * size)
+            assert not nodes[0].calls + nodes[1].calls
+            fits = "x" * (MAX_REQUEST_BYTES - 100)
+            assert (await service.client.insert(1, user_name=fits)).code == OK
+            assert (await service.client.select(1)).card_info.user_name == fits
+
+    run(program())
+
+
+@pytest.mark.parametrize("method", ["insert", "select"])
+def test_a_server_that_takes_less_than_the_client_sends_is_asked_once(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def program() -> None:
+        monkeypatch.setattr("paxosstore.services.card.client.MAX_REQUEST_BYTES", 10_000_000)
+        nodes = [FakeNode(), FakeNode()]
+        async with Service(*nodes) as service:
+            asked: list[int] = []
+            ask = service.client._ask
+
+            async def counted(at: int, *others: Any) -> Any:
+                asked.append(at)
+                return await ask(at, *others)
+
+            monkeypatch.setattr(service.client, "_ask", counted)
+            with pytest.raises(TooLarge, match="does not take"):
+                await service.client.insert(1, user_name="x" * 2_000_000)
+            assert len(asked) == 1
+            assert not nodes[0].calls + nodes[1].calls
+
+    run(program())
+
+
+class Stub(CardServiceServicer):
+    """A service that refuses every call with one status, or answers with a name of so many bytes."""
+
+    def __init__(self, status: grpc.StatusCode | None, size: int = 0) -> None:
+        self._status = status
+        self._size = size
+        self.calls = 0
+
+    async def _answer(self, context: Any) -> CardResponse:
+        self.calls += 1
+        if self._status is not None:
+            await context.abort(self._status, "no")
+        return CardResponse(code=OK, card_info=CardInfo(user_name="x" * self._size))
+
+    async def Update(self, request: CardRequest, context: Any) -> CardResponse:
+        return await self._answer(context)
+
+    async def Select(self, request: CardRequest, context: Any) -> CardResponse:
+        return await self._answer(context)
+
+
+async def against(stub: Stub, call: Callable[[CardClient], Coroutine[Any, Any, Any]]) -> None:
+    server = grpc.aio.server()
+    add_CardServiceServicer_to_server(stub, server)
+    port = server.add_insecure_port(f"{HOST}:0")
+    await server.start()
+    try:
+        async with CardClient([f"{HOST}:{port}"], 5.0) as client:
+            await call(client)
+    finally:
+        await server.stop(0)
+
+
+@pytest.mark.parametrize("status", [status for status in grpc.StatusCode if status is not grpc.StatusCode.OK])
+def test_what_can_never_work_is_not_repeated(status: grpc.StatusCode) -> None:
+    stub = Stub(status)
+    with pytest.raises(PaxosStoreError) as caught:
+        run(against(stub, lambda client: client.update(1, 1)))
+    assert isinstance(caught.value, InvalidRequest) == (status in HOPELESS)
+    assert stub.calls == (1 if status in HOPELESS else 2)
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        assert isinstance(caught.value, NoQuorum), "refused before it ran"
+    elif status not in HOPELESS:
+        assert isinstance(caught.value, OutcomeUnknown)
+
+
+def test_an_answer_too_large_to_read_is_asked_for_once() -> None:
+    stub = Stub(None, size=2_000_000)
+    with pytest.raises(TooLarge, match="answer"):
+        run(against(stub, lambda client: client.select(1)))
+    with pytest.raises(OutcomeUnknown, match="answer"):
+        run(against(stub, lambda client: client.update(1, 1)))
+    assert stub.calls == 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.insert(1, user_id=2**64),
+        lambda client: client.insert(1, user_id=-1),
+        lambda client: client.insert(1, balance=2**63),
+        lambda client: client.insert(1, balance="much"),
+        lambda client: client.insert(1, user_name=7),
+        lambda client: client.insert(1, user_name="\ud800"),
+        lambda client: client.insert(1, uuid=b"short"),
+        lambda client: client.insert(1, uuid="text"),
+        lambda client: client.update(1, 2**63),
+        lambda client: client.delete(-1),
+        lambda client: client.delete(2**64),
+        lambda client: client.select("1"),
+        lambda client: client.select(None),
+        lambda client: client.echo(1, "no info"),
+    ],
+)
+def test_what_fits_no_field_is_the_callers_fault(call: Callable[[CardClient], Coroutine[Any, Any, Any]]) -> None:
+    async def program() -> None:
+        node = FakeNode()
+        async with Service(node) as service:
+            with pytest.raises(InvalidRequest):
+                await call(service.client)
+            assert not node.calls
+
+    run(program())
+
+
+@pytest.mark.parametrize("options", [{"servers": "one"}, {"servers": [7]}, {"timeout_s": 0}, {"timeout_s": float("nan")}])
+def test_a_client_of_wrong_settings(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        CardClient(**{"servers": ["127.0.0.1:1"], **options})
+
+
+def test_the_bytes_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def program() -> None:
+        monkeypatch.setattr("paxosstore.services.card.server.MAX_BYTES", 250_000)
+        node = FakeNode()
+        go_on = asyncio.Event()
+        call = node.call
+
+        async def slowly(*arguments: Any, **options: Any) -> bytes:
+            await go_on.wait()
+            return await call(*arguments, **options)
+
+        monkeypatch.setattr(node, "call", slowly)
+        async with Service(node) as service:
+            info = CardInfo(user_name="x" * 100_000)
+            waiting = [asyncio.ensure_future(service.stub.Insert(CardRequest(card_id=card, card_info=info))) for card in range(4)]
+            refused, held = set[Any](), set(waiting)
+            while len(refused) < 2:
+                done, held = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+                refused |= done
+            for call_ in refused:
+                error = call_.exception()
+                assert isinstance(error, grpc.aio.AioRpcError)
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert dict(error.trailing_metadata() or ())[ERROR_CODE] == "OVERLOADED"
+            go_on.set()
+            await asyncio.wait(waiting)
+            assert sum(call_.exception() is None for call_ in waiting) == 2
+            assert (await service.client.insert(9, user_name="x" * 100_000)).code == OK, "what is answered does not count"
+
+    run(program())
+
+
+def test_connections_are_bounded() -> None:
+    async def program() -> None:
+        server = CardServer(FakeNode(), HOST, 0, max_connections=2)
+        await server.start()
+        held = [await asyncio.open_connection(HOST, server.port) for _ in range(5)]
+        ends = [asyncio.create_task(reader.read()) for reader, _ in held]
+        await asyncio.wait(ends, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0.1)
+        assert sum(end.done() for end in ends) == 3
+        for _, writer in held:
+            writer.close()
+        await server.stop(0.0)
+        await asyncio.gather(*ends, return_exceptions=True)
+
+    run(program())
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "::", "localhost"])
+def test_addresses_of_all_kinds(host: str) -> None:
+    async def program() -> None:
+        node = FakeNode()
+        server = CardServer(node, host, 0)
+        await server.start()
+        port = server.port
+        async with CardClient([where("::1" if ":" in host else host, port)]) as client:
+            assert (await client.insert(1)).code == OK
+        with pytest.raises(PortTaken, match=r"listen\.grpc"):
+            await CardServer(node, host, port).start()
+        await server.stop(0.0)
+
+    run(program())
+
+
+def test_an_address_of_another_machine() -> None:
+    with pytest.raises(NodeError, match=r"192\.0\.2\.1:1.*listen\.grpc") as caught:
+        run(CardServer(FakeNode(), "192.0.2.1", 1).start())
+    assert not isinstance(caught.value, PortTaken)

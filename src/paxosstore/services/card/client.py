@@ -17,11 +17,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from ...errors import Fault, InvalidRequest, NoQuorum, OutcomeUnknown, PaxosStoreError, from_code
+from ...boundary import exact_int, exact_list, exact_number, exact_text, exact_uuid
+from ...errors import Fault, InvalidRequest, NoQuorum, OutcomeUnknown, PaxosStoreError, TooLarge, from_code
 from .card_pb2 import CardInfo, CardRequest, CardResponse
 from .card_pb2_grpc import CardServiceStub
 from .rules import entity_of
-from .server import ERROR_CODE
+from .server import ERROR_CODE, MAX_REQUEST_BYTES
 
 ROUNDS = 2
 """How often the list of servers is gone through."""
@@ -31,7 +32,25 @@ OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", 4 * MAX_REQUEST_BYTES),
 )
+READS = ("Echo", "Select")
+MAX_CARD = 2**64 - 1
+MAX_SERVERS = 64
+MAX_TIMEOUT_S = 86_400.0
+HOPELESS = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+"""From something else than a card service: the same call will never work there."""
 
 
 class _Failed(Exception):
@@ -45,17 +64,17 @@ class _Failed(Exception):
 class CardClient:
     """Calls the card service at `servers` ("host:port"). A response's `code` says how it ended (see card.proto).
 
-    All methods raise the error tree: CallerError for a wrong call, NoQuorum if no server did it and nothing happened,
-    OutcomeUnknown if it may have happened. `timeout_s` bounds a call over all servers.
+    All methods raise the error tree: CallerError for a wrong call (TooLarge: over MAX_REQUEST_BYTES), NoQuorum if no server did
+    it and nothing happened, OutcomeUnknown if it may have happened. `timeout_s` bounds a call over all servers.
     """
 
     def __init__(self, servers: Sequence[str], timeout_s: float = 5.0) -> None:
-        if not servers:
+        self._servers = [exact_text("a server", server, 300) for server in exact_list("servers", servers, MAX_SERVERS)]
+        if not self._servers:
             raise InvalidRequest("a card client needs one server at least")
-        self._channels = [grpc.aio.insecure_channel(server, options=OPTIONS) for server in servers]
+        self._timeout_s = exact_number("timeout_s", timeout_s, MAX_TIMEOUT_S)
+        self._channels = [grpc.aio.insecure_channel(server, options=OPTIONS) for server in self._servers]
         self._stubs: list[Any] = [CardServiceStub(channel) for channel in self._channels]
-        self._servers = list(servers)
-        self._timeout_s = timeout_s
 
     async def __aenter__(self) -> CardClient:
         return self
@@ -68,16 +87,16 @@ class CardClient:
             await channel.close()
 
     async def echo(self, card_id: int, info: CardInfo) -> CardResponse:
-        return await self._call("Echo", card_id, CardRequest(card_info=info))
+        return await self._call("Echo", card_id, _message(CardRequest, card_info=info))
 
     async def insert(
         self, card_id: int, *, user_name: str = "", user_id: int = 0, balance: int = 0, uuid: bytes = b""
     ) -> CardResponse:
-        info = CardInfo(user_name=user_name, user_id=user_id, balance=balance)
-        return await self._call("Insert", card_id, CardRequest(card_info=info), uuid)
+        info = _message(CardInfo, user_name=user_name, user_id=user_id, balance=balance)
+        return await self._call("Insert", card_id, _message(CardRequest, card_info=info), uuid)
 
     async def update(self, card_id: int, delta: int, *, uuid: bytes = b"") -> CardResponse:
-        return await self._call("Update", card_id, CardRequest(delta=delta), uuid)
+        return await self._call("Update", card_id, _message(CardRequest, delta=delta), uuid)
 
     async def delete(self, card_id: int, *, uuid: bytes = b"") -> CardResponse:
         return await self._call("Delete", card_id, CardRequest(), uuid)
@@ -86,10 +105,14 @@ class CardClient:
         return await self._call("Select", card_id, CardRequest())
 
     async def _call(self, method: str, card_id: int, request: CardRequest, uuid: bytes = b"") -> CardResponse:
-        changes = method not in ("Echo", "Select")
-        request.card_id = card_id
+        changes = method not in READS
+        request.card_id = card_id = exact_int("a card", card_id, 0, MAX_CARD)
         request.entity_id = entity_of(card_id)
-        request.uuid = (uuid or secrets.token_bytes(16)) if changes else b""
+        request.uuid = (exact_uuid(uuid) or secrets.token_bytes(16)) if changes else b""
+        if (size := request.ByteSize()) > MAX_REQUEST_BYTES:  # no server would read it
+            raise TooLarge(
+                f"card {card_id}: the request has {size} bytes, over the limit of {MAX_REQUEST_BYTES}: shorten its text"
+            )
         n = len(self._servers)
         first = request.entity_id % n
         deadline = time.monotonic() + self._timeout_s
@@ -129,8 +152,16 @@ class CardClient:
         try:
             response: CardResponse = await getattr(self._stubs[at], method)(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
-            raise _translate(error) from error
+            raise _translate(error, changes=method not in READS) from error
         return response
+
+
+def _message(kind: Any, **values: Any) -> Any:
+    """A message of these values. Raises InvalidRequest for what does not fit a field."""
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"a card's fields: {error}") from None
 
 
 async def _connect(channel: Any) -> bool:
@@ -144,8 +175,8 @@ async def _connect(channel: Any) -> bool:
         await channel.wait_for_state_change(state)
 
 
-def _translate(error: grpc.aio.AioRpcError) -> Exception:
-    """The server's own error if it sent one and it is the caller's fault, else _Failed."""
+def _translate(error: grpc.aio.AioRpcError, *, changes: bool) -> Exception:
+    """What repeating the call cannot mend as its own error, all else as _Failed. `changes`: the call is no read."""
     details: str = error.details() or ""
     code = dict(error.trailing_metadata() or ()).get(ERROR_CODE)
     if code is not None:
@@ -154,7 +185,13 @@ def _translate(error: grpc.aio.AioRpcError) -> Exception:
             return known
         return _Failed(f"{code}: {known}", nothing_happened=known.outcome_known)
     status: grpc.StatusCode = error.code()
-    if status in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED):
-        return InvalidRequest(f"the server does not understand: {details}")
-    # refused before it ran (RESOURCE_EXHAUSTED: too many calls), or gone on the way (anything else)
-    return _Failed(f"{status.name.lower()} {details}".strip(), nothing_happened=status is grpc.StatusCode.RESOURCE_EXHAUSTED)
+    if status in HOPELESS:
+        return InvalidRequest(f"the server does not understand: {status.name.lower()} {details}".rstrip())
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        if "larger than max" not in details:
+            return _Failed(f"too many calls: {details}", nothing_happened=True)  # refused before it ran
+        if "CLIENT:" not in details:
+            return TooLarge(f"the server does not take a request so large: {details}")
+        kind = OutcomeUnknown if changes else TooLarge
+        return kind(f"the server's answer is too large to be read: {details}")
+    return _Failed(f"{status.name.lower()} {details}".strip(), nothing_happened=False)  # gone on the way

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
 import time
 from typing import Any, Protocol
@@ -34,6 +36,7 @@ from ...errors import (
     WireError,
     WrongEntry,
 )
+from ...runtime.sockets import where
 from .card_pb2 import OK, CardRequest, CardResponse
 from .card_pb2_grpc import CardServiceServicer, add_CardServiceServicer_to_server
 from .rules import HANDLER, Operation, encode, entity_of
@@ -68,9 +71,20 @@ STATUS: dict[type[PaxosStoreError], grpc.StatusCode] = {
     WireError: grpc.StatusCode.INTERNAL,
 }
 
-MAX_REQUEST_BYTES = 1_048_576
-MAX_CALLS = 4_096
-"""Calls in flight; more are refused by gRPC as RESOURCE_EXHAUSTED."""
+MAX_REQUEST_BYTES = 256 * 1024
+MAX_CALLS = 1_024
+"""Calls in flight; more are refused by gRPC as RESOURCE_EXHAUSTED. Each holds one request and one answer."""
+MAX_CALLS_PER_CONNECTION = 128
+"""Further ones wait at the client."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Of all requests that have been read and not answered; one more is Overloaded."""
+MAX_CONNECTIONS = 256
+MAX_METADATA_BYTES = 8 * 1024
+IDLE_MS = 300_000
+"""A connection without calls is closed; a client connects again by itself."""
+KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 60_000, 20_000
+SETTINGS_MS = 5_000
+"""How long a new connection may take to say that it speaks HTTP/2."""
 REPLY_MARGIN = 0.05
 """Part of a client's deadline that is kept for the way back, so that it hears how its request ended. It must be well above
 what gRPC adds by rounding a deadline up on the wire (about half a percent)."""
@@ -94,24 +108,23 @@ class Caller(Protocol):
 class CardServer:
     """Listens for card requests. `port` is the one in use after `start`, also where 0 was asked for."""
 
-    def __init__(self, node: Caller, host: str, port: int) -> None:
+    def __init__(self, node: Caller, host: str, port: int, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self.host = host
         self.port = port
         self._node = node
+        self._max_connections = max_connections
         self._server: Any = None
 
     async def start(self) -> None:
-        """Begin to serve. Raises PortTaken."""
-        _check_free(self.host, self.port)
-        server = grpc.aio.server(
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)],
-            maximum_concurrent_rpcs=MAX_CALLS,
-        )
+        """Begin to serve. Raises PortTaken, or NodeError if the address cannot be used."""
+        at = where(self.host, self.port)
+        await _check_address(self.host, self.port)
+        server = grpc.aio.server(options=_options(self._max_connections), maximum_concurrent_rpcs=MAX_CALLS)
         add_CardServiceServicer_to_server(_Service(self._node), server)
         try:
-            self.port = server.add_insecure_port(f"{self.host}:{self.port}")
+            self.port = server.add_insecure_port(at)
         except RuntimeError as error:
-            raise PortTaken(f"cannot listen for gRPC on {self.host}:{self.port}: free the port or change it") from error
+            raise NodeError(f"cannot listen for gRPC on {at}: change listen.grpc") from error
         await server.start()
         self._server = server
 
@@ -127,6 +140,8 @@ class _Service(CardServiceServicer):
 
     def __init__(self, node: Caller) -> None:
         self._node = node
+        self._bytes = 0
+        """Of the requests under way."""
 
     async def Echo(self, request: CardRequest, context: Any) -> CardResponse:
         now_ms = _now_ms()
@@ -147,7 +162,11 @@ class _Service(CardServiceServicer):
     async def _run(self, operation: Operation, request: CardRequest, context: Any) -> CardResponse:
         received_ms = _now_ms()
         read_only = operation is Operation.SELECT
+        size = request.ByteSize()
+        self._bytes += size
         try:
+            if self._bytes > MAX_BYTES:
+                raise Overloaded(f"the requests under way hold over {MAX_BYTES} bytes: repeat it later")
             reply = await self._node.call(
                 _entity(request),
                 HANDLER,
@@ -158,6 +177,8 @@ class _Service(CardServiceServicer):
             )
         except PaxosStoreError as error:
             await context.abort(STATUS[type(error)], f"{error.code}: {error}", ((ERROR_CODE, error.code),))
+        finally:
+            self._bytes -= size
         response: CardResponse = CardResponse.FromString(reply)
         response.received_time_ms = received_ms
         response.replied_time_ms = _now_ms()
@@ -184,13 +205,36 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def _check_free(host: str, port: int) -> None:
-    """gRPC says neither which port nor why; ask the system first. Raises PortTaken."""
-    if port == 0:
-        return
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortTaken(f"cannot listen for gRPC on {host}:{port}: {error.strerror}: free the port or change it") from error
+def _options(max_connections: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+        ("grpc.max_concurrent_streams", MAX_CALLS_PER_CONNECTION),
+        ("grpc.max_allowed_incoming_connections", max_connections),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", 2 * MAX_METADATA_BYTES),
+        # what nobody has read yet is bounded too, however quick the line is
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 64 * 1024),
+        ("grpc.http2.settings_timeout", SETTINGS_MS),
+        ("grpc.max_connection_idle_ms", IDLE_MS),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        # clients may ask whether the server is there as often as ours do
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ]
+
+
+async def _check_address(host: str, port: int) -> None:
+    """gRPC says neither which port nor why; ask the system first. Raises PortTaken or NodeError."""
+    at = where(host, port)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"cannot listen for gRPC on {at}: the port is in use: free it or change listen.grpc") from error
+        raise NodeError(f"cannot listen for gRPC on {at}: {error.strerror or error}: change listen.grpc") from error
