@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import fields
 from pathlib import Path
 
@@ -121,6 +122,30 @@ def test_settings_are_taken_over(path: Path) -> None:
     assert config.peers == [("127.0.0.1", 7400), ("0.0.0.0", 7410), ("127.0.0.1", 7420)]
 
 
+def test_grpc_can_be_switched_off_or_left_out(path: Path) -> None:
+    edited(path, r'^grpc = "127.0.0.1:7412"$', 'grpc = "off"')
+    edited(path, r'^grpc = "127.0.0.1:7422"$', "")
+    config = load_config(path)
+    assert config.listen.grpc is None
+    assert config.nodes[2].grpc is None
+    assert config.nodes[0].grpc == Address("127.0.0.1", 7402)
+    assert "grpc off" in str(config.listen)
+
+
+def test_addresses_of_ipv6(path: Path) -> None:
+    path.write_text(path.read_text().replace("127.0.0.1", "[fd77::1]"))
+    config = load_config(path)
+    assert config.listen.grpc == Address("fd77::1", 7412)
+    assert config.peers[2] == ("fd77::1", 7420)
+    assert str(config.listen).startswith("peers [fd77::1]:7410 redis [fd77::1]:7411")
+
+
+def test_the_names_that_http_answers_to(path: Path) -> None:
+    edited(path, r"^hosts = \[\]$", 'hosts = ["store.example"]')
+    edited(path, r'^peers = "127.0.0.1:7420"$', 'peers = "node-2.example:7420"')
+    assert {"store.example", "node-2.example", socket.gethostname()} <= load_config(path).http_hosts
+
+
 def test_the_redis_service_takes_what_a_request_may_write(path: Path) -> None:
     edited(path, r"^\[tuning\]$", "[tuning]\nmax_request_bytes = 1_000")
     assert load_config(path).redis.max_request_bytes == 1_000
@@ -173,7 +198,10 @@ def test_no_addresses(text: str | int) -> None:
         (r"^data = .*$", 'data = ""', "data"),
         (r"^cluster = .*$", "", "cluster.cluster"),
         (r"^cluster = .*$", 'cluster = ""', "cluster.cluster"),
+        (r"^cluster = .*$", 'cluster = "a\\\\u0007b"', "cluster.cluster"),
         (r"^nodes = 3$", "nodes = 4", "cluster.nodes"),
+        (r"^hosts = .*$", "hosts = 7", "http.hosts"),
+        (r'^grpc = "127.0.0.1:7412"$', 'grpc = "of"', "listen.grpc"),
         (r"^nodes = 3$", "nodes = 5", "nodes"),
         (r"^nodes = 3$", "nodes = 3.0", "cluster.nodes"),
         (r"^uuid_window_entries = .*$", "uuid_window_entries = 1", "cluster.uuid_window_entries"),

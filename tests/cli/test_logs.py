@@ -45,6 +45,12 @@ def test_human_lines(stream: io.StringIO) -> None:
     assert "ValueError: first" in lines[1]
 
 
+def test_no_text_speaks_to_the_terminal(stream: io.StringIO) -> None:
+    configure_logs(LogSettings(), stream)
+    log.warning("cluster %s", "\x1b[2Jred\u202e\x00 größer")
+    assert stream.getvalue().endswith("cluster \\x1b[2Jred\\u202e\\x00 größer\n")
+
+
 def test_json_lines(stream: io.StringIO) -> None:
     configure_logs(LogSettings("json", "debug"), stream)
     log.debug("node %d\nforged line", 3)

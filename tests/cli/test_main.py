@@ -25,6 +25,7 @@ from paxosstore.core.record import Record, Value
 from paxosstore.services.card.rules import entity_of
 from paxosstore.services.card.server import CardServer
 from paxosstore.services.http.server import HttpServer, Page, as_json, text
+from paxosstore.services.redis.keyspace import REDIS_BASE, SLOT_BASE
 from paxosstore.storage.directory import open_directory
 from paxosstore.storage.rocks import RocksStore
 
@@ -120,6 +121,11 @@ def test_no_command_shows_the_help(run: Run) -> None:
         ("init a --base-port 70000", "base-port"),
         ("inspect entity 3", "--config"),
         ("inspect --config x entity -1", "-1"),
+        ("inspect entity redis:16 --config x", "15"),
+        ("inspect entity slot:65536 --config x", "65535"),
+        ("inspect entity cards:1 --config x", "cards:1"),
+        ("inspect entity :1 --config x", ":1"),
+        ("inspect entity redis:² --config x", "redis:"),
         ("inspect --config x entity 18446744073709551616", "18446744073709551615"),
         ("card select x", "x"),
         ("card select 18446744073709551616", "18446744073709551616"),
@@ -258,6 +264,15 @@ def test_a_cluster_without_a_quorum(run: Run) -> None:
         assert code == 0, "one node is cut off, the cluster goes on"
 
 
+def test_status_of_what_is_not_there_or_somebody_elses(run: Run) -> None:
+    consul = HttpServer(HOST, port := free_port(), {"/status": lambda query: as_json({"node": "[red]", "peers": ["a"]})})
+    with serving(consul):
+        code, out, err = run("status", "--server", f"{HOST}:{port}", "--server", f"[::1]:{free_port()}")
+    assert (code, err) == (3, "")
+    assert "this is no paxosstore node's HTTP address" in out
+    assert "[::1]:" in out, "an IPv6 address is no markup"
+
+
 def test_a_port_that_speaks_no_http_has_no_status(run: Run) -> None:
     """The Redis port, say."""
 
@@ -303,9 +318,12 @@ def test_inspect_a_running_node(run: Run, config: Path) -> None:
     pages: dict[str, Page] = {"/inspect": page}  # type: ignore[dict-item]  # it takes and gives what a page does
     with serving(HttpServer(HOST, load_config(config).listen.http.port, pages)):
         code, out, err = run("inspect", "--config", config, "entity", 5, "--entries", "8-9")
-        assert run("inspect", "--config", config, "entity", 5)[0] == 0
+        assert run("inspect", "entity", 5, "--config", config)[0] == 0
+        for name in ("redis:3", "slot:7", "card:42"):
+            assert run("inspect", "entity", name, "--config", config)[0] == 0
     assert (code, err) == (0, "")
-    assert asked == [{"entity": "5", "entries": "8-9"}, {"entity": "5"}]
+    assert asked[:2] == [{"entity": "5", "entries": "8-9"}, {"entity": "5"}]
+    assert [int(query["entity"]) for query in asked[2:]] == [REDIS_BASE + 3, SLOT_BASE + 7, entity_of(42)]
     assert "entity 5 on node 0 (running)" in out
     assert "committed 8, max chosen ?" in out
     assert "ab" * 16 in out

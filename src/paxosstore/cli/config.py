@@ -154,6 +154,8 @@ def parse_address(text: str | int, key: str) -> Address:
 def _check(table: dict[str, Any], base: Path) -> NodeConfig:
     file = _section(table, _File, "")
     cluster = _section(file.cluster, ClusterSettings, "cluster")
+    if not cluster.cluster.isprintable():
+        raise ConfigError("cluster.cluster: the name must be printable")
     if not 0 <= file.node < cluster.nodes:
         raise ConfigError(f"node: {file.node} is not possible: the nodes of this cluster are 0 to {cluster.nodes - 1}")
     if len(file.nodes) != cluster.nodes:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import PaxosStoreError
@@ -137,7 +138,7 @@ class Demo:
         try:
             await step()
         except (StepFailed, PaxosStoreError, ReplyError, OSError) as error:
-            self._console.print(f"   [bold red]FAILED[/] {type(error).__name__}: {error}", highlight=False)
+            self._console.print(f"   [bold red]FAILED[/] {type(error).__name__}: {escape(str(error))}", highlight=False)
             return False
         return True
 
@@ -150,7 +151,7 @@ class Demo:
         cluster = self._cluster
         cluster.init()
         seconds = await asyncio.to_thread(cluster.start)
-        self._say(f"serving after {seconds:.1f} s, data in {cluster.directory}")
+        self._say(f"serving after {seconds:.1f} s, data in {escape(str(cluster.directory))}")
         for node in range(cluster.nodes):
             self._say(f"node {node}: redis {HOST}:{cluster.redis_port(node)}  cards {HOST}:{cluster.card_port(node)}")
 
@@ -292,7 +293,7 @@ def ready_lines(cluster: LocalCluster) -> str:
             f"{program} card select {CARD} {servers}",
             f"{program} card update {CARD} 5 {servers}",
             f"{program} status {status}",
-            f"{program} inspect --config {cluster.config(0)} entity {REDIS_BASE}",
+            f"{program} inspect entity redis:0 --config {cluster.config(0)}",
         )
     )
 

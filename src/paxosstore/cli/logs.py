@@ -48,4 +48,5 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+    """With what is no printable character escaped: a peer's text must neither forge a line nor speak to a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

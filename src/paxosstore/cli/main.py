@@ -32,6 +32,9 @@ app.add_typer(card_app, name="card")
 app.add_typer(inspect_app, name="inspect")
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The node's configuration file.")]
+ConfigHere = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="The node's configuration file.", show_default=False)
+]
 CardServers = Annotated[
     list[str],
     typer.Option("--server", metavar="HOST:PORT", help="gRPC address of a node; repeat it for each node."),
@@ -123,23 +126,28 @@ def sim(
 
 
 @inspect_app.callback()
-def inspect(context: typer.Context, config: ConfigOption) -> None:
+def inspect(context: typer.Context, config: ConfigHere = None) -> None:
     context.obj = config
 
 
 @inspect_app.command("entity")
 def inspect_entity(
     context: typer.Context,
-    entity: Annotated[int, typer.Argument(metavar="ID", help="The entity's id.", min=0, max=2**64 - 1)],
+    entity: Annotated[str, typer.Argument(metavar="ID", help="A number, or redis:DATABASE, slot:SLOT, card:CARD.")],
+    config: ConfigHere = None,
     entries: Annotated[
         str | None, typer.Option(metavar="A-B", help="Which entries; else the latest 20.", show_default=False)
     ] = None,
 ) -> None:
     """Show the pointers and rows of one entity: from the running node, else from its disk."""
     from .config import load_config
-    from .watch import console, entity_table, look_at_entity
+    from .watch import console, entity_table, look_at_entity, parse_entity
 
-    found, source = look_at_entity(load_config(context.obj), entity, entries)
+    number = parse_entity(entity)
+    file = config or context.obj
+    if file is None:
+        raise InvalidRequest("inspect: --config FILE is missing: name the node's configuration file")
+    found, source = look_at_entity(load_config(file), number, entries)
     console().print(entity_table(found, source))
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from dataclasses import asdict
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotServing
@@ -26,6 +26,7 @@ from ..services.redis import commands as redis_commands
 from ..services.redis.server import RedisServer
 from ..services.redis.sweeper import Sweeper
 from .config import NodeConfig
+from .descriptors import share_out
 from .logs import configure_logs
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GRACE_S = 3.0
+"""How long requests under way may take after the signal to stop; a second signal ends it."""
 SLOW_STOP_S = 4.0
+IGNORED = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+"""Signals that would end a process which does not expect them: a terminal that is closed, a tool that rotates logs."""
 
 HANDLERS = {card_rules.HANDLER: card_rules.handle, redis_commands.HANDLER: redis_commands.handle}
 """What a request may name; the same on every node."""
@@ -49,35 +54,63 @@ def run(config: NodeConfig) -> None:
 
 
 async def serve(config: NodeConfig) -> None:
-    """Start the node, then its services; say so on standard output; stop them in reverse order."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-
+    """Start the node, then its services; say so on standard output; at the signal drain and stop them, then the node."""
+    signals = Signals()
+    room = share_out(config.redis.max_clients)
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS)
-    redis = RedisServer(node.submit, config.redis)
+    redis = RedisServer(node.submit, replace(config.redis, max_clients=room.redis))
     node.on_told.append(redis.flush)
     sweeper = Sweeper(node)
     node.on_applied.append(sweeper.applied)
-    card = CardServer(node, *config.listen.grpc)
-    http = HttpServer(*config.listen.http, pages=_pages(config, node, redis))
+    card = None if config.listen.grpc is None else CardServer(node, *config.listen.grpc, max_connections=room.grpc)
+    pages = _pages(config, node, redis)
+    http = HttpServer(*config.listen.http, pages=pages, hosts=config.http_hosts, max_connections=room.http)
     async with AsyncExitStack() as running:
         await node.start()
         running.push_async_callback(node.stop)
         await redis.start()
         running.push_async_callback(redis.stop)
-        await card.start()
-        running.push_async_callback(card.stop)
+        if card is not None:
+            await card.start()
+            running.push_async_callback(card.stop, 0.0)
         await http.start()
         running.push_async_callback(http.stop)
         sweeping = asyncio.create_task(sweeper.run())
         running.callback(sweeping.cancel)
-        print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
-        await stopped.wait()
-        log.info("stopping")
-        loop.call_later(SLOW_STOP_S, _say_what_waits)
+        with suppress(OSError):  # nobody listens any more
+            print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
+        await signals.stop.wait()
+        log.info("stopping: requests under way have %g s", GRACE_S)
+        draining = [http.stop(GRACE_S), *([] if card is None else [card.stop(GRACE_S)])]
+        await _drain(draining, signals.hurry)
+        asyncio.get_running_loop().call_later(SLOW_STOP_S, _say_what_waits)
     log.info("stopped")
+
+
+class Signals:
+    """What the process is told from outside: to stop, to hurry with it, or what does not concern it."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.hurry = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        for number in IGNORED:
+            loop.add_signal_handler(number, log.info, "%s is ignored", number.name)
+
+    def _end(self) -> None:
+        (self.hurry if self.stop.is_set() else self.stop).set()
+
+
+async def _drain(services: list[Coroutine[Any, Any, None]], hurry: asyncio.Event) -> None:
+    """Let the services end what is under way, all at once, until there is a hurry."""
+    ending = asyncio.gather(*services)
+    hurrying = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait((ending, hurrying), return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    hurrying.cancel()
+    await asyncio.gather(ending, hurrying, return_exceptions=True)
 
 
 def _say_what_waits() -> None:

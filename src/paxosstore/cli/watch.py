@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from ..core.ids import MAX_ENTITY
 from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing
 from ..services.http.pages import inspect_entries
 from .config import Address, NodeConfig, parse_address
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 140
 TIMEOUT_S = 3.0
+STRANGER = "this is no paxosstore node's HTTP address"
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -44,9 +46,9 @@ def get(server: Address, path: str) -> dict[str, Any]:
         cause = getattr(error, "reason", error)
         raise Unreachable(f"{server}: {getattr(cause, 'strerror', None) or cause}") from error
     except (ValueError, http.client.HTTPException) as error:
-        raise NodeError(f"{server}: this is no paxosstore node's HTTP address") from error
+        raise NodeError(f"{server}: {STRANGER}") from error
     if not isinstance(answer, dict):
-        raise NodeError(f"{server}: this is no paxosstore node's HTTP address")
+        raise NodeError(f"{server}: {STRANGER}")
     return answer
 
 
@@ -66,7 +68,11 @@ def collect_status(servers: Sequence[str]) -> list[tuple[str, Mapping[str, Any] 
 
     def ask(server: Address) -> tuple[str, Mapping[str, Any] | str]:
         try:
-            return str(server), get(server, "/status")
+            answer = get(server, "/status")
+            _cells(answer)
+            return str(server), answer
+        except (LookupError, TypeError, AttributeError):  # JSON of somebody else
+            return str(server), STRANGER
         except (Unreachable, NodeError) as error:
             return str(server), str(error).removeprefix(f"{server}: ")
 
@@ -82,17 +88,22 @@ def status_table(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Tabl
     for name in ("server", "node", "state", "peers", "entities in memory", "committed entries", "waiting"):
         table.add_column(name, no_wrap=name == "server")
     for server, answer in answers:
-        if isinstance(answer, str):
-            table.add_row(server, "", f"[red]down[/red]: {escape(answer)}", "", "", "", "")
-            continue
-        refused = answer["writes_refused_because"]
-        state = f"[yellow]refuses writes[/yellow]: {escape(refused)}" if refused else "[green]up[/green]"
-        if lonely := answer.get("no_quorum_because"):
-            state = f"[red]{escape(lonely)}[/red]"
-        committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
-        waiting = f"{answer['waiting_requests']} requests\n{answer['waiting_events']} events"
-        table.add_row(server, str(answer["node"]), state, _peers(answer), str(answer["entities_in_memory"]), committed, waiting)
+        row = ["", f"[red]down[/red]: {escape(answer)}", "", "", "", ""] if isinstance(answer, str) else _cells(answer)
+        table.add_row(escape(server), *row)
     return table
+
+
+def _cells(answer: Mapping[str, Any]) -> list[str]:
+    """What stands of a node beside its address. Raises LookupError, TypeError or AttributeError if this is no node's status."""
+    from rich.markup import escape
+
+    refused = answer["writes_refused_because"]
+    state = f"[yellow]refuses writes[/yellow]: {escape(refused)}" if refused else "[green]up[/green]"
+    if lonely := answer.get("no_quorum_because"):
+        state = f"[red]{escape(lonely)}[/red]"
+    committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
+    waiting = f"{answer['waiting_requests']} requests\n{answer['waiting_events']} events"
+    return [escape(str(answer["node"])), state, _peers(answer), escape(str(answer["entities_in_memory"])), committed, waiting]
 
 
 def exit_code(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> int:
@@ -110,13 +121,28 @@ def _peers(answer: Mapping[str, Any]) -> str:
     for peer, link in answer["peers"].items():
         state = "[green]up[/green]" if link["up"] else "[red]down[/red]"
         queued = f", {link['queued_frames']} frames queued" if link["queued_frames"] else ""
-        lines.append(f"{peer} {state}{queued}")
+        lines.append(f"{escape(peer)} {state}{escape(queued)}")
         if reason := link.get("down_reason"):
             lines.append(f"  {escape(reason)}")
     return "\n".join(lines)
 
 
 # -- inspect
+
+
+def parse_entity(text: str) -> int:
+    """An entity's id: a number, or redis:DATABASE, slot:SLOT or card:CARD. Raises InvalidRequest."""
+    from ..services.card.rules import entity_of
+    from ..services.redis.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
+
+    kind, colon, number = text.rpartition(":")
+    most = {"": MAX_ENTITY, "redis": DATABASES - 1, "slot": MAX_SLOTS - 1, "card": MAX_ENTITY}.get(kind)
+    if most is None or (colon and not kind) or not (number.isascii() and number.isdigit() and len(number) <= 20):
+        raise InvalidRequest(f"{text!r:.100} is no entity: write a number from 0 to {MAX_ENTITY}, redis:0, slot:0 or card:0")
+    if int(number) > most:
+        raise InvalidRequest(f"{text!r:.100} is no entity: {kind or 'the number'} goes from 0 to {most}")
+    base = {"redis": REDIS_BASE, "slot": SLOT_BASE}.get(kind, 0)
+    return entity_of(int(number)) if kind == "card" else base + int(number)
 
 
 def look_at_entity(config: NodeConfig, entity: int, entries: str | None) -> tuple[Mapping[str, Any], str]:
@@ -151,17 +177,18 @@ def _look_at_disk(config: NodeConfig, entity: int, entries: str | None) -> Mappi
 
 
 def entity_table(found: Mapping[str, Any], source: str) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     pointers = ", ".join(
         f"{name.replace('_', ' ')} {'?' if entry is None else entry}" for name, entry in found["pointers"].items()
     )
     title = f"entity {found['entity']} on node {found['node']} ({source})\n{pointers}"
-    table = Table(title=title)
+    table = Table(title=escape(title), caption=escape(found.get("cut_off", "")) or None)
     for name in ("entry", "prepared", "promised", "accepted", "chosen", "value id", "value bytes"):
         table.add_column(name, overflow="fold")
     for row in found["rows"]:
         cells = [row["entry"], row["prepared"], row["promised"], row["accepted"], "yes" if row["chosen"] else ""]
         cells += ["" if row[name] is None else row[name] for name in ("value_id", "value_bytes")]
-        table.add_row(*map(str, cells))
+        table.add_row(*(escape(str(cell)) for cell in cells))
     return table

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rocksdict import BlockBasedOptions, Cache, Options, WriteOptions
 
+from .descriptors import limit, table_files
+
 MIB = 1 << 20
 
 BLOCK_CACHE_BYTES = 16 * MIB
@@ -22,7 +24,7 @@ def table_options(create: bool) -> Options:
     options.set_paranoid_checks(True)
     options.set_max_background_jobs(2)
     options.set_max_file_opening_threads(1)
-    options.set_max_open_files(512)
+    options.set_max_open_files(table_files(limit()))
     options.set_keep_log_file_num(2)
     options.set_max_log_file_size(4 * MIB)
     options.set_stats_dump_period_sec(0)

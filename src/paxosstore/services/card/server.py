@@ -130,9 +130,10 @@ class CardServer:
 
     async def stop(self, grace_s: float = 0.5) -> None:
         """Refuse new calls, give those in flight a moment, stop."""
-        server, self._server = self._server, None
+        server = self._server
         if server is not None:
             await server.stop(grace_s)
+            self._server = None  # not before: who is cancelled here stops it again, with less patience
 
 
 class _Service(CardServiceServicer):
