@@ -111,7 +111,7 @@ def test_a_damaged_identity_is_noticed(path: Path, content: str) -> None:
 def test_a_store_without_identity_is_refused(path: Path) -> None:
     make(path)
     (path / "IDENTITY").unlink()
-    with pytest.raises(Damaged, match="holds a store but no IDENTITY"):
+    with pytest.raises(Damaged, match="IDENTITY: is gone, though the store is here"):
         make(path)
     assert (path / "store").is_dir()
 
@@ -119,7 +119,7 @@ def test_a_store_without_identity_is_refused(path: Path) -> None:
 def test_an_identity_without_a_store_is_a_lost_disk(path: Path) -> None:
     make(path)
     (path / "store").rename(path.parent / "elsewhere")
-    with pytest.raises(Damaged, match="lost disk"):
+    with pytest.raises(Damaged, match="store is gone"):
         make(path)
 
 

@@ -32,7 +32,7 @@ CATCH_UP_S = 20.0
 READ_AT_ONCE = 200
 """Keys of one MGET."""
 CARD, OWNER = 4711, "Ada"
-END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The nodes have sessions of their own, so closing the terminal must be passed on to them too."""
 
 

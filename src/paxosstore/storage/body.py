@@ -32,5 +32,7 @@ class MsgpackBodyCodec:
         try:
             cleared, writes = self._decode(body)
         except msgspec.DecodeError as error:
-            raise Damaged(f"a value of {len(body)} bytes is no write batch: {error}") from None
+            raise Damaged(
+                f"a value of {len(body)} bytes is no write batch: {error}: written by another version of the program?"
+            ) from None
         return WriteBatch(writes, cleared)

@@ -11,8 +11,6 @@ without an IDENTITY, is therefore not a beginning but damage.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -23,13 +21,14 @@ from types import TracebackType
 
 import msgspec
 
-from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch, DiskFull
+from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from ..settings import ClusterSettings
-from .journal import sync_path
+from .damage import NO_SPACE, damaged, disk_full
+from .durable import lock_file, sync_file, sync_path
+from .forking import give_up_in_child
 from .rocks import create_store
 
 FORMAT = 2
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +52,7 @@ class Directory:
         self.path = path
         self.identity = identity
         self._lock = lock
+        give_up_in_child(self)
 
     @property
     def store_path(self) -> Path:
@@ -69,6 +69,9 @@ class Directory:
         if lock >= 0:
             os.close(lock)
 
+    def forked(self) -> None:
+        self.close()  # closes one of two descriptors of one lock: the parent keeps it, alone
+
     def __enter__(self) -> Directory:
         return self
 
@@ -84,7 +87,7 @@ def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, cre
     path = Path(path)
     lock = -1
     if not create and not (path / "IDENTITY").exists():
-        raise DataDirectoryError(f"{path}: no node has kept its data here")
+        raise DataDirectoryError(f"{path}: no node has kept its data here: name the directory that a node serves from")
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(path)
@@ -93,18 +96,25 @@ def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, cre
         if lock >= 0:
             os.close(lock)
         if isinstance(error, OSError):
-            kind = DiskFull if error.errno in _NO_SPACE else DataDirectoryError
-            raise kind(f"{path}: the data directory cannot be used: {error.strerror}") from error
+            what = f"the data directory cannot be used: {error.strerror}"
+            if error.errno in NO_SPACE:
+                raise disk_full(path, what) from error
+            raise DataDirectoryError(
+                f"{path}: {what}: a directory is needed that this user may write (ls -ld {path} shows whose it is)"
+            ) from error
         raise
 
 
 def _lock(path: Path) -> int:
-    lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)
     except BlockingIOError:
         os.close(lock)
-        raise DirectoryInUse(f"{path}: another process has this data directory open: stop it, or use another directory") from None
+        raise DirectoryInUse(
+            f"{path}: another process has this data directory open (fuser -v {path / 'LOCK'} names it): stop that one, or use "
+            "another directory"
+        ) from None
     return lock
 
 
@@ -115,10 +125,10 @@ def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
         identity = _read(path)
         _compare(path, identity, cluster, node)
         if not store.exists() and not prepared.exists():
-            raise Damaged(f"{store}: the store is gone, though IDENTITY is here: treat this as a lost disk")
+            raise damaged(store, "the store is gone, though IDENTITY is here")
     else:
         if store.exists():
-            raise Damaged(f"{path}: holds a store but no IDENTITY: put that file back, or treat this as a lost disk")
+            raise _identity_lost(path, "is gone, though the store is here")
         with suppress(PermissionError):  # not ours to look into: then its names are not ours to keep
             sync_path(path.absolute().parent)
         if prepared.exists():
@@ -143,7 +153,15 @@ def _read(path: Path) -> IdentityFile:
             )
         return msgspec.json.decode(content, type=IdentityFile)
     except msgspec.DecodeError as error:
-        raise Damaged(f"{path / 'IDENTITY'}: {error}: put the file back, or treat this as a lost disk") from None
+        raise _identity_lost(path, str(error)) from None
+
+
+def _identity_lost(path: Path, what: str) -> Damaged:
+    """It never changes: any copy is as good as what was there."""
+    return Damaged(
+        f"{path / 'IDENTITY'}: {what}: put that file back from any copy of this very directory (cp COPY/IDENTITY {path}/). "
+        "If there is none, leave this node stopped: the others go on without it as long as they are a majority"
+    )
 
 
 def _compare(path: Path, found: IdentityFile, cluster: ClusterSettings, node: int) -> None:
@@ -163,6 +181,6 @@ def _write(path: Path, identity: IdentityFile) -> None:
     with new.open("wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n")
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     new.rename(path / "IDENTITY")
     sync_path(path)

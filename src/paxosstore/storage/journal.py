@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
+from .durable import sync_data, sync_file, sync_path
 from .journal_reader import JournalReader, segment_path
 from .segment import SECTOR, encode_record, encode_segment, sectors_of
 
@@ -30,7 +32,7 @@ class _Segment:
     def __init__(self, path: Path, number: int) -> None:
         self.path = path
         self.number = number
-        self.file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.file = os.open(path, os.O_RDWR)
         self.size = os.fstat(self.file).st_size
         self.end = SECTOR
         """Where the next record goes."""
@@ -116,7 +118,7 @@ class Journal:
             if self.failure is not None:
                 raise self.failure
             for segment in segments:
-                os.fdatasync(segment.file)
+                sync_data(segment.file)
         except OSError as error:
             self.failure = error
             raise
@@ -149,6 +151,11 @@ class Journal:
             for segment in (*self._to_sync, *self._ready):
                 os.close(segment.file)
 
+    def forked(self) -> None:
+        for segment in (*self._to_sync, *self._ready):
+            with suppress(OSError):  # the parent was about to close it
+                os.close(segment.file)
+
     def _make_ready(self, least_bytes: int = 0) -> None:
         if not self._ready:
             number = self._segment.number + 1
@@ -169,7 +176,7 @@ class Journal:
             segment = self._segment
             try:
                 os.pwrite(segment.file, encode_segment(segment.number, segment.size, sequence), 0)
-                os.fdatasync(segment.file)
+                sync_data(segment.file)
             except OSError as error:  # it may have been what syncs the records of this segment
                 self.failure = error
                 raise
@@ -196,19 +203,10 @@ def create_segment(folder: Path, number: int, size: int) -> int:
             left = size - file.write(encode_segment(number, size, floor=0))
             while left:
                 left -= file.write(_CHUNK[:left])
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         new.rename(path)
     except OSError:
         new.unlink(missing_ok=True)
         raise
     sync_path(folder)
     return number
-
-
-def sync_path(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import Damaged
+from .damage import damaged
 from .segment import SegmentContent
 
 SUFFIX = ".journal"
@@ -34,11 +34,11 @@ class JournalReader:
         """Raises Damaged if segments are missing."""
         self.folder = folder
         if not folder.is_dir():
-            raise Damaged(f"{folder}: the journal is gone: treat this as a lost disk")
+            raise damaged(folder, "the journal is gone")
         self.numbers = sorted(int(path.stem) for path in folder.glob("*" + SUFFIX) if path.stem.isdigit())
         """Of its segments."""
         if not self.numbers or self.numbers != list(range(self.numbers[0], self.numbers[-1] + 1)):
-            raise Damaged(f"{folder}: segments of the journal are missing: treat this as a lost disk")
+            raise damaged(folder, f"segments of the journal are missing, {len(self.numbers)} are here")
         self.highest = 0
         """The highest sequence that can be read anywhere, or is held elsewhere."""
         self.unused: list[int] = []

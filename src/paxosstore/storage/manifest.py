@@ -11,13 +11,13 @@ a change is one record (FULL) or several (FIRST, MIDDLE.., LAST). Little-endian.
 
 from __future__ import annotations
 
-import os
 from itertools import chain
 from pathlib import Path
 from struct import Struct
 
 from crc32c import crc32c
 
+from .durable import sync_file
 from .segment import SECTOR
 
 _BLOCK = 32_768
@@ -40,7 +40,7 @@ def cut_torn_manifest(folder: Path) -> bool:
         return False
     with manifest.open("r+b") as file:
         file.truncate(sound)
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     return True
 
 

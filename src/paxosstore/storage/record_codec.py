@@ -7,6 +7,7 @@ The checksum covers the row's key too: a row that stands under another entity or
 
 from __future__ import annotations
 
+from pathlib import Path
 from struct import Struct
 
 import msgspec
@@ -14,6 +15,7 @@ from crc32c import crc32c
 
 from ..core.record import Record, Value, validate
 from ..errors import Damaged
+from .damage import damaged
 from .keys import plog_key
 
 ROW_FORMAT = 1
@@ -34,24 +36,21 @@ def encode_row(key: bytes, record: Record) -> bytes:
     return _HEADER.pack(ROW_FORMAT, crc32c(payload, crc32c(key))) + payload
 
 
-def decode_row(entity: int, entry: int, row: bytes) -> Record:
+def decode_row(entity: int, entry: int, row: bytes, store: Path | str = "") -> Record:
     """The row that stands under (entity, entry). Raises Damaged."""
+    place = f"{store}: PLog row of entity {entity}, entry {entry}"
     if len(row) < _HEADER.size:
-        raise _damaged(entity, entry, f"{len(row)} bytes are too few")
+        raise damaged(place, f"{len(row)} bytes are too few")
     version, checksum = _HEADER.unpack_from(row)
     if version != ROW_FORMAT:
-        raise _damaged(entity, entry, f"format version {version}, this program knows {ROW_FORMAT}")
+        raise Damaged(f"{place}: format version {version}, this program knows {ROW_FORMAT}: use the program that wrote it")
     payload = memoryview(row)[_HEADER.size :]
     if crc32c(payload, crc32c(plog_key(entity, entry))) != checksum:
-        raise _damaged(entity, entry, "the checksum differs")
+        raise damaged(place, "the checksum differs")
     try:
         prepared, promised, accepted, chosen, value_id, body = _decode(payload)
         record = Record(prepared, promised, accepted, None if value_id is None else Value(value_id, body), chosen)
         validate(record)
     except (msgspec.DecodeError, AssertionError) as error:
-        raise _damaged(entity, entry, f"no valid row: {error}") from None
+        raise damaged(place, f"no valid row: {error}") from None
     return record
-
-
-def _damaged(entity: int, entry: int, reason: str) -> Damaged:
-    return Damaged(f"PLog row of entity {entity}, entry {entry}: {reason}")

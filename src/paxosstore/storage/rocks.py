@@ -17,7 +17,6 @@ there is room again reopens it.
 
 from __future__ import annotations
 
-import errno
 import shutil
 import struct
 import threading
@@ -31,8 +30,11 @@ from ..core.event import Loaded
 from ..core.overlay import DATA
 from ..core.ready import Apply
 from ..core.record import Record
-from ..errors import Damaged, DiskFull, NodeError, NotServing
-from .journal import SEGMENT_BYTES, Journal, create_journal, sync_path
+from ..errors import DiskFull, NodeError, NotServing
+from .damage import damaged, disk_full, os_failed
+from .durable import sync_path
+from .forking import give_up_in_child, used_in_child
+from .journal import SEGMENT_BYTES, Journal, create_journal
 from .journal_reader import JournalReader
 from .keys import (
     META_COMMITTED,
@@ -59,7 +61,6 @@ _SEQUENCE = _META + b"s"
 """Where the sequence of the last batch stands."""
 _DATA_SPACE_END = bytes((DATA[0] + 1,))
 _COMMITTED_END = _META + bytes((META_COMMITTED[0] + 1,))
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Operation]).decode
@@ -129,14 +130,25 @@ class RocksStore:
         self._read_only = read_only
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()  # a sync in another thread must not see the journal go
+        self._in_child = False
         self._opened: _Open | None = self._open()
+        give_up_in_child(self)
+
+    def forked(self) -> None:
+        self._in_child = True
+        self._lock = threading.Lock()  # a thread that held it is not here
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.table.forked()
+            if opened.journal is not None:
+                opened.journal.forked()
 
     def reopen(self) -> None:
         """Close and open again; after a failed write nothing else makes RocksDB write. Raises what opening raises."""
         with self._lock:
             opened = self._use()
             if opened.journal is not None and opened.journal.failure is not None:
-                raise _os_error(self.path, opened.journal.failure)  # what was written since is lost, and was not refused
+                raise os_failed(self.path, opened.journal.failure)  # what was written since is lost, and was not refused
             self._opened = None
             opened.close(in_order=False)
             self._opened = self._open()
@@ -168,14 +180,14 @@ class RocksStore:
                 try:
                     journal.sync()
                 except OSError as error:
-                    raise _os_error(self.path, error) from error
+                    raise os_failed(self.path, error) from error
 
     def load(self, entity: int) -> Loaded:
         committed = self.committed_entry(entity)
-        return range_load(entity, committed, self._rows(entity, committed, plog_end(entity)))
+        return range_load(entity, committed, self._rows(entity, committed, plog_end(entity)), self.path)
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
-        return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes)
+        return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes, self.path)
 
     def get(self, entity: int, key: bytes) -> bytes | None:
         return self._use().table.get(_DATA + entity_prefix(entity) + key)
@@ -210,12 +222,14 @@ class RocksStore:
 
     def _use(self) -> _Open:
         if self._opened is None:
+            if self._in_child:
+                raise used_in_child(self.path)
             raise NotServing(f"{self.path}: the store is closed")
         return self._opened
 
     def _open(self) -> _Open:
         if not self.path.is_dir():
-            raise Damaged(f"{self.path}: the store is gone: treat this as a lost disk")
+            raise damaged(self.path, "the store is gone")
         if not self._read_only:
             with suppress(DiskFull):
                 return self._open_for_writing()
@@ -257,7 +271,7 @@ class RocksStore:
             moved = journal.reserve(len(payload))
             opened.table.write([*operations, (_SEQUENCE, encode_entry(journal.sequence + 1))])
         except OSError as error:
-            raise _os_error(self.path, error) from error
+            raise os_failed(self.path, error) from error
         except NodeError:
             opened.failed = True
             raise
@@ -268,13 +282,13 @@ class RocksStore:
     def _make_writable(self) -> None:
         """Open anew for writing. Raises DiskFull if that does not help, or clearly would not."""
         if self._read_only:
-            raise NodeError(f"{self.path}: is open for reading only")
+            raise NodeError(f"{self.path}: is open for reading only: a running node is what writes there")
         free = shutil.disk_usage(self.path).free
         if free >= self._segment_bytes:  # for what is replayed
             self.reopen()
             if self._use().journal is not None:
                 return
-        raise DiskFull(f"{self.path}: no space left to write")
+        raise disk_full(self.path, "no space left to write")
 
     def _add_applies(self, operations: list[Operation], applies: Sequence[Apply]) -> None:
         """Each entry's writes with its new committed entry (rule 10)."""
@@ -302,7 +316,7 @@ class RocksStore:
         try:
             return decode_entry(value)
         except struct.error:
-            raise Damaged(f"{self.path}: committed entry of entity {entity}: {len(value)} bytes") from None
+            raise damaged(self.path, f"the committed entry of entity {entity} has {len(value)} bytes") from None
 
 
 @contextmanager
@@ -310,9 +324,4 @@ def _os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _os_error(path, error) from error
-
-
-def _os_error(path: Path, error: OSError) -> NodeError:
-    kind = DiskFull if error.errno in _NO_SPACE else NodeError
-    return kind(f"{path}: {error.strerror or error}")
+        raise os_failed(path, error) from error

@@ -11,7 +11,9 @@ from types import TracebackType
 
 from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 
-from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
+from ..errors import DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
+from .damage import damaged, disk_failed, disk_full
+from .forking import keep_for_ever
 from .ranges import Ranges
 from .rocks_options import table_options, write_options
 from .sorted_map import SortedMap
@@ -107,6 +109,10 @@ class RocksTable:
             for snapshot in [*self._snapshots]:
                 snapshot.close()
             del self._db
+
+    def forked(self) -> None:
+        """Closing would have RocksDB write out, in the parent's files, what the parent has in memory."""
+        keep_for_ever(self._db)
 
     def _range(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         rows.seek(start)
@@ -210,17 +216,17 @@ def _error(path: Path, error: Exception) -> PaxosStoreError:
     """What RocksDB's words mean here; it gives no codes."""
     text = str(error)
     if "No space left on device" in text or "Disk quota exceeded" in text:
-        return DiskFull(f"{path}: {text}")
+        return disk_full(path, text)
     if text.startswith("Corruption"):
-        return Damaged(f"{path}: {text}")
-    return NodeError(f"{path}: {text}")
+        return damaged(path, text)
+    return disk_failed(path, text)
 
 
 def _opening_error(path: Path, error: Exception) -> PaxosStoreError:
     text = str(error)
     if "lock hold by current process" in text or "While lock file" in text:
-        return DirectoryInUse(f"{path}: another process has it open")
+        return DirectoryInUse(f"{path}: another process has it open (fuser -v {path / 'LOCK'} names it): stop that one")
     if text.startswith("Invalid argument") or "No such file or directory" in text:  # files are missing or not RocksDB's
-        return Damaged(f"{path}: {text}")
+        return damaged(path, text)
     known = _error(path, error)
-    return known if isinstance(known, DataDirectoryError | DiskFull) else DataDirectoryError(f"{path}: {text}")
+    return known if isinstance(known, DataDirectoryError | DiskFull) else DataDirectoryError(str(known))

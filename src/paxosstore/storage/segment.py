@@ -24,6 +24,7 @@ from typing import NamedTuple
 from crc32c import crc32c
 
 from ..errors import Damaged
+from .damage import damaged
 
 SECTOR = 512
 SEGMENT_MARK, RECORD_MARK, CONTINUED_MARK = b"\x3c", b"\xa5", b"\x5a"
@@ -117,7 +118,7 @@ class SegmentContent:
         return found
 
     def damaged(self, sector: int, what: str) -> Damaged:
-        return Damaged(f"{self.path}: damaged at byte {sector * SECTOR}: {what}: treat this as a lost disk")
+        return damaged(self.path, f"damaged at byte {sector * SECTOR}: {what}")
 
     def _header(self, sector: int) -> tuple[int, int, int, int] | None:
         """(crc, length, sequence, synced) of a sound first sector."""

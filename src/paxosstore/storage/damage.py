@@ -1,0 +1,34 @@
+"""What to do about a disk that has failed or is full: every error that tells of it says so."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from ..errors import Damaged, DiskFull, NodeError
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+_LOST = (
+    "This node must not run on what is left: it would break promises it has made to its peers. If there is a copy of its whole "
+    "data directory that was made after it last ran, move the directory away and put the copy there (cp -a); an older copy is as "
+    "bad as an empty directory. Else leave this node stopped: the others go on without it as long as they are a majority"
+)
+
+
+def damaged(place: Path | str, what: str) -> Damaged:
+    """Something that was kept is not there any more, or not as it was kept."""
+    return Damaged(f"{place}: {what}. {_LOST}")
+
+
+def disk_full(place: Path, what: str) -> DiskFull:
+    return DiskFull(f"{place}: {what}: make room there (df -h shows what is left); the node goes on by itself then")
+
+
+def disk_failed(place: Path, what: str) -> NodeError:
+    return NodeError(f"{place}: {what}: see what the system says of this disk (dmesg), and start the node again when it is sound")
+
+
+def os_failed(place: Path, error: OSError) -> NodeError:
+    what = error.strerror or str(error)
+    return disk_full(place, what) if error.errno in NO_SPACE else disk_failed(place, what)
