@@ -7,7 +7,8 @@
     │   ├── RequestFailed           the request's own function raised; its writes were dropped
     │   ├── TooLarge                a key, value or request over a limit
     │   ├── WrongEntry              run_paxos: the entry named is not the next one
-    │   └── DuplicateUuid           run_paxos: a uuid was applied before
+    │   ├── DuplicateUuid           run_paxos: a uuid was applied before
+    │   └── UuidReused              another request was made under this uuid: this one did not happen
     ├── ClusterError                no majority answered in time
     │   ├── NoQuorum                no majority, or none answered in time: nothing happened
     │   ├── OutcomeUnknown          it was proposed or handed over, and may or may not have happened
@@ -80,6 +81,12 @@ class WrongEntry(CallerError):
 
 class DuplicateUuid(CallerError):
     code = "DUPLICATE"
+
+
+class UuidReused(CallerError):
+    """A uuid stands for one request: draw another for another."""
+
+    code = "UUIDREUSED"
 
 
 class ClusterError(PaxosStoreError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from paxosstore.core.batch import Evaluated, Reply, evaluate, run
 from paxosstore.core.overlay import DATA, UUID, WINDOW, Overlay, View
-from paxosstore.core.request import Request
+from paxosstore.core.request import AT_ENTRY, DIGEST_BYTES, FUNCTION, Request, digest_of
 from paxosstore.errors import (
     CallerError,
     DuplicateUuid,
@@ -265,6 +265,55 @@ def test_writes_and_a_reply_that_is_remembered_have_one_limit() -> None:
     assert isinstance(reply.error, TooLarge)
     assert "max_request_bytes" in str(reply.error)
     assert DATA + b"k" not in evaluated.batch.writes
+
+
+def told_apart(request: Operation) -> Operation:
+    request.digest = digest_of("operation", request.operation)
+    return request
+
+
+def test_another_request_under_a_uuid_is_refused_as_such() -> None:
+    """It was once told the outcome of the first, and did not exist."""
+    log = Log()
+    first, twin, other = (told_apart(op(text, "a")) for text in ("incr c", "incr c", "put x 1"))
+    evaluated = log.apply(first, twin, other)
+    assert outcomes(first, twin, other) == ["1", "1", "UUIDREUSED"]
+    assert [request for request, _ in evaluated.proposed] == [first, twin, other], "true only if the batch is chosen"
+    again, late = told_apart(op("incr c", "a")), told_apart(op("put x 1", "a"))
+    evaluated = log.apply(again, late)
+    assert outcomes(again, late) == ["1", "UUIDREUSED"]
+    assert [request for request, _ in evaluated.decided] == [again, late], "a known outcome is decided already"
+    assert late.error is not None
+    assert late.error.outcome_known
+    assert "another request" in str(late.error)
+    assert log.reader.get(ENTITY, DATA + b"x") is None
+
+
+def test_a_refusal_is_kept_with_its_digest_too() -> None:
+    log = Log()
+    first, again, other = (told_apart(op(text, "a")) for text in ("raise", "raise", "incr c"))
+    log.apply(first)
+    log.apply(again, other)
+    assert outcomes(first, again, other) == ["FAILED", "FAILED", "UUIDREUSED"]
+
+
+def test_where_there_is_no_digest_there_is_nothing_to_compare() -> None:
+    """A uuid that a node drew has none; nor has a row of a data directory of before."""
+    log = Log()
+    drawn, copy = op("incr c", "a"), told_apart(op("incr c", "a"))
+    log.apply(drawn)
+    log.apply(copy)
+    told, late = told_apart(op("incr c", "b")), op("incr c", "b")
+    log.apply(told)
+    log.apply(late)
+    assert outcomes(drawn, copy, told, late) == ["1", "1", "2", "2"]
+    assert log.reader.data[ENTITY][UUID + uuid("a")] == b"+1"
+
+
+def test_requests_are_told_apart_by_handler_and_payload() -> None:
+    digests = [digest_of(*one) for one in (("ab", b"c"), ("a", b"bc"), ("", b"abc"), ("abc", b""))]
+    assert len({*digests, FUNCTION, AT_ENTRY}) == 6
+    assert all(len(digest) == DIGEST_BYTES for digest in digests)
 
 
 def test_a_refusal_is_remembered_like_any_outcome() -> None:

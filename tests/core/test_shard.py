@@ -8,6 +8,7 @@ from paxosstore.core.context import Context
 from paxosstore.core.entity import Entity
 from paxosstore.core.overlay import DATA, UUID, Overlay, View
 from paxosstore.core.ready import Release
+from paxosstore.core.request import digest_of
 from paxosstore.errors import InvalidRequest, NotServing, OutcomeUnknown
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
@@ -74,6 +75,31 @@ def test_a_batch_that_cannot_be_written_costs_nobody_but_its_author() -> None:
     assert end(cluster, waiting, forger, *others) == ["1", "INVALID", "2", "3", "4"]
     assert cluster.counters()["batches_unwritable"] > 0
     assert all(node.up for node in cluster.nodes)
+
+
+def test_another_request_under_a_uuid_is_refused_at_whichever_node() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put k 0")
+    told = []
+    for node, text in ((1, "incr c"), (2, "incr c"), (0, "incr c"), (1, "put k 1"), (2, "put k 1"), (0, "put k 1")):
+        request = Operation(ENTITY, text.encode(), uuid=uuid("a"))
+        request.digest = digest_of("operation", request.operation)
+        cluster.nodes[node].step(request)
+        told += end(cluster, request)
+    assert told == ["1"] * 3 + ["UUIDREUSED"] * 3
+    assert cluster.counters()["handed_over"] > 0
+    assert cluster.counters()["uuids_reused"] >= 3
+    assert do(cluster, 0, "get k") == "0"
+
+
+def test_another_request_is_refused_while_the_first_is_being_handed_over() -> None:
+    cluster = cluster_of()
+    do(cluster, 0, "put k 0")
+    requests = [Operation(ENTITY, text, uuid=uuid("a")) for text in (b"incr c", b"put k 1", b"incr c")]
+    for request in requests:
+        request.digest = digest_of("operation", request.operation)
+        cluster.nodes[1].step(request)
+    assert end(cluster, *requests) == ["1", "UUIDREUSED", "UNKNOWN"]
 
 
 class Wordless(Operation):

@@ -135,10 +135,10 @@ PAXOS = (
         "a value's id is its proposer and its entry, as with ids that are ballots",
         (
             WRITE,
-            "        value = self._new_value(evaluated.batch)\n",
+            "return evaluated, self._new_value(evaluated.batch)\n",
             """\
-        value = self._new_value(evaluated.batch)
-        value = value._replace(id=bytes((context.me,)) + entry.to_bytes(15, "big"))
+value = self._new_value(evaluated.batch)
+                return evaluated, value._replace(id=bytes((context.me,)) + entry.to_bytes(15, "big"))
 """,
         ),
     ),

@@ -245,6 +245,24 @@ REPLICATED_LOG = (
         ),
     ),
     mutant(
+        "digests not compared",
+        15,
+        "another request under a known uuid gets the outcome of the first",
+        (BATCH, "request.digest and stored[1 : 1 + DIGEST_BYTES] != request.digest:", "False:"),
+    ),
+    mutant(
+        "another twin's outcome",
+        15,
+        "the second of two different requests with one uuid in a batch ends as the first",
+        (BATCH, "proposed.append((request, recall(twin, request)))", "proposed.append((request, Reply.decode(twin)))"),
+    ),
+    mutant(
+        "digest not handed over",
+        15,
+        "a request that is handed over cannot be told from another one under its uuid",
+        ("core/handover.py", "budget_ms, request.digest)", 'budget_ms, b"")'),
+    ),
+    mutant(
         "twin told at once",
         15,
         "the second of two requests with one uuid in a batch is told before the batch is chosen",

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -23,6 +24,7 @@ from paxosstore.errors import (
     OutcomeUnknown,
     RequestFailed,
     TooLarge,
+    UuidReused,
     WrongEntry,
 )
 from paxosstore.runtime.node import Node
@@ -102,6 +104,33 @@ def test_a_call_runs_once_for_one_uuid_at_whichever_node(tmp_path: Path) -> None
         assert replies == [b"5"] * 6
         sums = await asyncio.gather(*(nodes[i % 3].call(ENTITY, "add", b"1") for i in range(60)))
         assert sorted(map(int, sums)) == list(range(6, 66))
+
+    story(tmp_path, told)
+
+
+def test_a_uuid_stands_for_one_request(tmp_path: Path) -> None:
+    """The second of two card insertions under one uuid was once told OK, and did not exist."""
+
+    async def told(nodes: list[Node]) -> None:
+        one, two = UUID(int=1), UUID(int=2)
+        assert await nodes[1].call(ENTITY, "add", b"5", uuid=one) == b"5"
+        for node in nodes:
+            with pytest.raises(UuidReused):
+                await node.call(ENTITY, "add", b"6", uuid=one.bytes)
+            with pytest.raises(UuidReused):
+                await node.execute(ENTITY, put(b"k", b"v"), uuid=one)
+            assert await node.call(ENTITY, "add", b"5", uuid=one.bytes) == b"5"
+        await nodes[0].execute(ENTITY, put(b"k", b"v"), uuid=two)
+        with pytest.raises(UuidReused):
+            await nodes[1].call(ENTITY, "add", b"5", uuid=two)
+        committed = await nodes[0].catch_up(ENTITY)
+        with pytest.raises(DuplicateUuid):
+            await nodes[0].run_paxos(ENTITY, committed + 1, {b"a": b"1"}, [two])
+        three = UUID(int=3)
+        await nodes[0].run_paxos(ENTITY, committed + 1, {b"a": b"1"}, [three])
+        for again in (nodes[0].call(ENTITY, "add", b"5", uuid=three), nodes[0].execute(ENTITY, put(b"k", b"v"), uuid=three)):
+            with pytest.raises(UuidReused):
+                await again
 
     story(tmp_path, told)
 

@@ -11,7 +11,7 @@ import pytest
 
 from paxosstore.errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from paxosstore.settings import ClusterSettings
-from paxosstore.storage.directory import open_directory
+from paxosstore.storage.directory import FORMAT, open_directory
 from paxosstore.storage.rocks import RocksStore
 
 from .support import assert_prefix, write_numbered
@@ -24,8 +24,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "node-0"
 
 
-def make(path: Path) -> int:
-    with open_directory(path, SETTINGS, 0) as directory:
+def make(path: Path, *, create: bool = True) -> int:
+    with open_directory(path, SETTINGS, 0, create=create) as directory:
         return directory.disk_id
 
 
@@ -94,10 +94,24 @@ def test_it_is_not_opened_by_another_node(path: Path, settings: ClusterSettings,
 def test_it_is_not_opened_in_another_format(path: Path) -> None:
     make(path)
     identity = path / "IDENTITY"
-    for other in (1, 3):
+    for other in (1, 4):
         identity.write_text(f'{{"format": {other}, "something": "else"}}')
-        with pytest.raises(DirectoryMismatch, match=f"format is {other} there, 2 here"):
+        with pytest.raises(DirectoryMismatch, match=f"format is {other} there, 3 here"):
             make(path)
+
+
+def test_the_format_before_is_taken_over(path: Path) -> None:
+    """What is written from then on would be misread by the program of before: it has to refuse the directory."""
+    make(path)
+    identity = path / "IDENTITY"
+    now = identity.read_text()
+    before = now.replace(f'"format": {FORMAT}', '"format": 2')
+    assert before != now
+    identity.write_text(before)
+    make(path, create=False)
+    assert identity.read_text() == before, "who only looks changes nothing"
+    make(path)
+    assert identity.read_text() == now
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"format": "1"}', "{}"])

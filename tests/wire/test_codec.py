@@ -32,7 +32,7 @@ ONE_OF_EACH: list[Message] = [
     ReadAnswer(1, 2, 4, 3),
     CatchUpRequest(1, 1, 64),
     CatchUpReply(1, 9, [Learned(1, 1, ID, b""), Learned(2, 5, ID, b"x")]),
-    HandOver(1, ID, "redis", b"payload", 0, 5000),
+    HandOver(1, ID, "redis", b"payload", 0, 5000, ID),
     HandedBack(1, ID, "", b"reply"),
     TakeOver(2**64 - 1),
     InventoryRequest(-1, 100),
@@ -67,7 +67,7 @@ messages = st.lists(
     | st.builds(ReadAnswer, entities, entities, numbers, numbers)
     | st.builds(CatchUpRequest, entities, entries, entries)
     | st.builds(CatchUpReply, entities, numbers, st.lists(learned, max_size=3))
-    | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers)
+    | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers, st.just(b"") | ids)
     | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies)
     | st.builds(TakeOver, entities)
     | st.builds(InventoryRequest, st.integers(-1, 2**64 - 1), entries)
@@ -119,9 +119,10 @@ def test_there_and_back(wanted: list[Message]) -> None:
         CatchUpReply(1, 1, [Learned(0, 1, ID, b"")]),
         CatchUpReply(1, 1, [Learned(1, 0, ID, b"")]),
         CatchUpReply(1, 1, [Learned(1, 1, ID[1:], b"")]),
-        HandOver(1, ID[1:], "h", b"", 1, 1),
-        HandOver(1, ID, "h", b"", -1, 1),
-        HandOver(1, ID, "h", b"", 1, -1),
+        HandOver(1, ID[1:], "h", b"", 1, 1, b""),
+        HandOver(1, ID, "h", b"", -1, 1, b""),
+        HandOver(1, ID, "h", b"", 1, -1, b""),
+        HandOver(1, ID, "h", b"", 1, 1, ID[1:]),
         HandedBack(1, b"", "", b""),
         TakeOver(-1),
         InventoryRequest(-2, 1),

@@ -14,11 +14,12 @@ from ..errors import (
     PaxosStoreError,
     RequestFailed,
     TooLarge,
+    UuidReused,
     WrongEntry,
     from_code,
 )
 from .overlay import UUID, WINDOW, Overlay, WriteBatch
-from .request import Request
+from .request import DIGEST_BYTES, Request
 
 MAX_ERROR_CHARACTERS = 4_096
 """Of the text of what a request raised: it is remembered under a uuid, and travels in the entry."""
@@ -33,19 +34,33 @@ class Reply(NamedTuple):
     content: bytes
     error: PaxosStoreError | None = None
 
-    def encode(self) -> bytes:
+    def encode(self, digest: bytes = b"") -> bytes:
         """As it is remembered under the request's uuid: a refusal as well, so that a late copy is refused too."""
+        mark = b"=" + digest if digest else b""
         if self.error is None:
-            return b"+" + self.content
+            return mark + b"+" + self.content
         text = str(self.error)[:MAX_ERROR_CHARACTERS]
-        return b"-" + self.error.code.encode() + b" " + text.encode("utf-8", "backslashreplace")
+        return mark + b"-" + self.error.code.encode() + b" " + text.encode("utf-8", "backslashreplace")
 
     @classmethod
     def decode(cls, stored: bytes) -> Reply:
+        if stored[:1] == b"=":
+            stored = stored[1 + DIGEST_BYTES :]
         if stored[:1] == b"+":
             return cls(stored[1:])
         code, _, text = stored[1:].decode().partition(" ")
         return cls(b"", from_code(code, text))
+
+
+def recall(stored: bytes, request: Request) -> Reply:
+    """How a request ended, by what is remembered under its uuid: refused, if that is of another one.
+
+    Where either has no digest there is nothing to compare: a uuid that was drawn here, or a row of before digests were kept.
+    """
+    if stored[:1] == b"=" and request.digest and stored[1 : 1 + DIGEST_BYTES] != request.digest:
+        text = f"another request was made under the uuid {request.uuid.hex()}: this one did not happen, draw a new uuid for it"
+        return Reply(b"", UuidReused(text))
+    return Reply.decode(stored)
 
 
 class Evaluated(NamedTuple):
@@ -77,7 +92,7 @@ def evaluate(
         queue.popleft()
         twin = overlay.batch.writes.get(UUID + request.uuid) if request.uuid else None
         if twin is not None and not request.at_entry:
-            proposed.append((request, Reply.decode(twin)))  # the same request twice in one batch: it ends as its twin does
+            proposed.append((request, recall(twin, request)))  # the same request twice in one batch: it ends as its twin does
             continue
         outcome = _known_outcome(request, overlay, entry, uuid_window_entries)
         if outcome is not None:
@@ -85,12 +100,12 @@ def evaluate(
             continue
         overlay.begin()
         reply = run(request, overlay)
-        remembered = reply.encode() if request.uuid or request.more_uuids else b""
+        remembered = reply.encode(request.digest) if request.uuid or request.more_uuids else b""
         size = overlay.request_size + max(len(reply.content), len(remembered))
         if reply.error is None and size > overlay.limit:
             text = f"{size} bytes of writes and reply: a request may have {overlay.limit} at most (max_request_bytes)"
             reply = Reply(b"", TooLarge(text))
-            remembered = reply.encode()
+            remembered = reply.encode(request.digest)
         if reply.error is not None:
             overlay.rollback()
         for uuid in _uuids(request):
@@ -152,7 +167,7 @@ def _known_outcome(request: Request, overlay: Overlay, entry: int, uuid_window_e
         if first is not None:
             if request.at_entry:
                 return Reply(b"", DuplicateUuid(f"the uuid {uuid.hex()} was applied before"))
-            return Reply.decode(first)
+            return recall(first, request)
         if request.floor and entry - request.floor > uuid_window_entries:
             text = "the request is older than the window in which its uuid would be remembered"
             return Reply(b"", OutcomeUnknown(text))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from ..errors import PaxosStoreError
+from ..errors import PaxosStoreError, UuidReused
 from ..settings import ClusterSettings, TuningSettings
 from .entity import Entity
 from .ids import majority, value_id
@@ -52,6 +52,7 @@ class Counters:
     handed_over_received: int = 0
     taken_over: int = 0
     settled_by_uuid: int = 0
+    uuids_reused: int = 0
     batches_unwritable: int = 0
     catchup_requests: int = 0
     entries_learned: int = 0
@@ -84,9 +85,19 @@ class HandedOverRequest(Request):
     __slots__ = ("_handler", "_payload", "peer")
 
     def __init__(
-        self, entity: int, peer: int, handler: Handler, payload: bytes, *, uuid: bytes, floor: int, deadline_ms: float
+        self,
+        entity: int,
+        peer: int,
+        handler: Handler,
+        payload: bytes,
+        *,
+        uuid: bytes,
+        digest: bytes,
+        floor: int,
+        deadline_ms: float,
     ) -> None:
         super().__init__(entity, uuid=uuid, floor=floor, deadline_ms=deadline_ms)
+        self.digest = digest
         self.peer = peer
         self._handler = handler
         self._payload = payload
@@ -204,6 +215,7 @@ class Context:
         if error is not None:
             if error.outcome_known:
                 self.counters.requests_refused += 1
+                self.counters.uuids_reused += type(error) is UuidReused
             else:
                 self.counters.requests_unknown += 1
         if isinstance(request, HandedOverRequest):

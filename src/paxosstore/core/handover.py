@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..boundary import exact_bytes, kind
-from ..errors import InvalidRequest, OutcomeUnknown, PaxosStoreError, from_code
+from ..errors import InvalidRequest, OutcomeUnknown, PaxosStoreError, UuidReused, from_code
 from .batch import Reply
 from .context import Context, HandedOverRequest
 from .entity import NEVER, NOBODY, Entity
@@ -79,6 +79,13 @@ class Peer:
         return requests
 
 
+def _why_not_twice(first: Request, second: Request) -> PaxosStoreError:
+    """Why a request is not handed over while another under its uuid is."""
+    if first.digest and second.digest and first.digest != second.digest and not second.exposed:
+        return UuidReused(f"another request is under way under the uuid {second.uuid.hex()}")
+    return OutcomeUnknown("the same uuid is being handed over already")
+
+
 class HandOvers:
     """Decides for each write whether it is handed over, and settles what comes back."""
 
@@ -113,8 +120,9 @@ class HandOvers:
             request.uuid = context.new_id()
         if not request.floor:
             request.floor = max(1, entity.committed)
-        if (entity.id, request.uuid) in self.peers[peer].pending:
-            context.refuse(request, OutcomeUnknown("the same uuid is being handed over already"))
+        twin = self.peers[peer].pending.get((entity.id, request.uuid))
+        if twin is not None:
+            context.refuse(request, _why_not_twice(twin.request, request))
             return
         self._count += 1
         request.hand_over = self._count
@@ -123,7 +131,9 @@ class HandOvers:
         entity.handed_count += 1
         context.counters.handed_over += 1
         budget_ms = max(1, int(request.deadline_ms - context.now_ms))
-        context.send_early(peer, HandOver(entity.id, request.uuid, request.handler, payload, request.floor, budget_ms))
+        context.send_early(
+            peer, HandOver(entity.id, request.uuid, request.handler, payload, request.floor, budget_ms, request.digest)
+        )
 
     def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
         """An outcome came back: the request it belongs to, and its error if it ended in one."""

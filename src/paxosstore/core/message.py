@@ -82,6 +82,8 @@ class HandOver(NamedTuple):
     """The entry the sender had applied when it first saw the request: bounds how far back the uuid can lie (rule 15)."""
     budget_ms: int
     """Time left until the client's deadline."""
+    digest: bytes
+    """What tells the request from another under its uuid; empty: the sender drew the uuid."""
 
 
 class HandedBack(NamedTuple):

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import ClassVar
 
 from ..errors import PaxosStoreError
 from .overlay import View
 
+<<<<<<< HEAD
 REQUEST_BYTES = 512
 """What a waiting request takes of memory, besides what it carries."""
+=======
+DIGEST_BYTES = 16
+
+
+def digest_of(handler: str, payload: bytes) -> bytes:
+    """What tells a request from another under the same uuid, the same on every node."""
+    name = handler.encode()
+    return blake2b(b"%d %b%b" % (len(name), name, payload), digest_size=DIGEST_BYTES).digest()
+
+
+FUNCTION = digest_of("", b"function")
+"""A function of this process: nothing tells it from another one."""
+AT_ENTRY = digest_of("", b"at entry")
+"""Writes for exactly one entry (run_paxos)."""
+>>>>>>> 2719756 (One uuid, one request: the outcome is kept with a digest, and another request under the uuid is refused as such)
 
 
 class Request:
@@ -23,6 +40,7 @@ class Request:
         "at_entry",
         "commit_limit",
         "deadline_ms",
+        "digest",
         "entity",
         "exposed",
         "floor",
@@ -44,6 +62,8 @@ class Request:
         self.read_only = read_only
         self.uuid = uuid
         """16 bytes under which a repetition is recognised (rule 15); empty: none was given."""
+        self.digest = b""
+        """`digest_of` it, so that another one under its uuid is refused; empty: a node drew the uuid, and nobody else has it."""
         self.more_uuids: tuple[bytes, ...] = ()
         """Further uuids that must not have been applied and are applied with it; for `at_entry` only."""
         self.floor = floor

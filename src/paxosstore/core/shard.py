@@ -359,7 +359,14 @@ class Shard:
             return
         deadline = context.now_ms + message.budget_ms
         request = HandedOverRequest(
-            entity.id, peer, handler, message.payload, uuid=message.uuid, floor=message.floor, deadline_ms=deadline
+            entity.id,
+            peer,
+            handler,
+            message.payload,
+            uuid=message.uuid,
+            digest=message.digest,
+            floor=message.floor,
+            deadline_ms=deadline,
         )
         self._take(request)
 

@@ -33,7 +33,7 @@ from ..core.ids import FIRST_ENTRY, MAX_ENTITY, majority
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
 from ..core.reach import describe
-from ..core.request import Request
+from ..core.request import AT_ENTRY, FUNCTION, Request, digest_of
 from ..core.shard import Shard
 from ..errors import InvalidRequest, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
@@ -254,6 +254,8 @@ class Node:
             raise InvalidRequest("this is no request: its entity must be an int of 64 bits, its uuid bytes")
         if request.deadline_ms:
             request.deadline_ms = exact_number("deadline_ms", request.deadline_ms, now_ms() + MAX_TIMEOUT_MS)
+        if request.uuid and not request.digest:
+            request.digest = digest_of(request.handler, request.payload()) if request.handler else FUNCTION
         if turns is None:
             request.settled = True
             request.settle(b"", NotServing("the node is not running"))
@@ -272,8 +274,8 @@ class Node:
         """Run a function on an entity's keys, atomically and replicated; returns its reply.
 
         The function may run several times, but takes effect once. With a `uuid` (16 bytes) a repetition gets the first
-        outcome. A read-only function may run at any replica and writes nothing. Raises the tree of `errors`: a refusal
-        (nothing happened) or OutcomeUnknown.
+        outcome; nothing tells one function from another, so repeat the same. A read-only function may run at any replica and
+        writes nothing. Raises the tree of `errors`: a refusal (nothing happened) or OutcomeUnknown.
 
         What the function raises refuses the request: an error of ours that says so (InvalidRequest, TooLarge ..., or of a
         subclass) as that, anything else as RequestFailed.
@@ -291,7 +293,10 @@ class Node:
         uuid: bytes | UUID = b"",
         timeout_ms: float | None = None,
     ) -> bytes:
-        """Like `execute`, by the name of a handler: the request can be handed over to the preferred proposer."""
+        """Like `execute`, by the name of a handler: the request can be handed over to the preferred proposer.
+
+        Raises UuidReused if another handler or payload was called under this uuid.
+        """
         options = self._options(entity, read_only=read_only, uuid=uuid, timeout_ms=timeout_ms)
         name = exact_text("handler", handler, MAX_HANDLER_NAME)
         function = self._handlers.get(name)
@@ -335,6 +340,7 @@ class Node:
         writes, cleared = exact_writes(value, self.tuning.max_request_bytes)
         request = FunctionRequest(options.pop("entity"), lambda view: replay(view, writes, cleared), **options)
         request.at_entry = at_entry
+        request.digest = AT_ENTRY
         request.more_uuids = more_uuids
         await self._run(request)
 

@@ -32,6 +32,7 @@ BRANCHES = (
     "handed_over_taken_back",
     "taken_over",
     "settled_by_uuid",
+    "uuids_reused",
     "entries_learned",
     "entries_learned after a restart",
     "messages_dropped",

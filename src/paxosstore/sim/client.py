@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from ..core.overlay import Overlay, View
-from ..core.request import Request
+from ..core.request import FUNCTION, Request, digest_of
 from ..errors import OutcomeUnknown, PaxosStoreError
 from .cluster import SimCluster, SimNode
 from .invariants import Violation
@@ -51,6 +51,8 @@ class Attempt(Request):
         self.chosen_before = run.cluster.invariants.latest.get(call.entity, 0)
         self.function = run.workload.handlers[call.handler]
         self.handler = call.handler if ask.variant == "handler" else ""  # type: ignore[misc]  # a class constant elsewhere, a slot here
+        if self.uuid:
+            self.digest = digest_of(self.handler, call.payload) if self.handler else FUNCTION
         if ask.variant == "at_entry":
             self.at_entry = node.store.committed_entry(call.entity) + 1
         if ask.variant == "catch_up":

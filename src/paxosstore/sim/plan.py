@@ -38,7 +38,7 @@ class Ask(NamedTuple):
     node: int
     call: Call
     uuid: bytes
-    """Empty: none, and so it is never repeated."""
+    """Empty: none, and so it is never repeated. Sometimes that of an earlier request, by a client's mistake."""
     variant: str
     """How it is asked for: see `VARIANTS`."""
 
@@ -175,8 +175,16 @@ def _draw_client(
         call = workload.draw(rng)
         uuid = rng.randbytes(16) if rng.random() < 0.5 and not call.read_only else b""
         variant = "handler" if call.read_only else rng.choice(variants)
+        if uuid and variant == "handler" and rng.random() < 0.1:
+            uuid = rng.choice([uuid, *_taken(asks, call)])
         asks.append(Ask(at_ms, node, call, uuid if variant != "at_entry" else b"", variant))
     return tuple(asks)
+
+
+def _taken(asks: Sequence[Ask], call: Call) -> list[bytes]:
+    """uuids that stand for something else on the same entity."""
+    same = {ask.uuid for ask in asks if ask.call.payload == call.payload}
+    return [ask.uuid for ask in asks if ask.uuid and ask.call.entity == call.entity and ask.uuid not in same]
 
 
 def _draw_faults(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:

@@ -28,7 +28,9 @@ from .durable import lock_file, sync_file, sync_path
 from .forking import give_up_in_child
 from .rocks import create_store
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, FORMAT)
+"""Formats that are taken over: 2 keeps no digests of requests with their outcomes (core/batch.py)."""
 
 
 class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,7 +93,7 @@ def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, cre
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(path)
-        return Directory(path, _identify(path, cluster, node), lock)
+        return Directory(path, _identify(path, cluster, node, upgrade=create), lock)
     except BaseException as error:
         if lock >= 0:
             os.close(lock)
@@ -118,7 +120,7 @@ def _lock(path: Path) -> int:
     return lock
 
 
-def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
+def _identify(path: Path, cluster: ClusterSettings, node: int, *, upgrade: bool) -> IdentityFile:
     """Check whose the directory is, or make it ours; afterwards the store is in its place."""
     store, prepared = path / "store", path / "store.new"
     if (path / "IDENTITY").exists():
@@ -126,6 +128,9 @@ def _identify(path: Path, cluster: ClusterSettings, node: int) -> IdentityFile:
         _compare(path, identity, cluster, node)
         if not store.exists() and not prepared.exists():
             raise damaged(store, "the store is gone, though IDENTITY is here")
+        if upgrade and identity.format != FORMAT:
+            identity = msgspec.structs.replace(identity, format=FORMAT)
+            _write(path, identity)  # before anything is: a program of before would misread it
     else:
         if store.exists():
             raise _identity_lost(path, "is gone, though the store is here")
@@ -147,7 +152,7 @@ def _read(path: Path) -> IdentityFile:
     try:
         fields = msgspec.json.decode(content, type=dict[str, object])
         version = fields.get("format")
-        if isinstance(version, int) and version != FORMAT:
+        if isinstance(version, int) and version not in READABLE:
             raise DirectoryMismatch(
                 f"{path}: format is {version} there, {FORMAT} here: use the program that wrote it, or another directory"
             )

@@ -27,6 +27,7 @@ from ..core.message import (
     ReadQuestion,
     TakeOver,
 )
+from ..core.request import DIGEST_BYTES
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
 
@@ -172,8 +173,8 @@ def _check_handovers(group: list[HandOver]) -> None:
     for message in group:
         if message.entity < 0 or not 0 <= message.floor <= MAX_ENTRY or not 0 <= message.budget_ms <= MAX_ENTRY:
             raise _bad(message, "a number is out of range")
-        if len(message.uuid) != UUID_BYTES:
-            raise _bad(message, "the uuid has a wrong length")
+        if len(message.uuid) != UUID_BYTES or len(message.digest) not in (0, DIGEST_BYTES):
+            raise _bad(message, "the uuid or the digest has a wrong length")
 
 
 def _check_handed_back(group: list[HandedBack]) -> None:

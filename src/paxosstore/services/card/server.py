@@ -33,6 +33,7 @@ from ...errors import (
     PortTaken,
     RequestFailed,
     TooLarge,
+    UuidReused,
     WireError,
     WrongEntry,
 )
@@ -53,6 +54,7 @@ STATUS: dict[type[PaxosStoreError], grpc.StatusCode] = {
     TooLarge: grpc.StatusCode.INVALID_ARGUMENT,
     WrongEntry: grpc.StatusCode.ABORTED,
     DuplicateUuid: grpc.StatusCode.ALREADY_EXISTS,
+    UuidReused: grpc.StatusCode.INVALID_ARGUMENT,
     ClusterError: grpc.StatusCode.UNAVAILABLE,
     NoQuorum: grpc.StatusCode.UNAVAILABLE,
     # gRPC means the same by it: the time is up, and it may have happened
