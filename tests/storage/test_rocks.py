@@ -351,6 +351,15 @@ def test_a_hash_reads_in_pieces(store_path: Path, monkeypatch: pytest.MonkeyPatc
     store.close()
 
 
+def test_a_hash_ends_when_nobody_wants_it(store_path: Path) -> None:
+    store = new_rocks(store_path)
+    write_numbered(store, 1)
+    with pytest.raises(NotServing, match="nobody waits"):
+        store.content_hash(lambda: False)
+    assert store.content_hash(lambda: True) == store.content_hash()
+    store.close()
+
+
 def test_a_failed_disk_is_not_opened_anew_by_the_write_that_meets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening could fail as well, and then nothing could be read any more."""
     store = new_rocks(tmp_path / "store")

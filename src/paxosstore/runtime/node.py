@@ -401,13 +401,16 @@ class Node:
         node = exact_int("node", node, 0, self.cluster.nodes - 1)
         return node == self.node_id or (self._links is not None and self._links.is_up(node))
 
-    def content_hash(self) -> str:
+    def content_hash(self, wanted: Callable[[], bool] | None = None) -> str:
         """SHA-256 over all applied data: equal on nodes that have applied the same entries.
 
         Reads everything, as it was when it was called: run it in a thread (asyncio.to_thread). Raises NotServing if the node
-        stops meanwhile.
+        stops meanwhile, or if `wanted`, which is asked now and then in that thread, says no.
         """
-        return self._open_store().content_hash()
+        store = self._store
+        if store is None:
+            raise NotServing("the node is not running")
+        return store.content_hash(wanted)
 
     def inspect(self, entity: int, first: int, last: int) -> dict[str, Any]:
         """Pointers and rows of one entity, as plain data."""

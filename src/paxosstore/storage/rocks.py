@@ -20,7 +20,7 @@ from __future__ import annotations
 import shutil
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -206,9 +206,10 @@ class RocksStore:
         start = META_COMMITTED if after < 0 else committed_key(after) + b"\0"
         return self._committed(self._use().table.range(_META + start, _COMMITTED_END))
 
-    def content_hash(self) -> str:
+    def content_hash(self, wanted: Callable[[], bool] | None = None) -> str:
+        """`wanted` is asked now and then: NotServing ends it when it says no."""
         with self._use().table.snapshot() as now:
-            data = ((key[1:], value) for key, value in now.range(_DATA, _AFTER_DATA))
+            data = ((key[1:], value) for key, value in now.range(_DATA, _AFTER_DATA, wanted))
             return hash_content(data, self._committed(now.range(_META + META_COMMITTED, _COMMITTED_END)))
 
     def close(self) -> None:

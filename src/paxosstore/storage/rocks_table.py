@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from pathlib import Path
 from types import TracebackType
@@ -137,10 +137,13 @@ class TableSnapshot:
         self._rows: RdictIter | None = rows
         self._using = threading.Lock()
 
-    def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Like the table's, with pauses for the other threads. Raises NotServing if the table is released meanwhile."""
+    def range(self, start: bytes, end: bytes, wanted: Callable[[], bool] | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Like the table's, with pauses for the other threads. Raises NotServing if the table is released meanwhile, or if
+        `wanted`, asked after every piece, says no."""
         while piece := self._piece(start, end):
             yield from piece
+            if wanted is not None and not wanted():
+                raise NotServing("nobody waits for it any more")
             start = piece[-1][0] + b"\0"
             time.sleep(PAUSE_S)
 

@@ -19,7 +19,7 @@ from paxosstore.runtime.histogram import COUNTS, MILLISECONDS, Histogram
 from paxosstore.runtime.links import LinkStatistics
 from paxosstore.runtime.node import NodeStatistics
 from paxosstore.services.http.metrics import HELP, NodeMetrics, counters, gauges
-from paxosstore.services.http.pages import DEFAULT_ROWS, MAX_COMMITTED, MAX_ROWS, describe, node_pages, parse_range
+from paxosstore.services.http.pages import DEFAULT_ROWS, MAX_COMMITTED, MAX_ROWS, ContentHash, describe, node_pages, parse_range
 from paxosstore.services.http.server import Page, Response, SlowPage, text
 
 
@@ -87,7 +87,7 @@ def pages(
     health: str = "",
     inspect: Callable[[int, int, int], Mapping[str, Any]] | None = None,
     now: Callable[[], NodeStatistics] = statistics,
-    content_hash: Callable[[], str] = lambda: "abc",
+    content_hash: ContentHash = lambda wanted: "abc",
 ) -> Site:
     return Site(
         node_pages(
@@ -118,11 +118,14 @@ def test_readiness() -> None:
 
 
 def test_one_hash_at_a_time_and_beside_the_loop() -> None:
-    begun, may_end = threading.Event(), threading.Event()
+    begun, may_end, left = threading.Event(), threading.Event(), threading.Event()
 
-    def slowly() -> str:
+    def slowly(wanted: Callable[[], bool]) -> str:
         begun.set()
         assert may_end.wait(20)
+        if not wanted():
+            left.set()
+            raise NotServing("nobody waits")
         return "abc"
 
     async def program() -> None:
@@ -141,6 +144,7 @@ def test_one_hash_at_a_time_and_beside_the_loop() -> None:
             third = await site.answer("/hash")
             await asyncio.sleep(0)
         assert json.loads(third.body) == {"content_hash": "abc"}
+        assert left.is_set(), "the thread has seen that its asker is gone"
 
     asyncio.run(program())
 

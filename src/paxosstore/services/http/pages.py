@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -32,6 +33,8 @@ MAX_ROWS = 1_000
 MAX_ENTRY = 2**64 - 1
 HASH_RETRY_S = 1
 
+ContentHash = Callable[[Callable[[], bool]], str]
+"""Runs in a thread. Raises NotServing when what it is given says that nobody waits any more."""
 Inspect = Callable[[int, int, int], Mapping[str, Any]]
 """(entity, first entry, last entry) -> what `Node.inspect` returns."""
 
@@ -42,7 +45,7 @@ def node_pages(
     statistics: Callable[[], NodeStatistics],
     status: Callable[[], Mapping[str, Any]],
     inspect: Inspect,
-    content_hash: Callable[[], str],
+    content_hash: ContentHash,
     metrics: Callable[[], bytes],
 ) -> dict[str, Page | SlowPage]:
     """Pages by path. `health` returns why the node does not serve, or nothing; `metrics` the text Prometheus reads.
@@ -71,9 +74,9 @@ def node_pages(
 
 
 class _Hash:
-    """The page of the content hash: computed in a thread, for one asker at a time."""
+    """The page of the content hash: computed in a thread, for one asker at a time, and as long as that one waits."""
 
-    def __init__(self, content_hash: Callable[[], str]) -> None:
+    def __init__(self, content_hash: ContentHash) -> None:
         self._content_hash = content_hash
         self._under_way: asyncio.Future[str] | None = None
 
@@ -81,9 +84,13 @@ class _Hash:
         if self._under_way is not None and not self._under_way.done():
             busy = text(HTTPStatus.SERVICE_UNAVAILABLE, "a hash is being computed already: ask again later")
             return busy._replace(retry_after_s=HASH_RETRY_S)
-        loop = asyncio.get_running_loop()
-        self._under_way = loop.run_in_executor(None, self._content_hash)
-        return as_json({"content_hash": await asyncio.shield(self._under_way)})
+        gone = threading.Event()
+        self._under_way = asyncio.get_running_loop().run_in_executor(None, self._content_hash, lambda: not gone.is_set())
+        self._under_way.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may have no other reader
+        try:
+            return as_json({"content_hash": await asyncio.shield(self._under_way)})
+        finally:
+            gone.set()
 
 
 def readiness(now: NodeStatistics) -> Response:
