@@ -90,6 +90,14 @@ class TuningSettings:
     """Soft limit of one entry's size: the batch ends with the request that crosses it."""
     max_request_bytes: int = 8_388_608
     """Hard limit of what one request may carry, and of what it may write."""
+    max_request_rows: int = 20_000
+    """How many rows one request may visit and write: a row counts once each time it is read, written, deleted or met by a scan,
+    and once more for every 4 KiB of its value. With the default a request takes some 30 ms of the node's loop."""
+    max_reply_bytes: int = 16_777_216
+    """Hard limit of a reply."""
+    max_kept_reply_bytes: int = 65_536
+    """Of a reply that is kept for repetitions of a request with a uuid. A larger one is given once; after that the outcome is
+    reported as unknown."""
     max_waiting_bytes: int = 268_435_456
     """What the requests waiting on this node may hold of memory, those of its peers included; more are refused as Overloaded."""
     max_in_flight_bytes: int = 134_217_728
@@ -111,6 +119,8 @@ class TuningSettings:
             else:
                 exact = exact_number(f"{field.name}:", value, MAX_TIMEOUT_MS, ConfigError)
             object.__setattr__(self, field.name, exact)
+        if self.max_reply_bytes > MAX_ENTRY_BYTES:
+            raise ConfigError(f"max_reply_bytes: must be at most {MAX_ENTRY_BYTES}, not {self.max_reply_bytes}")
         if self.max_batch_bytes + self.max_request_bytes > MAX_ENTRY_BYTES:
             raise ConfigError(
                 f"max_batch_bytes + max_request_bytes: an entry has to fit into one frame, so together they must be at "

@@ -552,3 +552,65 @@ def test_a_reply_that_fits_no_frame_is_refused() -> None:
 class Huge(Operation):
     def evaluate(self, view: View) -> bytes:
         return bytes(1_001)
+
+
+class Answers(Operation):
+    """Replies with so many bytes, and writes one key."""
+
+    def evaluate(self, view: View) -> bytes:
+        self.evaluations += 1
+        view.put(b"k", b"1")
+        return bytes(int(self.operation))
+
+
+def evaluate_some(requests: Sequence[Operation], reader: DictReader, **limits: int) -> Evaluated:
+    overlay = Overlay(reader, ENTITY, 0, max_reply_bytes=limits.pop("max_reply_bytes", 2**63))
+    return evaluate(deque(requests), overlay, 1, WINDOW_ENTRIES, 1_000, 10_000, **limits)
+
+
+def test_replies_count_against_the_batchs_bytes() -> None:
+    """They are all in memory until the batch is chosen."""
+    evaluated = evaluate_some([Answers(ENTITY, b"3000") for _ in range(50)], DictReader())
+    assert len(evaluated.proposed) == 4
+
+
+def test_a_batch_ends_with_the_request_that_crosses_the_turns_work() -> None:
+    class Reads(Operation):
+        def evaluate(self, view: View) -> bytes:
+            for at in range(10):
+                view.get(b"%d" % at)
+            return b""
+
+    requests: list[Operation] = [Reads(ENTITY, b"") for _ in range(20)]
+    assert len(evaluate_some(requests, DictReader(), max_work=35).proposed) == 4
+    assert len(evaluate_some(requests, DictReader(), max_work=0).proposed) == 1, "one gets its turn in any case"
+
+
+def test_looking_up_known_outcomes_is_work_too() -> None:
+    reader = DictReader()
+    reader.data[ENTITY] = {UUID + uuid(f"u{at}"): b"+done" for at in range(100)}
+    requests = [op("incr c", f"u{at}") for at in range(100)]
+    evaluated = evaluate_some(requests, reader, max_work=30)
+    assert (len(evaluated.proposed), len(evaluated.decided)) == (0, 30)
+
+
+def test_a_reply_over_its_limit_is_refused_and_names_the_setting() -> None:
+    evaluated = evaluate_some([Answers(ENTITY, b"100"), Answers(ENTITY, b"101")], DictReader(), max_reply_bytes=100)
+    assert [type(reply.error) for _, reply in evaluated.proposed] == [type(None), TooLarge]
+    assert "max_reply_bytes" in str(evaluated.proposed[1][1].error)
+
+
+def test_a_large_reply_is_given_once_and_not_kept_for_a_repetition() -> None:
+    """Else the replies of a whole window of entries would lie on the disk."""
+    reader = DictReader()
+    small, large = Answers(ENTITY, b"100", uuid=uuid("a")), Answers(ENTITY, b"101", uuid=uuid("b"))
+    evaluated = evaluate_some([small, large], reader, max_kept_bytes=100)
+    assert [len(reply.content) for _, reply in evaluated.proposed] == [100, 101]
+    reader.data[ENTITY] = {key: value for key, value in evaluated.batch.writes.items() if value is not None}
+    again = [Answers(ENTITY, b"100", uuid=uuid("a")), Answers(ENTITY, b"101", uuid=uuid("b"))]
+    decided = evaluate_some(again, reader, max_kept_bytes=100).decided
+    assert [len(reply.content) for _, reply in decided] == [100, 0]
+    assert isinstance(decided[1][1].error, OutcomeUnknown)
+    assert "max_kept_reply_bytes" in str(decided[1][1].error)
+    assert [request.evaluations for request in again] == [0, 0]
+    assert sum(map(len, reader.data[ENTITY].values())) < 1_000

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paxosstore.core import overlay as overlay_module
 from paxosstore.core.overlay import DATA, MAX_KEY_BYTES, UUID, Overlay, WriteBatch
 from paxosstore.errors import InvalidRequest, TooLarge
 
@@ -285,3 +286,114 @@ def test_a_scan_that_is_kept_lets_go_of_the_store() -> None:
     next(kept)
     overlay.close()
     assert closed == [1]
+
+
+# -- what is visited
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["put", "delete", "clear", "next", "next"]), KEYS, VALUES), max_size=12)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(db=DB, unwritten=st.none() | OPERATIONS, before=OPERATIONS, steps=STEPS, start=KEYS, end=st.none() | KEYS)
+def test_a_scan_is_of_one_moment_whatever_is_written_meanwhile(
+    db: Model, unwritten: list[Operation] | None, before: list[Operation], steps: list[Operation], start: bytes, end: bytes | None
+) -> None:
+    model = dict(db)
+    under = None
+    if unwritten is not None:
+        below = Overlay(reader_of(db), 1, 0)
+        run(below, model, unwritten)
+        under = below.batch
+    overlay = Overlay(reader_of(db), 1, 0, under)
+    overlay.begin()
+    run(overlay, model, before)
+    expected = [(k, v) for k, v in sorted(model.items()) if start <= k and (end is None or k < end)]
+    rows = overlay.scan(start, end)
+    found = []
+    for verb, key, value in steps:
+        if verb == "next":
+            found += [pair for pair in [next(rows, None)] if pair is not None]
+        else:
+            run(overlay, model, [(verb, key, value)])
+    assert [*found, *rows] == expected
+    assert list(overlay.scan()) == sorted(model.items())
+
+
+def test_every_row_counts_once_and_its_bytes_beside() -> None:
+    overlay = Overlay(reader_of({b"a": b"1", b"big": b"x" * 9_000}), 1, 0)
+    for action, work in (
+        (lambda: overlay.get(b"never"), 1),
+        (lambda: overlay.get(b"a"), 1),
+        (lambda: overlay.get(b"big"), 3),
+        (lambda: overlay.put(b"b", b"y" * 5_000), 2),
+        (lambda: overlay.delete(b"a"), 1),
+        (lambda: list(overlay.scan()), 1 + 2 + 3),  # one that is deleted, and two that are there
+        (lambda: next(overlay.scan(b"b")), 2),
+        (lambda: overlay.clear(), 1),
+    ):
+        before = overlay.work
+        action()
+        assert overlay.work - before == work
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [
+        lambda view, n: [view.get(b"k%d" % at) for at in range(n)],
+        lambda view, n: [view.put(b"k%d" % at, b"") for at in range(n)],
+        lambda view, n: [view.delete(b"k") for _ in range(n)],
+        lambda view, n: [view.clear() for _ in range(n)],
+        lambda view, n: [next(view.scan()) for _ in range(n)],
+        lambda view, n: [pair for _, pair in zip(range(n), view.scan(), strict=False)],
+    ],
+)
+def test_a_request_may_visit_so_many_rows(visit: Callable[[Overlay, int], object]) -> None:
+    reader = reader_of({b"%03d" % at: b"" for at in range(200)})
+    overlay = Overlay(reader, 1, 0, max_request_rows=100)
+    visit(overlay, 100)
+    with pytest.raises(TooLarge, match="max_request_rows"):
+        overlay.get(b"one more")
+    overlay.open()
+    with pytest.raises(TooLarge, match="max_request_rows"):
+        visit(overlay, 101)
+
+
+def test_rows_that_others_have_deleted_are_not_counted_against_a_request() -> None:
+    overlay = Overlay(reader_of({b"%04d" % at: b"" for at in range(1_000)}), 1, 0, max_request_rows=100)
+    for at in range(990):
+        overlay.open()
+        overlay.delete(b"%04d" % at)
+    overlay.open()
+    before = overlay.work
+    assert len(list(overlay.scan())) == 10
+    assert overlay.work - before == 1_000, "but it is work"
+
+
+def test_a_scan_costs_what_is_asked_of_it_however_much_was_written_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorted_keys = []
+
+    def counting(keys: dict[bytes, object]) -> list[bytes]:
+        sorted_keys.append(len(keys))
+        return sorted(keys)
+
+    monkeypatch.setattr(overlay_module, "sorted", counting, raising=False)
+    overlay = Overlay(reader_of({b"a": b""}), 1, 0)
+    for at in range(1_000):
+        overlay.begin()
+        overlay.put(b"k%04d" % at, b"")
+        before = overlay.work
+        assert next(overlay.scan(b"k")) == (b"k0000", b"")
+        assert overlay.work - before == 1
+    assert sorted_keys == [1], "once, and kept in order from then on"
+
+
+def test_clearing_again_and_again_does_not_copy_what_the_protocol_keeps() -> None:
+    overlay = Overlay(DictReader(), 1, 0)
+    for at in range(10):
+        overlay.begin()
+        overlay.put_raw(UUID + b"%d" % at, b"outcome")
+        overlay.put(b"a", b"1")
+        overlay.clear()
+    assert len(overlay.kept) == 10
+    assert overlay.batch == WriteBatch({UUID + b"%d" % at: b"outcome" for at in range(10)}, cleared=True)

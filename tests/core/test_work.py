@@ -178,3 +178,62 @@ def test_what_peers_ask_of_the_log_is_read_over_several_turns_and_once_each() ->
         read += [log_read.entity for log_read in ready.log_reads]
         assert (shard.next_deadline_ms <= cluster.now_ms) == (len(read) < asked)
     assert read == list(range(asked))
+
+
+class Visits(Answered):
+    """Visits so many rows, and writes one."""
+
+    rows = 1_000
+
+    def evaluate(self, view: View) -> bytes:
+        for _ in range(self.rows):
+            view.get(b"k")
+        if not self.read_only:
+            view.put(b"k", b"1")
+        return b"done"
+
+
+def test_a_queue_of_long_requests_is_evaluated_over_several_turns_in_order() -> None:
+    cluster = cluster_of()
+    write(cluster, b"put k 1")
+    turns = Turns(cluster, 0)
+    order: list[Operation] = []
+    requests: list[Operation] = [Visits(ENTITY, b"", order) for _ in range(30)]
+    requests += [Visits(ENTITY, b"", order, read_only=True) for _ in range(30)]
+    for request in requests:
+        cluster.nodes[0].step(request)
+    end(cluster, requests)
+    assert [one for one in order if one.read_only] == [one for one in requests if one.read_only]
+    assert [one for one in order if not one.read_only] == [one for one in requests if not one.read_only]
+    assert max(turns.work) <= MOST + MOST // 2 + 2 * Visits.rows
+    assert sum(turns.work) >= 60 * Visits.rows
+
+
+def test_a_request_over_its_rows_is_refused_alone_and_names_the_setting() -> None:
+    class Endless(Visits):
+        rows = 10**9
+
+    cluster = SimCluster(1, 3, TuningSettings(max_request_rows=500), HANDLERS)
+    cluster.start_all()
+    order: list[Operation] = []
+    requests: list[Operation] = [Operation(ENTITY, b"incr c"), Endless(ENTITY, b"", order), Operation(ENTITY, b"incr c")]
+    requests.append(Endless(ENTITY, b"", order, read_only=True))
+    for request in requests:
+        cluster.nodes[0].step(request)
+    end(cluster, requests)
+    assert [request.outcome for request in requests] == ["1", "TOOLARGE", "2", "TOOLARGE"]
+    assert "max_request_rows" in str(requests[1].error)
+
+
+def test_a_queue_of_repetitions_is_looked_up_over_several_turns() -> None:
+    cluster = cluster_of(max_turn_work=100)
+    names = [b"%016d" % number for number in range(300)]
+    for repetition in range(2):
+        requests: list[Operation] = [Operation(ENTITY, b"incr c", uuid=name) for name in names]
+        turns = Turns(cluster, 0)
+        for request in requests:
+            cluster.nodes[0].step(request)
+        end(cluster, requests)
+        assert [request.outcome for request in requests] == [str(number) for number in range(1, 301)]
+        assert max(turns.work) <= 400, repetition
+    assert cluster.counters()["settled_by_uuid"] == 300

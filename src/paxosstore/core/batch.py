@@ -76,13 +76,26 @@ class Evaluated(NamedTuple):
 
 
 def evaluate(
-    queue: deque[Request], overlay: Overlay, entry: int, uuid_window_entries: int, max_requests: int, max_bytes: int
+    queue: deque[Request],
+    overlay: Overlay,
+    entry: int,
+    uuid_window_entries: int,
+    max_requests: int,
+    max_bytes: int,
+    *,
+    max_work: int = 2**63,
+    max_kept_bytes: int = 2**63,
 ) -> Evaluated:
-    """Take requests off the queue, in order, until a limit is reached, and run them on the overlay one after another."""
+    """Take requests off the queue, in order, until a limit is reached, and run them on the overlay one after another.
+
+    The batch ends with the request that crosses `max_bytes` of writes and replies, or `max_work` as the overlay counts it.
+    """
     proposed: list[tuple[Request, Reply]] = []
     decided: list[tuple[Request, Reply]] = []
     uuids: list[bytes] = []
     while queue and len(proposed) < max_requests and overlay.size < max_bytes:
+        if overlay.work >= max_work and (proposed or decided):
+            break
         request = queue[0]
         if request.settled:
             queue.popleft()
@@ -90,7 +103,7 @@ def evaluate(
         if request.at_entry and proposed:
             break  # it was computed on the DB as it stands, so nothing may come before it
         queue.popleft()
-        twin = overlay.batch.writes.get(UUID + request.uuid) if request.uuid else None
+        twin = overlay.kept.get(UUID + request.uuid) if request.uuid else None
         if twin is not None and not request.at_entry:
             proposed.append((request, recall(twin, request)))  # the same request twice in one batch: it ends as its twin does
             continue
@@ -100,12 +113,13 @@ def evaluate(
             continue
         overlay.begin()
         reply = run(request, overlay)
-        remembered = reply.encode(request.digest) if request.uuid or request.more_uuids else b""
-        size = overlay.request_size + max(len(reply.content), len(remembered))
+        remembered = _to_remember(reply, max_kept_bytes).encode(request.digest) if request.uuid or request.more_uuids else b""
+        size = overlay.request_size + len(remembered)
         if reply.error is None and size > overlay.limit:
             text = f"{size} bytes of writes and reply: a request may have {overlay.limit} at most (max_request_bytes)"
             reply = Reply(b"", TooLarge(text))
             remembered = reply.encode(request.digest)
+        overlay.size += len(reply.content)
         if reply.error is not None:
             overlay.rollback()
         for uuid in _uuids(request):
@@ -121,6 +135,14 @@ def evaluate(
     return Evaluated(entry, overlay.batch, proposed, decided)
 
 
+def _to_remember(reply: Reply, max_bytes: int) -> Reply:
+    """What a repetition of the request is told: its reply, unless that is too large to be kept for a whole window."""
+    if len(reply.content) <= max_bytes:
+        return reply
+    text = f"it was done under this uuid before, but its reply of {len(reply.content)} bytes was not kept (max_kept_reply_bytes)"
+    return Reply(b"", OutcomeUnknown(text))
+
+
 def run(request: Request, overlay: Overlay) -> Reply:
     """Evaluate one request; whatever it raises becomes a refusal. Raises what the store raised if it could not be read."""
     overlay.open()
@@ -128,6 +150,8 @@ def run(request: Request, overlay: Overlay) -> Reply:
         content = request.evaluate(overlay)
         if type(content) is not bytes:
             content = b"" if content is None else exact_bytes("what a request's function returns", content)
+        if len(content) > overlay.max_reply_bytes:
+            raise TooLarge(f"a reply of {len(content)} bytes: {overlay.max_reply_bytes} are possible (max_reply_bytes)")
         reply = Reply(content)
     except BaseException as error:  # the caller's function, not ours: even its SystemExit ends nothing but the request
         reply = Reply(b"", _refusal(error))

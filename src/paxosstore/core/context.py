@@ -190,6 +190,8 @@ class Context:
             entity.unwritten,
             read_only=read_only,
             max_request_bytes=self.tuning.max_request_bytes,
+            max_request_rows=self.tuning.max_request_rows,
+            max_reply_bytes=self.tuning.max_reply_bytes,
         )
 
     # -- what leaves

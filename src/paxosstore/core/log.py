@@ -227,6 +227,8 @@ class Log:
             batch = decided[0].evaluated.batch if decided is not None and own else context.codec.decode(value.body)
             self._apply(entity, entry, batch)
             context.work += len(batch.writes) + (len(value.body) >> 10)
+            if batch.cleared and entity.unwritten is not None:
+                context.work += len(entity.unwritten.writes)  # what stays is found by looking at each
             entity.last_origin = origin(value.id)
             if opened.driving:
                 due_at_once = len(value.body) > MAX_NEWS_BYTES

@@ -6,6 +6,7 @@ outcomes of requests with uuids, rule 15) is applied, recovered and copied with 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator
 from enum import Enum
 from threading import get_ident
@@ -79,7 +80,10 @@ class View(Protocol):
 
     It is the function's own until that returns, and in its thread only: any later use raises InvalidRequest. Keys and values
     are bytes; of a bytearray, a memoryview or a subclass a copy is taken. Raises InvalidRequest for anything else, and TooLarge
-    for a key, or all of a request's writes together, over their limits.
+    for a key, or all that a request writes or visits together, over their limits. A row counts once each time it is read,
+    written, deleted or met by a scan, and once more for every 4 KiB of its value (max_request_rows).
+
+    A function runs on the node's loop: while it computes, nothing else does, and nothing can stop it.
     """
 
     @property
@@ -116,19 +120,25 @@ class Overlay:
     """The `View` of a batch: own writes over what is applied but not written yet, over the DB."""
 
     __slots__ = (
+        "_batch",
         "_journal",
+        "_keys",
+        "_max_rows",
+        "_most_work",
         "_reader",
         "_rows",
         "_size_before",
         "_under",
         "_user",
-        "batch",
         "broken",
         "entity",
+        "kept",
         "limit",
+        "max_reply_bytes",
         "now_ms",
         "read_only",
         "size",
+        "work",
     )
 
     def __init__(
@@ -140,10 +150,18 @@ class Overlay:
         *,
         read_only: bool = False,
         max_request_bytes: int = 2**63,
+        max_request_rows: int = 2**63,
+        max_reply_bytes: int = 2**63,
     ) -> None:
         self._reader = reader
         self._under = under
         self.limit = max_request_bytes
+        self.max_reply_bytes = max_reply_bytes
+        self._max_rows = self._most_work = max_request_rows
+        self._batch = WriteBatch()
+        """The requests' writes; what the protocol keeps is apart, so that `clear` leaves it alone."""
+        self._keys: list[bytes] | None = None
+        """In order, at least those that are written here or not in the DB yet; made by the first scan, and kept from then on."""
         self._journal: list[tuple[bytes, bytes | WriteBatch | _Missing | None]] = []
         self._size_before = 0
         self._rows: list[Generator[tuple[bytes, bytes], None, None]] = []
@@ -153,18 +171,24 @@ class Overlay:
         self.entity = entity
         self.now_ms = now_ms
         self.read_only = read_only
-        self.batch = WriteBatch()
+        self.kept: dict[bytes, bytes | None] = {}
+        """What the protocol writes, outside the requests' space."""
         self.broken: PaxosStoreError | None = None
         """What the store raised when it could not be read: no request may be decided on such a view."""
         self.size = 0
         """Bytes written so far."""
+        self.work = 0
+        """What all requests have visited so far, in rows; 4 KiB of a value count as one more."""
 
     # -- what requests use
 
     def get(self, key: bytes) -> bytes | None:
         if self._user != get_ident():
             self._refuse_use()
-        return self.get_raw(DATA + (key if type(key) is bytes else exact_bytes("a key", key, MAX_KEY_BYTES - 1)))
+        work = self.work = self.work + 1
+        if work > self._most_work:
+            self._refuse_rows()
+        return self._get(DATA + (key if type(key) is bytes else exact_bytes("a key", key, MAX_KEY_BYTES - 1)))
 
     def put(self, key: bytes, value: bytes) -> None:
         if type(value) is not bytes:
@@ -179,87 +203,136 @@ class Overlay:
             self._refuse_use()
         if self.read_only:
             raise InvalidRequest("a read-only request cannot write")
-        # rare, so the whole batch is the undo record
-        self._journal.append((b"", WriteBatch(dict(self.batch.writes), self.batch.cleared)))
-        self.batch.merge(WriteBatch(cleared=True))
+        work = self.work = self.work + 1
+        if work > self._most_work:
+            self._refuse_rows()
+        self._journal.append((b"", self._batch))  # scans that are open go on with it
+        self._batch = WriteBatch(cleared=True)
+        self._keys = None
 
     def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         if self._user != get_ident():
             self._refuse_use()
         first = DATA + exact_bytes("start", start, MAX_KEY_BYTES - 1)
         last = _after(DATA) if end is None else DATA + exact_bytes("end", end, MAX_KEY_BYTES - 1)
-        layers = [self.batch] if self._under is None else [self._under, self.batch]
-        pending: dict[bytes, bytes | None] = {}
-        hide_db = False
-        for layer in layers:
-            if layer.cleared:
-                pending.clear()
-                hide_db = True
-            pending.update((k, v) for k, v in layer.writes.items() if first <= k < last)
-        if hide_db or first >= last:
-            return self._merged(iter(()), pending)
-        rows = self._stored(first, last)
-        self._rows.append(rows)
-        return self._merged(rows, pending)
+        if first >= last:
+            return iter(())
+        keys = self._sorted()
+        rows = None
+        if not (self._batch.cleared or (self._under is not None and self._under.cleared)):
+            rows = self._stored(first, last)
+            self._rows.append(rows)
+        ours = self._written(keys, first, last)
+        if rows is None:
+            return self._guarded(ours)
+        return self._guarded(rows if not keys else self._merged(rows, ours))
 
-    def _merged(self, rows: Iterator[tuple[bytes, bytes]], pending: dict[bytes, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
-        """Stored rows under the pending ones, without the space byte."""
-        if self._user != get_ident():
-            self._refuse_use()
-        ours = sorted(pending)
-        at = 0
-        for key, value in rows:
-            while at < len(ours) and ours[at] < key:
-                mine = pending[ours[at]]
-                if mine is not None:
-                    yield ours[at][1:], mine
-                    if self._user != get_ident():
-                        self._refuse_use()
-                at += 1
-            if key in pending:
-                continue
-            yield key[1:], value
+    def _guarded(self, pairs: Iterator[tuple[bytes, bytes | None]]) -> Iterator[tuple[bytes, bytes]]:
+        """Without those that are deleted, and without the space byte; counted as this request's."""
+        for key, value in pairs:
             if self._user != get_ident():
                 self._refuse_use()
-        for key in ours[at:]:
-            mine = pending[key]
-            if mine is not None:
-                yield key[1:], mine
-                if self._user != get_ident():
-                    self._refuse_use()
+            if value is None:
+                continue
+            self.work += 1 + (len(value) >> 12)
+            if self.work > self._most_work:
+                self._refuse_rows()
+            yield key[1:], value
+        if self._user != get_ident():
+            self._refuse_use()
+
+    def _merged(
+        self, rows: Iterator[tuple[bytes, bytes]], ours: Iterator[tuple[bytes, bytes | None]]
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        """Stored rows under the written ones."""
+        mine = next(ours, None)
+        for row in rows:
+            while mine is not None and mine[0] < row[0]:
+                yield mine
+                mine = next(ours, None)
+            if mine is None or mine[0] > row[0]:
+                yield row
+        while mine is not None:
+            yield mine
+            mine = next(ours, None)
+
+    def _written(self, keys: list[bytes], first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        """What is written here with first <= key < last, as it was when the scan began (None: deleted)."""
+        batch, under, journal = self._batch, self._under, self._journal
+        since = len(journal)
+
+        def pairs() -> Iterator[tuple[bytes, bytes | None]]:
+            before: dict[bytes, bytes | _Missing | None] = {}
+            """Of what was written since then."""
+            seen, at = since, bisect_left(keys, first)
+            while at < len(keys) and keys[at] < last:
+                key = keys[at]
+                while seen < len(journal):
+                    changed, old = journal[seen]
+                    if isinstance(old, WriteBatch):
+                        break  # cleared: from here on nothing changes in what this scan reads
+                    before.setdefault(changed, old)
+                    seen += 1
+                value = before.get(key, batch.writes.get(key, _MISSING))
+                if value is _MISSING and under is not None and not batch.cleared:
+                    value = under.writes.get(key, _MISSING)
+                if value is None:
+                    self._pass_over()
+                if value is not _MISSING:
+                    yield key, value
+                at = at + 1 if at < len(keys) and keys[at] is key else bisect_right(keys, key)
+
+        return pairs()
+
+    def _sorted(self) -> list[bytes]:
+        """The keys of what is written here."""
+        keys = self._keys
+        if keys is None:
+            under = self._under.writes if self._under is not None and not self._batch.cleared else {}
+            keys = self._keys = sorted({**under, **self._batch.writes}) if under or self._batch.writes else []
+        return keys
+
+    def _pass_over(self) -> None:
+        """A row that is not there any more: work, but nothing that this request asked for."""
+        self.work += 1
+        self._most_work += 1
+
+    def _refuse_rows(self) -> None:
+        raise TooLarge(f"a request may visit or write {self._max_rows} rows at most (max_request_rows)")
 
     def _refuse_use(self) -> None:
         raise InvalidRequest("a view cannot be used after its request's function has returned, nor in another thread")
 
     # -- what the batcher uses
 
+    @property
+    def batch(self) -> WriteBatch:
+        """All that is written so far."""
+        batch = self._batch
+        return WriteBatch({**batch.writes, **self.kept}, batch.cleared) if self.kept else batch
+
     def get_raw(self, key: bytes) -> bytes | None:
-        """Read a key that carries its space byte."""
-        value = self.batch.writes.get(key, _MISSING)
+        """Read a key that the protocol keeps, with its space byte."""
+        self.work += 1
+        value = self.kept.get(key, _MISSING)
         if value is not _MISSING:
             return value
-        if self.batch.cleared and key.startswith(DATA):
-            return None
         if self._under is not None:
             value = self._under.writes.get(key, _MISSING)
             if value is not _MISSING:
                 return value
-            if self._under.cleared and key.startswith(DATA):
-                return None
-        try:
-            return self._reader.get(self.entity, key)
-        except PaxosStoreError as error:
-            self.broken = error
-            raise
+        return self._read(key)
 
     def put_raw(self, key: bytes, value: bytes | None) -> None:
-        """Write a key that carries its space byte, outside any request."""
-        self.batch.writes[key] = value
+        """Write such a key."""
+        self.kept[key] = value
+        self.work += 1
         self.size += len(key) + (len(value) if value is not None else 0)
 
     def open(self) -> None:
         """A request's function is called: the view is its own until `close`."""
         self._user = get_ident()
+        self._most_work = self.work + self._max_rows
 
     def close(self) -> None:
         """The function has returned: whatever it kept of the view is of no use any more."""
@@ -283,13 +356,38 @@ class Overlay:
         """Undo everything written since begin."""
         for key, old in reversed(self._journal):
             if isinstance(old, WriteBatch):
-                self.batch = old
+                self._batch = old
+                self._keys = None
             elif old is _MISSING:
-                self.batch.writes.pop(key, None)
+                self._batch.writes.pop(key, None)
             else:
-                self.batch.writes[key] = old
+                self._batch.writes[key] = old
         self._journal.clear()
         self.size = self._size_before
+
+    def _get(self, key: bytes) -> bytes | None:
+        value = self._batch.writes.get(key, _MISSING)
+        if value is not _MISSING:
+            return value
+        if self._batch.cleared:
+            return None
+        if self._under is not None:
+            value = self._under.writes.get(key, _MISSING)
+            if value is not _MISSING:
+                return value
+            if self._under.cleared:
+                return None
+        return self._read(key)
+
+    def _read(self, key: bytes) -> bytes | None:
+        try:
+            value = self._reader.get(self.entity, key)
+        except PaxosStoreError as error:
+            self.broken = error
+            raise
+        if value is not None:
+            self.work += len(value) >> 12
+        return value
 
     def _stored(self, first: bytes, last: bytes) -> Generator[tuple[bytes, bytes], None, None]:
         try:
@@ -311,10 +409,18 @@ class Overlay:
         size = self.size + len(key) + (len(value) if value is not None else 0)
         if size - self._size_before > self.limit:
             raise TooLarge(f"a request may write {self.limit} bytes at most (max_request_bytes)")
-        writes = self.batch.writes
-        self._journal.append((key, writes.get(key, _MISSING)))
+        work = self.work = self.work + (1 if value is None else 1 + (len(value) >> 12))
+        if work > self._most_work:
+            self._refuse_rows()
+        writes = self._batch.writes
+        old = writes.get(key, _MISSING)
+        self._journal.append((key, old))
         writes[key] = value
         self.size = size
+        if self._keys is not None and old is _MISSING:
+            at = bisect_left(self._keys, key)
+            if self._keys[at : at + 1] != [key]:
+                self._keys.insert(at, key)
 
 
 def _after(prefix: bytes) -> bytes:

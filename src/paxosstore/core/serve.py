@@ -63,9 +63,10 @@ class ReadServer:
             if request.settled:
                 continue
             context.counters.reads_served += 1
+            before = overlay.work
             reply = run(request, overlay)
             context.finish(request, *reply, release)
-            context.work += 4 + (len(reply.content) >> 10)
+            context.work += 2 + overlay.work - before + (len(reply.content) >> 10)
             if context.spent and waiting:
                 entity.wake_ms = context.now_ms
                 break

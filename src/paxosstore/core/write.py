@@ -67,22 +67,29 @@ class Proposer:
 
     def _evaluate(self, entity: Entity, entry: int, release: Release) -> tuple[Evaluated, Value] | None:
         """The next batch as a value that can be sent and written; None: nothing is to be proposed."""
-        context = self._context
-        most = context.tuning.max_batch_requests
+        context, tuning = self._context, self._context.tuning
+        most = tuning.max_batch_requests
         while True:
+            overlay = context.overlay(entity)
             evaluated = evaluate(
                 entity.queue,
-                context.overlay(entity),
+                overlay,
                 entry,
                 context.cluster.uuid_window_entries,
                 most,
-                context.tuning.max_batch_bytes,
+                tuning.max_batch_bytes,
+                # half a turn's in any case: what was applied and read before must not make the batches small
+                max_work=max(tuning.max_turn_work - context.work, tuning.max_turn_work // 2),
+                max_kept_bytes=tuning.max_kept_reply_bytes,
             )
+            context.work += overlay.work
             for request, reply in evaluated.decided:
                 if reply.error is None:
                     context.counters.settled_by_uuid += 1
                 context.finish(request, *reply, release)
             if not evaluated.proposed:
+                if entity.queue:
+                    entity.wake_ms = context.now_ms  # to look all of it up would have been too much for one turn
                 return None
             try:
                 return evaluated, self._new_value(evaluated.batch)

@@ -14,7 +14,7 @@ from ..core.message import HandedBack, Message, PaxosMessage
 from ..core.ready import Release
 from ..core.request import Request
 from ..core.shard import Shard
-from ..errors import PaxosStoreError, RequestFailed
+from ..errors import PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.turn import Turn
@@ -222,7 +222,9 @@ class SimNode:
             if error is None and not request.exposed:  # else another node vouched for it, and was held to that
                 invariants.told(self.number, request.entity, self.committed(request.entity))
             shown = self._shown.pop(request, ())
-            if error is not None and error.outcome_known and not isinstance(error, RequestFailed):  # that one is an outcome
+            if (
+                error is not None and error.outcome_known and not isinstance(error, RequestFailed | TooLarge)
+            ):  # these are outcomes
                 invariants.refused(self.number, shown)
             request.settle(reply, error)
 
