@@ -90,7 +90,7 @@ def test_a_request_that_carries_too_much_is_refused_before_it_waits() -> None:
 
 def test_what_peers_hand_over_counts_and_is_handed_back() -> None:
     shard, context = lone_shard(max_waiting_bytes=5_000)
-    messages = [HandOver(ENTITY, uuid(f"u{number}"), "operation", b"put k " + b"x" * 1_500, 1, 1_000) for number in range(4)]
+    messages = [HandOver(ENTITY, uuid(f"u{number}"), "operation", b"put k " + b"x" * 1_500, 1, 1_000, b"") for number in range(4)]
     shard.step(Received(1, messages[:1]), 0.0, 0)
     ready = shard.ready()
     assert ready.loads == [ENTITY]
@@ -107,7 +107,7 @@ def test_mail_for_an_entity_that_is_being_loaded_is_bounded_in_bytes() -> None:
     shard.step(Received(1, [proposal] * 100), 0.0, 0)
     assert context.waiting_bytes <= 50_000
     assert context.counters.messages_dropped == 96
-    shard.step(Received(1, [HandOver(ENTITY, uuid("u"), "operation", b"x" * 10_000, 1, 1_000)]), 0.0, 0)
+    shard.step(Received(1, [HandOver(ENTITY, uuid("u"), "operation", b"x" * 10_000, 1, 1_000, b"")]), 0.0, 0)
     assert [message.code for _, message in shard.ready().early.messages if isinstance(message, HandedBack)] == ["OVERLOADED"]
     shard.step(MemoryStore().load(ENTITY), 0.0, 0)
     assert context.waiting_bytes == 0

@@ -8,10 +8,8 @@ from typing import ClassVar
 from ..errors import PaxosStoreError
 from .overlay import View
 
-<<<<<<< HEAD
 REQUEST_BYTES = 512
 """What a waiting request takes of memory, besides what it carries."""
-=======
 DIGEST_BYTES = 16
 
 
@@ -25,7 +23,6 @@ FUNCTION = digest_of("", b"function")
 """A function of this process: nothing tells it from another one."""
 AT_ENTRY = digest_of("", b"at entry")
 """Writes for exactly one entry (run_paxos)."""
->>>>>>> 2719756 (One uuid, one request: the outcome is kept with a digest, and another request under the uuid is refused as such)
 
 
 class Request:
