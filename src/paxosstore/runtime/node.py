@@ -407,10 +407,12 @@ class Node:
         Reads everything, as it was when it was called: run it in a thread (asyncio.to_thread). Raises NotServing if the node
         stops meanwhile, or if `wanted`, which is asked now and then in that thread, says no.
         """
-        store = self._store
-        if store is None:
+        store, home = self._store, self._home
+        if store is None or home is None:
             raise NotServing("the node is not running")
-        return store.content_hash(wanted)
+        if home.forked:
+            home.refuse()
+        return store.content_hash(None if wanted is None else exact_callable("wanted", wanted))
 
     def inspect(self, entity: int, first: int, last: int) -> dict[str, Any]:
         """Pointers and rows of one entity, as plain data."""
