@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """Part -> what it may import of this package; "" is the package itself, and as a permission: anything."""
 
-CORE_STDLIB = {"__future__", "collections", "dataclasses", "enum", "heapq", "typing"}
+CORE_STDLIB = {"__future__", "bisect", "collections", "dataclasses", "enum", "heapq", "typing"}
 """As docs/ARCHITECTURE.md has it; whatever reads a clock, draws a number or does I/O never joins them."""
 CORE_NAMES = {"hashlib.blake2b", "threading.get_ident"}
 """Of other modules these alone: a request has a digest, a view has to know whose it is."""
