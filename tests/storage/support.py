@@ -87,7 +87,8 @@ def sizes(folder: Path) -> dict[Path, int]:
 
 def journal_of(folder: Path) -> Path:
     """The only segment that has records in it."""
-    (used,) = [path for path in (folder / "journal").iterdir() if any(path.read_bytes()[512:])]
+    finished = [path for path in (folder / "journal").iterdir() if path.suffix != ".new"]  # that one is on its way
+    (used,) = [path for path in finished if any(path.read_bytes()[512:])]
     return used
 
 
