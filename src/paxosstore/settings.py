@@ -105,6 +105,10 @@ class TuningSettings:
     max_turn_work: int = 30_000
     """After so much work the rest waits for the next turn, so that no turn holds the loop for long. Units of about a
     microsecond: a row read or written, a KiB."""
+    slow_sync_ms: float = 100.0
+    """How long a sync may take before the node goes on without it with what needs no disk."""
+    max_silent_bytes: int = 67_108_864
+    """While the disk does not answer, messages of peers are kept in memory up to this; more are dropped."""
     max_mailbox: int = 4_096
     """Events kept for an entity that is being loaded; more are dropped (messages) or refused (requests)."""
 

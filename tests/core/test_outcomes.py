@@ -32,8 +32,8 @@ class Told(Request):
 
     handler = "told"
 
-    def __init__(self, operation: bytes, *, read_only: bool = False, uuid: bytes = b"") -> None:
-        super().__init__(ENTITY, read_only=read_only, uuid=uuid)
+    def __init__(self, operation: bytes, *, read_only: bool = False, uuid: bytes = b"", entity: int = ENTITY) -> None:
+        super().__init__(entity, read_only=read_only, uuid=uuid)
         self.operation = operation
         self.ended = False
         self.reply = b""
@@ -64,8 +64,8 @@ class Frames(SimCluster):
         self.seen.append((sender, receiver, messages))
         super().send(sender, receiver, messages)
 
-    def submit(self, node: int, operation: bytes, *, read_only: bool = False) -> Told:
-        request = Told(operation, read_only=read_only)
+    def submit(self, node: int, operation: bytes, *, read_only: bool = False, entity: int = ENTITY) -> Told:
+        request = Told(operation, read_only=read_only, entity=entity)
         self.nodes[node].step(request)
         return request
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from paxosstore.core.errands import LOAD_WORK, READ_WORK
 from paxosstore.core.event import Received
 from paxosstore.core.message import CatchUpRequest
 from paxosstore.core.overlay import View
-from paxosstore.core.shard import ATTEND_WORK, LOAD_WORK, READ_WORK
+from paxosstore.core.shard import ATTEND_WORK
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster, SimNode
 

@@ -60,6 +60,49 @@ DISK = (
             "        self._under_way = ready\n        self._release(ready.late)\n        ready.late = Release()\n",
         ),
     ),
+    mutant(
+        "a gulp releases all",
+        7,
+        "while a sync takes long, what shows rows that are not durable leaves as well",
+        (
+            SHARD,
+            "        early, ready.early = ready.early, Release()\n",
+            """\
+        early, ready.early = ready.early, Release()
+        early.messages += ready.late.messages
+        early.outcomes += ready.late.outcomes
+        ready.late = Release()
+""",
+        ),
+    ),
+    mutant(
+        "a gulp forgets what it has shown",
+        8,
+        "requests whose proposal has left in a gulp are told that nothing happened when the turn's write fails",
+        (SHARD, "        ready.shown |= values_shown(early)\n", ""),
+    ),
+    mutant(
+        "a loss that is not durable called refused",
+        7,
+        "a batch that lost by this node's own vote, which is not durable, is told at its deadline that nothing happened",
+        (UNDECIDED, "lost = entity.lost_turn > self._context.durable_turn  #", "lost = False  #"),
+    ),
+    mutant(
+        "an outcome that waits for the disk called refused",
+        7,
+        "whose deadline passes while the disk is silent is told that nothing happened",
+        (UNDECIDED, 'if request.read_only else OutcomeUnknown(f"{why}: it may have happened")', ""),
+    ),
+    mutant(
+        "deadlines wait for the disk",
+        7,
+        "while a sync takes long, an outcome that waits for it is told no earlier",
+        (
+            SHARD,
+            "            if context.silence:\n                self._undecided.end_unsynced(",
+            "            if False:\n                self._undecided.end_unsynced(",
+        ),
+    ),
     # -- rule 8: failed writes
     mutant(
         "failed write shown",

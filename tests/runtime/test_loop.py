@@ -16,12 +16,15 @@ from paxosstore.core.ready import Apply
 from paxosstore.core.record import Record
 from paxosstore.core.request import Request
 from paxosstore.core.shard import Shard
-from paxosstore.errors import NodeError, NotServing, PaxosStoreError
+from paxosstore.errors import NodeError, NotServing, OutcomeUnknown, PaxosStoreError
 from paxosstore.runtime.loop import TurnLoop
+from paxosstore.runtime.syncer import Syncer
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.api import Store
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.memory import MemoryStore
+
+from .test_links import until
 
 
 class Unreadable(MemoryStore):
@@ -86,51 +89,118 @@ def test_what_the_store_cannot_do_ends_the_process(make_store: Callable[[], Memo
 
 
 class Watched(MemoryStore):
-    """Notes where each sync ran, and takes or fails as told."""
+    """Notes in which threads syncs ran, and takes or fails as told."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.on_loop: list[bool] = []
+        self.threads: set[str] = set()
         self.takes_s = 0.0
         self.fails = False
 
     def sync(self) -> None:
-        self.on_loop.append(threading.current_thread() is threading.main_thread())
+        self.threads.add(threading.current_thread().name)
         time.sleep(self.takes_s)
         if self.fails:
             raise OSError("input/output error while syncing")
         super().sync()
 
 
-def test_a_lone_turn_syncs_on_the_loop_while_syncs_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_waits_for_a_lone_turns_sync_while_syncs_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paxosstore.runtime.loop.QUICK_SYNC_MS", 250.0)  # no pause of this machine is taken for a slow disk
+    monkeypatch.setattr("paxosstore.runtime.loop.LONE_WAIT_MS", 200.0)
+    waits: list[float] = []
+    start_and_wait = Syncer.start_and_wait
+
+    def noted(self: Syncer, wait_ms: float) -> None:
+        waits.append(wait_ms)
+        start_and_wait(self, wait_ms)
+
+    monkeypatch.setattr(Syncer, "start_and_wait", noted)
 
     async def main() -> None:
         reasons: list[str] = []
         store = Watched()
         turns = turns_over(store, reasons.append)
 
-        async def where(*entities: int) -> list[bool]:
-            """Where the syncs ran that a proposal at each of these entities needs: all in one turn, after their loads."""
-            store.on_loop.clear()
+        async def waited(*entities: int) -> bool:
+            """Whether the loop waited for the first sync that proposals at these entities need: one turn, after their loads."""
+            waits.clear()
             for entity in entities:
                 turns.step(Put(entity))
-            await asyncio.sleep(store.takes_s + 0.2)
-            return store.on_loop[:1]
+            await asyncio.sleep(store.takes_s + 0.25)
+            return bool(waits)
 
-        assert await where(1) == [False], "how quick the disk is has to be seen first"
-        assert await where(2) == [True]
-        assert await where(3, 4) == [False], "with more to do, the next turn gathers meanwhile"
-        store.takes_s = 0.3
-        assert await where(5) == [True]
-        assert await where(6) == [False], "the last sync was slow"
+        assert not await waited(1), "how quick the disk is has to be seen first"
+        assert await waited(2)
+        assert not await waited(3, 4), "with more to do, the next turn gathers meanwhile"
+        store.takes_s = 0.4
+        assert await waited(5)
+        assert not await waited(6), "the last sync was slow"
         store.takes_s = 0.0
-        assert await where(7) == [False]
-        assert await where(8) == [True], "and the one after it quick again"
+        assert not await waited(7)
+        assert await waited(8), "and the one after it quick again"
         store.fails = True
-        assert await where(9) == [True]
+        assert await waited(9)
         assert len(reasons) == 1
         assert "while syncing" in reasons[0]
+        assert store.threads == {"paxosstore-sync"}, "none on the loop: it might not return"
+
+    asyncio.run(main())
+
+
+class Stuck(MemoryStore):
+    """From `stuck` on, no sync returns until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stuck = False
+        self.answers = threading.Event()
+
+    def sync(self) -> None:
+        if self.stuck:
+            self.answers.wait()
+        super().sync()
+
+
+def test_a_disk_that_does_not_answer_keeps_nobody_past_a_deadline() -> None:
+    async def main() -> None:
+        store = Stuck()
+        store.stuck = True
+        turns = turns_over(store, pytest.fail, tuning=TuningSettings(request_timeout_ms=100.0, slow_sync_ms=10.0))
+        first, second = Put(1), Put(2)
+        turns.step(first)
+        await asyncio.sleep(0.05)
+        turns.step(second)  # the turn before is being synced
+        await until(lambda: bool(first.told and second.told))
+        assert turns.disk_silent_ms > 0.0
+        assert "this node's disk has not answered for" in str(first.told[0][1])
+        store.answers.set()
+        await until(lambda: not turns.disk_silent_ms)
+        assert await turns.close()
+        assert len(first.told) == len(second.told) == 1
+
+    asyncio.run(main())
+
+
+def test_a_stop_does_not_wait_for_a_disk_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paxosstore.runtime.loop.CLOSE_WAIT_S", 0.05)
+
+    async def main() -> None:
+        store = Stuck()
+        store.stuck = True
+        sent: list[object] = []
+        turns = turns_over(store, pytest.fail, sent.append)
+        request = Put()
+        turns.step(request)
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(10.0):
+            assert not await turns.close()
+        ((_, error),) = request.told
+        assert isinstance(error, OutcomeUnknown)
+        store.answers.set()
+        await asyncio.sleep(0.1)
+        assert sent == [], "what it was to show then stays untold"
+        assert len(request.told) == 1
 
     asyncio.run(main())
 

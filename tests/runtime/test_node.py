@@ -123,9 +123,12 @@ def test_a_blocking_node_ends_when_all_that_runs_in_it_has_ended(tmp_path: Path)
 
 
 def test_after_a_failed_write_a_node_refuses_writes_until_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free_bytes = 0
+    free_bytes = looks = 0
+    monkeypatch.setattr("paxosstore.runtime.disk.CHECK_S", 0.01)
 
     def statvfs(path: Path) -> SimpleNamespace:
+        nonlocal looks
+        looks += 1
         return SimpleNamespace(f_bavail=free_bytes, f_frsize=1)
 
     def no_room(*args: object) -> None:
@@ -138,6 +141,11 @@ def test_after_a_failed_write_a_node_refuses_writes_until_there_is_room(tmp_path
         async with beside_a_mute_peer(node):
             await goes_on(node)
 
+    async def looked(times: int) -> None:
+        """Until so many looks at the disk have begun from now on: all but the last are over."""
+        before = looks
+        await until(lambda: looks >= before + times)
+
     async def goes_on(node: Node) -> None:
         nonlocal free_bytes
         with monkeypatch.context() as patch:
@@ -146,11 +154,11 @@ def test_after_a_failed_write_a_node_refuses_writes_until_there_is_room(tmp_path
                 await node.execute(1, put)
             free_bytes = 999
             for _ in range(3):
-                node._check_disk()
+                await looked(3)
                 with pytest.raises(DiskFull):
                     await node.execute(1, put)
         free_bytes = 1_000
-        node._check_disk()
+        await looked(3)
         waiting = asyncio.create_task(node.execute(1, put))
         await until(lambda: node.statistics().counters["entries_proposed"] == 2)
         await node.stop()

@@ -99,6 +99,8 @@ def _cells(answer: Mapping[str, Any]) -> list[str]:
 
     refused = answer["writes_refused_because"]
     state = f"[yellow]refuses writes[/yellow]: {escape(refused)}" if refused else "[green]up[/green]"
+    if silent_ms := answer.get("disk_silent_ms"):
+        state = f"[red]disk does not answer for {silent_ms / 1000:.1f} s[/red]"
     if lonely := answer.get("no_quorum_because"):
         state = f"[red]{escape(lonely)}[/red]"
     committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"

@@ -16,6 +16,7 @@ from .overlay import BodyCodec, DataReader, Overlay, View
 from .reach import Reach
 from .ready import InventoryRead, LogRead, Outcome, Ready, Release
 from .request import REQUEST_BYTES, Request
+from .silence import Silence
 from .voters import Voters
 
 MAX_LOG_READS = 1_024
@@ -64,6 +65,9 @@ class Counters:
     messages_dropped: int = 0
     proposals_held: int = 0
     turns_cut: int = 0
+    gulps: int = 0
+    overdue_for_the_disk: int = 0
+    dropped_for_the_disk: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -120,6 +124,7 @@ class Context:
         self.peers = [peer for peer in range(self.n) if peer != self.me]
         self.voters = Voters(self.peers, self.quorum - 1, self.tuning.widen_margin_ms)
         self.reach = Reach(self.n, self.quorum)
+        self.silence = Silence(self.tuning.max_silent_bytes)
         self.reader = reader
         self.codec = codec
         self.handlers = handlers

@@ -54,6 +54,12 @@ class Durable(NamedTuple):
     turn: int
 
 
+class DiskSilent(NamedTuple):
+    """The sync of the turn before has taken so long, and is not over: the open turn is not written yet (core/silence.py)."""
+
+    for_ms: float
+
+
 class WriteFailed(NamedTuple):
     """The turn's batch could not be written; nothing of it was revealed (rule 8)."""
 
@@ -78,4 +84,16 @@ class WritesAllowed(NamedTuple):
     reason: str
 
 
-Event = Received | PeerUp | PeerDown | Loaded | LogLoaded | InventoryLoaded | Durable | WriteFailed | WritesAllowed | Tick
+Event = (
+    Received
+    | PeerUp
+    | PeerDown
+    | Loaded
+    | LogLoaded
+    | InventoryLoaded
+    | Durable
+    | DiskSilent
+    | WriteFailed
+    | WritesAllowed
+    | Tick
+)

@@ -7,6 +7,10 @@ The driver does, for each Ready, in this order:
 3. if `needs_sync`, sync, and do not go on before it returned. A failed sync ends the process (rule 8);
 4. `step(Durable(turn))` and release `late`: what shows rows that this turn has written;
 5. do `loads`, `log_reads` and `inventory_reads`, and step their results in.
+
+While the sync of 3 takes long, the next turn is open and may be taken in gulps: `Shard.gulp` hands out what is `early` by
+then, as often as the driver likes, and its loads. Early is what leaves before the turn is written anyway, now it does so in
+pieces.
 """
 
 from __future__ import annotations
@@ -72,6 +76,8 @@ class Ready:
     needs_sync: bool = False
     """Whether `records` hold more than chosen marks."""
     early: Release = field(default_factory=Release)
+    shown: set[bytes] = field(default_factory=set)
+    """Ids of the values that gulps have shown."""
     late: Release = field(default_factory=Release)
     loads: list[int] = field(default_factory=list)
     """Entities to load; step the result in as `Loaded`."""

@@ -14,6 +14,8 @@ from ..errors import (
     DiskFull,
     Fault,
     InvalidRequest,
+    NoQuorum,
+    NotServing,
     OutcomeUnknown,
     Overloaded,
     PaxosStoreError,
@@ -22,7 +24,9 @@ from .admission import Admission
 from .context import Context, HandedOverRequest, Handler, Identity
 from .entities import Entities
 from .entity import NEVER, NOBODY, Entity
+from .errands import load, read_for_peers
 from .event import (
+    DiskSilent,
     Durable,
     Event,
     InventoryLoaded,
@@ -56,17 +60,13 @@ from .overlay import BodyCodec, DataReader
 from .ready import InventoryRead, Ready, Release
 from .request import Request
 from .serve import ReadServer
-from .undecided import Undecided
+from .undecided import Undecided, values_shown
 from .write import Proposer
 
 SWEEP_MS = 50.0
 """How often deadlines of requests are looked at."""
 ATTEND_WORK = 10
 """What looking at an entity costs, whatever is found there, in units of `Context.work`."""
-LOAD_WORK = 200
-"""What loading an entity costs in the same units, as long as its rows are small."""
-READ_WORK = 2_000
-"""What answering catch-up with up to 1 MiB, or a page of the inventory, costs in the same units."""
 
 
 class Shard:
@@ -98,6 +98,7 @@ class Shard:
             LogLoaded: self._learner.log_loaded,
             InventoryLoaded: self._learner.inventory_loaded,
             Durable: self._on_durable,
+            DiskSilent: self._on_disk_silent,
             WriteFailed: self._on_write_failed,
             WritesAllowed: self._on_writes_allowed,
             Tick: self._on_tick,
@@ -127,12 +128,9 @@ class Shard:
 
     def ready(self) -> Ready:
         """Decide on everything that was touched, and hand out what the turn produced."""
+        self._attend_touched()
         context = self._context
-        context.work = 0
-        while not context.spent and (entity := self._entities.next_touched()) is not None:
-            self._attend(entity)
-            context.work += ATTEND_WORK
-        self._unfinished = self._entities.leave() | self._read()
+        self._unfinished |= load(context) | read_for_peers(context)
         context.counters.turns_cut += self._unfinished
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
@@ -141,8 +139,26 @@ class Shard:
             self._entities.get(apply.entity).unwritten = None  # the driver writes it before it steps again
         return ready
 
+    def gulp(self) -> tuple[Release, list[int]]:
+        """While the turn before is being synced: decide on what was touched; what may leave at once, and entities to load.
+
+        All else stays in the open turn. Nothing of it is written, so the loads find what the turn before has written, and
+        no entity of that turn is among them: it is in memory (rule 18).
+        """
+        self._attend_touched()
+        context = self._context
+        self._unfinished |= load(context)
+        context.counters.gulps += 1
+        ready = context.ready
+        early, ready.early = ready.early, Release()
+        loads, ready.loads = ready.loads, []
+        assert not loads or not {entity for entity, _ in self._released.records}.intersection(loads)
+        ready.shown |= values_shown(early)
+        return early, loads
+
     def stop(self, not_taken: Iterable[Request]) -> Release:
         """End every request that waits, and those that no turn has taken in. The last call."""
+        self._undecided.end_unsynced(self._unsynced, NEVER, "the node has stopped before its disk answered", NotServing)
         return self._undecided.end_all(not_taken)
 
     @property
@@ -151,7 +167,7 @@ class Shard:
         if self._unfinished:
             return self._context.now_ms
         due = self._entities.next_timer_ms
-        if self._entities.busy or any(peer.pending for peer in self._handovers.peers):
+        if self._entities.busy or self._context.silence or any(peer.pending for peer in self._handovers.peers):
             due = min(due, self._sweep_at_ms)
         return min(due, self._handovers.next_deadline_ms)
 
@@ -179,7 +195,22 @@ class Shard:
         """Why this node does not write now; empty if it does."""
         return self._cannot_write or self._no_new_writes
 
+    @property
+    def _unsynced(self) -> list[Ready]:
+        """The turn that waits for its sync and the open one; none, if all turns so far are durable."""
+        released = self._released
+        return [released, self._context.ready] if released.turn > self._context.durable_turn else []
+
     # -- entities
+
+    def _attend_touched(self) -> None:
+        """Look at what was touched, as far as the turn's work goes."""
+        context = self._context
+        context.work = 0
+        while not context.spent and (entity := self._entities.next_touched()) is not None:
+            self._attend(entity)
+            context.work += ATTEND_WORK
+        self._unfinished = self._entities.leave()
 
     def _attend(self, entity: Entity) -> None:
         """Everything an entity can do now, in the one order that is right."""
@@ -202,7 +233,7 @@ class Shard:
             self._reads.serve(entity)
         if not self._cannot_write:
             proposer.start(entity, release)
-            self._drive(entity)
+            proposer.see_through(entity)
         self._learner.learn(entity, not self._cannot_write)
         self._log.tell_due(entity)
         follow_up = entity.opened.get(entity.committed + 1)
@@ -210,44 +241,6 @@ class Shard:
             entity.wake_ms = context.now_ms  # the commit limit was reached
         self._entities.attended(entity)
         entity.validate()
-
-    def _read(self) -> bool:
-        """Have the disk read as far as this turn's work goes, one of a kind at least; whether something is left."""
-        context = self._context
-        loads, logs, pages = context.loads, context.log_reads, context.inventory_reads
-        while loads:
-            context.ready.loads.append(loads.popleft())
-            context.work += LOAD_WORK
-            if context.spent:
-                break
-        while logs:
-            context.ready.log_reads.append(logs.pop(next(iter(logs))))
-            context.work += READ_WORK
-            if context.spent:
-                break
-        while pages:
-            context.ready.inventory_reads.append(pages.pop(next(iter(pages))))
-            context.work += READ_WORK
-            if context.spent:
-                break
-        return bool(loads or logs or pages)
-
-    def _drive(self, entity: Entity) -> None:
-        """See that the open entry is decided, if anybody here waits for that."""
-        context = self._context
-        if entity.committed != entity.max_chosen:
-            return
-        entry = entity.committed + 1
-        opened = entity.opened.get(entry)
-        if entity.in_flight is not None or (opened is not None and opened.driving):
-            self._proposer.drive(entity, entry)
-        elif entity.reads.needs_entry >= entry:
-            since = min(blocked.since_ms for blocked in entity.reads.blocked)
-            if context.now_ms >= since + context.tuning.drive_after_ms:
-                context.counters.read_drives += 1
-                self._proposer.drive(entity, entry)
-            else:
-                entity.wake_ms = min(entity.wake_ms, since + context.tuning.drive_after_ms)
 
     # -- requests
 
@@ -316,8 +309,10 @@ class Shard:
     # -- messages
 
     def _on_received(self, event: Received) -> None:
-        peer = event.peer
-        for message in event.messages:
+        peer, messages = event.peer, event.messages
+        if self._context.silence.for_ms:
+            messages = list(self._context.silence.take_in(messages))
+        for message in messages:
             kind = type(message)
             if kind is HandedBack:
                 self._on_handed_back(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
@@ -471,7 +466,16 @@ class Shard:
 
     def _on_durable(self, event: Durable) -> None:
         assert self._context.durable_turn <= event.turn < self._context.ready.turn
-        self._context.durable_turn = event.turn
+        context = self._context
+        context.durable_turn = event.turn
+        if context.silence.dropped:
+            context.counters.dropped_for_the_disk += context.silence.dropped
+            for peer in context.peers:  # what it was told and did not take in, nobody tells it again
+                context.send_early(peer, InventoryRequest(-1, INVENTORY_PAGE))
+        context.silence.end()
+
+    def _on_disk_silent(self, event: DiskSilent) -> None:
+        self._context.silence.lasts(event.for_ms)
 
     def _on_write_failed(self, event: WriteFailed) -> None:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
@@ -499,3 +503,5 @@ class Shard:
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS
             self._undecided.end_overdue()
+            if context.silence:
+                self._undecided.end_unsynced(self._unsynced, now, context.silence.describe(), NoQuorum)

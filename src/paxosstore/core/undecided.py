@@ -16,6 +16,11 @@ from .ready import Outcome, Ready, Release
 from .request import Request
 
 
+def values_shown(release: Release) -> set[bytes]:
+    """Ids of the values in what is released."""
+    return {message.value_id for _, message in release.messages if isinstance(message, PaxosMessage)}
+
+
 class Undecided:
     """Ends what waits."""
 
@@ -29,7 +34,8 @@ class Undecided:
         context = self._context
         now, lost = context.now_ms, context.reach.lost_at_ms
         missing = context.reach.describe(now)
-        remark = f" ({missing})" if missing else ""
+        remarks = ", ".join(filter(None, (context.silence.describe(), missing)))
+        remark = f" ({remarks})" if remarks else ""
         for request, may_happen in self._waiting():
             if now >= request.deadline_ms:
                 refusal = NoQuorum(f"no majority answered before the deadline{remark}: nothing happened")
@@ -42,6 +48,21 @@ class Undecided:
             while entity.queue and entity.queue[0].settled:
                 entity.queue.popleft()
             self._entities.touch(entity)
+
+    def end_unsynced(self, unsynced: Iterable[Ready], now_ms: float, why: str, refusal: type[PaxosStoreError]) -> None:
+        """Tell those whose deadline has passed, and whose outcome waits for the disk, that it is unknown; reads are refused."""
+        for ready in unsynced:
+            waiting, ready.late.outcomes = ready.late.outcomes, []
+            for outcome in waiting:
+                request = outcome.request
+                if now_ms < request.deadline_ms:
+                    ready.late.outcomes.append(outcome)
+                    continue
+                error = (
+                    refusal(f"{why}: nothing happened") if request.read_only else OutcomeUnknown(f"{why}: it may have happened")
+                )
+                self._context.counters.overdue_for_the_disk += 1
+                self._context.ready.early.outcomes.append(Outcome(request, b"", error))
 
     def end_all(self, not_taken: Iterable[Request]) -> Release:
         """The node stops: end every request, those that no turn has taken in too.
@@ -58,7 +79,7 @@ class Undecided:
         for request, _, _ in failed.late.outcomes:  # a refusal as well: it was decided on rows that are forgotten now
             error = OutcomeUnknown(f"this node cannot write: {reason}")
             context.ready.early.outcomes.append(Outcome(request, b"", error))
-        shown = {message.value_id for _, message in failed.early.messages if isinstance(message, PaxosMessage)}
+        shown = failed.shown | values_shown(failed.early)
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
         reads: list[Request] = []
         for number in dirty:
@@ -89,8 +110,9 @@ class Undecided:
         """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
         for entity in self._entities.busy.values():
             proposed = {id(request) for request in entity.proposed}
+            lost = entity.lost_turn > self._context.durable_turn  # found on rows that a crash may forget: it may still be chosen
             for request in entity.requests():
-                yield request, request.exposed or id(request) in proposed
+                yield request, request.exposed or lost or id(request) in proposed
         for peer in self._handovers.peers:
             for pending in peer.pending.values():
                 yield pending.request, True

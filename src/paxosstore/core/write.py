@@ -140,6 +140,23 @@ class Proposer:
             self._log.changed(entity, entry, before, machine.mine)
             self._ask_all(entity, entry, opened)
 
+    def see_through(self, entity: Entity) -> None:
+        """See that the open entry is decided, if anybody here waits for that."""
+        context = self._context
+        if entity.committed != entity.max_chosen:
+            return
+        entry = entity.committed + 1
+        opened = entity.opened.get(entry)
+        if entity.in_flight is not None or (opened is not None and opened.driving):
+            self.drive(entity, entry)
+        elif entity.reads.needs_entry >= entry:
+            since = min(blocked.since_ms for blocked in entity.reads.blocked)
+            if context.now_ms >= since + context.tuning.drive_after_ms:
+                context.counters.read_drives += 1
+                self.drive(entity, entry)
+            else:
+                entity.wake_ms = min(entity.wake_ms, since + context.tuning.drive_after_ms)
+
     def drive(self, entity: Entity, entry: int) -> None:
         """Bring an undecided entry to its end, whoever began it; at most once per retry interval."""
         context = self._context

@@ -2,8 +2,9 @@
 
     gather ─► step ─► release early ─► write ─► sync (in a thread, while the next turn gathers) ─► release late ─► load
 
-One turn at a time. The busier the node, the more a turn holds, the cheaper each request. A turn that took in a single event syncs
-on the loop: there is little to gather, and a thread's two wake-ups would be a tenth of a lone write's latency.
+One turn at a time. The busier the node, the more a turn holds, the cheaper each request. For the sync of a turn that took in
+a single event the loop waits where it is, if the disk is quick: there is little to gather, and to be called back would be a
+good part of a lone write's latency. When a sync takes long, the next turn is taken in gulps meanwhile (core/silence.py).
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import asyncio
 import logging
 import math
 import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -27,11 +26,20 @@ from ..errors import PaxosStoreError
 from ..storage.api import Store
 from ..storage.turn import Turn
 from .histogram import COUNTS, MILLISECONDS, Histogram
+from .syncer import Syncer
 
 log = logging.getLogger(__name__)
 
 QUICK_SYNC_MS = 1.0
-"""A sync may run on the loop if the one before was this quick: a slow disk keeps it from its peers' pings once, not for long."""
+"""The loop may wait for a sync if the one before was this quick."""
+LONE_WAIT_MS = 2.0
+"""So long at most: a disk that is slow all of a sudden must not keep the loop from anything else."""
+GULP_MS = 10.0
+"""While a sync takes long, what only time has brought is looked at so often at most."""
+SILENT_MS = 1_000.0
+"""A disk that has not answered for so long is worth a line in the log."""
+CLOSE_WAIT_S = 1.0
+"""How long a stop waits for the sync under way."""
 EXIT_DISK_FAILED = 74
 """The process's exit code after a failed sync or damaged data (rule 8)."""
 
@@ -50,45 +58,6 @@ def end_process(reason: str) -> None:
     log.critical("stopping: %s", reason)
     logging.shutdown()
     os._exit(EXIT_DISK_FAILED)
-
-
-class Syncer:
-    """Runs `sync`, one at a time, and tells the loop how it ended."""
-
-    def __init__(self, sync: Callable[[], None], done: Callable[[Exception | None], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._sync = sync
-        self._done = done
-        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="paxosstore-sync", daemon=True)
-        self._thread.start()
-
-    def in_thread(self) -> None:
-        """Sync off the loop."""
-        self._wanted.put(True)
-
-    def here(self) -> None:
-        """Sync at once, on the loop."""
-        self._done(self._try())
-
-    def close(self) -> None:
-        self._wanted.put(False)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while self._wanted.get():
-            error = self._try()
-            try:
-                self._loop.call_soon_threadsafe(self._done, error)
-            except RuntimeError:  # the loop is closed: nobody waits
-                return
-
-    def _try(self) -> Exception | None:
-        try:
-            self._sync()
-        except Exception as error:
-            return error
-        return None
 
 
 class TurnLoop:
@@ -112,10 +81,18 @@ class TurnLoop:
         self._last_sync_ms = math.inf
         """How long the last sync took."""
         self._sync = Syncer(store.sync, self._synced)
+        self._slow_ms = shard.context.tuning.slow_sync_ms
+        self._slow = False
+        """The sync under way takes long: the next turn is taken in gulps."""
+        self._silence_said = False
+        self._watch: asyncio.TimerHandle | None = None
+        """Looks whether a sync takes long."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ms = NEVER
         self._closed = False
         """No turn begins any more."""
+        self._left = False
+        """Nor does one end."""
         self._idle = asyncio.Event()
         """Set when the last turn of a closed loop is over."""
         self.on_told: list[Callable[[], None]] = []
@@ -129,23 +106,39 @@ class TurnLoop:
     def step(self, event: Event | Request) -> None:
         """Let the next turn take this in."""
         self._inbox.append(event)
-        if not self._turn.syncing:
+        if self._slow or not self._turn.syncing:
             self._schedule()
+
+    @property
+    def disk_silent_ms(self) -> float:
+        """For how long the disk has not answered; 0: it is not waited for, or as briefly as usual."""
+        return now_ms() - self._sync_started_ms if self._slow else 0.0
 
     @property
     def waiting(self) -> int:
         """Events that no turn has taken in yet."""
         return len(self._inbox)
 
-    async def close(self) -> None:
-        """Finish the turn under way, end every request that waits, and stop."""
+    async def close(self) -> bool:
+        """Finish the turn under way, end every request that waits, and stop. Whether the disk has answered.
+
+        It is not waited for for long: what it has not made durable then is told to nobody.
+        """
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
+        answered = True
         if self._turn.syncing:
-            await self._idle.wait()
+            try:
+                async with asyncio.timeout(CLOSE_WAIT_S):
+                    await self._idle.wait()
+            except TimeoutError:
+                answered = False
+        self._left = True
         self._sync.close()
         self._release(self._shard.stop(event for event in self._inbox if isinstance(event, Request)))
+        return answered
 
     def abandon(self) -> None:
         """The loop was closed before this was: end the thread, nobody waits for anything else."""
@@ -161,7 +154,11 @@ class TurnLoop:
 
     def _begin(self) -> None:
         self._scheduled = False
-        if self._turn.syncing or self._closed:
+        if self._closed:
+            return
+        if self._turn.syncing:
+            if self._slow:
+                self._gulp()
             return
         started = now_ms()
         inbox, self._inbox = self._inbox, []
@@ -175,12 +172,45 @@ class TurnLoop:
         self.events_per_turn.observe(len(inbox))
         if not needs_sync:
             self._finish()
-        elif len(inbox) == 1 and self._last_sync_ms < QUICK_SYNC_MS:
-            self._sync.here()
+            return
+        if len(inbox) == 1 and self._last_sync_ms < QUICK_SYNC_MS:
+            self._sync.start_and_wait(LONE_WAIT_MS)
         else:
-            self._sync.in_thread()
+            self._sync.start()
+        if self._turn.syncing and self._watch is None and not self._closed:
+            self._watch = self._loop.call_later(self._slow_ms / 1000.0, self._look)
+
+    def _look(self) -> None:
+        """Whether the sync under way takes long. Set once for many turns, so it may meet a later one."""
+        self._watch = None
+        if self._closed or self._slow or not self._turn.syncing:
+            return
+        left_ms = self._sync_started_ms + self._slow_ms - now_ms()
+        if left_ms > 0.0:
+            self._watch = self._loop.call_later(left_ms / 1000.0, self._look)
+        else:
+            self._slow = True
+            self._gulp()
+
+    def _gulp(self) -> None:
+        """Take in what has come while the sync of the turn before takes long."""
+        now = now_ms()
+        inbox, self._inbox = self._inbox, []
+        try:
+            self._inbox += self._turn.gulp(inbox, now, _wall_ms())
+        except Exception as error:
+            self._broken(error)
+            return
+        if self.disk_silent_ms >= SILENT_MS and not self._silence_said:
+            self._silence_said = True
+            log.warning("the disk has not answered for %.1f s: going on with what needs no disk", self.disk_silent_ms / 1000.0)
+        if self._inbox:
+            self._schedule()
+        self._set_timer(now, GULP_MS)
 
     def _synced(self, error: Exception | None) -> None:
+        if self._left:
+            return  # what was to be told then has been told otherwise
         if error is not None:
             self._end(f"the sync of the log failed: {error}")
             return
@@ -198,7 +228,11 @@ class TurnLoop:
         if self._closed:
             self._idle.set()
             return
-        if self._inbox:
+        open_turn, self._slow = self._slow, False
+        if self._silence_said:
+            self._silence_said = False
+            log.warning("the disk answers again, after %.1f s", self._last_sync_ms / 1000.0)
+        if self._inbox or open_turn:
             self._schedule()
         else:
             self._set_timer(now)
@@ -244,8 +278,8 @@ class TurnLoop:
 
     # -- time
 
-    def _set_timer(self, now: float) -> None:
-        due = self._shard.next_deadline_ms
+    def _set_timer(self, now: float, pause_ms: float = 0.0) -> None:
+        due = max(self._shard.next_deadline_ms, now + pause_ms)
         if self._timer is not None:
             if self._timer_at_ms <= due:
                 return  # it wakes up early enough, and looks again
@@ -258,5 +292,5 @@ class TurnLoop:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if not self._scheduled and not self._turn.syncing:
+        if not self._scheduled:
             self._begin()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +50,7 @@ from .arguments import (
     exact_writes,
 )
 from .calls import CallRequest, FunctionRequest, replay
+from .disk import CLOSE_S, close_in_time, watch_room
 from .histogram import Histogram
 from .home import Home
 from .inspection import describe_row, stored_pointers
@@ -59,7 +59,6 @@ from .loop import TurnLoop, end_process, now_ms
 
 log = logging.getLogger(__name__)
 
-DISK_CHECK_S = 0.5
 MAX_FREE_BYTES = 2**63 - 1
 
 
@@ -70,6 +69,8 @@ class NodeStatistics:
     node: int
     serving: bool
     writes_refused_because: str
+    disk_silent_ms: float
+    """For how long the disk has not answered; 0: it does."""
     counters: Mapping[str, int]
     entities_in_memory: int
     waiting_requests: int
@@ -127,7 +128,7 @@ class Node:
         self._shard: Shard | None = None
         self._turns: TurnLoop | None = None
         self._links: Links | None = None
-        self._disk_timer: asyncio.TimerHandle | None = None
+        self._room: asyncio.Task[None] | None = None
         self._home: Home | None = None
         """Set from the beginning of the start to the end of the stop."""
 
@@ -155,6 +156,7 @@ class Node:
     async def stop(self) -> None:
         """Stop serving. Requests that wait are ended: NotServing if they did nothing, OutcomeUnknown if that is not certain.
 
+        A disk that does not answer is waited for for some seconds, and then left: what it has not taken was not acknowledged.
         Safe to repeat. Raises InvalidRequest in another loop than the node's, unless that one is closed.
         """
         home = self._home
@@ -188,34 +190,40 @@ class Node:
             on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
         )
         await self._links.start()
-        self._check_disk()
+        watching = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
+        self._room = asyncio.get_running_loop().create_task(watching)
 
     async def _close(self) -> None:
-        if self._disk_timer is not None:
-            self._disk_timer.cancel()
+        if self._room is not None:
+            self._room.cancel()
+        answers = False
         turns, self._turns = self._turns, None
         links, self._links = self._links, None
         try:
             if turns is not None:
-                await turns.close()
+                answers = await turns.close()
         finally:
             try:
                 if links is not None:
                     await links.close()
             finally:
-                self._let_go()
+                await close_in_time(self._let_go(), self._data_dir, CLOSE_S if answers or turns is None else 0.0)
 
-    def _let_go(self) -> None:
-        """Close the store and give the data directory back."""
+    def _let_go(self) -> Callable[[], None]:
+        """Returns what closes the store and gives the data directory back, in this order, and may have to wait for the disk."""
         store, self._store = self._store, None
         directory, self._directory = self._directory, None
         self._home = None
-        try:
-            if store is not None:
-                store.close()
-        finally:
-            if directory is not None:
-                directory.close()
+
+        def close() -> None:
+            try:
+                if store is not None:
+                    store.close()
+            finally:
+                if directory is not None:
+                    directory.close()
+
+        return close
 
     def _abandon(self, home: Home) -> None:
         """End what is left of a life whose loop is closed, or of one that came along with a fork: there it goes on elsewhere."""
@@ -225,7 +233,7 @@ class Node:
             return
         if turns is not None:
             turns.abandon()
-        self._let_go()
+        self._let_go()()
         gc.collect()  # the sockets that a closed loop has left open go with it
 
     async def __aenter__(self) -> Node:
@@ -316,7 +324,10 @@ class Node:
         request = FunctionRequest(options.pop("entity"), lambda view: None, **options)
         request.commit_limit = 1
         await self._run(request)
-        return self._open_store().committed_entry(request.entity)
+        state = self._shard.entity(request.entity) if self._shard is not None else None
+        if state is None:
+            raise NotServing("the node is not running")
+        return state.committed  # the DB may not have all of it yet
 
     async def run_paxos(
         self,
@@ -371,6 +382,7 @@ class Node:
             node=self.node_id,
             serving=True,
             writes_refused_because=shard.writes_refused_because,
+            disk_silent_ms=turns.disk_silent_ms,
             counters=shard.context.counters.as_dict(),
             entities_in_memory=shard.entities_in_memory,
             waiting_requests=shard.waiting_requests,
@@ -472,20 +484,3 @@ class Node:
     def _send(self, by_peer: dict[int, list[Message]]) -> None:
         if self._links is not None:
             self._links.send_many(by_peer)
-
-    def _check_disk(self) -> None:
-        """Refuse writes while the disk is almost full, before the store itself fails; take them again when there is room."""
-        assert self._shard is not None
-        if self._turns is None:
-            return
-        stat = os.statvfs(self._data_dir)
-        free = stat.f_bavail * stat.f_frsize
-        refused = bool(self._shard.writes_refused_because)
-        if free < self._min_free_bytes and not refused:
-            reason = f"{self._data_dir}: {free} bytes free, {self._min_free_bytes} are needed: make room"
-            log.error("refusing writes: %s", reason)
-            self._step(WritesAllowed(reason))
-        elif refused and free >= self._min_free_bytes:
-            log.info("taking writes again: %d bytes free", free)
-            self._step(WritesAllowed(""))
-        self._disk_timer = asyncio.get_running_loop().call_later(DISK_CHECK_S, self._check_disk)

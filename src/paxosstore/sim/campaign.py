@@ -41,6 +41,9 @@ BRANCHES = (
     "requests_unknown",
     "requests_refused",
     "refused_without_majority",
+    "gulps",
+    "overdue_for_the_disk",
+    "dropped_for_the_disk",
     *FAULTS,
 )
 """The rare ones: seeds that do not reach them say nothing about them."""

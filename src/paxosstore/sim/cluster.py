@@ -7,13 +7,14 @@ import heapq
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..core.context import Handler, Identity
 from ..core.event import Event, PeerDown, PeerUp, Received, WritesAllowed
 from ..core.message import HandedBack, Message, PaxosMessage
 from ..core.ready import Release
 from ..core.request import Request
-from ..core.shard import Shard
+from ..core.shard import SWEEP_MS, Shard
 from ..errors import PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
@@ -22,6 +23,7 @@ from .disk import Rows, SimDisk
 from .invariants import Invariants, Place
 
 NEVER = float("inf")
+GULP_MS = 1.0
 WALL_MS = 1_700_000_000_000
 """Wall-clock time at the beginning."""
 
@@ -85,6 +87,8 @@ class SimNode:
         """Like a process that was sent SIGSTOP: what is due happens when it goes on."""
         self.slowness = 1.0
         """Factor on the time of a sync."""
+        self.hangs = False
+        """No sync returns."""
         self.crash_in_steps = 0
         """The power is cut so many steps from now, wherever that is inside a turn; 0: it is not."""
         self._deferred: list[Callable[[], None]] = []
@@ -92,6 +96,12 @@ class SimNode:
         self._shown: dict[Request, set[tuple[Place, bytes]]] = {}
         """Request -> the values with it that have left this node, and where they were proposed."""
         self._timer_ms = NEVER
+        self._syncs = 0
+        self._slow = False
+        """The sync under way takes long: the next turn is taken in gulps."""
+        self._finishing = False
+        self._awake_ms = 0.0
+        """When it last went on, after it was suspended."""
         self._watch_disk()
 
     def start(self) -> None:
@@ -106,7 +116,7 @@ class SimNode:
         self._inbox = []
         self._shown.clear()
         self._timer_ms = NEVER
-        self._scheduled = False
+        self._scheduled = self._slow = self._finishing = False
         self.crash_in_steps = 0
 
     def kill(self, keep_unsynced: int) -> None:
@@ -127,6 +137,7 @@ class SimNode:
     def go_on(self) -> None:
         """Stop being suspended."""
         self.suspended = False
+        self._awake_ms = self.clocks.monotonic(self.cluster.now_ms)
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             action()
@@ -134,23 +145,44 @@ class SimNode:
     # -- the loop
 
     def _schedule(self) -> None:
-        if not self._scheduled and not self.turn.syncing:
+        if not self._scheduled and (self._slow or not self.turn.syncing):
             self._scheduled = True
             self._after(0.01, self._begin)
 
     def _begin(self) -> None:
         self._scheduled = False
         if self.turn.syncing:
+            if self._slow:
+                self._gulp()
             return
         inbox, self._inbox = self._inbox, []
         self.store.not_applied = {}  # nothing of this turn rests on what an earlier one could not write
         now = self.cluster.now_ms
         if self.turn.begin(inbox, self.clocks.monotonic(now), self.clocks.wall(now)):
+            self._syncs += 1
             self._after(self.cluster.random.uniform(*self.cluster.weather.sync_ms) * self.slowness, self._synced)
+            self._after(self.cluster.tuning.slow_sync_ms, partial(self._look, self._syncs))
         else:
             self._finish()
 
+    def _look(self, sync: int) -> None:
+        """Whether this sync takes long."""
+        if self.turn.syncing and self._syncs == sync:
+            self._slow = True
+            self._gulp()
+
+    def _gulp(self) -> None:
+        inbox, self._inbox = self._inbox, []
+        now = self.clocks.monotonic(self.cluster.now_ms)
+        self._inbox += self.turn.gulp(inbox, now, self.clocks.wall(self.cluster.now_ms))
+        if self._inbox:
+            self._schedule()
+        self._set_timer(now, GULP_MS)
+
     def _synced(self) -> None:
+        if self.hangs:
+            self._after(1.0, self._synced)
+            return
         self.one_step()
         self.store.sync()
         self._finish()
@@ -158,12 +190,18 @@ class SimNode:
     def _finish(self) -> None:
         self.one_step()
         now = self.clocks.monotonic(self.cluster.now_ms)
+        self._finishing = True
         self._inbox += self.turn.finish(now, self.clocks.wall(self.cluster.now_ms))
+        self._finishing = False
         self.cluster.on_turn(self)
-        if self._inbox:
+        open_turn, self._slow = self._slow, False
+        if self._inbox or open_turn:
             self._schedule()
             return
-        due = self.shard.next_deadline_ms
+        self._set_timer(now)
+
+    def _set_timer(self, now: float, pause_ms: float = 0.0) -> None:
+        due = max(self.shard.next_deadline_ms, now + pause_ms)
         if due < self._timer_ms or self._timer_ms <= now:
             self._timer_ms = due
             if due != NEVER:
@@ -171,7 +209,7 @@ class SimNode:
 
     def _on_timer(self) -> None:
         self._timer_ms = NEVER  # also when a turn is under way, whose end sets the next one: the clock may stand still
-        if not self._scheduled and not self.turn.syncing:
+        if not self._scheduled:
             self._begin()
 
     def _after(self, delay_ms: float, action: Callable[[], None]) -> None:
@@ -212,21 +250,29 @@ class SimNode:
                 if isinstance(message, PaxosMessage):
                     self._note_shown(message)
             elif not message.code:
-                invariants.told(self.number, message.entity, self.committed(message.entity))
+                invariants.told(self.number, message.entity, self._told_of(message.entity))
             by_peer.setdefault(peer, []).append(message)
         for peer, messages in by_peer.items():
             self.one_step()
             cluster.send(self.number, peer, messages)
         for request, reply, error in release.outcomes:
             self.one_step()
+            self._check_in_time(request)
             if error is None and not request.exposed:  # else another node vouched for it, and was held to that
-                invariants.told(self.number, request.entity, self.committed(request.entity))
+                invariants.told(self.number, request.entity, self._told_of(request.entity))
             shown = self._shown.pop(request, ())
             if (
                 error is not None and error.outcome_known and not isinstance(error, RequestFailed | TooLarge)
             ):  # these are outcomes
                 invariants.refused(self.number, shown)
             request.settle(reply, error)
+
+    def _check_in_time(self, request: Request) -> None:
+        if not request.deadline_ms:
+            return  # it was refused before it got one
+        now = self.clocks.monotonic(self.cluster.now_ms)
+        margin_ms = self.cluster.tuning.slow_sync_ms + 2 * SWEEP_MS
+        self.cluster.invariants.in_time(self.number, now, max(request.deadline_ms, self._awake_ms), margin_ms)
 
     def _note_shown(self, message: PaxosMessage) -> None:
         """Remember which requests a value carries that leaves this node, if they were asked for here."""
@@ -240,6 +286,10 @@ class SimNode:
         """Highest entry that is applied in memory, and in the DB at the end of the turn."""
         found = self.shard.entity(entity)
         return max(self.store.not_applied.get(entity, 0), 0 if found is None else found.committed)
+
+    def _told_of(self, entity: int) -> int:
+        """The entry that what is told rests on: at a turn's end what it has written, for the memory may be in the next one."""
+        return self.store.committed_entry(entity) if self._finishing else self.committed(entity)
 
     def _watch_disk(self) -> None:
         number, invariants = self.number, self.cluster.invariants

@@ -103,6 +103,7 @@ FAULTS: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
     "disk almost full": (1, _nothing),
     "read fails": (1, _nothing),
     "disk slow": (2, _some(10.0, 100.0)),
+    "disk hangs": (4, _nothing),
     "wall clock jumps": (3, lambda rng, nodes: rng.choice((-HOUR_MS, HOUR_MS))),
     "clocks stop": (2, _nothing),
     "everything loses power": (1, _nothing),
@@ -150,6 +151,8 @@ def _draw_tuning(rng: random.Random) -> TuningSettings:
         max_waiting_bytes=rng.choice((3_000, *[268_435_456] * 4)),
         max_in_flight_bytes=rng.choice((60, 134_217_728)),
         max_turn_work=rng.choice((1, 30, 30_000)),
+        slow_sync_ms=rng.choice((1.0, 10.0, 100.0)),
+        max_silent_bytes=rng.choice((2_000, 67_108_864, 67_108_864)),
     )
 
 

@@ -68,6 +68,7 @@ class Simulation:
             "disk almost full": (self._almost_fill, self._make_room),
             "read fails": (self._fail_read, self._restart),
             "disk slow": (self._slow_down, self._speed_up),
+            "disk hangs": (self._hang_up, self._answer),
             "wall clock jumps": (self._jump, self._set_clock_right),
             "clocks stop": (self._stop_clocks, self._start_clocks),
             "everything loses power": (self._cut_all_power, self._restart_all),
@@ -326,6 +327,12 @@ class Simulation:
 
     def _speed_up(self, fault: Fault, node: SimNode) -> None:
         node.slowness = 1.0
+
+    def _hang_up(self, fault: Fault, node: SimNode) -> None:
+        node.hangs = True
+
+    def _answer(self, fault: Fault, node: SimNode) -> None:
+        node.hangs = False
 
     def _jump(self, fault: Fault, node: SimNode) -> None:
         node.clocks.wall_offset_ms = fault.value

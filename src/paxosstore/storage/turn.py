@@ -1,6 +1,7 @@
 """One turn of a shard over its store: the order of rule 7, executed. No clock, no threads, no sockets.
 
     begin:  step everything ─► release early ─► write once        then, if begin says so, the caller syncs
+    gulp:   while that sync takes long: step what has come meanwhile ─► release early ─► load
     finish: tell the shard it is durable ─► release late ─► load
 
 The node's loop and the simulator drive this same class; they differ in what time is and where a sync runs.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..core.event import Durable, Event, InventoryLoaded, LogLoaded, Tick, WriteFailed
+from ..core.event import DiskSilent, Durable, Event, InventoryLoaded, LogLoaded, Tick, WriteFailed
 from ..core.ready import Apply, Ready, Release
 from ..core.request import Request
 from ..core.shard import Shard
@@ -34,6 +35,7 @@ class Turn:
         self._applied = applied
         """Told what the store has taken in, for whoever follows it."""
         self._under_way: Ready | None = None
+        self._begun_ms = 0.0
 
     @property
     def syncing(self) -> bool:
@@ -47,10 +49,8 @@ class Turn:
         """
         assert self._under_way is None, "one turn at a time"
         shard = self._shard
-        for event in events:
-            shard.step(event, now_ms, wall_ms)
-        if shard.next_deadline_ms <= now_ms:
-            shard.step(Tick(), now_ms, wall_ms)
+        self._begun_ms = now_ms
+        self._step(events, now_ms, wall_ms)
         ready = shard.ready()
         self._release(ready.early)  # shows no row of this turn: a crash here is like one before the sync
         if ready.records or ready.applies:
@@ -65,6 +65,18 @@ class Turn:
                 self._release(ready.early)
         self._under_way = ready
         return ready.needs_sync
+
+    def gulp(self, events: Iterable[Event | Request], now_ms: float, wall_ms: int) -> list[Event]:
+        """Take in events while the sync of the turn before takes long. Returns what was loaded. Raises like `begin`.
+
+        They belong to the turn that the next `begin` writes; what it may show before that is shown now.
+        """
+        assert self._under_way is not None, "nothing is being synced"
+        self._shard.step(DiskSilent(now_ms - self._begun_ms), now_ms, wall_ms)
+        self._step(events, now_ms, wall_ms)
+        early, loads = self._shard.gulp()
+        self._release(early)
+        return [self._store.load(entity) for entity in loads]
 
     def finish(self, now_ms: float, wall_ms: int) -> list[Event]:
         """The turn is durable. Returns what was loaded, for the next turn. Raises like `begin`."""
@@ -83,3 +95,10 @@ class Turn:
             entities = [row for _, row in zip(range(page.limit), rows, strict=False)]
             loaded.append(InventoryLoaded(page.peer, entities, len(entities) == page.limit))
         return loaded
+
+    def _step(self, events: Iterable[Event | Request], now_ms: float, wall_ms: int) -> None:
+        shard = self._shard
+        for event in events:
+            shard.step(event, now_ms, wall_ms)
+        if shard.next_deadline_ms <= now_ms:
+            shard.step(Tick(), now_ms, wall_ms)

@@ -46,6 +46,7 @@ def statistics(first: bool = True, refused: str = "") -> NodeStatistics:
         node=1,
         serving=True,
         writes_refused_because=refused,
+        disk_silent_ms=0.0,
         counters=Counters(writes=12, rounds_preauth=5).as_dict(),
         entities_in_memory=4,
         waiting_requests=2,

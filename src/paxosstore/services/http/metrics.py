@@ -55,6 +55,7 @@ class NodeMetrics(Collector):
                 "serving": now.serving,
                 "quorum": not now.no_quorum_because,
                 "writes_allowed": not now.writes_refused_because,
+                "disk_silent_milliseconds": now.disk_silent_ms,
                 "entities_in_memory": now.entities_in_memory,
                 "waiting_requests": now.waiting_requests,
                 "waiting_events": now.waiting_events,

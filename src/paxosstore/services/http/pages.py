@@ -109,6 +109,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "serving": now.serving,
         "no_quorum_because": now.no_quorum_because,
         "writes_refused_because": now.writes_refused_because,
+        "disk_silent_ms": round(now.disk_silent_ms),
         "entities_in_memory": now.entities_in_memory,
         "waiting_requests": now.waiting_requests,
         "waiting_events": now.waiting_events,

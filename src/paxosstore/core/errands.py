@@ -1,0 +1,36 @@
+"""What a turn has the disk read, as far as its work goes: entities to load, and what peers want to learn."""
+
+from __future__ import annotations
+
+from .context import Context
+
+LOAD_WORK = 200
+"""What loading an entity costs in units of `Context.work`, as long as its rows are small."""
+READ_WORK = 2_000
+"""What answering catch-up with up to 1 MiB, or a page of the inventory, costs in the same units."""
+
+
+def load(context: Context) -> bool:
+    """Have the disk load entities as far as this turn's work goes, one at least; whether something is left."""
+    while context.loads:
+        context.ready.loads.append(context.loads.popleft())
+        context.work += LOAD_WORK
+        if context.spent:
+            break
+    return bool(context.loads)
+
+
+def read_for_peers(context: Context) -> bool:
+    """The same of what peers asked for."""
+    logs, pages = context.log_reads, context.inventory_reads
+    while logs:
+        context.ready.log_reads.append(logs.pop(next(iter(logs))))
+        context.work += READ_WORK
+        if context.spent:
+            break
+    while pages:
+        context.ready.inventory_reads.append(pages.pop(next(iter(pages))))
+        context.work += READ_WORK
+        if context.spent:
+            break
+    return bool(logs or pages)
