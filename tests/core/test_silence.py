@@ -64,6 +64,7 @@ def test_what_a_gulp_has_shown_is_not_called_refused_when_the_write_fails() -> N
     assert isinstance(write.error, OutcomeUnknown), "its proposal has left, before the turn was written"
     cluster.cut()
     cluster.allow_writes(0, "")
+    assert cluster.do(1, b"set b 1", 500.0).reply == b"ok"  # who proposes next finds it with those that have accepted it
     assert cluster.do(1, b"secret", 500.0, read_only=True).reply == b"1"
 
 
@@ -118,7 +119,7 @@ def test_what_is_kept_for_the_disk_is_bounded() -> None:
     silence.lasts(100.0)
     vote = PaxosMessage(1, 2, 5, 5, 5, False, b"i" * 16, value, 1, True, False)
     taught = CatchUpReply(1, 2, [Learned(2, 5, b"i" * 16, value)])
-    given = HandOver(1, b"u" * 16, "h", value, 1, 100)
+    given = HandOver(1, b"u" * 16, "h", value, 1, 100, b"")
     question, reply = ReadQuestion(1, 7), ReadAnswer(1, 7, 2, 2)
     assert list(silence.take_in([vote])) == [vote]
     assert list(silence.take_in([taught, given, question, reply])) == [taught, reply], "answers are always taken"
