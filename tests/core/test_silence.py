@@ -62,8 +62,7 @@ def test_what_a_gulp_has_shown_is_not_called_refused_when_the_write_fails() -> N
     cluster.nodes[0].store.fail_next_write = DiskFull("full")
     answer(cluster, 5.0)
     assert isinstance(write.error, OutcomeUnknown), "its proposal has left, before the turn was written"
-    cluster.cut()
-    cluster.allow_writes(0, "")
+    cluster.cut((0, 1), (0, 2), (1, 0), (2, 0))
     assert cluster.do(1, b"set b 1", 500.0).reply == b"ok"  # who proposes next finds it with those that have accepted it
     assert cluster.do(1, b"secret", 500.0, read_only=True).reply == b"1"
 
