@@ -6,6 +6,7 @@ else the error's own (`errors.py`).
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -203,6 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     if not __debug__:
         return _fail("python -O switches off the checks that guard the data: run it without -O", 2)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on standard error are neither ours nor in our form
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = app(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)

@@ -340,6 +340,48 @@ def test_a_client_needs_a_server() -> None:
         CardClient([])
 
 
+def test_who_is_away_is_asked_last_for_a_while() -> None:
+    async def program() -> None:
+        sick, well = FakeNode(fail_before=NotServing("stopping")), FakeNode()
+        async with Service(sick, well) as service:
+            card = card_of(0, 2)
+            for _ in range(5):
+                await service.client.select(card)
+            assert (len(sick.calls), len(well.calls)) == (1, 5)
+            service.client._away_until[0] = 0.0
+            await service.client.select(card)
+            assert len(sick.calls) == 2, "it is not forgotten"
+
+    run(program())
+
+
+def test_a_stop_lets_calls_end_and_refuses_further_ones() -> None:
+    """Whoever calls a server that stops knows whether it has happened."""
+
+    async def write(client: CardClient, card: int) -> PaxosStoreError:
+        try:
+            while True:
+                await client.update(card, 1)
+        except PaxosStoreError as error:
+            return error
+
+    async def program() -> None:
+        node = FakeNode()
+        server = CardServer(node, HOST, 0)
+        await server.start()
+        async with AsyncExitStack() as stack:
+            address = f"{HOST}:{server.port}"
+            clients = [await stack.enter_async_context(CardClient([address], 10.0)) for _ in range(20)]
+            for card, client in enumerate(clients):
+                await client.insert(card)
+            writers = [asyncio.create_task(write(client, card)) for card, client in enumerate(clients)]
+            await asyncio.sleep(0.2)
+            await server.stop(20.0)
+            assert {type(error) for error in await asyncio.gather(*writers)} == {NoQuorum}
+
+    run(program())
+
+
 # -- sizes, wrong values, other services
 
 

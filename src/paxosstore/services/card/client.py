@@ -18,7 +18,7 @@ import grpc
 import grpc.aio
 
 from ...boundary import exact_int, exact_list, exact_number, exact_text, exact_uuid
-from ...errors import Fault, InvalidRequest, NoQuorum, OutcomeUnknown, PaxosStoreError, TooLarge, from_code
+from ...errors import Fault, InvalidRequest, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError, TooLarge, from_code
 from .card_pb2 import CardInfo, CardRequest, CardResponse
 from .card_pb2_grpc import CardServiceStub
 from .rules import entity_of
@@ -28,6 +28,9 @@ ROUNDS = 2
 """How often the list of servers is gone through."""
 PAUSE_S = 0.1
 """Between two rounds."""
+AWAY_S = 1.0
+NOT_CONNECTED = "failed to connect to all addresses"
+"""In gRPC's words."""
 OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -56,9 +59,11 @@ HOPELESS = {
 class _Failed(Exception):
     """One server did not do it; the next one may."""
 
-    def __init__(self, text: str, *, nothing_happened: bool) -> None:
+    def __init__(self, text: str, *, nothing_happened: bool, away: bool = False) -> None:
         super().__init__(text)
         self.nothing_happened = nothing_happened
+        self.away = away
+        """It will do nothing else either, for the time being."""
 
 
 class CardClient:
@@ -73,6 +78,8 @@ class CardClient:
         if not self._servers:
             raise InvalidRequest("a card client needs one server at least")
         self._timeout_s = exact_number("timeout_s", timeout_s, MAX_TIMEOUT_S)
+        self._away_until = [0.0] * len(self._servers)
+        """Who cannot be reached, or is stopping, is asked after the others for a while."""
         self._channels = [grpc.aio.insecure_channel(server, options=OPTIONS) for server in self._servers]
         self._stubs: list[Any] = [CardServiceStub(channel) for channel in self._channels]
 
@@ -116,6 +123,7 @@ class CardClient:
         n = len(self._servers)
         first = request.entity_id % n
         deadline = time.monotonic() + self._timeout_s
+        order = sorted(((first + turn) % n for turn in range(n)), key=lambda at: self._away_until[at] > time.monotonic())
         failures: list[str] = []
         unknown = False
         for attempt in range(ROUNDS * n):
@@ -124,12 +132,14 @@ class CardClient:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
-            at = (first + attempt) % n
+            at = order[attempt % n]
             try:
                 return await self._ask(at, method, request, min(left_s, self._timeout_s / n))
             except _Failed as failed:
                 failures.append(f"{self._servers[at]}: {failed}")
                 unknown = unknown or not failed.nothing_happened
+                if failed.away:
+                    self._away_until[at] = time.monotonic() + AWAY_S
             except PaxosStoreError as refused:
                 if not changes or not unknown:
                     raise
@@ -148,7 +158,7 @@ class CardClient:
         except TimeoutError:
             connected = False
         if not connected:
-            raise _Failed("cannot be reached", nothing_happened=True)
+            raise _Failed("cannot be reached", nothing_happened=True, away=True)
         try:
             response: CardResponse = await getattr(self._stubs[at], method)(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -183,7 +193,7 @@ def _translate(error: grpc.aio.AioRpcError, *, changes: bool) -> Exception:
         known: PaxosStoreError = from_code(str(code), details.removeprefix(f"{code}: "))
         if known.fault is Fault.CALLER:
             return known
-        return _Failed(f"{code}: {known}", nothing_happened=known.outcome_known)
+        return _Failed(f"{code}: {known}", nothing_happened=known.outcome_known, away=isinstance(known, NotServing))
     status: grpc.StatusCode = error.code()
     if status in HOPELESS:
         return InvalidRequest(f"the server does not understand: {status.name.lower()} {details}".rstrip())
@@ -194,4 +204,6 @@ def _translate(error: grpc.aio.AioRpcError, *, changes: bool) -> Exception:
             return TooLarge(f"the server does not take a request so large: {details}")
         kind = OutcomeUnknown if changes else TooLarge
         return kind(f"the server's answer is too large to be read: {details}")
+    if status is grpc.StatusCode.UNAVAILABLE and NOT_CONNECTED in details:
+        return _Failed("cannot be reached", nothing_happened=True, away=True)  # the connection went before the call left
     return _Failed(f"{status.name.lower()} {details}".strip(), nothing_happened=False)  # gone on the way

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 import grpc
@@ -85,6 +86,8 @@ MAX_METADATA_BYTES = 8 * 1024
 IDLE_MS = 300_000
 """A connection without calls is closed; a client connects again by itself."""
 KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 60_000, 20_000
+LINGER_S = 0.3
+"""How long a stopping server goes on to refuse calls, when there are none under way any more."""
 SETTINGS_MS = 5_000
 """How long a new connection may take to say that it speaks HTTP/2."""
 REPLY_MARGIN = 0.05
@@ -122,7 +125,8 @@ class CardServer:
         at = where(self.host, self.port)
         await _check_address(self.host, self.port)
         server = grpc.aio.server(options=_options(self._max_connections), maximum_concurrent_rpcs=MAX_CALLS)
-        add_CardServiceServicer_to_server(_Service(self._node), server)
+        self._service = _Service(self._node)
+        add_CardServiceServicer_to_server(self._service, server)
         try:
             self.port = server.add_insecure_port(at)
         except RuntimeError as error:
@@ -131,10 +135,15 @@ class CardServer:
         self._server = server
 
     async def stop(self, grace_s: float = 0.5) -> None:
-        """Refuse new calls, give those in flight a moment, stop."""
+        """Refuse new calls, give those in flight a moment, stop.
+
+        The refusals come from here, for a while, so that callers go elsewhere and know that nothing happened: gRPC itself cancels
+        what reaches it while it stops, and they could not tell that from a call that had begun.
+        """
         server = self._server
         if server is not None:
-            await server.stop(grace_s)
+            await self._service.drain(grace_s)
+            await server.stop(0)
             self._server = None  # not before: who is cancelled here stops it again, with less patience
 
 
@@ -145,6 +154,21 @@ class _Service(CardServiceServicer):
         self._node = node
         self._bytes = 0
         """Of the requests under way."""
+        self._calls = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse what comes, and wait until what is under way is answered, for so long at most."""
+        if grace_s <= 0:
+            return
+        self._draining = True
+        self._idle.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                if self._calls:
+                    await self._idle.wait()
+                await asyncio.sleep(LINGER_S)
 
     async def Echo(self, request: CardRequest, context: Any) -> CardResponse:
         now_ms = _now_ms()
@@ -167,7 +191,10 @@ class _Service(CardServiceServicer):
         read_only = operation is Operation.SELECT
         size = request.ByteSize()
         self._bytes += size
+        self._calls += 1
         try:
+            if self._draining:
+                raise NotServing("this node is stopping")
             if self._bytes > MAX_BYTES:
                 raise Overloaded(f"the requests under way hold over {MAX_BYTES} bytes: repeat it later")
             reply = await self._node.call(
@@ -182,6 +209,9 @@ class _Service(CardServiceServicer):
             await context.abort(STATUS[type(error)], f"{error.code}: {error}", ((ERROR_CODE, error.code),))
         finally:
             self._bytes -= size
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
         response: CardResponse = CardResponse.FromString(reply)
         response.received_time_ms = received_ms
         response.replied_time_ms = _now_ms()
