@@ -3,20 +3,43 @@
 `Node` runs a replica inside an asyncio program, `BlockingNode` inside a script. See README.md and docs/.
 """
 
+from .core.context import Handler
 from .core.overlay import View, WriteBatch
+from .core.request import Request
 from .errors import (
     CallerError,
     ClusterError,
     CommitLimitReached,
+    ConfigError,
+    Damaged,
+    DataDirectoryError,
+    DirectoryInUse,
+    DirectoryMismatch,
+    DiskFull,
+    DuplicateUuid,
+    Fault,
+    InvalidRequest,
     NodeError,
     NoQuorum,
+    NotCaughtUp,
+    NotServing,
     OutcomeUnknown,
+    Overloaded,
     PaxosStoreError,
+    PortTaken,
     RequestFailed,
+    TooLarge,
+    UuidReused,
+    WireError,
+    WrongEntry,
 )
 from .runtime.blocking import BlockingNode
+from .runtime.histogram import Histogram
+from .runtime.links import LinkStatistics
 from .runtime.node import Node, NodeStatistics
 from .settings import ClusterSettings, TuningSettings
+
+__version__ = "0.1.0"
 
 __all__ = [
     "BlockingNode",
@@ -24,14 +47,36 @@ __all__ = [
     "ClusterError",
     "ClusterSettings",
     "CommitLimitReached",
+    "ConfigError",
+    "Damaged",
+    "DataDirectoryError",
+    "DirectoryInUse",
+    "DirectoryMismatch",
+    "DiskFull",
+    "DuplicateUuid",
+    "Fault",
+    "Handler",
+    "Histogram",
+    "InvalidRequest",
+    "LinkStatistics",
     "NoQuorum",
     "Node",
     "NodeError",
     "NodeStatistics",
+    "NotCaughtUp",
+    "NotServing",
     "OutcomeUnknown",
+    "Overloaded",
     "PaxosStoreError",
+    "PortTaken",
+    "Request",
     "RequestFailed",
+    "TooLarge",
     "TuningSettings",
+    "UuidReused",
     "View",
+    "WireError",
     "WriteBatch",
+    "WrongEntry",
+    "__version__",
 ]

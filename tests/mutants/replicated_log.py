@@ -251,12 +251,6 @@ REPLICATED_LOG = (
         (BATCH, "request.digest and stored[1 : 1 + DIGEST_BYTES] != request.digest:", "False:"),
     ),
     mutant(
-        "another twin's outcome",
-        15,
-        "the second of two different requests with one uuid in a batch ends as the first",
-        (BATCH, "proposed.append((request, recall(twin, request)))", "proposed.append((request, Reply.decode(twin)))"),
-    ),
-    mutant(
         "digest not handed over",
         15,
         "a request that is handed over cannot be told from another one under its uuid",

@@ -19,7 +19,7 @@ from paxosstore.core.event import Received
 from paxosstore.core.message import PaxosMessage
 from paxosstore.core.overlay import View, WriteBatch
 from paxosstore.core.shard import Shard
-from paxosstore.errors import DiskFull, NotCaughtUp, NotServing, OutcomeUnknown, PaxosStoreError
+from paxosstore.errors import DiskFull, NoQuorum, NotCaughtUp, NotServing, OutcomeUnknown, PaxosStoreError
 from paxosstore.runtime.blocking import BlockingNode
 from paxosstore.runtime.node import Node
 from paxosstore.settings import ClusterSettings, TuningSettings
@@ -193,3 +193,33 @@ def test_an_entry_is_shown_when_the_vote_that_made_it_chosen_is_durable(tmp_path
         assert node.get_write_batch(1, entry) == batch
         turn.begin([accepted(entry + 1)], 3.0, 0)
         assert node.get_write_batch(1, entry) == batch, "older ones stay"
+
+
+def test_a_node_that_waits_for_its_peers_says_for_whom(tmp_path: Path) -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        zero, one = (
+            Node(CLUSTER, me, addresses, tmp_path / str(me), PATIENT, min_free_bytes=1, fatal=pytest.fail) for me in range(2)
+        )
+        with pytest.raises(NotServing):
+            await zero.ready()
+        await zero.start()
+        with pytest.raises(NoQuorum, match=r"node 1 down for .* node 2 down for"):
+            await zero.ready(timeout_ms=50)
+        waits = asyncio.create_task(zero.ready())
+        await asyncio.sleep(0)
+        await zero.stop()
+        with pytest.raises(NotServing):
+            await waits
+        await zero.start()
+        waits = asyncio.create_task(zero.ready())
+        await asyncio.sleep(0)
+        assert not waits.done()
+        await one.start()
+        await waits
+        assert zero.statistics().peers[1].up
+        await zero.ready(timeout_ms=1)
+        await one.stop()
+        await zero.stop()
+
+    run(story)

@@ -11,9 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
+from .. import __version__
 from ..errors import InvalidRequest, PaxosStoreError
 from .card import CardRefused, call
 
@@ -46,6 +48,21 @@ Uuid = Annotated[
     str,
     typer.Option("--uuid", metavar="HEX", help="16 bytes in hex: repeat a call that may have happened under the same."),
 ]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -223,12 +240,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _uuid(text: str) -> bytes:
     try:
-        value = bytes.fromhex(text)
+        return UUID(text).bytes if text else b""
     except ValueError:
-        value = b"?"
-    if len(value) not in (0, 16):
-        raise InvalidRequest(f"--uuid {text!r}: 32 hex digits are needed: leave it out to get a random one")
-    return value
+        raise InvalidRequest(f"--uuid {text!r}: 32 hex digits are needed: leave it out to get a random one") from None
 
 
 def _fail(text: str, code: int) -> int:

@@ -43,6 +43,10 @@ class BlockingNode:
         await node.start()
         return node
 
+    def ready(self, *, timeout_ms: float | None = None) -> None:
+        """See `Node.ready`."""
+        self._wait(self._running.ready(timeout_ms=timeout_ms))
+
     def execute(
         self,
         entity: int,

@@ -1,11 +1,43 @@
-"""What an entity's rows say, as plain data: of a running node and of a stopped one's disk."""
+"""What can be seen of a node, as plain data: its figures while it runs, an entity's rows also on a stopped one's disk."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from ..core.ids import majority
+from ..core.reach import describe
 from ..core.record import Record
 from ..storage.rocks import RocksStore
+from .histogram import Histogram
+from .links import LinkStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatistics:
+    """What a node can tell of itself at one moment."""
+
+    node: int
+    serving: bool
+    writes_refused_because: str
+    disk_silent_ms: float
+    """For how long the disk has not answered; 0: it does."""
+    counters: Mapping[str, int]
+    entities_in_memory: int
+    waiting_requests: int
+    waiting_events: int
+    peers: Mapping[int, LinkStatistics]
+    turn_ms: Histogram
+    sync_ms: Histogram
+    events_per_turn: Histogram
+
+    @property
+    def no_quorum_because(self) -> str:
+        """Which nodes are missing for a majority, for how long and why; empty if enough are there."""
+        down = [(peer, link.down_s, link.down_reason) for peer, link in self.peers.items() if not link.up]
+        nodes = len(self.peers) + 1
+        return f"no quorum: {describe(down)}" if len(down) > nodes - majority(nodes) else ""
 
 
 def stored_pointers(store: RocksStore, entity: int) -> dict[str, int | None]:

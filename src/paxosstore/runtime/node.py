@@ -7,7 +7,7 @@ import gc
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -28,13 +28,12 @@ from ..boundary import (
 from ..core.context import Handler, Identity
 from ..core.entity import NOBODY
 from ..core.event import PeerDown, PeerUp, Received, WritesAllowed
-from ..core.ids import FIRST_ENTRY, MAX_ENTITY, majority
+from ..core.ids import FIRST_ENTRY, MAX_ENTITY
 from ..core.message import Message
 from ..core.overlay import DATA, View, WriteBatch
-from ..core.reach import describe
 from ..core.request import AT_ENTRY, FUNCTION, Request, digest_of
 from ..core.shard import Shard
-from ..errors import InvalidRequest, NotCaughtUp, NotServing
+from ..errors import InvalidRequest, NoQuorum, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.directory import Directory, open_directory
@@ -51,41 +50,18 @@ from .arguments import (
 )
 from .calls import CallRequest, FunctionRequest, replay
 from .disk import CLOSE_S, close_in_time, watch_room
-from .histogram import Histogram
 from .home import Home
+from .inspection import NodeStatistics as NodeStatistics
 from .inspection import describe_row, stored_pointers
-from .links import Links, LinkStatistics
+from .links import Links
 from .loop import TurnLoop, end_process, now_ms
 
 log = logging.getLogger(__name__)
 
+FIRST_WORD_MS = 1_000.0
+"""After which a node that waits for its peers says so."""
+WORD_INTERVAL_MS = 10_000.0
 MAX_FREE_BYTES = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatistics:
-    """What a node can tell of itself at one moment."""
-
-    node: int
-    serving: bool
-    writes_refused_because: str
-    disk_silent_ms: float
-    """For how long the disk has not answered; 0: it does."""
-    counters: Mapping[str, int]
-    entities_in_memory: int
-    waiting_requests: int
-    waiting_events: int
-    peers: Mapping[int, LinkStatistics]
-    turn_ms: Histogram
-    sync_ms: Histogram
-    events_per_turn: Histogram
-
-    @property
-    def no_quorum_because(self) -> str:
-        """Which nodes are missing for a majority, for how long and why; empty if enough are there."""
-        down = [(peer, link.down_s, link.down_reason) for peer, link in self.peers.items() if not link.up]
-        nodes = len(self.peers) + 1
-        return f"no quorum: {describe(down)}" if len(down) > nodes - majority(nodes) else ""
 
 
 class Node:
@@ -129,6 +105,8 @@ class Node:
         self._turns: TurnLoop | None = None
         self._links: Links | None = None
         self._room: asyncio.Task[None] | None = None
+        self._met = asyncio.Event()
+        """Set when a link comes up, and when the node stops."""
         self._home: Home | None = None
         """Set from the beginning of the start to the end of the stop."""
 
@@ -170,6 +148,27 @@ class Node:
             if self._home is home:
                 await self._close()
 
+    async def ready(self, *, timeout_ms: float | None = None) -> None:
+        """Wait until there are links to enough peers for a majority. Whom it waits for, and why, is in the log as a warning.
+
+        Raises NoQuorum that says the same after `timeout_ms` (None: it waits for ever), NotServing if the node stops meanwhile.
+        """
+        limit_ms = None if timeout_ms is None else exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
+        self._check_home()
+        begun, word_ms = now_ms(), FIRST_WORD_MS
+        while missing := self.statistics().no_quorum_because:
+            waited_ms = now_ms() - begun
+            if limit_ms is not None and waited_ms >= limit_ms:
+                raise NoQuorum(f"{missing}: start these nodes, or look why they are not reached")
+            if waited_ms >= word_ms:
+                log.warning("node %d waits for its peers: %s", self.node_id, missing)
+                word_ms += WORD_INTERVAL_MS
+            until_ms = word_ms if limit_ms is None else min(word_ms, limit_ms)
+            self._met.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, until_ms - waited_ms) / 1000.0):
+                    await self._met.wait()
+
     async def _open(self) -> None:
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
         self._store = RocksStore(self._directory.store_path)
@@ -186,7 +185,7 @@ class Node:
             incarnation,
             self._directory.disk_id.to_bytes(16, "big"),
             on_messages=self._on_messages,
-            on_up=lambda peer: self._step(PeerUp(peer)),
+            on_up=self._on_up,
             on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
         )
         await self._links.start()
@@ -199,6 +198,7 @@ class Node:
         answers = False
         turns, self._turns = self._turns, None
         links, self._links = self._links, None
+        self._met.set()
         try:
             if turns is not None:
                 answers = await turns.close()
@@ -207,13 +207,15 @@ class Node:
                 if links is not None:
                     await links.close()
             finally:
-                await close_in_time(self._let_go(), self._data_dir, CLOSE_S if answers or turns is None else 0.0)
+                try:
+                    await close_in_time(self._let_go(), self._data_dir, CLOSE_S if answers or turns is None else 0.0)
+                finally:
+                    self._home = None
 
     def _let_go(self) -> Callable[[], None]:
         """Returns what closes the store and gives the data directory back, in this order, and may have to wait for the disk."""
         store, self._store = self._store, None
         directory, self._directory = self._directory, None
-        self._home = None
 
         def close() -> None:
             try:
@@ -226,7 +228,7 @@ class Node:
         return close
 
     def _abandon(self, home: Home) -> None:
-        """End what is left of a life whose loop is closed, or of one that came along with a fork: there it goes on elsewhere."""
+        """End what is left of a life whose loop is closed, or that came along with a fork: the life itself goes on elsewhere."""
         turns, self._turns, self._links = self._turns, None, None
         if home.forked:
             self._store = self._directory = self._home = None
@@ -234,6 +236,7 @@ class Node:
         if turns is not None:
             turns.abandon()
         self._let_go()()
+        self._home = None
         gc.collect()  # the sockets that a closed loop has left open go with it
 
     async def __aenter__(self) -> Node:
@@ -449,23 +452,23 @@ class Node:
 
     def _options(self, entity: int, *, read_only: bool, uuid: bytes | UUID, timeout_ms: float | None) -> dict[str, Any]:
         """The arguments that every request has, made exact; also whether this is the place to ask."""
-        if self._home is None or self._turns is None:
-            raise NotServing("the node is not running")
-        self._home.check_loop()
+        self._check_home()
         timeout = self.tuning.request_timeout_ms
         if timeout_ms is not None:
             timeout = exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
-        return {
-            "entity": exact_entity(entity),
-            "read_only": exact_bool("read_only", read_only),
-            "uuid": exact_uuid(uuid),
-            "deadline_ms": now_ms() + timeout,
-        }
+        options = {"read_only": exact_bool("read_only", read_only), "uuid": exact_uuid(uuid)}
+        return {"entity": exact_entity(entity), "deadline_ms": now_ms() + timeout, **options}
 
     async def _run(self, request: FunctionRequest) -> bytes:
         self.submit(request)
         reply: bytes = await request
         return reply
+
+    def _check_home(self) -> None:
+        """Raises NotServing if the node is not running, InvalidRequest if it runs in another loop."""
+        if self._home is None or self._turns is None:
+            raise NotServing("the node is not running")
+        self._home.check_loop()
 
     def _open_store(self) -> RocksStore:
         if self._store is None:
@@ -477,6 +480,10 @@ class Node:
     def _step(self, event: PeerUp | PeerDown | Received | WritesAllowed) -> None:
         if self._turns is not None:
             self._turns.step(event)
+
+    def _on_up(self, peer: int) -> None:
+        self._met.set()
+        self._step(PeerUp(peer))
 
     def _on_messages(self, peer: int, messages: list[Message]) -> None:
         self._step(Received(peer, messages))

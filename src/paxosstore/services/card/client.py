@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
+from uuid import UUID
 
 import grpc
 import grpc.aio
@@ -26,6 +27,7 @@ from .server import ERROR_CODE, MAX_REQUEST_BYTES
 
 ROUNDS = 2
 """How often the list of servers is gone through."""
+MAX_CARD = 2**64 - 1
 PAUSE_S = 0.1
 """Between two rounds."""
 AWAY_S = 1.0
@@ -97,21 +99,21 @@ class CardClient:
         return await self._call("Echo", card_id, _message(CardRequest, card_info=info))
 
     async def insert(
-        self, card_id: int, *, user_name: str = "", user_id: int = 0, balance: int = 0, uuid: bytes = b""
+        self, card_id: int, *, user_name: str = "", user_id: int = 0, balance: int = 0, uuid: bytes | UUID = b""
     ) -> CardResponse:
         info = _message(CardInfo, user_name=user_name, user_id=user_id, balance=balance)
         return await self._call("Insert", card_id, _message(CardRequest, card_info=info), uuid)
 
-    async def update(self, card_id: int, delta: int, *, uuid: bytes = b"") -> CardResponse:
+    async def update(self, card_id: int, delta: int, *, uuid: bytes | UUID = b"") -> CardResponse:
         return await self._call("Update", card_id, _message(CardRequest, delta=delta), uuid)
 
-    async def delete(self, card_id: int, *, uuid: bytes = b"") -> CardResponse:
+    async def delete(self, card_id: int, *, uuid: bytes | UUID = b"") -> CardResponse:
         return await self._call("Delete", card_id, CardRequest(), uuid)
 
     async def select(self, card_id: int) -> CardResponse:
         return await self._call("Select", card_id, CardRequest())
 
-    async def _call(self, method: str, card_id: int, request: CardRequest, uuid: bytes = b"") -> CardResponse:
+    async def _call(self, method: str, card_id: int, request: CardRequest, uuid: bytes | UUID = b"") -> CardResponse:
         changes = method not in READS
         request.card_id = card_id = exact_int("a card", card_id, 0, MAX_CARD)
         request.entity_id = entity_of(card_id)
