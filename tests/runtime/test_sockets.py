@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 
 import pytest
 
 from paxosstore.runtime.quiet_log import QuietLog
-from paxosstore.runtime.sockets import keep_alive, looks_like, where
+from paxosstore.runtime.sockets import keep_alive, looks_like, said, where
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,13 @@ def test_what_the_first_bytes_look_like(data: bytes, named: str) -> None:
 def test_addresses_as_text() -> None:
     assert where("10.0.0.1", 7400) == "10.0.0.1:7400"
     assert where("fd77::1", 7400) == "[fd77::1]:7400"
+
+
+def test_the_systems_own_words() -> None:
+    assert said(ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)")) == "connection refused"
+    assert said(socket.gaierror(socket.EAI_NONAME, "Name or service not known")) == "name or service not known"
+    assert said(OSError("odd")) == "odd"
+    assert said(TimeoutError()) == "timeoutError"
 
 
 def test_keepalive() -> None:

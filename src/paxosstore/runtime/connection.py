@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from ..wire.hello import (
 )
 from .direct import descriptor, write_now
 from .quiet_log import QuietLog
-from .sockets import TELLING_BYTES, keep_alive, looks_like, remote
+from .sockets import TELLING_BYTES, keep_alive, looks_like, remote, said
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +60,6 @@ class LinkOptions:
     max_queue_frames: int = 4_096
     max_unknown: int = 64
     """Accepted connections that have not said hello yet; one more is closed."""
-
-
-def said(error: OSError) -> str:
-    """What the system says of a failed connection, in its own words: "connection refused"."""
-    number = error.errno or 0  # negative: one of getaddrinfo's
-    text = os.strerror(number) if number > 0 else str(error) or type(error).__name__
-    return text[:1].lower() + text[1:]
 
 
 class Owner(Protocol):

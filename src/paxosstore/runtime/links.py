@@ -31,9 +31,9 @@ from ..settings import ClusterSettings
 from ..wire.codec import encode_payloads, writable
 from ..wire.frame import encode_frame
 from ..wire.hello import MAGIC, Hello, check_hello, decode_hello, encode_hello, fingerprint
-from .connection import Connection, Incoming, LinkOptions, Outgoing, said
+from .connection import Connection, Incoming, LinkOptions, Outgoing
 from .quiet_log import QuietLog
-from .sockets import where
+from .sockets import said, where
 
 log = logging.getLogger(__name__)
 

@@ -36,6 +36,7 @@ from ..core.shard import Shard
 from ..errors import InvalidRequest, NoQuorum, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec
+from ..storage.descriptors import LEAST, limit
 from ..storage.directory import Directory, open_directory
 from ..storage.rocks import RocksStore
 from .arguments import (
@@ -129,6 +130,8 @@ class Node:
             except BaseException:
                 await self._close()
                 raise
+        if (files := limit()) < LEAST:
+            log.warning("only %d files may be open in this process, a node needs %d: raise the limit (ulimit -n)", files, LEAST)
         log.info("node %d of cluster %s serves from %s", self.node_id, self.cluster.cluster, self._data_dir)
 
     async def stop(self) -> None:

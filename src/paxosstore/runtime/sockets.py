@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Any
 
@@ -28,6 +29,14 @@ def remote(transport: asyncio.BaseTransport) -> str:
     """Who is at the other end of a connection."""
     name = transport.get_extra_info("peername")
     return where(name[0], name[1]) if isinstance(name, tuple) and len(name) >= 2 else "an unknown address"
+
+
+def said(error: OSError) -> str:
+    """What the system says of an error, in its own words: "connection refused"."""
+    number = error.errno or 0
+    unresolved = isinstance(error, socket.gaierror)  # its numbers are its own
+    text = os.strerror(number) if number > 0 and not unresolved else error.strerror or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
 
 
 def keep_alive(transport: asyncio.BaseTransport) -> None:

@@ -38,7 +38,7 @@ from ...errors import (
     WireError,
     WrongEntry,
 )
-from ...runtime.sockets import where
+from ...runtime.sockets import said, where
 from .card_pb2 import OK, CardRequest, CardResponse
 from .card_pb2_grpc import CardServiceServicer, add_CardServiceServicer_to_server
 from .rules import HANDLER, Operation, encode, entity_of
@@ -270,4 +270,4 @@ async def _check_address(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(f"cannot listen for gRPC on {at}: the port is in use: free it or change listen.grpc") from error
-        raise NodeError(f"cannot listen for gRPC on {at}: {error.strerror or error}: change listen.grpc") from error
+        raise NodeError(f"cannot listen for gRPC on {at}: {said(error)}: change listen.grpc") from error

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...errors import Fault, NodeError, PaxosStoreError, PortTaken
 from ...runtime.quiet_log import QuietLog
-from ...runtime.sockets import keep_alive, looks_like, remote, where
+from ...runtime.sockets import keep_alive, looks_like, remote, said, where
 from .request import Refused, Request, may_be_http, parse
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class HttpServer:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"cannot listen for HTTP on {at}: the port is in use: free it or change listen.http") from error
-            raise NodeError(f"cannot listen for HTTP on {at}: {error.strerror or error}: change listen.http") from error
+            raise NodeError(f"cannot listen for HTTP on {at}: {said(error)}: change listen.http") from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self, grace_s: float = 0.0) -> None:
