@@ -10,8 +10,8 @@ import pytest
 
 from paxosstore.core.overlay import DATA, WriteBatch
 from paxosstore.core.ready import Apply
-from paxosstore.storage.rocks import RocksStore
-from paxosstore.storage.rocks_table import ReadOnlyTable
+from paxosstore.storage.rocks import CLEAR_WEIGHT, RocksStore
+from paxosstore.storage.rocks_table import ReadOnlyTable, RocksTable
 
 from .support import END, SEGMENT_BYTES, new_rocks, puts, row
 
@@ -170,3 +170,33 @@ def test_what_is_cleared_over_the_disk_is_not_listed(tmp_path: Path) -> None:
     assert table.get(prefix + b"u1") == b"v"
     assert len(list(table.range(prefix + b"u", prefix + b"v"))) == ROWS - 1
     counted.release()
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [WriteBatch(cleared=True), WriteBatch({DATA + b"%d" % number: None for number in range(CLEAR_WEIGHT)})],
+    ids=["ranges", "keys"],
+)
+def test_what_is_deleted_does_not_pile_up_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: WriteBatch) -> None:
+    """Every read there walks over it, or sorts it anew."""
+    monkeypatch.setattr("paxosstore.storage.rocks.MAX_DELETED", 10 * CLEAR_WEIGHT)
+    flushes: list[int] = []
+    flush = RocksTable.flush
+
+    def counted(table: RocksTable) -> None:
+        flush(table)
+        flushes.append(entry)
+
+    monkeypatch.setattr(RocksTable, "flush", counted)
+    store = new_rocks(tmp_path / "store")
+    opened = store._use()
+    assert opened.upkeep is not None
+    for entry in range(1, 10):
+        store.write({}, [Apply(5, entry, batch)])
+    assert flushes == []
+    entry = 10
+    store.write({}, [Apply(5, entry, batch)])
+    opened.upkeep.close()  # when it has done what it was woken for
+    assert flushes == [10]
+    assert opened.deleted == 0
+    store.close()

@@ -60,6 +60,10 @@ _AFTER_DATA = b"e"
 _SEQUENCE = _META + b"s"
 """Where the sequence of the last batch stands."""
 _DATA_SPACE_END = bytes((DATA[0] + 1,))
+MAX_DELETED = 65_536
+"""After so many keys deleted, RocksDB writes out its memory: a scan walks over them there."""
+CLEAR_WEIGHT = 1_024
+"""What a range deleted counts for: each makes the reads after the next one dearer, of whatever key."""
 _COMMITTED_END = _META + bytes((META_COMMITTED[0] + 1,))
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,13 +82,15 @@ def create_store(path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
 class _Open:
     """An open store. Without a journal it can only be read."""
 
-    __slots__ = ("failed", "journal", "table", "upkeep")
+    __slots__ = ("deleted", "failed", "journal", "table", "upkeep")
 
     def __init__(self, table: RocksTable, journal: Journal | None) -> None:
         self.table = table
         self.journal = journal
         self.failed = False
         """Whether RocksDB has failed to write, and must be opened anew."""
+        self.deleted = 0
+        """Keys deleted in RocksDB's memory, and what counts as such."""
         self.upkeep: Upkeep | None = None
         if journal is not None:
             self.upkeep = Upkeep(self._tend)
@@ -108,7 +114,8 @@ class _Open:
         """In the upkeep's thread: free the segments that are full, and have the next one ready."""
         assert self.journal is not None
         try:
-            if self.journal.has_full:
+            if self.journal.has_full or self.deleted >= MAX_DELETED:
+                self.deleted = 0
                 written = self.journal.sequence  # its batch is in RocksDB's memory already
                 self.table.flush()
                 self.journal.drop(written)
@@ -172,6 +179,11 @@ class RocksStore:
                 raise
             self._make_writable()  # what RocksDB says may be old: its last flush met a disk that has room by now
             self._write(operations, payload)
+        opened = self._use()
+        for _, _, batch in applies:
+            opened.deleted += [*batch.writes.values()].count(None) + CLEAR_WEIGHT * batch.cleared
+        if opened.deleted >= MAX_DELETED and opened.upkeep is not None:
+            opened.upkeep.wake()
 
     def sync(self) -> None:
         with self._lock:

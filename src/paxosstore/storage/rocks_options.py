@@ -12,6 +12,9 @@ BLOCK_CACHE_BYTES = 16 * MIB
 WRITE_BUFFER_BYTES = 32 * MIB
 """More than a segment of the journal fills: what is in memory is written out when a segment is full, rarely because of this."""
 
+DELETED_WINDOW, DELETED_IN_WINDOW = 4_096, 3_072
+"""A file is compacted at once if that many of so many neighbours are deleted."""
+
 MIN_BLOB_BYTES = 16 * 1024
 """Values from this size on lie in files of their own."""
 _NEVER = 1 << 30
@@ -34,6 +37,8 @@ def table_options(create: bool) -> Options:
     # never wait for a compaction: on a full disk it does not come, and a flush or a write would block the node for ever
     options.set_level_zero_slowdown_writes_trigger(_NEVER)
     options.set_level_zero_stop_writes_trigger(_NEVER)
+    # files that hold little but deleted keys are compacted at once: every scan walks over those
+    options.add_compact_on_deletion_collector_factory(DELETED_WINDOW, DELETED_IN_WINDOW, 0.0)
     # a block holds neighbours: a small value beside a large one would cost the reading of both
     options.set_enable_blob_files(True)
     options.set_min_blob_size(MIN_BLOB_BYTES)
