@@ -33,7 +33,7 @@ from ..wire.frame import encode_frame
 from ..wire.hello import MAGIC, Hello, check_hello, decode_hello, encode_hello, fingerprint
 from .connection import Connection, Incoming, LinkOptions, Outgoing
 from .quiet_log import QuietLog
-from .sockets import said, where
+from .sockets import listening, said, where
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Links:
         loop = asyncio.get_running_loop()
         host, port = self._address
         try:
-            self._server = await loop.create_server(lambda: Incoming(self), host, port)
+            self._server = await loop.create_server(lambda: Incoming(self), **listening(host, port))
         except OSError as error:
             what = f"node {self.me} cannot listen for its peers on {where(host, port)}"
             if error.errno == errno.EADDRINUSE:

@@ -25,6 +25,16 @@ def where(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def listening(host: str, port: int) -> dict[str, Any]:
+    """Where to listen, for the loop's create_server. `::` is every address of the machine, of IPv4 too, as for gRPC.
+
+    Raises OSError.
+    """
+    if host == "::" and socket.has_dualstack_ipv6():
+        return {"sock": socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True)}
+    return {"host": host, "port": port}
+
+
 def remote(transport: asyncio.BaseTransport) -> str:
     """Who is at the other end of a connection."""
     name = transport.get_extra_info("peername")

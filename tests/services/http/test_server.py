@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -332,6 +333,25 @@ def test_stopping_ends_open_connections() -> None:
             await asyncio.open_connection(HOST, server.port)
 
     run(program)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_every_address(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def program() -> None:
+        server = HttpServer("::", 0, PAGES)
+        await server.start()
+        for host in ("127.0.0.1", "::1"):
+            reader, writer = await asyncio.open_connection(host, server.port)
+            writer.write(b"GET /echo HTTP/1.1\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+        with pytest.raises(PortTaken, match=rf"\[::\]:{server.port}.*listen\.http"):
+            await HttpServer("::", server.port, {}).start()
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(program())
 
 
 def test_addresses_that_cannot_be_used() -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...errors import Fault, NodeError, PaxosStoreError, PortTaken
 from ...runtime.quiet_log import QuietLog
-from ...runtime.sockets import keep_alive, looks_like, remote, said, where
+from ...runtime.sockets import keep_alive, listening, looks_like, remote, said, where
 from .request import Refused, Request, may_be_http, parse
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class HttpServer:
         """Begin to listen. Raises PortTaken, or NodeError if the address cannot be used."""
         at = where(self.host, self.port)
         try:
-            self._server = await asyncio.start_server(self._accept, self.host, self.port, limit=MAX_HEAD_BYTES)
+            self._server = await asyncio.start_server(self._accept, limit=MAX_HEAD_BYTES, **listening(self.host, self.port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"cannot listen for HTTP on {at}: the port is in use: free it or change listen.http") from error
