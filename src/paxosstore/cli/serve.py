@@ -134,7 +134,7 @@ def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]
 
     def families() -> Iterator[Metric]:
         now = asdict(redis.statistics())
-        still = {name: now.pop(name) for name in ("connections", "waiting")}
+        still = {name: now.pop(name) for name in ("connections", "waiting", "held_bytes")}
         yield from gauges("redis", still)
         yield from counters("redis", now)
 

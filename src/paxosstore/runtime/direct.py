@@ -16,16 +16,17 @@ def descriptor(transport: asyncio.BaseTransport) -> int:
     return -1 if socket is None else int(socket.fileno())
 
 
-def write_now(transport: asyncio.Transport, fd: int, data: bytes) -> None:
-    """Write what the socket takes now; the transport gets the rest, and whatever error there is."""
+def write_now(transport: asyncio.Transport, fd: int, data: bytes) -> bool:
+    """Write what the socket takes now; the transport gets the rest, and whatever error there is. Whether all has left."""
     if transport.is_closing():
-        return  # nobody reads it, and the descriptor may already be somebody else's
+        return True  # nobody reads it, and the descriptor may already be somebody else's
     if fd >= 0 and not transport.get_write_buffer_size():
         try:
             sent = os.write(fd, data)
         except OSError:  # full, or broken: the transport knows what to do
             sent = 0
         if sent == len(data):
-            return
+            return True
         data = data[sent:]
     transport.write(data)
+    return False

@@ -9,9 +9,8 @@ from typing import Any
 
 KEEPALIVE_IDLE_S = 60
 """A connection that is silent for so long is asked whether its other end is there …"""
-KEEPALIVE_INTERVAL_S = 20
 KEEPALIVE_PROBES = 3
-"""… so often, before it is given up."""
+"""… so often, each time after a third of that, before it is given up."""
 TELLING_BYTES = 16
 """So many bytes from the start of a connection tell what it is."""
 
@@ -49,7 +48,7 @@ def said(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def keep_alive(transport: asyncio.BaseTransport) -> None:
+def keep_alive(transport: asyncio.BaseTransport, idle_s: int = KEEPALIVE_IDLE_S) -> None:
     """Have the system find out that the other end is gone without a word: a pulled cable, a firewall that forgot."""
     found: Any = transport.get_extra_info("socket")
     if found is None:
@@ -57,8 +56,8 @@ def keep_alive(transport: asyncio.BaseTransport) -> None:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (
-            ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
-            ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
+            ("TCP_KEEPIDLE", idle_s),
+            ("TCP_KEEPINTVL", max(1, idle_s // 3)),
             ("TCP_KEEPCNT", KEEPALIVE_PROBES),
         ):
             if hasattr(socket, name):  # not everywhere

@@ -15,6 +15,7 @@ import pytest
 
 from paxosstore.core.request import Request
 from paxosstore.errors import InvalidRequest, PaxosStoreError
+from paxosstore.services.redis.connection import Connection
 from paxosstore.services.redis.server import Info, RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 
@@ -62,12 +63,18 @@ class DictView:
 
 
 class MemoryStore:
-    """Evaluates requests like a node does. `submit` is immediate; `hold` keeps them until `release`."""
+    """Evaluates requests like a node does. `submit` is immediate; `holding` keeps them until `release`, `batching` until
+    the next pass of the loop, and then evaluates all before it settles any."""
 
     def __init__(self) -> None:
         self.views: dict[int, DictView] = {}
         self.held: deque[Request] = deque()
         self.holding = False
+        self.batching = False
+        self.evaluated = 0
+        """Requests whose function ran, and has read what it wanted."""
+        self.put_off = 0
+        self._batch: list[Request] = []
         self.submitted: list[Request] = []
         self.changed = asyncio.Event()
         self.now: Callable[[], int] = lambda: NOW_MS
@@ -77,8 +84,24 @@ class MemoryStore:
         self.changed.set()
         if self.holding:
             self.held.append(request)
+        elif self.batching:
+            if not self._batch:
+                asyncio.get_running_loop().call_soon(self._evaluate_batch)
+            self._batch.append(request)
         else:
             self.evaluate(request)
+
+    def _evaluate_batch(self) -> None:
+        batch, self._batch = self._batch, []
+        replies = []
+        for request in batch:
+            view = self.view(request.entity)
+            view.now_ms, view.read_only = self.now(), request.read_only
+            replies.append(request.evaluate(view) or b"")
+            self.evaluated += bool(replies[-1])
+            self.put_off += not replies[-1]
+        for request, reply in zip(batch, replies, strict=True):
+            request.settle(reply, None)
 
     def view(self, entity: int) -> DictView:
         return self.views.setdefault(entity, DictView(entity))
@@ -137,6 +160,77 @@ class Client:
                 await self.reader.readexactly(1)
 
 
+class FakeTransport(asyncio.Transport):
+    """A client that takes nothing until it is told to; counts bytes."""
+
+    HIGH, LOW = 65_536, 16_384
+
+    def __init__(self, reads: bool) -> None:
+        super().__init__()
+        self.reads = reads
+        """Whether it takes everything at once."""
+        self.connection: Any = None
+        self.written: list[bytes] = []
+        """What the client has taken."""
+        self.buffered = bytearray()
+        self.most_buffered = 0
+        self.paused = False
+        self.ended = ""
+        self._blocked = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return None if name == "socket" else ("127.0.0.1", 1)
+
+    def write(self, data: Any) -> None:
+        assert not self.ended
+        if self.reads:
+            self.written.append(bytes(data))
+            return
+        self.buffered += data
+        self.most_buffered = max(self.most_buffered, len(self.buffered))
+        if len(self.buffered) > self.HIGH and not self._blocked:
+            self._blocked = True
+            self.connection.pause_writing()
+
+    def take(self, size: int = 2**60) -> None:
+        """The client reads so many bytes."""
+        self.written.append(bytes(self.buffered[:size]))
+        del self.buffered[:size]
+        if len(self.buffered) <= self.LOW and self._blocked:
+            self._blocked = False
+            self.connection.resume_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.buffered)
+
+    def pause_reading(self) -> None:
+        assert not self.paused
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        assert self.paused
+        self.paused = False
+
+    def is_closing(self) -> bool:
+        return bool(self.ended)
+
+    def close(self) -> None:
+        self._end("closed")
+
+    def abort(self) -> None:
+        self._end("aborted")
+
+    def _end(self, how: str) -> None:
+        if not self.ended:
+            self.ended = how
+            self.buffered.clear()
+            asyncio.get_running_loop().call_soon(self.connection.connection_lost, None)
+
+    @property
+    def got(self) -> bytes:
+        return b"".join(self.written)
+
+
 class Harness:
     """A server on a store in memory."""
 
@@ -144,11 +238,29 @@ class Harness:
         self.server = server
         self.store = store
         self.clients: list[Client] = []
+        self.transports: list[FakeTransport] = []
 
     async def connect(self) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.server.port))
         self.clients.append(client)
         return client
+
+    def plug(self, *, reads: bool = True) -> tuple[FakeTransport, Connection]:
+        """A client without a socket."""
+        transport, connection = FakeTransport(reads), self.server.accept()
+        transport.connection = connection
+        connection.connection_made(transport)
+        self.transports.append(transport)
+        return transport, connection
+
+    async def passes(self, number: int) -> None:
+        """Let the loop pass so many times."""
+        for _ in range(number):
+            await asyncio.sleep(0)
+
+    async def settle(self) -> None:
+        """Let the loop pass until it has nothing more to do."""
+        await self.passes(100)
 
     async def arrived(self, requests: int) -> None:
         """Wait until the store has been given so many requests since its start."""
@@ -169,6 +281,8 @@ async def serving(store: MemoryStore | None = None, info: Info | None = None, **
     finally:
         for client in harness.clients:
             client.writer.close()
+        for transport in harness.transports:
+            transport.abort()
         await server.stop()
 
 

@@ -231,7 +231,6 @@ STREAMS = [
     b"*" + b"1" * 70_000,
     b"QUIT\r\nPING\r\n",
     b"quit now\r\n",
-    b"GET / HTTP/1.1\r\nAccept: */*\r\n",
 ]
 
 

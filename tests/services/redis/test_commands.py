@@ -110,12 +110,12 @@ def test_replies_of_several_entities() -> None:
     full = Ended(b"-OVERLOADED x\r\n", known=True)
     late = Ended(b"-UNKNOWN y\r\n", known=False)
     done = Ended(b"+OK\r\n", known=True)
-    assert merge_sum([Ended(b":1\r\n", known=True), Ended(b":41\r\n", known=True)]) == b":42\r\n"
-    assert merge_sum([Ended(b":1\r\n", known=True), full]) == full.reply
-    assert merge_ok([done, done]) == b"+OK\r\n"
-    assert merge_ok([full, full]) == full.reply
+    assert merge_sum([Ended(b":1\r\n", known=True), Ended(b":41\r\n", known=True)], 2) == b":42\r\n"
+    assert merge_sum([Ended(b":1\r\n", known=True), full], 2) == full.reply
+    assert merge_ok([done, done], 2) == b"+OK\r\n"
+    assert merge_ok([full, full], 2) == full.reply
     for parts in ([full, late], [late, full], [done, late], [late, late], [full, done]):
-        assert merge_ok(parts).startswith(b"-UNKNOWN outcome unknown: done in ")
+        assert merge_ok(parts, 2).startswith(b"-UNKNOWN outcome unknown: done in ")
 
 
 def test_every_command_is_in_the_table_and_can_be_run() -> None:

@@ -9,13 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxosstore.services.redis.resp import (
+    ARGUMENT_BYTES,
+    LARGE_BYTES,
     MAX_LINE_BYTES,
     Limits,
+    Refused,
     RequestError,
     RequestParser,
     integer,
     split_arguments,
 )
+from paxosstore.services.redis.room import Room
 
 from .support import pack
 
@@ -35,16 +39,21 @@ protocol_bytes = st.lists(
 ).map(b"".join)
 
 
-def run(pieces: list[bytes], limits: Limits = LIMITS) -> tuple[list[list[bytes]], str]:
-    """All requests in a stream, and the error that ended it."""
+def run(pieces: list[bytes], limits: Limits = LIMITS) -> tuple[list[list[bytes] | bytes], str]:
+    """All requests in a stream, or the answer to one that was refused, and the error that ended it."""
     parser = RequestParser(limits)
-    found: list[list[bytes]] = []
+    found: list[list[bytes] | bytes] = []
     for piece in pieces:
         try:
-            found += parser.feed(piece)
+            found += map(content, parser.feed(piece))
         except RequestError as error:
-            return found + error.before, str(error)
+            return [*found, *map(content, error.before)], str(error)
+    assert parser.held >= 0
     return found, ""
+
+
+def content(request: list[bytes] | Refused) -> list[bytes] | bytes:
+    return request if isinstance(request, list) else request.reply
 
 
 def single(stream: bytes) -> list[bytes]:
@@ -100,7 +109,13 @@ def test_only_the_protocol_error_comes_out(stream: bytes) -> None:
         (b"x" * (MAX_LINE_BYTES + 1) + b"\r\n", "too big inline request"),
         (b'SET "a\r\n', "unbalanced quotes in request"),
         (b'SET "a"b\r\n', "unbalanced quotes in request"),
-        (b"*64\r\n" + b"$5000\r\n%b\r\n" % (b"x" * 5000) * 64, "too big request"),
+        (b"\0\r\nECHO y\r\n", "no request begins with byte 0x00"),
+        (b"\x16\x03\x01\x02\x00\x01", "no request begins with byte 0x16"),
+        (b"\x80\r\n", "no request begins with byte 0x80"),
+        (b"GET / HTTP/1.1\r\nECHO y\r\n", "this port speaks the Redis protocol"),
+        (b"SET k HTTP/1.1\nECHO y\r\n", "this port speaks the Redis protocol"),
+        (b"POST /'a HTTP/2.0 \r\n\r\nECHO y\r\n", "this port speaks the Redis protocol"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "this port speaks the Redis protocol"),
     ],
 )
 def test_what_cannot_be_understood(stream: bytes, text: str) -> None:
@@ -108,6 +123,70 @@ def test_what_cannot_be_understood(stream: bytes, text: str) -> None:
     start = b"*1\r\n$4\r\nPING\r\nECHO x\r\n"
     assert run([start + stream]) == (before, "Protocol error: " + text)
     assert run([start, stream]) == (before, "Protocol error: " + text)
+
+
+TOO_MUCH = b"-TOOLARGE a request of %d bytes or more is over the limit of 300000: see redis.max_request_bytes\r\n"
+
+
+@pytest.mark.parametrize("cut", [1, 7, 4_096, 10**9])
+def test_what_is_too_large_is_refused_by_its_header_and_never_kept(cut: int) -> None:
+    parser = RequestParser(LIMITS)
+    after = pack(b"ECHO", b"x")
+    stream = pack(*[b"x" * 5_000] * 61, b"", b"yy") + after
+    found: list[list[bytes] | bytes] = []
+    most = 0
+    for at in range(0, len(stream), cut):
+        found += map(content, parser.feed(stream[at : at + cut]))
+        most = max(most, parser.held)
+    assert found == [TOO_MUCH % 305_000, [b"ECHO", b"x"]]
+    assert most <= 60 * (5_000 + ARGUMENT_BYTES) + 5_100
+    assert parser.held == 0
+
+
+def test_nothing_is_kept_from_the_header_on_that_goes_over_the_limit() -> None:
+    parser = RequestParser(Limits(max_bulk_bytes=64_000_000, max_request_bytes=8_000_000))
+    assert parser.feed(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$60000000\r\n") == []
+    for _ in range(60):
+        assert parser.feed(b"x" * 1_000_000) == []
+        assert parser.held == 0
+    (refused,) = parser.feed(b"\r\n")
+    assert isinstance(refused, Refused)
+    assert refused.reply.startswith(b"-TOOLARGE a request of 60000004 bytes or more is over the limit of 8000000")
+
+
+@pytest.mark.parametrize("cut", [1, 10**9])
+def test_more_arguments_than_keys_can_need_are_refused_by_their_number(cut: int) -> None:
+    limits = Limits(max_keys=40)
+    assert limits.max_arguments == 88
+    stream = pack(*[b"x"] * 88) + pack(*[b"x"] * 89) + b"x " * 89 + b"\r\n" + pack(b"PING")
+    refusal = b"-TOOLARGE a request of 89 arguments: at most 40 keys are possible: see redis.max_keys\r\n"
+    found, error = run([stream[at : at + cut] for at in range(0, len(stream), cut)], limits)
+    assert (found, error) == ([[b"x"] * 88, refusal, refusal, [b"PING"]], "")
+
+
+def test_what_is_large_is_refused_while_there_is_no_room() -> None:
+    room = Room(1_000)
+    parser = RequestParser(Limits(), room)
+    room.add(500)
+    large, small = pack(b"SET", b"k", b"x" * LARGE_BYTES), pack(b"SET", b"k", b"x")
+    refused, taken = parser.feed(large + small)
+    assert isinstance(refused, Refused)
+    assert refused.reply == (
+        b"-OVERLOADED the clients of this node hold 500 bytes: send it later, or raise redis.max_clients_bytes\r\n"
+    )
+    assert taken == [b"SET", b"k", b"x"]
+    room.add(-1)
+    assert len(parser.feed(large)) == 1
+
+
+@given(st.lists(requests, min_size=1, max_size=4), st.integers(1, 400))
+@settings(max_examples=60, deadline=None)
+def test_refusals_do_not_depend_on_where_the_stream_is_cut(sent: list[list[bytes]], cut: int) -> None:
+    stream = b"".join([pack(*request) for request in sent])
+    limits = Limits(max_bulk_bytes=5_000, max_request_bytes=2_100, max_keys=20)
+    found = run([stream], limits)
+    assert found == run([stream[at : at + cut] for at in range(0, len(stream), cut)], limits)
+    assert len(found[0]) == len(sent)
 
 
 def test_after_an_error_there_is_nothing_more() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import socket
 import struct
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from paxosstore.core.request import Request
 from paxosstore.errors import ConfigError, NodeError, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PortTaken
 from paxosstore.services.redis.commands import HANDLER, handle
+from paxosstore.services.redis.connection import Connection
 from paxosstore.services.redis.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from paxosstore.services.redis.modes import EXEC_ABORT, NESTED, NO_MULTI, NO_WATCH, NOT_DONE, WATCH_INSIDE
 from paxosstore.services.redis.server import RedisServer
@@ -140,27 +142,8 @@ def may_end(request: Request, before: list[Request]) -> bool:
 
 @in_loop
 async def test_what_arrives_together_leaves_together() -> None:
-    class Transport:
-        """Counts writes."""
-
-        def __init__(self) -> None:
-            self.written: list[bytes] = []
-
-        def get_extra_info(self, name: str) -> Any:
-            return None if name == "socket" else ("127.0.0.1", 1)
-
-        def abort(self) -> None: ...
-
-        def write(self, data: bytes) -> None:
-            self.written.append(data)
-
-        def is_closing(self) -> bool:
-            return False
-
     async with serving() as harness:
-        transport = Transport()
-        connection = harness.server.accept()
-        connection.connection_made(cast(asyncio.Transport, transport))
+        transport, connection = harness.plug()
         connection.data_received(b"SET a 1\r\nGET a\r\nPING\r\n" * 20)
         connection.data_received(b"GET a\r\n")
         assert transport.written == []
@@ -184,7 +167,7 @@ async def test_unanswered_commands_are_limited() -> None:
         assert harness.server.statistics().waiting == 50
         client.send(*["INCR n"] * 50)
         await client.silent()
-        assert harness.server.statistics().waiting == 50, "nothing is read meanwhile"
+        assert len(store.submitted) == 4, "what is read meanwhile waits as it came"
         store.holding = False
         while store.held:
             store.release(store.held[0])
@@ -227,14 +210,122 @@ async def test_clients_are_limited() -> None:
 async def test_a_write_over_the_limit_is_refused_and_the_connection_lives() -> None:
     async with serving(max_request_bytes=100, max_bulk_bytes=1000) as harness:
         client = await harness.connect()
-        await client.exchange(f"SET k {'x' * 200}", b"-TOOLARGE a request of 204 bytes is over the limit of 100\r\n")
+        await client.exchange(
+            f"SET k {'x' * 200}",
+            b"-TOOLARGE a request of 204 bytes or more is over the limit of 100: see redis.max_request_bytes\r\n",
+        )
         await client.exchange("PING", b"+PONG\r\n")
         assert harness.store.submitted == []
         client.writer.write(b"*2\r\n$4\r\nECHO\r\n$1001\r\n")
         await client.expect_end(b"-ERR Protocol error: invalid bulk length\r\n")
 
 
+# -- other protocols
+
+BODY = b"\r\nSET owned yes\r\n"
+REQUEST_LINES = [
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1:7401\r\nContent-Length: 17\r\n",
+    b"GET /?q=%20 HTTP/1.1\r\nHost: x\r\n",
+    b"OPTIONS * HTTP/1.1\r\n",
+    b"SET /owned HTTP/1.1\r\nHost: x\r\n",
+    b"DEL /'k HTTP/1.0\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n",
+    b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\n",
+    b"post /without-a-version\r\n",
+    b"Host: x\r\n",
+    b"*1\r\n$4\r\nPOST\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"\x80\x01\x00\x03\x00\x00\x00\x00",
+    b"\x00\x01\x00\x08\x21\x12\xa4\x42",
+    b"SSH-2.0-OpenSSH_9.2p1\r\n",
+]
+
+
+@pytest.mark.parametrize("start", REQUEST_LINES, ids=lambda start: repr(start[:20]))
+@pytest.mark.parametrize("cut", [1, 100_000])
+@in_loop
+async def test_what_comes_in_another_protocol_is_never_a_command(start: bytes, cut: int) -> None:
+    async with serving() as harness:
+        transport, connection = harness.plug()
+        stream = start + BODY
+        for at in range(0, len(stream), cut):
+            connection.data_received(stream[at : at + cut])
+        await harness.settle()
+        assert transport.ended == "closed"
+        assert harness.store.submitted == []
+        assert transport.got.count(b"\n") <= 1
+        now = harness.server.statistics()
+        assert now.closed_foreign == 1 or b"too big inline request" in transport.got
+
+
+@in_loop
+async def test_other_protocols_are_named_in_the_log_and_not_a_thousand_times(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as harness:
+        with caplog.at_level(logging.WARNING):
+            for _ in range(1_000):
+                _, connection = harness.plug()
+                connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+                await asyncio.sleep(0)
+        assert caplog.messages == ["closed client 127.0.0.1:1: it speaks HTTP, not the Redis protocol"]
+        assert harness.server.statistics().closed_foreign == 1_000
+
+
+@in_loop
+async def test_sockets_are_asked_whether_their_client_is_there() -> None:
+    for seconds in (300, 0):
+        async with serving(tcp_keepalive_s=seconds) as harness:
+            client = await harness.connect()
+            await client.exchange("PING", b"+PONG\r\n")
+            (connection,) = harness.server.sessions()
+            assert isinstance(connection, Connection)
+            assert connection._transport is not None
+            theirs = connection._transport.get_extra_info("socket")
+            assert bool(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) == bool(seconds)
+            assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            if seconds and hasattr(socket, "TCP_KEEPIDLE"):
+                assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 300
+            client.send("CONFIG GET tcp-keepalive", "CONFIG GET timeout", "CONFIG GET client-output-buffer-limit", "QUIT")
+            text = await client.reader.read()
+            assert b"tcp-keepalive\r\n$%d\r\n%d\r\n" % (len(str(seconds)), seconds) in text
+            assert b"normal 67108864 0 0\r\n" in text
+
+
 # -- endings
+
+
+@in_loop
+async def test_what_is_under_way_is_answered_before_the_end() -> None:
+    async with serving() as harness:
+        store, client, idle = harness.store, await harness.connect(), await harness.connect()
+        await idle.exchange("PING", b"+PONG\r\n")
+        store.holding = True
+        client.send("SET a 1", "GET a")
+        await harness.arrived(2)
+        draining = asyncio.ensure_future(harness.server.drain(10.0))
+        await idle.expect_end()
+        client.send("SET a 2")
+        await client.silent()
+        assert len(store.submitted) == 2
+        with pytest.raises(OSError, match=r"refused|reset|Connect"):
+            await asyncio.open_connection("127.0.0.1", harness.server.port)
+        store.release(store.submitted[0])
+        store.release(store.submitted[1])
+        await client.expect_end(b"+OK\r\n$1\r\n1\r\n")
+        async with asyncio.timeout(5):
+            await draining
+
+
+@in_loop
+async def test_a_drain_ends_with_its_grace() -> None:
+    async with serving() as harness:
+        store, client = harness.store, await harness.connect()
+        store.holding = True
+        client.send("SET a 1")
+        await harness.arrived(1)
+        async with asyncio.timeout(5):
+            await harness.server.drain(0.01)
+            await harness.server.stop()
+        store.release(store.submitted[0])
 
 
 @in_loop

@@ -1,45 +1,39 @@
-"""One client of the Redis service: the order of its commands, and the order of their replies.
+"""One client of the Redis service: what it sends, what it is owed, and how much of both is held for it.
 
-No task and no future per command: each becomes a request with a place in its connection's queue of replies. Replies leave
-in order, and all that a pass of the loop completes leaves in one write.
+No task and no future per command: each becomes a request with a place in its connection's queue of replies (dispatch.py).
+Replies leave in order, and all that a pass of the loop completes leaves in one write.
 
-A connection's commands take effect in the order in which they were sent, per entity, though they do not wait for each
-other:
+What holds a command up decides what becomes of the client:
 
-- writes to one entity are queued in order;
-- a read after a write that is not settled yet is queued behind it, as if it were a write;
-- a write after reads that are not settled yet waits for them, and so does everything after it.
+- the store (too much under way): nothing more is read until there is room. That ends by itself.
+- the client, which does not read its replies: commands wait as the bytes they came in, and reading goes on, so that a
+  client may send everything before it reads. Above `max_unread_bytes` it is closed.
+
+A read's reply is as large as what is stored, so how many may be under way is found out: one that would be evaluated while
+its client has not read the last ones, is not; it starts again when there is room, with fewer of its kind beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from ...core.request import Request
 from ...runtime.direct import descriptor, write_now
-from .commands import Run, Spec
-from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
-from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
-from .modes import ENDS_TRANSACTION, NOT_DONE, transaction_step
-from .reply import error, wrong_arity
-from .requests import Answer, Command, Part, Slot, Whole, merge_ok, merge_sum
-from .resp import Limits, RequestError, RequestParser
-from .session import LOCAL, TABLE, Host, Session, unknown_command
+from ...runtime.sockets import keep_alive, looks_like
+from .dispatch import Desk, Dispatch, Ending
+from .reply import error
+from .requests import LARGE_REPLY_BYTES, SMALL_BYTES
+from .resp import Refused, Request, RequestError, RequestParser
 
-CROSS_SLOT = error("Keys in request don't hash to the same slot", "CROSSSLOT")
-TOO_LARGE = "TOOLARGE"
+SLICE_BYTES = 16_384
+"""What is parsed at a time, and so how many commands there may be beside the bytes they came in."""
+READ_AHEAD_BYTES = 262_144
+"""What is read while the store holds commands up."""
 
 
-class Hub(Host, Protocol):
+class Hub(Desk, Protocol):
     """What a connection needs of its server."""
-
-    commands: int
-    protocol_errors: int
-    limits: Limits
-    submit: Callable[[Request], None]
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more client; it counts from now on."""
@@ -53,69 +47,62 @@ class Hub(Host, Protocol):
         """Call the connection's `flush` in the next pass of the loop."""
         ...
 
+    def look_for_room(self) -> None:
+        """Too much is held: close somebody in the next pass of the loop."""
+        ...
 
-class Ending:
-    """Takes a command's place where a connection ends: answer this, then close."""
-
-    __slots__ = ("reply",)
-
-    def __init__(self, reply: bytes = b"") -> None:
-        self.reply = reply
+    def starve(self, connection: Connection) -> None:
+        """Call the connection's `wake` when there is room again."""
+        ...
 
 
-class Connection(Session, asyncio.Protocol):
+class Connection(Dispatch, asyncio.Protocol):
     """One client."""
+
+    _server: Hub
 
     __slots__ = (
         "_backlog",
+        "_backlog_bytes",
         "_descriptor",
         "_dirty",
-        "_ended",
-        "_in_transaction",
+        "_eof",
         "_keep_reading",
-        "_max_pipelined",
-        "_out",
         "_parser",
-        "_reads",
-        "_server",
-        "_slots",
-        "_submit",
         "_transport",
-        "_waiting",
+        "_unparsed",
+        "_unparsed_bytes",
         "_write_blocked",
-        "_writes",
     )
 
     def __init__(self, server: Hub, number: int) -> None:
         super().__init__(server, number)
-        settings = server.settings
-        self._server = server
-        self._submit = server.submit
-        self._slots = settings.slots
-        self._max_pipelined = settings.max_pipelined
-        self._parser = RequestParser(server.limits)
+        self._parser = RequestParser(server.limits, server.room)
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[Slot] = deque()
-        """Places of replies that have not left, in order."""
-        self._out: list[bytes] = []
-        """Replies whose turn it is, for the next write."""
-        self._backlog: deque[list[bytes] | Ending] = deque()
-        """Commands that cannot be started yet."""
-        self._reads = 0
-        """Reads under way."""
-        self._writes: dict[int, int] = {}
-        """Entity -> writes under way, and reads that were queued behind one."""
+        self._unparsed: deque[bytes] = deque()
+        self._unparsed_bytes = 0
+        self._backlog: deque[Request | Refused | Ending] = deque()
+        """Commands that cannot be started yet: no more than one slice held."""
+        self._backlog_bytes = 0
         self._keep_reading = True
         self._write_blocked = False
-        self._ended = False
-        self._in_transaction = False
-        """A MULTI was refused, and neither EXEC nor DISCARD has come."""
+        self._eof = False
         self._dirty = False
         self._descriptor = -1
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting) + len(self._backlog)
+        return len(self._waiting) + len(self._backlog) + (self._unparsed_bytes > 0)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are held for this client."""
+        return self._owed + self._buffered + self._under_way + self._unsent
+
+    @property
+    def _unsent(self) -> int:
+        """Bytes of commands that have not been started."""
+        return self._unparsed_bytes + self._backlog_bytes + self._parser.held
 
     # -- what the transport calls
 
@@ -125,39 +112,43 @@ class Connection(Session, asyncio.Protocol):
         self.local_address = _address(transport.get_extra_info("sockname"))
         if self._server.admit(self):
             self._transport = transport
+            self._gone = False
             self._descriptor = descriptor(transport)
+            if self._server.settings.tcp_keepalive_s:
+                keep_alive(transport, self._server.settings.tcp_keepalive_s)
         else:
             transport.write(error("max number of clients reached"))
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._backlog.clear()
+        self._gone = True
+        self._drop_input()
+        self._parser = RequestParser(self._server.limits)
         self._out.clear()
+        self._waiting.clear()
+        while self._deferred:
+            self._forget(self._deferred.pop()[1])
+        self._owed = self._buffered = 0
+        self._look()
+        self._account()
         self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
         if self._ended or self._transport is None:
             return
         self.active_s = self._server.seconds()
-        commands: Sequence[list[bytes] | Ending]
-        try:
-            commands = self._parser.feed(data)
-        except RequestError as fault:
-            self._server.protocol_errors += 1
-            commands = [*fault.before, Ending(error(str(fault).encode("latin-1")))]
-        if self._backlog:
-            self._backlog.extend(commands)
+        if self._backlog or self._unparsed or self._server.work <= 0 or len(data) > max(SLICE_BYTES, self._parser.wanted):
+            self._unparsed.append(data)
+            self._unparsed_bytes += len(data)
+            self._mark()
         else:
-            for at, command in enumerate(commands):
-                if not self._take(command):
-                    self._backlog.extend(commands[at:])
-                    break
+            self._feed(data)
         self._regulate()
 
     def eof_received(self) -> bool:
         """The client has sent all it had; it may still read what it is owed."""
-        self._backlog.append(Ending())
+        self._eof = True
         self._mark()
         return True
 
@@ -167,175 +158,190 @@ class Connection(Session, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_blocked = False
+        self.active_s = self._server.seconds()
+        self._look_at_buffer()
         self._mark()
+
+    # -- its end
 
     def drop(self) -> None:
         """End the connection without waiting for anything."""
         if self._transport is not None:
             self._transport.abort()
 
-    # -- replies
+    def give_up(self) -> None:
+        """End the connection, and forget what is held for it at once."""
+        transport, self._transport = self._transport, None
+        self.connection_lost(None)
+        if transport is not None:
+            transport.abort()
 
-    def settled(self, command: Command) -> None:
-        """A request of this connection has its outcome."""
-        if command.read_only:
-            self._reads -= 1
-        else:
-            entity = command.entity
-            left = self._writes[entity] - 1
-            if left:
-                self._writes[entity] = left
-            else:
-                del self._writes[entity]
-        if not self._dirty:
-            self._mark()
-
-    def answered(self) -> None:
+    def wake(self) -> None:
+        """There may be room again."""
         self._mark()
+
+    def weigh(self) -> int:
+        """What is held for it at this moment."""
+        self._look_at_buffer()
+        self._account()
+        return self._reported
+
+    def drain(self) -> None:
+        """Take nothing more; end the connection when what is under way has been answered."""
+        self._ended = True
+        self._drop_input()
+        self._mark()
+
+    def is_idle(self, now_s: float, limit_s: float) -> bool:
+        """Whether it has sent nothing for so long, and waits for nothing."""
+        return now_s - self.active_s >= limit_s and not self.waiting and not self._look_at_buffer()
+
+    def is_stuck(self, now_s: float, limit_s: float) -> bool:
+        """Whether it holds much, and has neither sent nor read anything for so long."""
+        before = self._buffered
+        if self._look_at_buffer() < before:
+            self.active_s = now_s
+        return self._reported >= LARGE_REPLY_BYTES and now_s - self.active_s >= limit_s
+
+    def _drop_input(self) -> None:
+        self._backlog.clear()
+        self._unparsed.clear()
+        self._unparsed_bytes = self._backlog_bytes = 0
+
+    # -- replies
 
     def flush(self) -> None:
         """Write what is complete, in order, and start what was held back."""
         self._dirty = False
         transport = self._transport
         if transport is None:
+            if self._spread is not None:
+                self._send_parts()
+            self._account()
             return
         waiting, out = self._waiting, self._out
         while waiting and (reply := waiting[0].reply) is not None:
             out.append(reply)
             waiting.popleft()
         if out:
-            write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
-        backlog = self._backlog
-        while backlog and self._take(backlog[0]):
-            backlog.popleft()
+            self._write(transport, out)
+        if self._held_up:
+            self._send_held_up()
+        if self._backlog or self._unparsed:
+            self._go_on()
+        if self._eof and not self._backlog and not self._unparsed:
+            self._ended = True
         if self._ended and not waiting and not out:
             transport.close()
+        if self._reported or self._buffered or self._under_way or self._unparsed_bytes:
+            self._account()
         self._regulate()
 
-    def _answer(self, reply: bytes) -> bool:
-        if self._waiting:
-            self._waiting.append(Answer(reply))
-        else:
-            self._out.append(reply)
-        if not self._dirty:
-            self._mark()
-        return True
+    def _write(self, transport: asyncio.Transport, out: list[bytes]) -> None:
+        if not write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out)) or self._buffered:
+            self._buffered = transport.get_write_buffer_size()
+        if self._owed:
+            self._owed -= sum([len(reply) for reply in out if len(reply) > SMALL_BYTES])
+        out.clear()
+        self._look()
 
     def _mark(self) -> None:
         """See that `flush` is called once in the next pass of the loop."""
-        if not self._dirty and self._transport is not None:
-            self._dirty = True
-            self._server.flush_soon(self)
+        if self._dirty:
+            return
+        if self._gone and self._spread is None:
+            self._account()  # what it still has under way ends without it
+            return
+        self._dirty = True
+        self._server.flush_soon(self)
+
+    def _starve(self) -> None:
+        self._server.starve(self)
+
+    # -- what it sends
+
+    def _feed(self, piece: bytes) -> None:
+        """Start the commands of a piece; those that cannot be started yet are the backlog."""
+        commands: list[Request | Refused | Ending]
+        before = self._parser.held
+        try:
+            commands = cast("list[Request | Refused | Ending]", self._parser.feed(piece))
+        except RequestError as fault:
+            self._server.protocol_errors += 1
+            if fault.foreign:
+                self._server.closing("foreign", self, f"it speaks {looks_like(fault.foreign)}, not the Redis protocol")
+            commands = [*fault.before, Ending(error(str(fault).encode("latin-1")))]
+        self._server.work -= 1 + len(commands)
+        for at, command in enumerate(commands):
+            if not self._take(command):
+                self._backlog.extend(commands[at:])
+                self._backlog_bytes = max(0, before + len(piece) - self._parser.held)
+                break
+        if self._parser.held or self._backlog or self._reported or self._under_way:
+            self._account()
+
+    def _go_on(self) -> None:
+        """Start what waited, as far as this pass of the loop has time."""
+        backlog, unparsed, server = self._backlog, self._unparsed, self._server
+        while True:
+            while backlog and server.work > 0 and self._take(backlog[0]):
+                backlog.popleft()
+                server.work -= 1
+            if backlog:
+                break
+            self._backlog_bytes = 0
+            if not unparsed or server.work <= 0 or self._held_up or self._full:
+                break
+            piece = unparsed.popleft()
+            size = max(SLICE_BYTES, self._parser.wanted)
+            if len(piece) > size:
+                unparsed.appendleft(piece[size:])
+                piece = piece[:size]
+            self._unparsed_bytes -= len(piece)
+            self._feed(piece)
+        if server.work <= 0 and (backlog or unparsed):
+            self._mark()
+
+    # -- how much there is
+
+    def _account(self) -> None:
+        """Tell the service what is held for this client."""
+        held = self.held
+        if held != self._reported:
+            self.room.add(held - self._reported)
+            self._reported = held
+            if self.room.over:
+                self._server.look_for_room()
+
+    def _look_at_buffer(self) -> int:
+        if self._transport is not None and self._buffered:
+            self._buffered = self._transport.get_write_buffer_size()
+            self._look()
+            self._account()
+        return self._buffered
 
     def _regulate(self) -> None:
-        """Read from the client only while there is room for what it may send."""
+        """Read from the client while there is room for what it may send, or it could not read what it is owed."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        waiting = len(self._waiting)
-        if self._keep_reading:
-            if self._write_blocked or self._backlog or waiting >= self._max_pipelined:
+        if self._write_blocked:
+            unread = self._owed + self._buffered
+            if unread + self._unsent > self._server.settings.max_unread_bytes and self._look_at_buffer():
+                text = f"{unread} bytes of replies are unread and {self._unsent} bytes of commands wait behind them"
+                self._server.closing("unread", self, f"{text}: read, or raise redis.max_unread_bytes")
+                transport.abort()
+                return
+        elif self._backlog or self._unparsed_bytes > READ_AHEAD_BYTES or self._full:
+            if self._keep_reading:
                 self._keep_reading = False
                 transport.pause_reading()
-        elif not self._write_blocked and not self._backlog and waiting <= self._max_pipelined // 2:
+            return
+        elif len(self._waiting) > self._max_pipelined // 2:
+            return
+        if not self._keep_reading:
             self._keep_reading = True
             transport.resume_reading()
-
-    # -- commands
-
-    def _take(self, args: list[bytes] | Ending) -> bool:
-        """Start a command; False: not yet, nothing has been done."""
-        if self._ended:
-            return True
-        if self._write_blocked or len(self._waiting) >= self._max_pipelined:
-            return False
-        if isinstance(args, Ending):
-            self._ended = True
-            return self._answer(args.reply)
-        spec = TABLE.get(args[0]) or TABLE.get(args[0].lower())
-        if spec is None or self._in_transaction:
-            return self._unusual(spec, args)
-        words, arity = len(args), spec.arity
-        if words != arity and (arity > 0 or words < -arity):
-            return self._answer(wrong_arity(spec.name))
-        if spec.writes and self._reads:
-            return False
-        self._server.commands += 1
-        self.last = spec.name
-        run = spec.run
-        if run is None:
-            return self._local(spec, args)
-        if spec.writes and (size := sum(map(len, args))) > self._server.settings.max_request_bytes:
-            limit = self._server.settings.max_request_bytes
-            return self._answer(error(f"a request of {size} bytes is over the limit of {limit}", TOO_LARGE))
-        if spec.everywhere:
-            return self._everywhere(spec, run, args)
-        if not self._slots:
-            return self._start(run, args, spec.writes, REDIS_BASE + self.db)
-        slots = {hash_slot(key, self._slots) for key in spec.key_names(args)}
-        if len(slots) > 1:
-            return self._answer(CROSS_SLOT)
-        return self._start(run, args, spec.writes, SLOT_BASE + slots.pop())
-
-    def _local(self, spec: Spec, args: list[bytes]) -> bool:
-        reply = LOCAL[spec.name](self, args)
-        self._ended = self.ending
-        return self._answer(reply)
-
-    def _unusual(self, spec: Spec | None, args: list[bytes]) -> bool:
-        """No command, one on transactions, or any inside a refused transaction (modes.py)."""
-        inside = self._in_transaction
-        step = transaction_step(args, inside)
-        if step is not None:
-            reply, self._in_transaction = step
-            return self._answer(reply)
-        if not inside:
-            return self._answer(unknown_command(args))
-        if spec is None or args[0].lower() not in ENDS_TRANSACTION or not spec.fits(len(args)):
-            return self._answer(NOT_DONE)
-        self._in_transaction = False
-        return self._local(spec, args)
-
-    def _start(self, run: Run, args: list[bytes], writes: bool, entity: int) -> bool:
-        read_only = not writes and entity not in self._writes
-        command = Command(self, run, args, self.proto, entity, read_only)
-        self._waiting.append(command)
-        self._send(command)
-        return True
-
-    def _send(self, command: Command) -> None:
-        if command.read_only:
-            self._reads += 1
-        else:
-            self._writes[command.entity] = self._writes.get(command.entity, 0) + 1
-        self._submit(command)
-
-    def _everywhere(self, spec: Spec, run: Run, args: list[bytes]) -> bool:
-        """A command on a whole database, or on all of them."""
-        if spec.name == "scan" and self._slots:
-            return self._scan_slot(run, args)
-        if self._slots:
-            entities = range(SLOT_BASE, SLOT_BASE + self._slots)
-        elif spec.name == "flushall":
-            entities = range(REDIS_BASE, REDIS_BASE + DATABASES)
-        else:
-            return self._start(run, args, spec.writes, REDIS_BASE + self.db)
-        whole = Whole(self, len(entities), merge_ok if spec.writes else merge_sum)
-        self._waiting.append(whole)
-        for entity in entities:
-            read_only = not spec.writes and entity not in self._writes
-            self._send(Part(whole, self, run, args, self.proto, entity, read_only))
-        return True
-
-    def _scan_slot(self, run: Run, args: list[bytes]) -> bool:
-        cursor = parse_cursor(args[1])
-        if cursor is None:
-            return self._answer(INVALID_CURSOR)
-        slot = cursor >> 32
-        if slot >= self._slots:
-            return self._answer(NO_MORE_KEYS)
-        return self._start(run, args, False, SLOT_BASE + slot)
 
 
 def _address(name: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from ...core.overlay import View
@@ -10,17 +10,44 @@ from ...core.request import Request
 from ...errors import PaxosStoreError
 from .commands import HANDLER, Run, encode
 from .reply import OK, error, integer_reply, store_error
+from .room import Room
+
+SMALL_BYTES = 512
+"""What is not larger is counted by number alone."""
+LARGE_REPLY_BYTES = 65_536
+"""A reply that is not kept while there is no room."""
+PARTS_AT_ONCE = 256
+"""Entities at which a command on many is under way at the same time."""
 
 
 class Owner(Protocol):
     """The connection that sent a command."""
 
+    room: Room
+    crowded: bool
+
     def settled(self, command: Command) -> None:
         """The command has its reply."""
         ...
 
-    def answered(self) -> None:
+    def deferred(self, command: Command) -> None:
+        """The command, a read, was not evaluated: it has to be sent again."""
+        ...
+
+    def is_next(self, command: Command) -> bool:
+        """Whether the client waits for the reply to this command alone: it has to be made, however much else there is."""
+        ...
+
+    def built(self, size: int) -> None:
+        """Replies of so many bytes are there, or are there no more."""
+        ...
+
+    def answered(self, reply: bytes) -> None:
         """A reply that is made of several has come together."""
+        ...
+
+    def check_unread(self) -> None:
+        """Raises Overloaded if the client has left so much unread that nothing may be made for it."""
         ...
 
 
@@ -36,7 +63,7 @@ class Answer:
 class Command(Request):
     """One command on one entity. It holds its connection's place for the reply."""
 
-    __slots__ = ("_args", "_owner", "_proto", "_run", "reply")
+    __slots__ = ("_args", "_built", "_owner", "_proto", "_put_off", "_run", "place", "queued_read", "reply", "size")
 
     handler = HANDLER
 
@@ -47,17 +74,54 @@ class Command(Request):
         self._args = args
         self.size = sum(map(len, args))
         self._proto = proto
+        self._built = 0
+        """Bytes of its reply that its owner knows of."""
+        self._put_off = False
+        self.size = 0
+        """Bytes of its arguments, if they are not small."""
+        self.place = 0
+        """Its place among its connection's commands: those after it have a higher one."""
+        self.queued_read = False
+        """It reads, in a place among the writes."""
         self.reply: bytes | None = None
 
     def evaluate(self, view: View) -> bytes:
-        return self._run(view, self._args, self._proto)
+        owner = self._owner
+        if owner.crowded:
+            if not self.read_only:
+                owner.check_unread()
+            elif not owner.is_next(self):
+                self._put_off = True
+                return b""
+        reply = self._run(view, self._args, self._proto)
+        if len(reply) > SMALL_BYTES:
+            if self.read_only and len(reply) > LARGE_REPLY_BYTES and owner.room.full:
+                self._put_off = True
+                return b""
+            self._say(len(reply))
+        return reply
 
     def payload(self) -> bytes:
         return encode(self._proto, self._args)
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        if self._put_off and error is None:
+            self._owner.deferred(self)
+            return
         self.reply = reply if error is None else store_error(error)
+        if self._built or len(self.reply) > SMALL_BYTES:
+            self._say(len(self.reply) if len(self.reply) > SMALL_BYTES else 0)  # another one than was evaluated here
         self._owner.settled(self)
+
+    def again(self) -> None:
+        """A read that was put off begins anew."""
+        super().__init__(self.entity, read_only=True)
+        self._put_off = False
+
+    def _say(self, size: int) -> None:
+        if size != self._built:
+            self._owner.built(size - self._built)
+            self._built = size
 
 
 class Ended(NamedTuple):
@@ -81,6 +145,9 @@ class Part(Command):
         super().__init__(owner, run, args, proto, entity, read_only)
         self.whole = whole
 
+    def evaluate(self, view: View) -> bytes:
+        return self._run(view, self._args, self._proto)  # its reply is small
+
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         super().settle(reply, error)
         assert self.reply is not None
@@ -90,34 +157,84 @@ class Part(Command):
 class Whole:
     """The reply to a command on several entities, made of one reply each. The entities are not changed atomically."""
 
-    __slots__ = ("_merge", "_missing", "_owner", "_parts", "reply")
+    __slots__ = ("_begun", "_entities", "_merge", "_owner", "_parts", "_sealed", "failed", "reply")
 
-    def __init__(self, owner: Owner, parts: int, merge: Callable[[Sequence[Ended]], bytes]) -> None:
+    def __init__(self, owner: Owner, entities: int, merge: Callable[[Sequence[Ended], int], bytes]) -> None:
         self._owner = owner
-        self._missing = parts
+        self._entities = entities
         self._merge = merge
         self._parts: list[Ended] = []
+        self._begun = 0
+        self._sealed = False
+        self.failed = False
         self.reply: bytes | None = None
 
+    @property
+    def under_way(self) -> int:
+        return self._begun - len(self._parts)
+
+    def begin(self) -> None:
+        """One more part is under way."""
+        self._begun += 1
+
     def add(self, part: Ended) -> None:
+        """A part has ended."""
         self._parts.append(part)
-        self._missing -= 1
-        if not self._missing:
-            self.reply = self._merge(self._parts)
-            self._owner.answered()
+        self.failed = self.failed or part.failed
+        self._finish()
+
+    def seal(self) -> None:
+        """No further part will begin."""
+        self._sealed = True
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._sealed and not self.under_way:
+            self.reply = self._merge(self._parts, self._entities)
+            self._owner.answered(self.reply)
+
+
+class Spread:
+    """A command on many entities that is sent to some of them at a time."""
+
+    __slots__ = ("_args", "_entities", "_proto", "_run", "_whole", "_writes", "over")
+
+    def __init__(self, whole: Whole, run: Run, args: list[bytes], proto: int, entities: Iterable[int], writes: bool) -> None:
+        self._whole = whole
+        self._run = run
+        self._args = args
+        self._proto = proto
+        self._entities = iter(entities)
+        self._writes = writes
+        self.over = False
+        """It has been sent to all it will be sent to."""
+
+    def next(self) -> int | None:
+        """The entity that may be sent to now. What has failed at one is not tried at those that are left."""
+        if self.over or (self._whole.under_way >= PARTS_AT_ONCE and not self._whole.failed):
+            return None
+        entity = None if self._whole.failed else next(self._entities, None)
+        if entity is None:
+            self.over = True
+            self._whole.seal()
+        return entity
+
+    def part(self, owner: Owner, entity: int, behind_write: bool) -> Part:
+        self._whole.begin()
+        return Part(self._whole, owner, self._run, self._args, self._proto, entity, not self._writes and not behind_write)
 
 
 Slot = Answer | Command | Whole
 """A place in the order of a connection's replies."""
 
 
-def merge_sum(parts: Sequence[Ended]) -> bytes:
+def merge_sum(parts: Sequence[Ended], entities: int) -> bytes:
     """Integer replies, added up; the first error if there is one."""
     error = next((part.reply for part in parts if part.failed), None)
     return error or integer_reply(sum([int(part.reply[1:]) for part in parts]))
 
 
-def merge_ok(parts: Sequence[Ended]) -> bytes:
+def merge_ok(parts: Sequence[Ended], entities: int) -> bytes:
     """OK if everything was done, and a part's error only if certainly nothing was; all between is unknown."""
     failed = [part for part in parts if part.failed]
     unknown = [part for part in failed if not part.known]
@@ -128,8 +245,8 @@ def merge_ok(parts: Sequence[Ended]) -> bytes:
         return failed[0].reply
     numbers = b"done in %d of %d entities, not in %d, unknown in %d" % (
         done,
-        len(parts),
-        len(failed) - len(unknown),
+        entities,
+        entities - done - len(unknown),
         len(unknown),
     )
     return error(b"outcome unknown: %b: %b" % (numbers, (unknown or failed)[0].reply[1:].rstrip()), "UNKNOWN")

@@ -6,7 +6,11 @@ A request is an array of bulk strings, or a line of text ("inline"). Both ways t
   spelling of what stands there. It costs about as much per request as a parser in C that is checked to the same degree.
 - `_one` reads anything, keeps its place across pieces, and knows what is wrong with the rest.
 
-Limits and texts of errors are Redis's own, so that clients and people recognise them.
+Texts of errors are Redis's own, so that clients and people recognise them. A request that is too large is refused when
+its header says so: the rest of it is passed over and never kept, and the connection goes on.
+
+A web page can make a browser send bytes to any port of its user's machine, and what it chooses stands behind lines of
+HTTP. So the first such line ends the connection, as do bytes with which no request begins.
 """
 
 from __future__ import annotations
@@ -14,8 +18,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .reply import error
+from .room import Room
+
 Request = list[bytes]
 """A command's name and its arguments; never empty."""
+
+
+class Refused:
+    """Takes a request's place: it is answered with this, and was not kept."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self, reply: bytes) -> None:
+        self.reply = reply
+
 
 MAX_LINE_BYTES = 65_536
 """Longest inline request, and longest line that holds a count."""
@@ -24,11 +41,23 @@ MAX_ARGUMENTS = 1_048_576
 _SHORT_BYTES = 2_048
 _BULK_LINES = [b"$%d" % length for length in range(_SHORT_BYTES)]
 """How the line before a short bulk string has to read, by its length."""
-_PARTS = {b"*%d" % count: 2 * count + 1 for count in range(1, 64)}
+_MOST_SPLIT = 63
+_PARTS = {b"*%d" % count: 2 * count + 1 for count in range(1, _MOST_SPLIT + 1)}
 """How many lines a request of so many arguments has, by its first line."""
+_LARGEST_SPLIT = _MOST_SPLIT * _SHORT_BYTES
+"""No request that `_split` takes is larger, so it need not look."""
+LARGE_BYTES = 65_536
+"""A request of this size is not begun while there is no room."""
+ARGUMENT_BYTES = 64
+"""What an argument takes beside its bytes, roughly."""
 
 _SPLITS_PER_PIECE = 8
 """How often the fast way is tried again after the complete one: each try looks at the whole rest of the piece."""
+
+_INLINE_STARTS = frozenset((*b"\t\n\v\f\r", *range(0x20, 0x7F)))
+_FOREIGN = re.compile(rb" HTTP/[0-9.]+\s*\Z|\ASSH-")
+"""A line that begins a request of HTTP, whatever its method, or a connection of SSH."""
+FOREIGN_BYTES = 16
 
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _AT_ARRAY = -1
@@ -40,33 +69,62 @@ class Limits:
 
     max_bulk_bytes: int = 64 * 1024 * 1024
     """Of one argument."""
-    max_request_bytes: int = 128 * 1024 * 1024
+    max_request_bytes: int = 8 * 1024 * 1024
     """Of all arguments of one request."""
+    max_keys: int = 10_000
+    """Of one request: it has no more than two arguments for each of them, and a few."""
+
+    @property
+    def max_arguments(self) -> int:
+        return 2 * self.max_keys + 8
 
 
 class RequestError(Exception):
     """The stream cannot be understood any further: answer the text, then close the connection.
 
-    `before` holds the requests of the same piece that came before the fault; they are as good as any.
+    `before` holds the requests of the same piece that came before the fault; they are as good as any. `foreign` is how
+    another protocol begins, if it is one.
     """
 
-    def __init__(self, text: str, before: list[Request]) -> None:
+    def __init__(self, text: str, before: list[Request | Refused], foreign: bytes = b"") -> None:
         super().__init__(f"Protocol error: {text}")
         self.before = before
+        self.foreign = foreign
 
 
 class _Fault(Exception):
     """What is wrong, on its way from where it was found to `feed`."""
 
+    def __init__(self, text: str, foreign: bytes = b"") -> None:
+        super().__init__(text)
+        self.foreign = foreign
+
 
 class RequestParser:
     """The requests of one connection."""
 
-    __slots__ = ("_arguments", "_buffer", "_bulk_lines", "_bulk_size", "_fault", "_limits", "_missing", "_size")
+    __slots__ = (
+        "_arguments",
+        "_buffer",
+        "_bulk_lines",
+        "_bulk_size",
+        "_fault",
+        "_limits",
+        "_missing",
+        "_parts",
+        "_refusal",
+        "_room",
+        "_size",
+        "_skip",
+        "held",
+    )
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, room: Room | None = None) -> None:
         self._limits = limits or Limits()
+        self._room = room
         self._bulk_lines = _BULK_LINES[: self._limits.max_bulk_bytes + 1]
+        fits = self._limits.max_request_bytes >= _LARGEST_SPLIT and self._limits.max_arguments >= _MOST_SPLIT
+        self._parts = _PARTS if fits else {}
         self._buffer = bytearray()
         """Bytes of the request under way, from the first that `_one` has not used."""
         self._arguments: Request = []
@@ -75,14 +133,32 @@ class RequestParser:
         self._bulk_size = _AT_ARRAY
         """Length of the bulk string under way; negative: its line is still to come."""
         self._size = 0
-        self._fault = ""
+        """Announced length of all arguments so far."""
+        self._refusal = b""
+        """The answer to the request under way, if nothing more of it is kept."""
+        self._skip = 0
+        """Bytes to come that are passed over."""
+        self._fault: _Fault | None = None
+        self.held = 0
+        """Bytes kept of a request that is not complete."""
 
-    def feed(self, data: bytes) -> list[Request]:
+    @property
+    def wanted(self) -> int:
+        """Bytes that are missing of the bulk string under way: a piece of up to so many costs no more than its copy."""
+        return self._skip or max(0, self._bulk_size + 2 - len(self._buffer) if self._bulk_size > 0 else 0)
+
+    def feed(self, data: bytes) -> list[Request | Refused]:
         """Take a piece of the stream; returns the requests that it completes, in order. Raises RequestError."""
-        if self._fault:
-            raise RequestError(self._fault, [])
-        requests: list[Request] = []
-        if self._buffer or self._missing:
+        if self._fault is not None:
+            raise RequestError(str(self._fault), [], self._fault.foreign)
+        requests: list[Request | Refused] = []
+        if self._skip:
+            passed = min(self._skip, len(data))
+            self._skip -= passed
+            data = data[passed:]
+            if self._skip:
+                return requests
+        if self._buffer or self._missing or self._refusal:
             self._buffer += data
         else:
             data = self._split(data, requests)
@@ -96,19 +172,23 @@ class RequestParser:
                     tries -= 1
                     self._buffer[:] = self._split(bytes(self._buffer), requests)
         except _Fault as fault:
-            self._fault = str(fault)
+            self._fault = fault
             self._buffer.clear()
-            raise RequestError(self._fault, requests) from None
+            self.held = 0
+            raise RequestError(str(fault), requests, fault.foreign) from None
+        self.held = len(self._buffer)
+        if self._arguments:
+            self.held += self._size - max(0, self._bulk_size) + ARGUMENT_BYTES * len(self._arguments)
         return requests
 
-    def _split(self, data: bytes, requests: list[Request]) -> bytes:
+    def _split(self, data: bytes, requests: list[Request | Refused]) -> bytes:
         """Take the plain requests off the front of `data`, which begins at a request; returns what it leaves."""
         parts = data.split(b"\r\n")
         last = len(parts) - 1
-        lines, longest = self._bulk_lines, len(self._bulk_lines)
+        lines, longest, counts = self._bulk_lines, len(self._bulk_lines), self._parts
         at = 0
         while at < last:
-            count = _PARTS.get(parts[at])
+            count = counts.get(parts[at])
             if count is None or (end := at + count) > last:
                 break
             arguments = parts[at + 2 : end : 2]
@@ -122,12 +202,12 @@ class RequestParser:
 
     # -- the complete parser
 
-    def _one(self, requests: list[Request]) -> bool:
+    def _one(self, requests: list[Request | Refused]) -> bool:
         """Read on in the buffer until a request is complete; False: more bytes are needed first."""
         buffer = self._buffer
-        if not buffer:
-            return False
-        if not self._missing:
+        if not self._missing and not self._refusal:
+            if not buffer:
+                return False
             if buffer[0] != 0x2A:
                 return self._inline(requests)
             line = self._line("too big mbulk count string")
@@ -139,12 +219,15 @@ class RequestParser:
             if count <= 0:
                 return True
             self._missing = count
+            if count > self._limits.max_arguments:
+                self._refuse(self._too_many(count))
         while self._missing:
             if not self._bulk():
                 return False
-        requests.append(self._arguments)
+        requests.append(Refused(self._refusal) if self._refusal else self._arguments)
         self._arguments = []
         self._size = 0
+        self._refusal = b""
         return True
 
     def _bulk(self) -> bool:
@@ -158,34 +241,67 @@ class RequestParser:
             size = _integer(line[1:])
             if size is None or not 0 <= size <= self._limits.max_bulk_bytes:
                 raise _Fault("invalid bulk length")
-            self._size += size
-            if self._size > self._limits.max_request_bytes:
-                raise _Fault("too big request")
             self._bulk_size = size
+            self._size += size
+            if not self._refusal:
+                self._check_size()
         end = self._bulk_size
         buffer = self._buffer
-        if len(buffer) < end + 2:
+        if self._refusal:
+            self._skip = max(0, end + 2 - len(buffer))
+            del buffer[: end + 2]
+        elif len(buffer) < end + 2:
             return False
-        self._arguments.append(bytes(buffer[:end]))
-        del buffer[: end + 2]  # like Redis, whatever the two bytes after it are
+        else:
+            with memoryview(buffer) as view:
+                self._arguments.append(bytes(view[:end]))
+            del buffer[: end + 2]  # like Redis, whatever the two bytes after it are
         self._bulk_size = _AT_ARRAY
         self._missing -= 1
-        return True
+        return not self._skip
 
-    def _inline(self, requests: list[Request]) -> bool:
+    def _check_size(self) -> None:
+        """Refuse the request under way if it is, or will be, too large."""
+        limit = self._limits.max_request_bytes
+        if self._size > limit:
+            text = f"a request of {self._size} bytes or more is over the limit of {limit}: see redis.max_request_bytes"
+            self._refuse(error(text, "TOOLARGE"))
+        elif self._room is not None and self._size >= LARGE_BYTES and self._room.full:
+            text = f"the clients of this node hold {self._room.held} bytes: send it later, or raise redis.max_clients_bytes"
+            self._refuse(error(text, "OVERLOADED"))
+
+    def _refuse(self, reply: bytes) -> None:
+        self._refusal = reply
+        self._arguments.clear()
+
+    def _too_many(self, words: int) -> bytes:
+        text = f"a request of {words} arguments: at most {self._limits.max_keys} keys are possible: see redis.max_keys"
+        return error(text, "TOOLARGE")
+
+    def _inline(self, requests: list[Request | Refused]) -> bool:
         buffer = self._buffer
+        if buffer[0] not in _INLINE_STARTS:
+            raise _Fault(f"no request begins with byte 0x{buffer[0]:02x}", bytes(buffer[:FOREIGN_BYTES]))
         end = buffer.find(b"\n", 0, MAX_LINE_BYTES + 1)
         if end < 0:
             if len(buffer) > MAX_LINE_BYTES:
                 raise _Fault("too big inline request")
             return False
         line = bytes(buffer[:end]).removesuffix(b"\r")
+        if _FOREIGN.search(line):
+            raise _Fault("this port speaks the Redis protocol", line[:FOREIGN_BYTES])
         del buffer[: end + 1]
         arguments = split_arguments(line)
         if arguments is None:
             raise _Fault("unbalanced quotes in request")
+        self._size = sum(map(len, arguments))
+        self._check_size()
+        if len(arguments) > self._limits.max_arguments:
+            self._refuse(self._too_many(len(arguments)))
         if arguments:
-            requests.append(arguments)
+            requests.append(Refused(self._refusal) if self._refusal else arguments)
+        self._size = 0
+        self._refusal = b""
         return True
 
     def _line(self, fault: str) -> bytes | None:

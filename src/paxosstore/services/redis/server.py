@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ...core.request import Request
 from ...errors import NodeError, PortTaken
 from .connection import Connection
 from .resp import Limits
+from .room import Room
 from .session import REDIS_VERSION, Session
 from .settings import RedisSettings
 
+log = logging.getLogger(__name__)
+
 Info = Callable[[], Mapping[str, Mapping[str, object]]]
 """Further sections for INFO, or further lines for one of its own."""
+
+WORK_PER_PASS = 4_096
+"""Commands that are started in one pass of the loop: what is left waits for the next one."""
+LOOK_INTERVAL_S = 1.0
+STUCK_S = 10.0
+"""A client that holds much and does nothing for so long is closed, if there is no room."""
+CLOSED_FOR = ("unread", "memory", "foreign", "idle")
+SAY_INTERVAL_S = 10.0
+"""Between two lines of the log on clients that were closed for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +42,17 @@ class RedisStatistics:
     connections_refused: int
     commands: int
     protocol_errors: int
+    closed_unread: int
+    """Clients closed because they did not read their replies."""
+    closed_memory: int
+    """Clients closed because all of them together held too much, and these the most."""
+    closed_foreign: int
+    """Clients closed because they spoke another protocol."""
+    closed_idle: int
     waiting: int
     """Commands without a reply, the held back ones included."""
+    held_bytes: int
+    """What is held for all clients: what they sent and is not done, and replies that they have not read."""
 
 
 class RedisServer:
@@ -37,11 +61,20 @@ class RedisServer:
     def __init__(self, submit: Callable[[Request], None], settings: RedisSettings, *, info: Info | None = None) -> None:
         self.submit = submit
         self.settings = settings
-        self.limits = Limits(settings.max_bulk_bytes, 2 * settings.max_bulk_bytes)
+        self.limits = Limits(settings.max_bulk_bytes, settings.max_request_bytes, settings.max_keys)
+        self.room = Room(settings.max_clients_bytes)
+        self.work = WORK_PER_PASS
         self.commands = 0
         self.protocol_errors = 0
+        self._closed = dict.fromkeys(CLOSED_FOR, 0)
+        self._closed_unsaid = dict.fromkeys(CLOSED_FOR, 0)
+        self._closed_said_s = dict.fromkeys(CLOSED_FOR, -math.inf)
+        self._looking_for_room = False
+        self._starved: set[Connection] = set()
+        self._tick: asyncio.TimerHandle | None = None
         self._extra_info = info
         self._server: asyncio.Server | None = None
+        self._port = 0
         self._stopping = False
         self._connections: dict[int, Connection] = {}
         self._connections_total = 0
@@ -65,23 +98,38 @@ class RedisServer:
             if fault.errno == errno.EADDRINUSE:
                 raise PortTaken(f"cannot listen for Redis on {host}:{port}: the port is in use: free it or change it") from fault
             raise NodeError(f"cannot listen for Redis on {host}:{port}: {fault.strerror}") from fault
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        self._look_at_clients()
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no client and no command any more, and wait until what is under way is answered, for so long at most."""
+        self._close_port()
+        for connection in list(self._connections.values()):
+            connection.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._empty.wait()
 
     async def stop(self) -> None:
         """Stop listening and drop every client; what is under way is not taken back."""
-        self._stopping = True  # who comes from now on would have nobody to end it
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        self._close_port()
+        if self._tick is not None:
+            self._tick.cancel()
         for connection in list(self._connections.values()):
             connection.drop()
         await self._empty.wait()
 
+    def _close_port(self) -> None:
+        self._stopping = True  # who comes from now on would have nobody to end it
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        assert self._server is not None, "not started"
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        """The port it listens on, or has listened on."""
+        assert self._port, "not started"
+        return self._port
 
     # -- what connections need
 
@@ -101,6 +149,7 @@ class RedisServer:
 
     def forget(self, connection: Connection) -> None:
         self._connections.pop(connection.id, None)
+        self._feed_starved()
         if not self._connections:
             self._empty.set()
 
@@ -113,8 +162,74 @@ class RedisServer:
     def flush(self) -> None:
         """Write the replies that are complete; for the node, after it has settled requests."""
         dirty, self._dirty = self._dirty, []
+        self.work = WORK_PER_PASS
+        served, left = 0, True
         for connection in dirty:
             connection.flush()
+            if left:
+                served, left = len(self._dirty), self.work > 0
+        if served < len(self._dirty):  # who got nothing of this pass comes first in the next one
+            self._dirty = self._dirty[served:] + self._dirty[:served]
+        if self._starved:
+            self._feed_starved()
+
+    def look_for_room(self) -> None:
+        """Too much is held: close somebody in the next pass of the loop."""
+        if not self._looking_for_room:
+            self._looking_for_room = True
+            self._loop.call_soon(self._make_room)
+
+    def starve(self, connection: Connection) -> None:
+        """Call the connection's `wake` when there is room again."""
+        self._starved.add(connection)
+
+    def closing(self, why: str, connection: Session, text: str) -> None:
+        """A client is closed, for one of `CLOSED_FOR`: count it, and say so, though not a thousand times."""
+        self._closed[why] += 1
+        now_s = self.seconds()
+        if now_s - self._closed_said_s[why] < SAY_INTERVAL_S:
+            self._closed_unsaid[why] += 1
+            return
+        others = f" (and {self._closed_unsaid[why]} others before it)" if self._closed_unsaid[why] else ""
+        self._closed_said_s[why], self._closed_unsaid[why] = now_s, 0
+        log.log(logging.INFO if why == "idle" else logging.WARNING, "closed client %s: %s%s", connection.address, text, others)
+
+    def _feed_starved(self) -> None:
+        if not self.room.full:
+            starved, self._starved = self._starved, set()
+            for connection in starved:
+                connection.wake()
+
+    def _make_room(self) -> None:
+        """Close those who hold most until there is no more than there may be."""
+        self._looking_for_room = False
+        clients = [(connection.weigh(), connection.id) for connection in self._connections.values()]
+        for size, number in sorted(clients, reverse=True):
+            if not self.room.over:
+                break
+            connection = self._connections[number]
+            limit = self.room.limit
+            text = (
+                f"it holds {size} bytes and all clients {self.room.held}, over the limit of {limit}: see redis.max_clients_bytes"
+            )
+            self.closing("memory", connection, text)
+            connection.give_up()
+
+    def _look_at_clients(self) -> None:
+        """Once a second: end who has been idle for too long, and who is stuck where others want room."""
+        self._tick = self._loop.call_later(LOOK_INTERVAL_S, self._look_at_clients)
+        now_s, limit_s = self.seconds(), self.settings.idle_timeout_s
+        if limit_s:
+            for connection in list(self._connections.values()):
+                if connection.is_idle(now_s, limit_s):
+                    self.closing("idle", connection, f"it has sent nothing for {limit_s} s: see redis.idle_timeout_s")
+                    connection.drop()
+        if self.room.full:
+            for connection in list(self._connections.values()):
+                if connection.is_stuck(now_s, STUCK_S):
+                    text = f"it holds {connection.held} bytes and has neither sent nor read anything for {STUCK_S:g} s"
+                    self.closing("memory", connection, f"{text}, and there is no room: see redis.max_clients_bytes")
+                    connection.give_up()
 
     def seconds(self) -> float:
         return self._loop.time()
@@ -131,7 +246,12 @@ class RedisServer:
             connections_refused=self._connections_refused,
             commands=self.commands,
             protocol_errors=self.protocol_errors,
+            closed_unread=self._closed["unread"],
+            closed_memory=self._closed["memory"],
+            closed_foreign=self._closed["foreign"],
+            closed_idle=self._closed["idle"],
             waiting=sum([connection.waiting for connection in self._connections.values()]),
+            held_bytes=self.room.held,
         )
 
     def info(self) -> Mapping[str, Mapping[str, object]]:
@@ -148,10 +268,13 @@ class RedisServer:
                 "uptime_in_days": uptime_s // 86_400,
             },
             "Clients": {"connected_clients": now.connections, "maxclients": self.settings.max_clients},
+            "Memory": {"mem_clients_normal": now.held_bytes},
             "Stats": {
                 "total_connections_received": now.connections_total,
                 "total_commands_processed": now.commands,
                 "rejected_connections": now.connections_refused,
+                "client_output_buffer_limit_disconnections": now.closed_unread,
+                "evicted_clients": now.closed_memory,
             },
             "Replication": {"role": "master", "connected_slaves": 0},
         }

@@ -69,6 +69,11 @@ class Session:
         """The connection is closed behind the reply to the command under way."""
         self.since_s = self.active_s = host.seconds()
 
+    @property
+    def held(self) -> int:
+        """Bytes that are held for it."""
+        return 0
+
     def reset(self) -> None:
         self.proto = 2
         self.db = 0
@@ -80,7 +85,7 @@ class Session:
         return (
             f"id={self.id} addr={self.address} laddr={self.local_address} name={self.name.decode('latin-1')}"
             f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags=N db={self.db} cmd={self.last}"
-            f" user=default lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
+            f" tot-mem={self.held} user=default lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
             f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')} resp={self.proto}\n"
         )
 
@@ -272,15 +277,18 @@ def _config(settings: RedisSettings) -> dict[str, object]:
         "appendfsync": "always",
         "appendonly": "yes",
         "bind": settings.host,
+        "client-output-buffer-limit": f"normal {settings.max_unread_bytes} 0 0",
         "databases": databases(settings),
         "maxclients": settings.max_clients,
         "maxmemory": 0,
+        "maxmemory-clients": settings.max_clients_bytes,
         "maxmemory-policy": "noeviction",
         "port": settings.port,
         "proto-max-bulk-len": settings.max_bulk_bytes,
         "requirepass": "",
         "save": "",
-        "timeout": 0,
+        "tcp-keepalive": settings.tcp_keepalive_s,
+        "timeout": settings.idle_timeout_s,
     }
 
 

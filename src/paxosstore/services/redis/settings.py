@@ -7,6 +7,18 @@ from dataclasses import dataclass
 from ...errors import ConfigError
 from .keyspace import MAX_SLOTS
 
+LIMITS = (
+    "max_clients",
+    "max_bulk_bytes",
+    "max_request_bytes",
+    "max_keys",
+    "max_pipelined",
+    "max_unread_bytes",
+    "max_clients_bytes",
+)
+MAX_SECONDS = 32_767
+"""What the system's keepalive can count."""
+
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
@@ -21,16 +33,33 @@ class RedisSettings:
     max_bulk_bytes: int = 64 * 1024 * 1024
     """Longest argument that is read at all; a longer one ends the connection."""
     max_request_bytes: int = 8 * 1024 * 1024
-    """All arguments of one write; a longer one is refused."""
+    """All arguments of one command; a longer one is passed over and refused."""
+    max_keys: int = 10_000
+    """Keys of one command; one of more is passed over and refused."""
     max_pipelined: int = 1_024
-    """Commands of one connection that wait for their outcome; while there are more, nothing is read from it."""
+    """Commands of one connection that wait for their outcome; while there are more, none is begun."""
+    max_unread_bytes: int = 64 * 1024 * 1024
+    """Replies that one client does not read, and commands that wait behind them; one with more is closed."""
+    max_clients_bytes: int = 512 * 1024 * 1024
+    """What is held for all clients together. Large commands wait or are refused from half of it on; above it, the clients
+    that hold most are closed."""
+    tcp_keepalive_s: int = 300
+    """Silence after which the system asks whether the client is still there; 0: never."""
+    idle_timeout_s: int = 0
+    """A client that has sent nothing for so long and waits for nothing is closed; 0: never."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ConfigError(f"redis port: {self.port} is not a port")
-        for name in ("max_clients", "max_bulk_bytes", "max_request_bytes", "max_pipelined"):
+        for name in LIMITS:
             if getattr(self, name) <= 0:
                 raise ConfigError(f"redis {name}: must be greater than 0, not {getattr(self, name)}")
+        for name in ("tcp_keepalive_s", "idle_timeout_s"):
+            if not 0 <= getattr(self, name) <= MAX_SECONDS:
+                raise ConfigError(f"redis {name}: must be 0 to {MAX_SECONDS}, not {getattr(self, name)}")
+        if self.max_clients_bytes < 4 * self.max_request_bytes:
+            least = 4 * self.max_request_bytes
+            raise ConfigError(f"redis max_clients_bytes: must be at least {least}, four times max_request_bytes")
         _ = self.slots
 
     @property

@@ -1,0 +1,30 @@
+"""The memory that the clients of one node take together."""
+
+from __future__ import annotations
+
+
+class Room:
+    """Bytes held for clients: what they have sent and is not done, and replies that they have not read.
+
+    From half of the limit on, what is large waits or is refused before it is taken in; above the limit, the clients that
+    hold most are closed. So honest load stays below it, whatever one client does.
+    """
+
+    __slots__ = ("_full_at", "full", "held", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._full_at = limit // 2
+        self.held = 0
+        self.full = False
+        """Nothing large is begun any more."""
+
+    @property
+    def over(self) -> bool:
+        """There is more than there may be: somebody has to go."""
+        return self.held > self.limit
+
+    def add(self, size: int) -> None:
+        """So many bytes more are held, or fewer."""
+        self.held += size
+        self.full = self.held >= self._full_at
