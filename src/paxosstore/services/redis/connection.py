@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from ...runtime.direct import descriptor, write_now
 from ...runtime.sockets import keep_alive, looks_like
-from .dispatch import Desk, Dispatch, Ending
+from .dispatch import MAX_UNDER_WAY_BYTES, Desk, Dispatch, Ending
 from .reply import error
 from .requests import LARGE_REPLY_BYTES, SMALL_BYTES
 from .resp import Refused, Request, RequestError, RequestParser
@@ -65,7 +66,6 @@ class Connection(Dispatch, asyncio.Protocol):
         "_backlog",
         "_backlog_bytes",
         "_descriptor",
-        "_dirty",
         "_eof",
         "_keep_reading",
         "_parser",
@@ -87,7 +87,6 @@ class Connection(Dispatch, asyncio.Protocol):
         self._keep_reading = True
         self._write_blocked = False
         self._eof = False
-        self._dirty = False
         self._descriptor = -1
 
     @property
@@ -138,7 +137,8 @@ class Connection(Dispatch, asyncio.Protocol):
         if self._ended or self._transport is None:
             return
         self.active_s = self._server.seconds()
-        if self._backlog or self._unparsed or self._server.work <= 0 or len(data) > max(SLICE_BYTES, self._parser.wanted):
+        large = len(data) > SLICE_BYTES and len(data) > self._parser.wanted
+        if large or self._backlog or self._unparsed or self._server.work <= 0:
             self._unparsed.append(data)
             self._unparsed_bytes += len(data)
             self._mark()
@@ -224,7 +224,13 @@ class Connection(Dispatch, asyncio.Protocol):
             out.append(reply)
             waiting.popleft()
         if out:
-            self._write(transport, out)
+            if not write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out)) or self._buffered:
+                self._buffered = transport.get_write_buffer_size()
+            if self._owed:
+                self._owed -= sum([len(reply) for reply in out if len(reply) > SMALL_BYTES])
+            out.clear()
+            if self._held_up or self._buffered:
+                self._look()
         if self._held_up:
             self._send_held_up()
         if self._backlog or self._unparsed:
@@ -236,14 +242,6 @@ class Connection(Dispatch, asyncio.Protocol):
         if self._reported or self._buffered or self._under_way or self._unparsed_bytes:
             self._account()
         self._regulate()
-
-    def _write(self, transport: asyncio.Transport, out: list[bytes]) -> None:
-        if not write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out)) or self._buffered:
-            self._buffered = transport.get_write_buffer_size()
-        if self._owed:
-            self._owed -= sum([len(reply) for reply in out if len(reply) > SMALL_BYTES])
-        out.clear()
-        self._look()
 
     def _mark(self) -> None:
         """See that `flush` is called once in the next pass of the loop."""
@@ -262,10 +260,11 @@ class Connection(Dispatch, asyncio.Protocol):
 
     def _feed(self, piece: bytes) -> None:
         """Start the commands of a piece; those that cannot be started yet are the backlog."""
-        commands: list[Request | Refused | Ending]
-        before = self._parser.held
+        commands: Sequence[Request | Refused | Ending]
+        parser = self._parser
+        before = parser.held
         try:
-            commands = cast("list[Request | Refused | Ending]", self._parser.feed(piece))
+            commands = parser.feed(piece)
         except RequestError as fault:
             self._server.protocol_errors += 1
             if fault.foreign:
@@ -275,9 +274,9 @@ class Connection(Dispatch, asyncio.Protocol):
         for at, command in enumerate(commands):
             if not self._take(command):
                 self._backlog.extend(commands[at:])
-                self._backlog_bytes = max(0, before + len(piece) - self._parser.held)
+                self._backlog_bytes = max(0, before + len(piece) - parser.held)
                 break
-        if self._parser.held or self._backlog or self._reported or self._under_way:
+        if parser.held or self._backlog or self._reported or self._under_way:
             self._account()
 
     def _go_on(self) -> None:
@@ -322,6 +321,10 @@ class Connection(Dispatch, asyncio.Protocol):
 
     def _regulate(self) -> None:
         """Read from the client while there is room for what it may send, or it could not read what it is owed."""
+        full = len(self._waiting) >= self._max_pipelined or self._under_way > MAX_UNDER_WAY_BYTES
+        held_back = full or self._backlog or self._unparsed_bytes > READ_AHEAD_BYTES
+        if self._keep_reading and not held_back and not self._write_blocked:
+            return
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -330,9 +333,9 @@ class Connection(Dispatch, asyncio.Protocol):
             if unread + self._unsent > self._server.settings.max_unread_bytes and self._look_at_buffer():
                 text = f"{unread} bytes of replies are unread and {self._unsent} bytes of commands wait behind them"
                 self._server.closing("unread", self, f"{text}: read, or raise redis.max_unread_bytes")
-                transport.abort()
+                self.give_up()
                 return
-        elif self._backlog or self._unparsed_bytes > READ_AHEAD_BYTES or self._full:
+        elif held_back:
             if self._keep_reading:
                 self._keep_reading = False
                 transport.pause_reading()

@@ -73,6 +73,7 @@ class Dispatch(Session):
     __slots__ = (
         "_buffered",
         "_deferred",
+        "_dirty",
         "_ended",
         "_gone",
         "_held_up",
@@ -124,6 +125,8 @@ class Dispatch(Session):
         """Bytes written that the client has not taken; it may be fewer by now."""
         self._reported = 0
         """What `room` knows of this connection."""
+        self._dirty = False
+        """What is to be done in the next pass of the loop is known to the server."""
         self._gone = True
         """There is nobody to reply to."""
         self._spread: Spread | None = None
@@ -146,7 +149,8 @@ class Dispatch(Session):
     def settled(self, command: Command) -> None:
         """A request of this connection has its outcome."""
         self._forget(command)
-        self._mark()
+        if not self._dirty:
+            self._mark()
 
     def deferred(self, command: Command) -> None:
         """A read was not evaluated, for want of room: it starts again later."""
@@ -192,7 +196,8 @@ class Dispatch(Session):
             self._waiting.append(Answer(reply))
         else:
             self._out.append(reply)
-        self._mark()
+        if not self._dirty:
+            self._mark()
         return True
 
     def _look(self) -> None:
@@ -270,21 +275,21 @@ class Dispatch(Session):
         return self._local(spec, args)
 
     def _start(self, spec: Spec, run: Run, args: Request, entity: int) -> bool:
-        read_only = not spec.writes and entity not in self._writes
-        if read_only:
-            if self._reads >= self._read_window:
+        read_only = queued_read = False
+        if not spec.writes:
+            queued_read = entity in self._writes
+            read_only = not queued_read
+            if (self._queued_reads >= MAX_QUEUED_READS) if queued_read else (self._reads >= self._read_window):
                 return False
-        elif not spec.writes:
-            if self._queued_reads >= MAX_QUEUED_READS:
-                return False
-            self._queued_reads += 1
+            self._queued_reads += queued_read
         self._server.commands += 1
         self.last = spec.name
         command = Command(self, run, args, self.proto, entity, read_only)
+        command.queued_read = queued_read
         command.place = self._server.commands
-        command.queued_read = not read_only and not spec.writes
-        size = sum(map(len, args))
-        if size > SMALL_BYTES:
+        words = len(args)
+        if words > 3 or len(args[words >> 1]) + len(args[-1]) > SMALL_BYTES:  # of two or three words, these are all but the name
+            size = sum(map(len, args))
             command.size = size
             self._under_way += size
         self._waiting.append(command)
