@@ -81,7 +81,7 @@ async def serve(config: NodeConfig) -> None:
             print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
         await signals.stop.wait()
         log.info("stopping: requests under way have %g s", GRACE_S)
-        draining = [http.stop(GRACE_S), *([] if card is None else [card.stop(GRACE_S)])]
+        draining = [http.stop(GRACE_S), redis.drain(GRACE_S), *([] if card is None else [card.stop(GRACE_S)])]
         await _drain(draining, signals.hurry)
         asyncio.get_running_loop().call_later(SLOW_STOP_S, _say_what_waits)
     log.info("stopped")

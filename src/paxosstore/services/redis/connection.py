@@ -134,7 +134,7 @@ class Connection(Dispatch, asyncio.Protocol):
         self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._ended or self._transport is None:
+        if self._transport is None or (self._ended and not self._stopping):
             return
         self.active_s = self._server.seconds()
         large = len(data) > SLICE_BYTES and len(data) > self._parser.wanted
@@ -187,9 +187,8 @@ class Connection(Dispatch, asyncio.Protocol):
         return self._reported
 
     def drain(self) -> None:
-        """Take nothing more; end the connection when what is under way has been answered."""
-        self._ended = True
-        self._drop_input()
+        """Start nothing more, and say so; end the connection when what is under way has been answered."""
+        self._stopping = self._ended = True
         self._mark()
 
     def is_idle(self, now_s: float, limit_s: float) -> bool:
@@ -237,7 +236,7 @@ class Connection(Dispatch, asyncio.Protocol):
             self._go_on()
         if self._eof and not self._backlog and not self._unparsed:
             self._ended = True
-        if self._ended and not waiting and not out:
+        if self._ended and not waiting and not out and not (self._stopping and (self._backlog or self._unparsed)):
             transport.close()
         if self._reported or self._buffered or self._under_way or self._unparsed_bytes:
             self._account()

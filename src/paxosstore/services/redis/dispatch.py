@@ -15,12 +15,12 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from ...core.request import Request as StoreRequest
-from ...errors import Overloaded
+from ...errors import NotServing, Overloaded
 from .commands import Run, Spec
 from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
 from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from .modes import ENDS_TRANSACTION, NOT_DONE, transaction_step
-from .reply import error, wrong_arity
+from .reply import error, store_error, wrong_arity
 from .requests import SMALL_BYTES, Answer, Command, Slot, Spread, Whole, merge_ok, merge_sum
 from .resp import Limits, Refused, Request
 from .room import Room
@@ -38,6 +38,7 @@ MAX_UNDER_WAY_BYTES = 16 * 1024 * 1024
 """Of commands under way from one client."""
 MAX_LOCAL_WORDS = 1_024
 """Of a command that this node answers alone, on the loop."""
+STOPPING = store_error(NotServing("the node is stopping: nothing happened"))
 WEB_WORDS = frozenset((b"post", b"host:"))
 """No commands, but how a browser's request begins; like Redis, the service says nothing and ends the connection."""
 
@@ -88,6 +89,7 @@ class Dispatch(Session):
         "_server",
         "_slots",
         "_spread",
+        "_stopping",
         "_submit",
         "_under_way",
         "_waiting",
@@ -136,6 +138,8 @@ class Dispatch(Session):
         self._held_up = False
         """Nothing is started: there are too many replies, or something else has to be started first."""
         self._ended = False
+        self._stopping = False
+        """The node stops: what has not been started is refused."""
         self._in_transaction = False
         """A MULTI was refused, and neither EXEC nor DISCARD has come."""
 
@@ -218,7 +222,7 @@ class Dispatch(Session):
     def _take(self, args: Request | Refused | Ending) -> bool:
         """Start a command; False: not yet, nothing has been done."""
         if self._ended:
-            return True
+            return self._answer(STOPPING) if self._stopping else True
         if self._held_up or len(self._waiting) >= self._max_pipelined or self._under_way > MAX_UNDER_WAY_BYTES:
             return False
         if not isinstance(args, list):
@@ -287,11 +291,8 @@ class Dispatch(Session):
         command = Command(self, run, args, self.proto, entity, read_only)
         command.queued_read = queued_read
         command.place = self._server.commands
-        words = len(args)
-        if words > 3 or len(args[words >> 1]) + len(args[-1]) > SMALL_BYTES:  # of two or three words, these are all but the name
-            size = sum(map(len, args))
-            command.size = size
-            self._under_way += size
+        if command.size > SMALL_BYTES:
+            self._under_way += command.size
         self._waiting.append(command)
         self._send(command)
         return True
@@ -305,7 +306,8 @@ class Dispatch(Session):
 
     def _forget(self, command: Command) -> None:
         """It is under way no more."""
-        self._under_way -= command.size
+        if command.size > SMALL_BYTES:
+            self._under_way -= command.size
         if command.read_only:
             self._reads -= 1
             if self._read_window < self._max_pipelined:

@@ -63,7 +63,7 @@ class Answer:
 class Command(Request):
     """One command on one entity. It holds its connection's place for the reply."""
 
-    __slots__ = ("_args", "_built", "_owner", "_proto", "_put_off", "_run", "place", "queued_read", "reply", "size")
+    __slots__ = ("_args", "_built", "_owner", "_proto", "_put_off", "_run", "place", "queued_read", "reply")
 
     handler = HANDLER
 
@@ -77,8 +77,6 @@ class Command(Request):
         self._built = 0
         """Bytes of its reply that its owner knows of."""
         self._put_off = False
-        self.size = 0
-        """Bytes of its arguments, if they are not small."""
         self.place = 0
         """Its place among its connection's commands: those after it have a higher one."""
         self.queued_read = False
@@ -115,7 +113,9 @@ class Command(Request):
 
     def again(self) -> None:
         """A read that was put off begins anew."""
+        size = self.size
         super().__init__(self.entity, read_only=True)
+        self.size = size
         self._put_off = False
 
     def _say(self, size: int) -> None:
