@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import threading
 import time
 from contextlib import suppress
 
 import pytest
 
-from paxosstore.cli.cluster import LocalCluster
+from paxosstore.cli.cluster import HOST, LocalCluster
+from paxosstore.cli.resp_client import RespClient
 from paxosstore.cli.serve import GRACE_S
 from paxosstore.errors import PaxosStoreError
 from paxosstore.services.card.client import CardClient
@@ -55,6 +58,37 @@ def test_a_stop_under_load_leaves_no_outcome_unknown(cluster: LocalCluster) -> N
     asyncio.run(story())
     assert len(refused) == 20
     assert all(error.outcome_known for error in refused), [str(error) for error in refused if not error.outcome_known]
+
+
+def test_redis_clients_hear_how_their_commands_ended(cluster: LocalCluster) -> None:
+    replies: list[bytes] = []
+
+    def write() -> None:
+        client = socket.create_connection((HOST, cluster.redis_port(0)), timeout=10.0)
+        with client, client.makefile("rb") as lines, suppress(OSError):
+            while True:
+                client.sendall(b"*2\r\n$4\r\nINCR\r\n$7\r\ncounter\r\n")
+                line = lines.readline()
+                if not line:
+                    return
+                replies.append(line)
+
+    writers = [threading.Thread(target=write) for _ in range(20)]
+    for writer in writers:
+        writer.start()
+    time.sleep(0.5)
+    assert cluster.stop(0) == 0
+    for writer in writers:
+        writer.join(20.0)
+
+    async def counted() -> object:
+        async with RespClient(cluster.redis_servers[1:2], timeout_s=10.0) as client:
+            return await client.call("GET", "counter")
+
+    done = sum(reply.startswith(b":") for reply in replies)
+    assert done > 0
+    assert asyncio.run(counted()) == b"%d" % done, "what was not answered was not done"
+    assert not any(reply.startswith(b"-UNKNOWN") for reply in replies)
 
 
 @pytest.mark.parametrize("hurry", [False, True])

@@ -38,6 +38,7 @@ def test_a_port_is_taken(configured: LocalCluster, which: str) -> None:
         code, line = serve(configured.config(0))
     assert code == PortTaken.exit_code
     assert str(port) in line
+    assert "listen." in line, "it names the setting to change"
 
 
 @pytest.mark.parametrize(

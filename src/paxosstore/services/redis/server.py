@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ...core.request import Request
 from ...errors import NodeError, PortTaken
+from ...runtime.sockets import listening, said, where
 from .connection import Connection
 from .resp import Limits
 from .room import Room
@@ -93,11 +94,12 @@ class RedisServer:
         self._started_s = loop.time()
         host, port = self.settings.host, self.settings.port
         try:
-            self._server = await loop.create_server(self.accept, host, port, backlog=1024)
+            self._server = await loop.create_server(self.accept, backlog=1024, **listening(host, port))
         except OSError as fault:
+            what = f"cannot listen for Redis on {where(host, port)}"
             if fault.errno == errno.EADDRINUSE:
-                raise PortTaken(f"cannot listen for Redis on {host}:{port}: the port is in use: free it or change it") from fault
-            raise NodeError(f"cannot listen for Redis on {host}:{port}: {fault.strerror}") from fault
+                raise PortTaken(f"{what}: the port is in use: free it or change listen.redis") from fault
+            raise NodeError(f"{what}: {said(fault)}: change listen.redis") from fault
         self._port = int(self._server.sockets[0].getsockname()[1])
         self._look_at_clients()
 
