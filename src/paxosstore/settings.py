@@ -74,6 +74,8 @@ class TuningSettings:
     """First interval after which an unanswered proposal, question or catch-up is repeated; doubles up to 16 times."""
     backoff_ms: float = 2.0
     """First back-off after losing a race for an entry; doubles up to 64 times, randomised by half."""
+    give_way_ms: float = 2_000.0
+    """How long at most a peer that has lost races for an entry is let go first (a hint)."""
     notice_ms: float = 2.0
     """How long the news that an entry is chosen may wait, to travel with the next proposal or with more of its kind."""
     drive_after_ms: float = 10.0
@@ -102,8 +104,6 @@ class TuningSettings:
     """What the requests waiting on this node may hold of memory, those of its peers included; more are refused as Overloaded."""
     max_in_flight_bytes: int = 134_217_728
     """Above so much under proposal by this node, what waits is not proposed yet."""
-    max_catch_ups: int = 32
-    """Entities that ask peers for missing entries at one time: an answer holds a megabyte, or a single larger entry."""
     max_turn_work: int = 30_000
     """After so much work the rest waits for the next turn, so that no turn holds the loop for long. Units of about a
     microsecond: a row read or written, a KiB."""

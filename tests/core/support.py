@@ -83,12 +83,14 @@ class Operation(Request):
         self.error: PaxosStoreError | None = None
         self.ended = False
         self.evaluations = 0
+        self.on_evaluate: Callable[[], None] = lambda: None
         self._clock = clock
         self.began_ms = clock()
         self.ended_ms = 0.0
 
     def evaluate(self, view: View) -> bytes:
         self.evaluations += 1
+        self.on_evaluate()
         return run_operation(view, self.operation)
 
     def payload(self) -> bytes:
@@ -110,6 +112,12 @@ class Operation(Request):
             return self.error.code
         assert self.reply is not None
         return self.reply.decode()
+
+
+class AloneOperation(Operation):
+    """One that only this node can run."""
+
+    handler = ""
 
 
 HANDLERS = {Operation.handler: run_operation}

@@ -2,7 +2,8 @@
 
     cluster nodes=3 lease_ms=10        first line; any tuning setting may be given
     node 0: write 7 x=1 -> done        a request, run until it ends; also `incr 7 c`, `del 7 x`, `read 7 x`
-    node 0: write 7 x=1 as A           the same in the background; `timeout 50ms` and `uuid NAME` may precede `as` or `->`
+    node 0: write 7 x=1 as A           the same in the background; `timeout 50ms`, `uuid NAME`, `alone` (it cannot be handed over)
+                                       and `taking 40ms` (to evaluate, where it was asked for) may precede `as` or `->`
     expect A -> done                   wait for its end (or `expect A pending`, at this moment; or `expect A -> done within 9ms`)
     cut 0 -> 2 · cut 0 <-> 2 · isolate 0 · heal
     kill 1 keep 0 · start 1            keep so many of the writes that were not synced
@@ -11,6 +12,7 @@
     wait 50ms
     until node 2 accepted 7/3          let time pass until its row there is (empty, promised, preparing, accepted, chosen)
     until committed 7 = 3 on 0,1,2
+    until counters way_given>=2        since the mark, over all nodes
     mark                               count from here
     expect counters rounds_full=0 values_adopted>=1     since the mark, over all nodes
     expect committed 7 = 3 on 0,1,2
@@ -32,7 +34,7 @@ from paxosstore.errors import DiskFull
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster, SimNode
 
-from .support import HANDLERS, Operation, uuid
+from .support import HANDLERS, AloneOperation, Operation, uuid
 
 PATIENCE_MS = 60_000.0
 STEP_MS = 0.01
@@ -52,7 +54,10 @@ class Transcript:
             (re.compile(pattern), action)
             for pattern, action in (
                 (r"cluster (.*)", self._do_cluster),
-                (r"node (\d): (\w+) (\d+) (\S+)((?: timeout \d+ms| uuid \w+)*)(?: as (\w+)| -> (\S+))", self._do_request),
+                (
+                    r"node (\d): (\w+) (\d+) (\S+)((?: timeout \d+ms| uuid \w+| alone| taking \d+ms)*)(?: as (\w+)| -> (\S+))",
+                    self._do_request,
+                ),
                 (r"cut (\d) (->|<->) (\d)", self._do_cut),
                 (r"isolate (\d)", self._do_isolate),
                 (r"heal", self._do_heal),
@@ -64,6 +69,7 @@ class Transcript:
                 (r"mark", self._do_mark),
                 (r"until node (\d) (\w+) (\d+)/(\d+)", self._do_until_row),
                 (r"until committed (\d+) = (\d+) on ([\d,]+)", self._do_until_committed),
+                (r"until counters (.+)", self._do_until_counters),
                 (r"expect counters (.+)", self._do_expect_counters),
                 (r"expect committed (\d+) = (\d+) on ([\d,]+)", self._do_expect_committed),
                 (r"expect preferred (\d+) = (\d+) on ([\d,]+)", self._do_expect_preferred),
@@ -126,9 +132,11 @@ class Transcript:
     def _do_request(self, node: str, verb: str, entity: str, words: str, options: str, name: str | None, outcome: str) -> None:
         cluster = self.cluster
         timeout = re.search(r"timeout (\d+)ms", options)
+        taking = re.search(r"taking (\d+)ms", options)
         given_uuid = re.search(r"uuid (\w+)", options)
         operation = {"write": "put", "read": "get"}.get(verb, verb) + " " + words.replace("=", " ")
-        request = Operation(
+        kind = AloneOperation if " alone" in options else Operation
+        request = kind(
             int(entity),
             operation.encode(),
             read_only=verb == "read",
@@ -136,6 +144,8 @@ class Transcript:
             deadline_ms=cluster.now_ms + float(timeout[1]) if timeout else 0.0,
             clock=lambda: cluster.now_ms,
         )
+        if taking is not None:
+            request.on_evaluate = lambda: self._node(node).take(float(taking[1]))
         self._node(node).step(request)
         if name is not None:
             self._background[name] = request
@@ -206,10 +216,19 @@ class Transcript:
             self._ends(request, outcome)
 
     def _do_expect_counters(self, words: str) -> None:
+        wrong = self._wrong_counters(words)
+        assert not wrong, wrong
+
+    def _do_until_counters(self, words: str) -> None:
+        self._until(lambda: not self._wrong_counters(words), words)
+
+    def _wrong_counters(self, words: str) -> str:
         now = self.cluster.counters()
         for name, relation, number in re.findall(r"(\w+)(=|>=)(\d+)", words):
             counted = now[name] - self._marked.get(name, 0)
-            assert counted == int(number) if relation == "=" else counted >= int(number), f"{name} is {counted}"
+            if counted != int(number) if relation == "=" else counted < int(number):
+                return f"{name} is {counted}"
+        return ""
 
     def _do_expect_committed(self, entity: str, entry: str, nodes: str) -> None:
         found = {node.number: node.store.committed_entry(int(entity)) for node in self._nodes(nodes)}

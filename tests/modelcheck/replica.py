@@ -17,6 +17,7 @@ from paxosstore.core.context import Context, Identity
 from paxosstore.core.entities import Entities
 from paxosstore.core.entity import NOBODY, Entity
 from paxosstore.core.event import Loaded
+from paxosstore.core.giveway import RightOfWay
 from paxosstore.core.ids import preauth_ballot, value_id
 from paxosstore.core.log import Log
 from paxosstore.core.message import Message, PaxosMessage
@@ -115,7 +116,8 @@ class Replica:
         self._context = _NamingContext(identity, DictReader(), _NoBodies(), {})
         self._context.durable_turn = DURABLE_TURN
         self._log = Log(self._context)
-        self._proposer = Proposer(self._context, Entities(self._context), self._log)
+        entities = Entities(self._context)
+        self._proposer = Proposer(self._context, entities, self._log, RightOfWay(self._context, entities))
 
     # -- what may happen
 

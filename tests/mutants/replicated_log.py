@@ -20,13 +20,12 @@ REPLICATED_LOG = (
         "where somebody else is active, the entry after that is proposed",
         (
             WRITE,
-            "        entry = entity.committed + 1\n        opened = entity.opened.get(entry)\n",
+            "        if opened is not None and not opened.machine.mine.is_empty and not self._may_compete(entity, opened):\n",
             """\
-        entry = entity.committed + 1
-        opened = entity.opened.get(entry)
         if opened is not None and not opened.machine.mine.is_empty:
             entry += 1
             opened = entity.opened.get(entry)
+        if opened is not None and not opened.machine.mine.is_empty and not self._may_compete(entity, opened):
 """,
         ),
     ),
@@ -153,6 +152,29 @@ REPLICATED_LOG = (
             "entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms - context.wall_ms + context.now_ms)",
         ),
     ),
+    # -- who proposes where several compete: a hint as well
+    mutant(
+        "gives way to nobody",
+        13,
+        "who has lost asks the others to give way, and they do not",
+        ("core/giveway.py", "        if entity.given_in_vain:\n            return\n", "        if True:\n            return\n"),
+    ),
+    mutant(
+        "asks nobody to give way",
+        13,
+        "who has lost evaluates again at once, and lets the others go on",
+        ("core/giveway.py", "        elif entity.queue and not entity.queue[0].at_entry:", "        elif False:"),
+    ),
+    mutant(
+        "gives way for ever",
+        13,
+        "who gives way waits for a value of the asker, however long that takes",
+        (
+            "core/giveway.py",
+            "        if context.now_ms < given.until_ms and not context.reach.is_down(given.peer):",
+            "        if True:",
+        ),
+    ),
     # -- rule 14: batches
     mutant(
         "stale view",
@@ -273,6 +295,16 @@ REPLICATED_LOG = (
         ),
     ),
     mutant(
+        "handed over before the loss is durable",
+        15,
+        "what has lost is handed over under another uuid before a crash can no longer undo the loss",
+        (
+            "core/handover.py",
+            "        if entity.lost_turn > self._context.durable_turn:\n            entity",
+            "        if False:\n            entity",
+        ),
+    ),
+    mutant(
         "any outcome handed back",
         15,
         "an outcome that comes back ends the oldest request that was handed over",
@@ -292,7 +324,11 @@ REPLICATED_LOG = (
         "timeout called a failure",
         15,
         "a request that was proposed and not decided before its deadline is told that nothing happened",
-        ("core/undecided.py", "yield request, request.exposed or id(request) in proposed", "yield request, request.exposed"),
+        (
+            "core/undecided.py",
+            "yield request, request.exposed or lost or id(request) in proposed",
+            "yield request, request.exposed",
+        ),
     ),
     mutant(
         "exposed request called refused",

@@ -101,6 +101,11 @@ def test_a_refusal_of_what_may_be_chosen_is_found(monkeypatch: pytest.MonkeyPatc
     assert "may yet be chosen" in fails_within(40)
 
 
+def test_a_node_that_never_gives_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paxosstore.core.giveway.RightOfWay.asked", lambda self, entity, peer, message: None)
+    assert "it starves" in fails_within(40)
+
+
 # -- shrinking
 
 

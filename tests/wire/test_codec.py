@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from paxosstore.core.message import (
     CatchUpReply,
     CatchUpRequest,
+    GiveWay,
     HandedBack,
     HandOver,
     InventoryReply,
@@ -35,6 +36,7 @@ ONE_OF_EACH: list[Message] = [
     HandOver(1, ID, "redis", b"payload", 0, 5000, ID),
     HandedBack(1, ID, "", b"reply"),
     TakeOver(2**64 - 1),
+    GiveWay(2**64 - 1, 1, 0),
     InventoryRequest(-1, 100),
     InventoryReply([(0, 1), (2**64 - 1, 0)], True),
 ]
@@ -70,6 +72,7 @@ messages = st.lists(
     | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers, st.just(b"") | ids)
     | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies)
     | st.builds(TakeOver, entities)
+    | st.builds(GiveWay, entities, entries, numbers)
     | st.builds(InventoryRequest, st.integers(-1, 2**64 - 1), entries)
     | st.builds(InventoryReply, st.lists(st.tuples(entities, numbers), max_size=3), st.booleans()),
     max_size=12,
@@ -125,6 +128,9 @@ def test_there_and_back(wanted: list[Message]) -> None:
         HandOver(1, ID, "h", b"", 1, 1, ID[1:]),
         HandedBack(1, b"", "", b""),
         TakeOver(-1),
+        GiveWay(-1, 1, 1),
+        GiveWay(1, 0, 1),
+        GiveWay(1, 1, -1),
         InventoryRequest(-2, 1),
         InventoryRequest(1, 0),
         InventoryReply([(-1, 1)], False),
@@ -162,10 +168,10 @@ def test_mutated_bytes(changes: list[tuple[int, int]], cut: int) -> None:
     "payload",
     [
         b"\x91" * 5000,
-        msgspec.msgpack.encode([[]] * 9),
-        msgspec.msgpack.encode([[]] * 11),
+        msgspec.msgpack.encode([[]] * 10),
+        msgspec.msgpack.encode([[]] * 12),
         encode_messages([]) + b"\x00",
-        b"\x9a" + b"\xdd\xff\xff\xff\xff" * 10,
+        b"\x9b" + b"\xdd\xff\xff\xff\xff" * 11,
         encode_messages([HandedBack(1, ID, "text", b"")]).replace(b"text", b"\xff\xfe\xfd\xfc"),
     ],
     ids=["deep", "a kind less", "a kind more", "trailing", "huge lengths", "no UTF-8"],

@@ -49,9 +49,13 @@ class Counters:
     reads_served: int = 0
     read_drives: int = 0
     handed_over: int = 0
+    handed_over_late: int = 0
     handed_over_taken_back: int = 0
     handed_over_received: int = 0
     taken_over: int = 0
+    way_asked: int = 0
+    way_given: int = 0
+    way_given_in_vain: int = 0
     settled_by_uuid: int = 0
     uuids_reused: int = 0
     batches_unwritable: int = 0
@@ -64,7 +68,6 @@ class Counters:
     refused_without_majority: int = 0
     messages_dropped: int = 0
     proposals_held: int = 0
-    catchups_held: int = 0
     turns_cut: int = 0
     gulps: int = 0
     overdue_for_the_disk: int = 0

@@ -53,6 +53,35 @@ class InFlight(NamedTuple):
     value: Value
     turn: int
     """The turn that proposed it: from the next one on, peers may have seen it."""
+    since_ms: float
+    """When its evaluation began."""
+
+
+class Claim:
+    """Waiting requests that have lost an entry: they want to come next."""
+
+    __slots__ = ("goes_at_ms", "since", "took_ms")
+
+    def __init__(self, since: int, took_ms: float) -> None:
+        self.since = since
+        """The entry that was lost first."""
+        self.took_ms = took_ms
+        """From the last evaluation's beginning to its loss."""
+        self.goes_at_ms = 0.0
+        """When they are evaluated again; 0: when the others have been asked to give way."""
+
+
+class Given(NamedTuple):
+    """A peer comes first."""
+
+    peer: int
+    since: int
+    """The entry that it has lost first."""
+    until_ms: float
+
+    def after(self, entry: int, origin: int) -> Given | None:
+        """What is left of it when a value from there was chosen at this entry."""
+        return None if origin == self.peer and entry > self.since else self
 
 
 class News(NamedTuple):
@@ -68,8 +97,11 @@ class Entity:
 
     __slots__ = (
         "catchup",
+        "claim",
         "committed",
         "contiguous_chosen",
+        "given",
+        "given_in_vain",
         "guest",
         "guest_requests",
         "handed_count",
@@ -131,6 +163,12 @@ class Entity:
         self.guest_requests = 0
         self.taking_over = False
         """The preferred proposer has asked us to propose ourselves."""
+        self.claim: Claim | None = None
+        """What waits here has lost an entry, and the others are asked to give way."""
+        self.given: Given | None = None
+        """Whom we give way to."""
+        self.given_in_vain = False
+        """The last to whom we gave way did not come: now we propose, whoever asks."""
         self.untold: dict[int, list[News]] = {}
         """By peer: what it does not know yet, the oldest first."""
         self.readers: set[int] = set()

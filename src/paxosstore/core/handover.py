@@ -21,7 +21,10 @@ from .entity import NEVER, NOBODY, Entity
 from .log import Log
 from .message import HandedBack, HandOver, TakeOver
 from .request import Request
-from .roundtrip import RoundTrip
+from .roundtrip import LONGEST_MS, RoundTrip
+
+BYTES_PER_MS = 1_024
+"""What a node runs at least, of requests that only write what they carry."""
 
 Copy = tuple[int, bytes]
 """(entity, uuid): a uuid means nothing without its entity."""
@@ -30,18 +33,21 @@ Copy = tuple[int, bytes]
 class Pending(NamedTuple):
     request: Request
     sent_at_ms: float
+    size: int
+    """Bytes of its payload."""
 
 
 class Peer:
     """What this node knows of one peer as a place to hand requests over to."""
 
-    __slots__ = ("_overdue", "pending", "round_trip", "suspect_until_ms", "up")
+    __slots__ = ("_overdue", "_pending_bytes", "pending", "round_trip", "suspect_until_ms", "up")
 
     def __init__(self, margin_ms: float) -> None:
         self.up = False
         self.suspect_until_ms = 0.0
         self.pending: dict[Copy, Pending] = {}
         """What was handed over and has no outcome yet, oldest first."""
+        self._pending_bytes = 0
         self._overdue: dict[Copy, float] = {}
         """When it was sent, of what was taken back: its late answer still tells the round trip."""
         self.round_trip = RoundTrip(margin_ms)
@@ -49,33 +55,38 @@ class Peer:
     def usable(self, now_ms: float) -> bool:
         return self.up and now_ms >= self.suspect_until_ms
 
-    def hand_over(self, request: Request, now_ms: float) -> None:
+    def hand_over(self, request: Request, size: int, now_ms: float) -> None:
         copy = request.entity, request.uuid
         assert copy not in self.pending
         request.exposed = True
-        self.pending[copy] = Pending(request, now_ms)
+        self.pending[copy] = Pending(request, now_ms, size)
+        self._pending_bytes += size
 
     def settle(self, copy: Copy, now_ms: float) -> Request | None:
         """An outcome came back: the request it belongs to, unless it was taken back meanwhile."""
         # a late answer proves the peer alive as well
         self.suspect_until_ms = 0.0
         pending = self.pending.pop(copy, None)
+        if pending is not None:
+            self._pending_bytes -= pending.size
         sent_at_ms = pending.sent_at_ms if pending is not None else self._overdue.pop(copy, None)
         if sent_at_ms is not None:
             self.round_trip.observe(now_ms - sent_at_ms)
         return None if pending is None else pending.request
 
     @property
-    def oldest_sent_at_ms(self) -> float | None:
+    def overdue_at_ms(self) -> float:
+        """When the oldest hand-over has waited for too long: longer than is usual, and than a peer needs to run all of it."""
         for pending in self.pending.values():
-            return pending.sent_at_ms
-        return None
+            return pending.sent_at_ms + self.round_trip.patience_ms + min(self._pending_bytes / BYTES_PER_MS, LONGEST_MS)
+        return NEVER
 
     def take_back(self) -> list[Request]:
         """Everything without an outcome, in order, to be proposed locally."""
         requests = [pending.request for pending in self.pending.values()]
         self._overdue = {copy: pending.sent_at_ms for copy, pending in self.pending.items()}
         self.pending.clear()
+        self._pending_bytes = 0
         return requests
 
 
@@ -84,6 +95,11 @@ def _why_not_twice(first: Request, second: Request) -> PaxosStoreError:
     if first.digest and second.digest and first.digest != second.digest and not second.exposed:
         return UuidReused(f"another request is under way under the uuid {second.uuid.hex()}")
     return OutcomeUnknown("the same uuid is being handed over already")
+
+
+def _may_be_handed_over(request: Request) -> bool:
+    """Whether another node can run it."""
+    return bool(request.handler) and not request.at_entry
 
 
 class HandOvers:
@@ -98,7 +114,7 @@ class HandOvers:
     def target(self, entity: Entity, request: Request) -> int:
         """The peer to hand this request over to; NOBODY: propose it here."""
         context = self._context
-        if not request.handler or request.at_entry or entity.taking_over:
+        if not _may_be_handed_over(request) or entity.taking_over:
             return NOBODY
         if entity.queue or entity.in_flight is not None or entity.returned:
             return NOBODY  # what waits here already must not be overtaken
@@ -114,7 +130,8 @@ class HandOvers:
         try:
             payload = exact_bytes("a payload", request.payload())
         except Exception as error:  # of a service's own class of requests
-            context.refuse(request, InvalidRequest(f"the request cannot say its payload: {kind(error)}"))
+            text = f"the request cannot say its payload: {kind(error)}"
+            context.refuse(request, OutcomeUnknown(text) if request.exposed else InvalidRequest(text))
             return
         if not request.uuid:
             request.uuid = context.new_id()
@@ -126,7 +143,7 @@ class HandOvers:
             return
         self._count += 1
         request.hand_over = self._count
-        self.peers[peer].hand_over(request, context.now_ms)
+        self.peers[peer].hand_over(request, len(payload), context.now_ms)
         entity.handed_to = peer
         entity.handed_count += 1
         context.counters.handed_over += 1
@@ -134,6 +151,30 @@ class HandOvers:
         context.send_early(
             peer, HandOver(entity.id, request.uuid, request.handler, payload, request.floor, budget_ms, request.digest)
         )
+
+    def send_waiting(self, entity: Entity) -> bool:
+        """Hand over what waits here, in order, rather than compete with the preferred proposer; whether that is possible."""
+        peer = entity.last_origin
+        if peer in (NOBODY, self._context.me) or entity.committed != entity.max_chosen or not self._is_free(entity):
+            return False
+        if not self.peers[peer].usable(self._context.now_ms) or not all(map(_may_be_handed_over, entity.queue)):
+            return False
+        if entity.lost_turn > self._context.durable_turn:
+            entity.wake_ms = (
+                self._context.now_ms
+            )  # as soon as the loss is durable: forgotten, it might still be chosen here as well
+            return True
+        pending, queue = self.peers[peer].pending, entity.queue
+        while queue and (entity.id, queue[0].uuid) not in pending:  # a repetition waits for what it repeats
+            request = queue.popleft()
+            if not request.settled:
+                self._context.counters.handed_over_late += 1
+                self.send(entity, peer, request)
+        return True
+
+    def _is_free(self, entity: Entity) -> bool:
+        """Whether nothing is at a peer, on its way back, or to be proposed here."""
+        return not (entity.handed_count or entity.returned or entity.taking_over)
 
     def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
         """An outcome came back: the request it belongs to, and its error if it ended in one."""
@@ -160,14 +201,20 @@ class HandOvers:
             self._log.tell_chosen(entity, [guest])  # it proposes at the entry after this one
             self._context.send(entity, guest, TakeOver(entity.id))
 
+    def told_to_take_over(self, entity: Entity, peer: int, message: TakeOver) -> None:
+        """The preferred proposer wants us to propose ourselves."""
+        if entity.last_origin == peer:  # else it is not up to that peer
+            self._context.counters.taken_over += 1
+            entity.taking_over = True
+
+    def count_back(self, entity: Entity, peer: int) -> None:
+        """A request of this entity is not at that peer any more."""
+        if entity.handed_to == peer and entity.handed_count:
+            entity.handed_count -= 1
+
     def overdue(self) -> list[int]:
         """Peers whose oldest hand-over has waited longer than it usually takes."""
-        late = []
-        for number, peer in enumerate(self.peers):
-            sent = peer.oldest_sent_at_ms
-            if sent is not None and self._context.now_ms >= sent + peer.round_trip.patience_ms:
-                late.append(number)
-        return late
+        return [number for number, peer in enumerate(self.peers) if self._context.now_ms >= peer.overdue_at_ms]
 
     def take_back(self, peer: int) -> list[Request]:
         """Stop waiting for a peer: everything it was handed comes back, in order."""
@@ -178,7 +225,4 @@ class HandOvers:
     @property
     def next_deadline_ms(self) -> float:
         """When the first hand-over becomes overdue."""
-        return min(
-            (sent + peer.round_trip.patience_ms for peer in self.peers if (sent := peer.oldest_sent_at_ms) is not None),
-            default=NEVER,
-        )
+        return min(peer.overdue_at_ms for peer in self.peers)

@@ -230,6 +230,8 @@ class Log:
             if batch.cleared and entity.unwritten is not None:
                 context.work += len(entity.unwritten.writes)  # what stays is found by looking at each
             entity.last_origin = origin(value.id)
+            if entity.given is not None:
+                entity.given = entity.given.after(entry, entity.last_origin)
             if opened.driving:
                 due_at_once = len(value.body) > MAX_NEWS_BYTES
                 news = News(entry, opened, context.now_ms - context.tuning.notice_ms * due_at_once)

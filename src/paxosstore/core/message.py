@@ -103,6 +103,16 @@ class TakeOver(NamedTuple):
     entity: int
 
 
+class GiveWay(NamedTuple):
+    """Let me propose next: what waits here has lost its entry to somebody else."""
+
+    entity: int
+    since: int
+    """The entry that it lost first. Who has waited since the lowest one comes first."""
+    for_ms: int
+    """For so long at most; 0: not any more."""
+
+
 class InventoryRequest(NamedTuple):
     """Which entities do you have, and applied how far? Asked after every (re)connect, page by page."""
 
@@ -141,6 +151,7 @@ Message = (
     | HandOver
     | HandedBack
     | TakeOver
+    | GiveWay
     | InventoryRequest
     | InventoryReply
 )

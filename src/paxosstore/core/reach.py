@@ -43,6 +43,10 @@ class Reach:
         if len(self._down) <= self._spare:
             self.lost_at_ms = None
 
+    def is_down(self, peer: int) -> bool:
+        """Whether there is no link to this peer."""
+        return peer in self._down
+
     def describe(self, now_ms: float) -> str:
         """Who is down, for how long and why; empty: nobody is."""
         return describe((down.peer, (now_ms - down.since_ms) / 1000.0, down.reason) for _, down in sorted(self._down.items()))

@@ -10,16 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..errors import (
-    DiskFull,
-    Fault,
-    InvalidRequest,
-    NoQuorum,
-    NotServing,
-    OutcomeUnknown,
-    Overloaded,
-    PaxosStoreError,
-)
+from ..errors import DiskFull, Fault, InvalidRequest, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PaxosStoreError
 from .admission import Admission
 from .context import Context, HandedOverRequest, Handler, Identity
 from .entities import Entities
@@ -39,6 +30,7 @@ from .event import (
     WriteFailed,
     WritesAllowed,
 )
+from .giveway import RightOfWay
 from .handover import HandOvers
 from .ids import is_uuid
 from .learn import INVENTORY_PAGE, Learner
@@ -46,6 +38,7 @@ from .log import Log
 from .message import (
     CatchUpReply,
     CatchUpRequest,
+    GiveWay,
     HandedBack,
     HandOver,
     InventoryReply,
@@ -77,7 +70,8 @@ class Shard:
         self._log = Log(context)
         self._admission = Admission(context)
         self._entities = Entities(context)
-        self._proposer = Proposer(context, self._entities, self._log)
+        self._way = RightOfWay(context, self._entities)
+        self._proposer = Proposer(context, self._entities, self._log, self._way)
         self._handovers = HandOvers(context, self._log)
         self._reads = ReadServer(context, self._entities, self._log)
         self._learner = Learner(context, self._entities, self._log, self._proposer)
@@ -110,7 +104,8 @@ class Shard:
             CatchUpRequest: self._learner.requested,
             CatchUpReply: self._on_catch_up_reply,
             HandOver: self._on_hand_over,
-            TakeOver: self._on_take_over,
+            TakeOver: self._handovers.told_to_take_over,
+            GiveWay: self._way.asked,
         }
 
     # -- the interface
@@ -232,8 +227,11 @@ class Shard:
         if entity.reads:
             self._reads.serve(entity)
         if not self._cannot_write:
-            proposer.start(entity, release)
+            if entity.queue and entity.in_flight is None:
+                self._propose(entity, release)
             proposer.see_through(entity)
+        if entity.claim is not None and not entity.queue and entity.in_flight is None:
+            self._way.withdraw(entity)
         self._learner.learn(entity, not self._cannot_write)
         self._log.tell_due(entity)
         follow_up = entity.opened.get(entity.committed + 1)
@@ -241,6 +239,12 @@ class Shard:
             entity.wake_ms = context.now_ms  # the commit limit was reached
         self._entities.attended(entity)
         entity.validate()
+
+    def _propose(self, entity: Entity, release: Release) -> None:
+        """Have what waits proposed: after whoever comes first; by the preferred proposer if it can take all of it, or here."""
+        way = self._way
+        if not (entity.handed_count or way.gives_way(entity) or self._handovers.send_waiting(entity) or way.asks(entity)):
+            self._proposer.start(entity, release)
 
     # -- requests
 
@@ -372,7 +376,7 @@ class Shard:
             return
         request, error = found
         entity = self._entities.get(request.entity)
-        self._count_back(entity, peer)
+        self._handovers.count_back(entity, peer)
         if error is not None and error.outcome_known and error.fault is not Fault.CALLER:
             # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
             self._handovers.peers[peer].suspect_until_ms = context.now_ms + context.tuning.suspect_ms
@@ -384,16 +388,11 @@ class Shard:
             context.finish(request, message.reply if error is None else b"", error, context.ready.early)
         self._requeue(entity)
 
-    def _on_take_over(self, entity: Entity, peer: int, message: TakeOver) -> None:
-        if entity.last_origin == peer:  # else it is not up to that peer
-            self._context.counters.taken_over += 1
-            entity.taking_over = True
-
     def _take_back(self, peer: int) -> None:
         requests = self._handovers.take_back(peer)
         for request in requests:
             entity = self._entities.get(request.entity)
-            self._count_back(entity, peer)
+            self._handovers.count_back(entity, peer)
             entity.returned.append(request)
         for number in {request.entity for request in requests}:
             self._requeue(self._entities.get(number))
@@ -413,10 +412,6 @@ class Shard:
             else:
                 self._enqueue(entity, request, first=True)
 
-    def _count_back(self, entity: Entity, peer: int) -> None:
-        if entity.handed_to == peer and entity.handed_count:
-            entity.handed_count -= 1
-
     def _on_peer_up(self, event: PeerUp) -> None:
         peer = self._handovers.peers[event.peer]
         peer.up = True
@@ -426,7 +421,7 @@ class Shard:
         # and tell our own: if the peer has asked already, the answer was lost for want of this link
         self._context.inventory_reads[-1, event.peer] = InventoryRead(-1, INVENTORY_PAGE, event.peer)
         self._context.voters.back(event.peer)
-        self._ask_again(everywhere=True)  # it missed what was sent while it was away
+        self._proposer.ask_again(everywhere=True)  # it missed what was sent while it was away
 
     def _on_peer_down(self, event: PeerDown) -> None:
         if not self._context.reach.down(event.peer, event.reason, self._context.now_ms):
@@ -434,15 +429,7 @@ class Shard:
         self._handovers.peers[event.peer].up = False
         self._take_back(event.peer)
         self._context.voters.lost(event.peer)
-        self._ask_again(everywhere=False)  # it may have been the one that was asked
-
-    def _ask_again(self, *, everywhere: bool) -> None:
-        """Let proposals under way go to all peers at once: all of them, or those that have not gone to all yet."""
-        for entity in self._entities.busy.values():
-            opened = entity.opened.get(entity.committed + 1)
-            if opened is not None and opened.driving and opened.machine.leads and (everywhere or not opened.asked_all):
-                opened.retry_at_ms = self._context.now_ms
-            self._entities.touch(entity)
+        self._proposer.ask_again(everywhere=False)  # it may have been the one that was asked
 
     # -- the disk
 
@@ -482,7 +469,6 @@ class Shard:
         self._cannot_write = event.reason
         for read in self._undecided.forget(self._released, event.reason):
             self._on_request(read)  # it waits for the entity to be loaded again: reads go on
-        self._learner.forget()
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:

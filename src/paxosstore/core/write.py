@@ -8,6 +8,7 @@ from .context import Context
 from .entities import Entities
 from .entity import Entity, InFlight, OpenEntry
 from .entry import State
+from .giveway import RightOfWay
 from .ids import preauth_ballot
 from .log import Log
 from .overlay import WriteBatch
@@ -22,10 +23,11 @@ MAX_BACKOFF_DOUBLINGS = 6
 class Proposer:
     """Decides when this replica proposes, and with which round."""
 
-    def __init__(self, context: Context, entities: Entities, log: Log) -> None:
+    def __init__(self, context: Context, entities: Entities, log: Log, way: RightOfWay) -> None:
         self._context = context
         self._entities = entities
         self._log = log
+        self._way = way
 
     # -- the batch
 
@@ -55,7 +57,7 @@ class Proposer:
         if found is None:
             return
         evaluated, value = found
-        entity.in_flight = InFlight(evaluated, value, context.ready.turn)
+        entity.in_flight = InFlight(evaluated, value, context.ready.turn, context.now_ms)
         context.in_flight_bytes += len(value.body)
         context.counters.entries_proposed += 1
         context.counters.requests_proposed += len(evaluated.proposed)
@@ -115,6 +117,7 @@ class Proposer:
             self._context.counters.proposals_lost += 1
             entity.lost_turn = self._context.ready.turn
             entity.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)
+        self._way.decided(entity, in_flight, chosen)
 
     # -- rounds
 
@@ -149,7 +152,7 @@ class Proposer:
         opened = entity.opened.get(entry)
         if entity.in_flight is not None or (opened is not None and opened.driving):
             self.drive(entity, entry)
-        elif entity.reads.needs_entry >= entry:
+        elif entity.reads.needs_entry >= entry and not self._way.gives_way(entity):
             since = min(blocked.since_ms for blocked in entity.reads.blocked)
             if context.now_ms >= since + context.tuning.drive_after_ms:
                 context.counters.read_drives += 1
@@ -182,6 +185,14 @@ class Proposer:
         in_flight = entity.in_flight
         own = in_flight.value if in_flight is not None and in_flight.evaluated.entry == entry else None
         self._prepare(entity, entry, opened, own)
+
+    def ask_again(self, *, everywhere: bool) -> None:
+        """Let proposals under way go to all peers at once: all of them, or those that have not gone to all yet."""
+        for entity in self._entities.busy.values():
+            opened = entity.opened.get(entity.committed + 1)
+            if opened is not None and opened.driving and opened.machine.leads and (everywhere or not opened.asked_all):
+                opened.retry_at_ms = self._context.now_ms
+            self._entities.touch(entity)
 
     def _propose_preauth(self, entity: Entity, entry: int, opened: OpenEntry, value: Value) -> None:
         machine = opened.machine

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ from functools import partial
 from ..core.context import Handler, Identity
 from ..core.event import Event, PeerDown, PeerUp, Received, WritesAllowed
 from ..core.message import HandedBack, Message, PaxosMessage
+from ..core.overlay import View
 from ..core.ready import Release
 from ..core.request import Request
 from ..core.shard import SWEEP_MS, Shard
@@ -19,13 +21,14 @@ from ..errors import PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.turn import Turn
+from .brief import brief
+from .clocks import Clocks
 from .disk import Rows, SimDisk
 from .invariants import Invariants, Place
+from .workload import COSTLY
 
 NEVER = float("inf")
 GULP_MS = 1.0
-WALL_MS = 1_700_000_000_000
-"""Wall-clock time at the beginning."""
 
 
 class PowerCut(Exception):
@@ -44,32 +47,6 @@ class Weather:
     sync_ms: tuple[float, float] = (0.1, 0.5)
     cuts: set[tuple[int, int]] = field(default_factory=set)
     """(from, to) pairs that lose everything."""
-
-
-class Clocks:
-    """One node's clocks. The monotonic one may stand still and go on from there, the wall clock may be anywhere."""
-
-    __slots__ = ("_lag_ms", "_stopped_at_ms", "wall_offset_ms")
-
-    def __init__(self) -> None:
-        self.wall_offset_ms = 0.0
-        self._lag_ms = 0.0
-        self._stopped_at_ms: float | None = None
-
-    def stop(self, now_ms: float) -> None:
-        if self._stopped_at_ms is None:
-            self._stopped_at_ms = self.monotonic(now_ms)
-
-    def go_on(self, now_ms: float) -> None:
-        if self._stopped_at_ms is not None:
-            self._lag_ms = now_ms - self._stopped_at_ms
-            self._stopped_at_ms = None
-
-    def monotonic(self, now_ms: float) -> float:
-        return now_ms - self._lag_ms if self._stopped_at_ms is None else self._stopped_at_ms
-
-    def wall(self, now_ms: float) -> int:
-        return int(WALL_MS + self.monotonic(now_ms) + self.wall_offset_ms)
 
 
 class SimNode:
@@ -102,6 +79,10 @@ class SimNode:
         self._finishing = False
         self._awake_ms = 0.0
         """When it last went on, after it was suspended."""
+        self._busy_ms = 0.0
+        """What the evaluations of the turn that begins have taken: what comes of it leaves so much later."""
+        self._idle_at_ms = 0.0
+        """When the last of them is over."""
         self._watch_disk()
 
     def start(self) -> None:
@@ -111,12 +92,13 @@ class SimNode:
         cluster = self.cluster
         cluster.invariants.started(self.number)
         identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
-        self.shard = Shard(identity, self.store, cluster.codec, cluster.handlers)
+        self.shard = Shard(identity, self.store, cluster.codec, {**cluster.handlers, COSTLY: self.run_costly})
         self.turn = Turn(self.shard, self.store, self._release)
         self._inbox = []
         self._shown.clear()
         self._timer_ms = NEVER
         self._scheduled = self._slow = self._finishing = False
+        self._busy_ms = self._idle_at_ms = 0.0
         self.crash_in_steps = 0
 
     def kill(self, keep_unsynced: int) -> None:
@@ -142,6 +124,18 @@ class SimNode:
         for action in deferred:
             action()
 
+    def take(self, ms: float) -> None:
+        """An evaluation of the turn that begins takes this long."""
+        self._busy_ms += ms
+
+    def run_costly(self, view: View, payload: bytes) -> bytes:
+        """The handler `COSTLY`: it writes a key, and takes its time."""
+        number, cost_ms = payload.split()
+        self.cluster.evaluations[self.number, int(number)] += 1
+        self.take(float(cost_ms))
+        view.put(COSTLY.encode(), payload)
+        return b""
+
     # -- the loop
 
     def _schedule(self) -> None:
@@ -149,7 +143,19 @@ class SimNode:
             self._scheduled = True
             self._after(0.01, self._begin)
 
+    def _is_busy(self) -> float:
+        """How long the evaluations of this turn take: nothing else happens here meanwhile."""
+        busy_ms, self._busy_ms = self._busy_ms, 0.0
+        if busy_ms:
+            self._idle_at_ms = self.cluster.now_ms + busy_ms
+            self._awake_ms = self.clocks.monotonic(self.cluster.now_ms) + busy_ms
+        return busy_ms
+
     def _begin(self) -> None:
+        if self.cluster.now_ms < self._idle_at_ms:
+            self._scheduled = True
+            self._after(self._idle_at_ms - self.cluster.now_ms, self._begin)
+            return
         self._scheduled = False
         if self.turn.syncing:
             if self._slow:
@@ -158,10 +164,15 @@ class SimNode:
         inbox, self._inbox = self._inbox, []
         self.store.not_applied = {}  # nothing of this turn rests on what an earlier one could not write
         now = self.cluster.now_ms
-        if self.turn.begin(inbox, self.clocks.monotonic(now), self.clocks.wall(now)):
+        needs_sync = self.turn.begin(inbox, self.clocks.monotonic(now), self.clocks.wall(now))
+        busy_ms = self._is_busy()
+        if needs_sync:
             self._syncs += 1
-            self._after(self.cluster.random.uniform(*self.cluster.weather.sync_ms) * self.slowness, self._synced)
-            self._after(self.cluster.tuning.slow_sync_ms, partial(self._look, self._syncs))
+            sync_ms = self.cluster.random.uniform(*self.cluster.weather.sync_ms) * self.slowness
+            self._after(busy_ms + sync_ms, self._synced)
+            self._after(busy_ms + self.cluster.tuning.slow_sync_ms, partial(self._look, self._syncs))
+        elif busy_ms:
+            self._after(busy_ms, self._finish)
         else:
             self._finish()
 
@@ -169,19 +180,21 @@ class SimNode:
         """Whether this sync takes long."""
         if self.turn.syncing and self._syncs == sync:
             self._slow = True
-            self._gulp()
+            self._begin()
 
     def _gulp(self) -> None:
         inbox, self._inbox = self._inbox, []
         now = self.clocks.monotonic(self.cluster.now_ms)
         self._inbox += self.turn.gulp(inbox, now, self.clocks.wall(self.cluster.now_ms))
+        self._is_busy()
         if self._inbox:
             self._schedule()
         self._set_timer(now, GULP_MS)
 
     def _synced(self) -> None:
-        if self.hangs:
-            self._after(1.0, self._synced)
+        busy_ms = self._idle_at_ms - self.cluster.now_ms
+        if self.hangs or busy_ms > 0.0:
+            self._after(max(1.0, busy_ms), self._synced)
             return
         self.one_step()
         self.store.sync()
@@ -242,6 +255,12 @@ class SimNode:
                 raise PowerCut
 
     def _release(self, release: Release) -> None:
+        if self._busy_ms:
+            self._after(self._busy_ms, partial(self._let_go, release))
+        else:
+            self._let_go(release)
+
+    def _let_go(self, release: Release) -> None:
         cluster, invariants = self.cluster, self.cluster.invariants
         by_peer: dict[int, list[Message]] = {}
         for peer, message in release.messages:
@@ -326,6 +345,8 @@ class SimCluster:
         self.trace = trace
         self.lost_counters: dict[str, int] = {}
         """Counters of shards that were killed, so that coverage sums over all lives."""
+        self.evaluations: Counter[tuple[int, int]] = Counter()
+        """(node, number of a costly request) -> how often it was evaluated there."""
         self.on_turn: Callable[[SimNode], None] = lambda node: None
         self.on_kill: Callable[[SimNode], None] = lambda node: None
         self._hash = 0
@@ -474,18 +495,3 @@ def _add_counters(total: dict[str, int], node: SimNode) -> None:
         counters["entries_learned after a restart"] = counters["entries_learned"]
     for name, count in counters.items():
         total[name] = total.get(name, 0) + count
-
-
-def brief(message: Message) -> str:
-    """A message in a few words, for traces."""
-    name = type(message).__name__
-    parts = []
-    for key, value in message._asdict().items():
-        if isinstance(value, bytes):
-            value = value.hex()[:2] + ".." + value.hex()[-6:] if len(value) == 16 else f"{len(value)}B"
-        if isinstance(value, list):
-            value = f"{len(value)} items"
-        if value is None or value is False or value == "":
-            continue
-        parts.append(key if value is True else f"{key}={value}")
-    return f"{name}({' '.join(parts)})"

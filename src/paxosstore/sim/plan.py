@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..settings import TuningSettings
 from .workload import Call, Workload
 
 HOUR_MS = 3_600_000.0
+RIVALS_SEED = 0x51FE
+"""So that the rest of a seed's plan is the same with and without them."""
 
 
 class Fault(NamedTuple):
@@ -49,6 +51,17 @@ RIVALS = tuple(variant for variant in VARIANTS if variant != "handler")
 """Those that every node proposes itself."""
 
 
+class Rival(NamedTuple):
+    """Somebody who wants to write one entity at one node all the time (competition.py)."""
+
+    node: int
+    can_be_handed_over: bool
+    cost_ms: float
+    """How long one evaluation of its requests takes; 0: no time."""
+    gap_ms: float
+    """From one request to the next."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that is decided before the first event."""
@@ -70,6 +83,8 @@ class Plan:
     """When everything is mended."""
     wall_offsets_ms: tuple[float, ...]
     """How wrong each node's wall clock is at first."""
+    rivals: tuple[Rival, ...] = ()
+    """Who competes for an entity; mostly nobody does."""
 
     @property
     def size(self) -> int:
@@ -117,11 +132,13 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     nodes = rng.choice((3, 3, 3, 5))
     length_ms = rng.choice((200.0, 600.0, 600.0, 2_000.0))
     calm = rng.random() < 0.3
+    rivals = _draw_rivals(random.Random(seed ^ RIVALS_SEED), nodes)
+    tuning = _draw_tuning(rng)
     return Plan(
         seed=seed,
         nodes=nodes,
-        tuning=_draw_tuning(rng),
-        uuid_window_entries=rng.choice((16, 64, 1_000)),
+        tuning=_roomy(tuning) if rivals else tuning,
+        uuid_window_entries=rng.choice((16, 64, 1_000)) if not rivals else 100_000,
         loss=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.3))),
         duplication=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.5))),
         long_delay=0.0 if calm else rng.choice((0.0, 0.1)),
@@ -132,7 +149,27 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         faults=_draw_faults(rng, nodes, length_ms),
         length_ms=length_ms,
         wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
+        rivals=rivals,
     )
+
+
+def _roomy(tuning: TuningSettings) -> TuningSettings:
+    """Who competes is to be held up by others, not by limits that are too small for so many requests."""
+    roomy = replace(tuning, max_queue_requests=20_000, max_batch_requests=100, max_waiting_bytes=1 << 28)
+    return replace(roomy, max_turn_work=30_000, max_in_flight_bytes=1 << 27)
+
+
+def _draw_rivals(rng: random.Random, nodes: int) -> tuple[Rival, ...]:
+    """In some seeds: quick requests at some nodes, and one or more that take long at any."""
+    if rng.random() < 0.9:
+        return ()
+    gap_ms = rng.choice((4.0, 12.0))
+    handed_over = rng.random() < 0.5
+    quick = [Rival(node, handed_over, 0.0, gap_ms) for node in rng.sample(range(nodes), rng.randrange(1, nodes + 1))]
+    cost_ms = rng.choice((20.0, 100.0, 300.0))
+    at = rng.sample(range(nodes), rng.choice((1, 1, 2, 3)))
+    costly = [Rival(node, rng.random() < 0.5, cost_ms, 3.0 * cost_ms * len(at)) for node in at]
+    return (*quick, *costly)
 
 
 def _draw_tuning(rng: random.Random) -> TuningSettings:
@@ -150,7 +187,6 @@ def _draw_tuning(rng: random.Random) -> TuningSettings:
         retry_ms=rng.choice((20.0, 100.0)),
         max_waiting_bytes=rng.choice((3_000, *[268_435_456] * 4)),
         max_in_flight_bytes=rng.choice((60, 134_217_728)),
-        max_catch_ups=rng.choice((1, 32)),
         max_turn_work=rng.choice((1, 30, 30_000)),
         slow_sync_ms=rng.choice((1.0, 10.0, 100.0)),
         max_silent_bytes=rng.choice((2_000, 67_108_864, 67_108_864)),

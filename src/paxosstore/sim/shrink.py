@@ -1,4 +1,4 @@
-"""Makes a failing plan small: without clients, requests, faults and bad weather that the failure does not need."""
+"""Makes a failing plan small: without clients, requests, rivals, faults and bad weather that the failure does not need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Item = TypeVar("Item", int, tuple[int, int])
 
 
 class Selection(NamedTuple):
-    """What is left of a seed's plan. As text: `faults=0,2 asks=0.1,3.0 calm plain`."""
+    """What is left of a seed's plan. As text: `faults=0,2 asks=0.1,3.0 calm plain alone`."""
 
     faults: frozenset[int]
     asks: frozenset[tuple[int, int]]
@@ -25,13 +25,15 @@ class Selection(NamedTuple):
     """No loss, no duplication, no long delays."""
     plain: bool = False
     """Default settings."""
+    alone: bool = False
+    """Without rivals."""
 
     def __str__(self) -> str:
         words = [
             "faults=" + ",".join(map(str, sorted(self.faults))),
             "asks=" + ",".join(f"{client}.{number}" for client, number in sorted(self.asks)),
         ]
-        return " ".join(words + ["calm"] * self.calm + ["plain"] * self.plain)
+        return " ".join(words + ["calm"] * self.calm + ["plain"] * self.plain + ["alone"] * self.alone)
 
 
 def everything(plan: Plan) -> Selection:
@@ -55,6 +57,8 @@ def parse(text: str, plan: Plan) -> Selection:
                 selection = selection._replace(calm=True)
             elif word == "plain":
                 selection = selection._replace(plain=True)
+            elif word == "alone":
+                selection = selection._replace(alone=True)
             else:
                 raise ValueError(word)
     except ValueError as error:
@@ -75,6 +79,8 @@ def select(plan: Plan, selection: Selection) -> Plan:
         faults=tuple(fault for number, fault in enumerate(plan.faults) if number in selection.faults),
         clients=tuple(asks for asks in clients if asks),
     )
+    if selection.alone:
+        plan = replace(plan, rivals=())
     if selection.calm:
         plan = replace(plan, loss=0.0, duplication=0.0, long_delay=0.0, sync_ms=(0.1, 0.5), delay_ms=(0.1, 1.0))
     return replace(plan, tuning=TuningSettings()) if selection.plain else plan
@@ -99,7 +105,12 @@ def shrink(plan: Plan, workload: Workload, progress: Callable[[Selection], None]
     size = len(best.faults) + len(best.asks) + 1
     while len(best.faults) + len(best.asks) < size:
         size = len(best.faults) + len(best.asks)
-        for simpler in (best._replace(calm=True), best._replace(plain=True), best._replace(calm=True, plain=True)):
+        for simpler in (
+            best._replace(alone=True),
+            best._replace(calm=True),
+            best._replace(plain=True),
+            best._replace(calm=True, plain=True),
+        ):
             if simpler != best and fails(simpler):
                 best = simpler
         best = _with_fewer_faults(best, fails)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ..errors import DiskFull, PaxosStoreError, RequestFailed
 from .client import Attempt, Client
 from .cluster import SimCluster, SimNode
+from .competition import Competition
 from .history import Operation
 from .invariants import Violation
 from .linearizability import Undecided, check
@@ -51,6 +52,7 @@ class Simulation:
         self.history: list[Operation] = []
         self._outcomes: Counter[str] = Counter()
         self._struck: Counter[str] = Counter()
+        self._competition = Competition(self.cluster, plan.rivals)
         self._clients = [Client(self, number, asks) for number, asks in enumerate(plan.clients)]
         self._awaited: set[tuple[int, Call]] = set()
         self._faults: dict[str, tuple[Callable[[Fault, SimNode], None], Callable[[Fault, SimNode], None]]] = {
@@ -87,8 +89,10 @@ class Simulation:
             cluster.after(fault.until_ms, partial(self._mend, fault))
         for client in self._clients:
             client.next()
+        self._competition.begin()
         cluster.run_until(plan.length_ms)
         self._make_peace()
+        self._competition.go_on_in_peace()
         self._converge()
         return Report(
             self._outcomes,

@@ -39,6 +39,15 @@ class Call(NamedTuple):
         return json.dumps([self.key, self.kind, self.arguments]).encode()
 
 
+COSTLY = "costly"
+"""Name of a handler that every node has besides the workload's: it takes as long as its payload says."""
+
+
+def costly(number: int, cost_ms: float) -> bytes:
+    """The payload of a request that takes so long to evaluate. Its number tells it from others."""
+    return b"%d %f" % (number, cost_ms)
+
+
 @dataclass(frozen=True)
 class Workload:
     """Requests, and what they promise."""

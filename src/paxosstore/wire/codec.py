@@ -16,6 +16,7 @@ from ..core.ids import VALUE_ID_BYTES
 from ..core.message import (
     CatchUpReply,
     CatchUpRequest,
+    GiveWay,
     HandedBack,
     HandOver,
     InventoryReply,
@@ -48,6 +49,7 @@ _Payload = tuple[
     list[HandOver],
     list[HandedBack],
     list[TakeOver],
+    list[GiveWay],
     list[InventoryRequest],
     list[InventoryReply],
 ]
@@ -191,6 +193,12 @@ def _check_take_overs(group: list[TakeOver]) -> None:
             raise _bad(message, "a number is out of range")
 
 
+def _check_give_ways(group: list[GiveWay]) -> None:
+    for message in group:
+        if message.entity < 0 or not 1 <= message.since <= MAX_ENTRY or not 0 <= message.for_ms <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+
+
 def _check_inventory_requests(group: list[InventoryRequest]) -> None:
     for message in group:
         if message.after < -1 or not 1 <= message.limit <= MAX_ENTRY:
@@ -217,6 +225,7 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     HandOver: _check_handovers,
     HandedBack: _check_handed_back,
     TakeOver: _check_take_overs,
+    GiveWay: _check_give_ways,
     InventoryRequest: _check_inventory_requests,
     InventoryReply: _check_inventory_replies,
 }

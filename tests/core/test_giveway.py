@@ -1,0 +1,190 @@
+"""Who comes first where several have lost races, for how long, and what ends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from paxosstore.core.batch import Evaluated
+from paxosstore.core.context import Context, Identity
+from paxosstore.core.entities import Entities
+from paxosstore.core.entity import Entity, InFlight
+from paxosstore.core.giveway import ATTEMPTS, LEAST_MS, RightOfWay
+from paxosstore.core.message import GiveWay
+from paxosstore.core.overlay import WriteBatch
+from paxosstore.core.record import Value
+from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.body import MsgpackBodyCodec
+
+from .support import DictReader, Operation
+
+ENTITY = 7
+ME = 1
+TUNING = TuningSettings(lease_ms=10.0, give_way_ms=500.0)
+
+
+class Way:
+    """A node's right of way at one entity, and what it says."""
+
+    def __init__(self) -> None:
+        self.context = Context(Identity(ClusterSettings("test", 5), TUNING, ME, 1), DictReader(), MsgpackBodyCodec(), {})
+        self.context.now_ms = 1_000.0
+        self.way = RightOfWay(self.context, Entities(self.context))
+        self.entity = Entity(ENTITY)
+
+    def loses(self, entry: int, took_ms: float = 40.0, request: Operation | None = None) -> None:
+        self.entity.queue.append(request or Operation(ENTITY, b"incr c"))
+        self._decided(entry, took_ms, chosen=False)
+
+    def wins(self, entry: int) -> None:
+        self.entity.queue.clear()
+        self._decided(entry, 1.0, chosen=True)
+
+    def _decided(self, entry: int, took_ms: float, *, chosen: bool) -> None:
+        evaluated = Evaluated(entry, WriteBatch(), [], [])
+        self.way.decided(self.entity, InFlight(evaluated, Value(b"", b""), 1, self.context.now_ms - took_ms), chosen)
+
+    def is_asked(self, peer: int, since: int, for_ms: int = 200) -> bool:
+        """Whether this node gives way to that peer then."""
+        self.way.asked(self.entity, peer, GiveWay(ENTITY, since, for_ms))
+        return self.way.gives_way(self.entity) and self.entity.given is not None and self.entity.given.peer == peer
+
+    @property
+    def said(self) -> list[GiveWay]:
+        """To every peer, once each."""
+        messages = self.context.ready.early.messages
+        peers = [peer for peer, _ in messages[: len(self.context.peers)]]
+        assert peers == self.context.peers[: len(messages)]
+        said = [message for _, message in messages[:: len(peers) or 1]]
+        messages.clear()
+        assert all(isinstance(message, GiveWay) for message in said)
+        return said  # type: ignore[return-value]  # as just asserted
+
+
+@pytest.fixture
+def way() -> Way:
+    return Way()
+
+
+def test_who_has_not_lost_asks_nobody_and_waits_for_nobody(way: Way) -> None:
+    assert not way.way.asks(way.entity)
+    assert not way.way.gives_way(way.entity)
+    assert way.said == []
+
+
+def test_after_a_loss_the_others_are_asked_once_and_given_a_moment(way: Way) -> None:
+    way.loses(5, took_ms=40.0)
+    assert way.way.asks(way.entity)
+    assert way.said == [GiveWay(ENTITY, 5, int(TUNING.lease_ms + ATTEMPTS * 40.0))]
+    way.context.now_ms += TUNING.lease_ms - 1.0
+    assert way.way.asks(way.entity)
+    assert way.entity.wake_ms == way.context.now_ms + 1.0
+    way.context.now_ms += 1.0
+    assert not way.way.asks(way.entity)
+    assert way.said == []
+
+
+def test_quick_requests_wait_no_longer_than_they_take(way: Way) -> None:
+    way.loses(5, took_ms=2.0)
+    assert way.way.asks(way.entity)
+    assert way.said == [GiveWay(ENTITY, 5, int(2.0 + LEAST_MS))]
+    way.context.now_ms += 2.0
+    assert not way.way.asks(way.entity)
+
+
+def test_each_loss_asks_again_and_the_claim_grows_older(way: Way) -> None:
+    way.loses(5)
+    way.way.asks(way.entity)
+    way.loses(9)
+    way.way.asks(way.entity)
+    assert [message.since for message in way.said] == [5, 5]
+    way.wins(10)
+    way.loses(12)
+    way.way.asks(way.entity)
+    assert [message.since for message in way.said] == [12]
+
+
+def test_a_request_for_exactly_one_entry_asks_for_nothing(way: Way) -> None:
+    """It is refused at once: its entry is taken."""
+    request = Operation(ENTITY, b"incr c")
+    request.at_entry = 5
+    way.loses(5, request=request)
+    assert not way.way.asks(way.entity)
+
+
+def test_the_others_are_told_when_nothing_waits_any_more(way: Way) -> None:
+    way.loses(5)
+    way.way.asks(way.entity)
+    assert len(way.said) == 1
+    way.way.withdraw(way.entity)
+    assert way.said == [GiveWay(ENTITY, 5, 0)]
+    way.loses(8)
+    way.way.withdraw(way.entity)
+    assert way.said == [], "nobody had been asked"
+
+
+def test_given_until_a_value_of_the_asker_is_chosen(way: Way) -> None:
+    assert way.is_asked(3, since=6)
+    given = way.entity.given
+    assert given is not None
+    assert given.after(7, origin=2) is given
+    assert given.after(6, origin=3) is given, "that one came before it lost"
+    assert given.after(7, origin=3) is None
+
+
+def test_given_until_the_asker_needs_it_no_longer(way: Way) -> None:
+    assert way.is_asked(3, since=6)
+    way.is_asked(2, since=6, for_ms=0)
+    assert way.way.gives_way(way.entity), "that was another peer"
+    assert not way.is_asked(3, since=6, for_ms=0)
+
+
+def test_not_for_ever_whatever_is_asked_for(way: Way) -> None:
+    assert way.is_asked(3, since=6, for_ms=2**62)
+    way.entity.queue.append(Operation(ENTITY, b"incr c"))
+    way.context.now_ms += TUNING.give_way_ms
+    assert not way.way.gives_way(way.entity)
+    assert way.context.counters.way_given_in_vain == 1
+
+
+def test_not_again_before_the_own_batch_is_decided(way: Way) -> None:
+    assert way.is_asked(3, since=6)
+    way.entity.queue.append(Operation(ENTITY, b"incr c"))
+    way.context.now_ms += 200.0
+    assert not way.way.gives_way(way.entity)
+    assert not way.is_asked(3, since=6)
+    assert not way.is_asked(2, since=1)
+    way.wins(7)
+    assert way.is_asked(3, since=6)
+
+
+def test_not_to_a_peer_that_is_down(way: Way) -> None:
+    assert way.is_asked(3, since=6)
+    way.context.reach.down(3, "killed", way.context.now_ms)
+    assert not way.way.gives_way(way.entity)
+
+
+def test_the_oldest_comes_first_then_the_lowest_number(way: Way) -> None:
+    assert way.is_asked(3, since=6)
+    assert not way.is_asked(4, since=6)
+    assert not way.is_asked(2, since=7)
+    assert way.is_asked(2, since=6)
+    assert way.is_asked(4, since=5)
+
+
+def test_who_has_waited_for_longer_oneself_goes_first(way: Way) -> None:
+    way.loses(6)
+    assert not way.is_asked(3, since=7)
+    assert not way.is_asked(2, since=6), "node 1 comes before node 2"
+    assert way.is_asked(0, since=6)
+    assert way.is_asked(3, since=5)
+
+
+def test_who_has_given_way_asks_again_afterwards(way: Way) -> None:
+    """Others may have given way to that peer instead."""
+    way.loses(6)
+    way.way.asks(way.entity)
+    assert way.is_asked(3, since=5)
+    assert way.entity.given is not None
+    way.entity.given = way.entity.given.after(8, origin=3)
+    assert way.way.asks(way.entity)
+    assert [message.since for message in way.said] == [6, 6]
