@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotServing
+from ..runtime.collector import ShortCollections
 from ..runtime.node import Node
 from ..services.card import rules as card_rules
 from ..services.card.server import CardServer
@@ -49,6 +50,7 @@ def run(config: NodeConfig) -> None:
     import uvloop
 
     configure_logs(config.log)
+    ShortCollections().begin()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(config))
 
