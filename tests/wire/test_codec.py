@@ -215,3 +215,14 @@ def test_a_message_over_the_limit_of_a_frame() -> None:
     assert len(encode_payloads([ROW._replace(body=bytes(2000))], soft_bytes=1000)) == 1
     with pytest.raises(WireError, match="PaxosMessage"):
         encode_payloads([ROW._replace(body=bytes(64 * 1024 * 1024))])
+
+
+def test_many_small_messages_and_several_large_ones_are_several_frames_in_order() -> None:
+    small: list[Message] = [ReadQuestion(number, 1) for number in range(10_000)]
+    pieces = encode_payloads(small)
+    assert [len(decode_messages(piece)) for piece in pieces] == [4_096, 4_096, 1_808]
+    assert [message for piece in pieces for message in decode_messages(piece)] == small
+    large: list[Message] = [ROW._replace(entry=at, body=bytes(400)) for at in range(1, 21)]
+    pieces = encode_payloads(large, soft_bytes=2_000)
+    assert all(len(piece) <= 2_100 for piece in pieces)
+    assert [message for piece in pieces for message in decode_messages(piece)] == large

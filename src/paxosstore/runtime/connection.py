@@ -283,16 +283,20 @@ class Outgoing(Connection):
         super().tick(silent_ticks)
 
     def send(self, frame: bytes) -> None:
-        """Write it, or queue it and drop the oldest ones over the bound."""
+        """Write it, or queue it; over the bound the link ends.
+
+        To leave single frames out would be to keep order no longer: what was handed over in a later one would be done before.
+        """
         if not self._paused:
             write_now(self.transport, self._descriptor, frame)
             return
         options, queue = self.links.options, self._queue
         queue.append(frame)
         self._queued_bytes += len(frame)
-        while len(queue) > 1 and (len(queue) > options.max_queue_frames or self._queued_bytes > options.max_queue_bytes):
-            self._queued_bytes -= len(queue.popleft())
-            self.links.dropped(self.peer, 1)
+        if len(queue) > 1 and (len(queue) > options.max_queue_frames or self._queued_bytes > options.max_queue_bytes):
+            text = f"it reads too slowly: {len(queue)} frames, {self._queued_bytes} bytes wait for it"
+            self.links.quiet.warning(f"slow {self.peer}", f"closed the connection to node {self.peer}: {text}")
+            self.stop(text)
 
     def pause_writing(self) -> None:
         self._paused = True

@@ -7,7 +7,8 @@
           ◄───────────────────────── pong     silence, EOF or reset: on_down, then dialled again with back-off
 
 Frames may be lost at any moment, so nothing here is repeated: messages are repeatable, and the core knows when to say them
-again. Hence a link that is down drops what it is given, and one that is stuck drops its oldest frames.
+again. Hence a link that is down drops what it is given, and one that is stuck ends. What arrives over a link is a beginning of
+what was sent over it: requests that were handed over keep their order by that.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class LinkStatistics:
     queued_bytes: int
     """What waits here and in the transport."""
     dropped: int
-    """Frames that did not leave, or not as a whole: link down, queue full, a message that cannot be written."""
+    """Frames that did not leave, or not as a whole: link down or ended, a message that cannot be written."""
     reconnects: int
     rtt_ms: float
     """Smoothed round trip of the pings; 0: unknown."""

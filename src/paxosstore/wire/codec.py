@@ -27,13 +27,15 @@ from ..core.message import (
     ReadAnswer,
     ReadQuestion,
     TakeOver,
+    size_of,
 )
 from ..core.request import DIGEST_BYTES
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
 
-SOFT_PAYLOAD_BYTES = 16 * 1024 * 1024
-"""Above this the messages of a turn are split over several frames."""
+SOFT_PAYLOAD_BYTES = 4 * 1024 * 1024
+MAX_MESSAGES = 4_096
+"""Above either the messages of a turn are split over several frames: a frame is encoded, and decoded, at one go."""
 
 MAX_ENTRY = 2**63 - 1
 """Highest entry or ballot taken, so that the next one still fits into 64 bits."""
@@ -70,25 +72,44 @@ def encode_messages(messages: Iterable[Message]) -> bytes:
 
 
 def encode_payloads(messages: list[Message], soft_bytes: int = SOFT_PAYLOAD_BYTES) -> list[bytes]:
-    """Like `encode_messages`, as several payloads if one would be over `soft_bytes`.
+    """Like `encode_messages`, as several payloads if one would be over `soft_bytes`, or hold more than `MAX_MESSAGES`.
 
     A catch-up reply with many entries is split too: each of its entries can be learned alone. Any other single message may be
     larger than `soft_bytes`, up to the limit of a frame; beyond it WireError is raised.
     """
+    if len(messages) > MAX_MESSAGES:
+        parts = [messages[at : at + MAX_MESSAGES] for at in range(0, len(messages), MAX_MESSAGES)]
+        return [payload for part in parts for payload in encode_payloads(part, soft_bytes)]
     payload = encode_messages(messages)
     if len(payload) <= soft_bytes:
         return [payload]
     if len(messages) > 1:
-        half = len(messages) // 2
-        return encode_payloads(messages[:half], soft_bytes) + encode_payloads(messages[half:], soft_bytes)
+        return [payload for part in _split(messages, soft_bytes) for payload in encode_payloads(part, soft_bytes)]
     (message,) = messages
     if isinstance(message, CatchUpReply) and len(message.entries) > 1:
         half = len(message.entries) // 2
-        parts = (message.entries[:half], message.entries[half:])
-        return [p for part in parts for p in encode_payloads([message._replace(entries=part)], soft_bytes)]
+        halves = (message.entries[:half], message.entries[half:])
+        return [p for entries in halves for p in encode_payloads([message._replace(entries=entries)], soft_bytes)]
     if len(payload) > MAX_FRAME_BYTES:
         raise WireError(f"a {type(message).__name__} of {len(payload)} bytes is over the limit of {MAX_FRAME_BYTES}")
     return [payload]
+
+
+def _split(messages: list[Message], soft_bytes: int) -> list[list[Message]]:
+    """In order, at least two parts, each about `soft_bytes` at most where its messages allow that."""
+    parts: list[list[Message]] = [[]]
+    room = soft_bytes
+    for message in messages:
+        size = size_of(message)
+        if parts[-1] and size > room:
+            parts.append([])
+            room = soft_bytes
+        parts[-1].append(message)
+        room -= size
+    if len(parts) == 1:  # `size_of` knows it only about
+        half = len(messages) // 2
+        return [messages[:half], messages[half:]]
+    return parts
 
 
 def writable(messages: list[Message]) -> list[Message]:
