@@ -14,6 +14,8 @@ class Received(NamedTuple):
 
     peer: int
     messages: Sequence[Message]
+    size: int = 0
+    """Of the frame, in bytes."""
 
 
 class PeerUp(NamedTuple):

@@ -78,8 +78,11 @@ class Owner(Protocol):
     def greet(self, connection: Incoming, payload: bytes) -> None:
         """A dialler's first frame. Raises WireError."""
 
-    def on_messages(self, peer: int, messages: list[Message], /) -> None:
-        """What one frame held."""
+    held: bool
+    """Whether nothing is to be read from the peers now."""
+
+    def on_messages(self, peer: int, messages: list[Message], size: int, /) -> None:
+        """What one frame of so many bytes held."""
 
     def went_up(self, connection: Outgoing, hello: Hello) -> None: ...
 
@@ -188,6 +191,8 @@ class Incoming(Connection):
         if self.hello is None:
             self.links.greet(self, payload)
             self.reader.max_bytes = MAX_FRAME_BYTES
+            if self.links.held:
+                self.hold(True)
         elif payload[0] == PING and len(payload) == PING_BYTES:
             if self.transport.get_write_buffer_size() < _PONG_BUFFER_BYTES:
                 self.transport.write(encode_frame(echo(payload)))
@@ -197,7 +202,17 @@ class Incoming(Connection):
             except WireError as error:  # the frame is whole, so the stream is: what follows can be read
                 self.links.quiet.warning(f"from {self.hello.node}", f"dropped a frame from node {self.hello.node}: {error}")
                 return
-            self.links.on_messages(self.hello.node, messages)
+            self.links.on_messages(self.hello.node, messages, len(payload))
+
+    def tick(self, silent_ticks: int) -> None:
+        if self.links.held:
+            self._silent_ticks = 0  # it is not listened to
+        super().tick(silent_ticks)
+
+    def hold(self, held: bool) -> None:
+        """Read nothing from the peer for a while: what it sends waits in the kernel, then at the peer. Or go on."""
+        if not self.over:
+            self.transport.pause_reading() if held else self.transport.resume_reading()
 
     def refuse(self, error: WireError) -> None:
         who, what = "an unknown peer", ""

@@ -110,7 +110,7 @@ class _Peer:
 class Links:
     """All links of node `me`. `addresses` are those of all nodes by number, this one's included.
 
-    The callbacks run on the loop and must not block: on_messages(peer, messages of one frame), on_up(peer), and
+    The callbacks run on the loop and must not block: on_messages(peer, messages of one frame, its bytes), on_up(peer), and
     on_down(peer, reason): at the start, when the link goes down, and when it stays down for another reason.
     """
 
@@ -121,7 +121,7 @@ class Links:
         cluster_settings: ClusterSettings,
         incarnation: int,
         disk_id: bytes,
-        on_messages: Callable[[int, list[Message]], None],
+        on_messages: Callable[[int, list[Message], int], None],
         on_up: Callable[[int], None],
         on_down: Callable[[int, str], None],
         options: LinkOptions | None = None,
@@ -141,6 +141,7 @@ class Links:
         self._dialling: list[asyncio.Task[None]] = []
         self._ticker: asyncio.TimerHandle | None = None
         self.closing = False
+        self.held = False
 
     async def start(self) -> None:
         """Listen, and begin to dial. Raises PortTaken, or ConfigError for an address that this machine does not have."""
@@ -214,6 +215,13 @@ class Links:
     def statistics(self) -> Mapping[int, LinkStatistics]:
         """Every peer's link at this moment."""
         return MappingProxyType({number: peer.statistics() for number, peer in self._peers.items()})
+
+    def hold(self, held: bool) -> None:
+        """Read nothing from the peers while `held`: what they have sent already is more than can be taken in."""
+        self.held = held
+        for peer in self._peers.values():
+            if peer.incoming is not None:
+                peer.incoming.hold(held)
 
     def is_up(self, peer: int) -> bool:
         """Whether what is sent to this peer leaves."""

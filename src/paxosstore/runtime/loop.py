@@ -17,15 +17,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.entity import NEVER
-from ..core.event import Event
+from ..core.event import Event, Received
 from ..core.message import Message
 from ..core.ready import Apply, Release
 from ..core.request import Request
 from ..core.shard import Shard
-from ..errors import PaxosStoreError
+from ..errors import Overloaded, PaxosStoreError
 from ..storage.api import Store
 from ..storage.turn import Turn
 from .histogram import COUNTS, MILLISECONDS, Histogram
+from .inbox import Inbox
 from .syncer import Syncer
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ class TurnLoop:
         self._turn = Turn(shard, store, self._release, self._applied)
         self._send = send
         self._fatal = fatal
-        self._inbox: list[Event | Request] = []
+        self.inbox = Inbox()
+        """What no turn has taken in yet."""
         self._scheduled = False
         self._sync_started_ms = 0.0
         self._last_sync_ms = math.inf
@@ -105,9 +107,22 @@ class TurnLoop:
 
     def step(self, event: Event | Request) -> None:
         """Let the next turn take this in."""
-        self._inbox.append(event)
+        if type(event) is Received:
+            self.inbox.put_frame(event)
+        else:
+            self.inbox.put(event)
         if self._slow or not self._turn.syncing:
             self._schedule()
+
+    def submit(self, request: Request) -> None:
+        """Let the next turn take a request in; refused at once if too much waits for it."""
+        limit = self._shard.context.tuning.max_waiting_bytes
+        if self.inbox.request_bytes > limit:
+            request.settled = True
+            self._shard.context.counters.requests_refused += 1
+            request.settle(b"", Overloaded(f"more than {limit} bytes of requests wait on this node (max_waiting_bytes)"))
+            return
+        self.step(request)
 
     @property
     def disk_silent_ms(self) -> float:
@@ -117,7 +132,7 @@ class TurnLoop:
     @property
     def waiting(self) -> int:
         """Events that no turn has taken in yet."""
-        return len(self._inbox)
+        return len(self.inbox)
 
     async def close(self) -> bool:
         """Finish the turn under way, end every request that waits, and stop. Whether the disk has answered.
@@ -137,7 +152,7 @@ class TurnLoop:
                 answered = False
         self._left = True
         self._sync.close()
-        self._release(self._shard.stop(event for event in self._inbox if isinstance(event, Request)))
+        self._release(self._shard.stop(event for event in self.inbox if isinstance(event, Request)))
         return answered
 
     def abandon(self) -> None:
@@ -161,7 +176,7 @@ class TurnLoop:
                 self._gulp()
             return
         started = now_ms()
-        inbox, self._inbox = self._inbox, []
+        inbox = self.inbox.take()
         try:
             needs_sync = self._turn.begin(inbox, started, _wall_ms())
         except Exception as error:  # half a turn: what is in memory is not what is on the disk
@@ -195,16 +210,16 @@ class TurnLoop:
     def _gulp(self) -> None:
         """Take in what has come while the sync of the turn before takes long."""
         now = now_ms()
-        inbox, self._inbox = self._inbox, []
+        inbox = self.inbox.take()
         try:
-            self._inbox += self._turn.gulp(inbox, now, _wall_ms())
+            self.inbox.put_all(self._turn.gulp(inbox, now, _wall_ms()))
         except Exception as error:
             self._broken(error)
             return
         if self.disk_silent_ms >= SILENT_MS and not self._silence_said:
             self._silence_said = True
             log.warning("the disk has not answered for %.1f s: going on with what needs no disk", self.disk_silent_ms / 1000.0)
-        if self._inbox:
+        if self.inbox:
             self._schedule()
         self._set_timer(now, GULP_MS)
 
@@ -221,7 +236,7 @@ class TurnLoop:
     def _finish(self) -> None:
         now = now_ms()
         try:
-            self._inbox += self._turn.finish(now, _wall_ms())
+            self.inbox.put_all(self._turn.finish(now, _wall_ms()))
         except Exception as error:
             self._broken(error)
             return
@@ -232,7 +247,7 @@ class TurnLoop:
         if self._silence_said:
             self._silence_said = False
             log.warning("the disk answers again, after %.1f s", self._last_sync_ms / 1000.0)
-        if self._inbox or open_turn:
+        if self.inbox or open_turn:
             self._schedule()
         else:
             self._set_timer(now)

@@ -191,6 +191,7 @@ class Node:
             on_up=self._on_up,
             on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
         )
+        self._turns.inbox.on_full = lambda full: None if self._links is None else self._links.hold(full)
         await self._links.start()
         watching = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
         self._room = asyncio.get_running_loop().create_task(watching)
@@ -274,7 +275,7 @@ class Node:
             request.settled = True
             request.settle(b"", NotServing("the node is not running"))
             return
-        turns.step(request)
+        turns.submit(request)
 
     async def execute(
         self,
@@ -488,8 +489,8 @@ class Node:
         self._met.set()
         self._step(PeerUp(peer))
 
-    def _on_messages(self, peer: int, messages: list[Message]) -> None:
-        self._step(Received(peer, messages))
+    def _on_messages(self, peer: int, messages: list[Message], size: int) -> None:
+        self._step(Received(peer, messages, size))
 
     def _send(self, by_peer: dict[int, list[Message]]) -> None:
         if self._links is not None:
