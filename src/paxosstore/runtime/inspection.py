@@ -27,6 +27,10 @@ class NodeStatistics:
     entities_in_memory: int
     waiting_requests: int
     waiting_events: int
+    waiting_bytes: int
+    """What both hold of memory."""
+    in_flight_bytes: int
+    """Of the values that this node proposes now."""
     peers: Mapping[int, LinkStatistics]
     turn_ms: Histogram
     sync_ms: Histogram

@@ -394,6 +394,8 @@ class Node:
             entities_in_memory=shard.entities_in_memory,
             waiting_requests=shard.waiting_requests,
             waiting_events=turns.waiting,
+            waiting_bytes=shard.context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,
+            in_flight_bytes=shard.context.in_flight_bytes,
             peers=links.statistics(),
             turn_ms=turns.turn_ms,
             sync_ms=turns.sync_ms,

@@ -51,6 +51,8 @@ def statistics(first: bool = True, refused: str = "") -> NodeStatistics:
         entities_in_memory=4,
         waiting_requests=2,
         waiting_events=1,
+        waiting_bytes=3_000,
+        in_flight_bytes=400,
         peers={0: link(first), 2: link(False)},
         turn_ms=turn,
         sync_ms=sync,
@@ -260,6 +262,8 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["paxosstore_peer_down_seconds", "0"] == 0
     assert samples["paxosstore_peer_down_seconds", "2"] == 12.3
     assert samples["paxosstore_waiting_requests",] == 2
+    assert samples["paxosstore_waiting_bytes",] == 3_000
+    assert samples["paxosstore_in_flight_bytes",] == 400
     assert samples["paxosstore_peer_up", "0"] == 1
     assert samples["paxosstore_peer_up", "2"] == 0
     assert samples["paxosstore_peer_queued_bytes", "2"] == 700

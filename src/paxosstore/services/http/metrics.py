@@ -59,6 +59,8 @@ class NodeMetrics(Collector):
                 "entities_in_memory": now.entities_in_memory,
                 "waiting_requests": now.waiting_requests,
                 "waiting_events": now.waiting_events,
+                "waiting_bytes": now.waiting_bytes,
+                "in_flight_bytes": now.in_flight_bytes,
             },
         )
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)
