@@ -132,8 +132,8 @@ def test_a_failed_write_acknowledges_nothing_of_its_turn() -> None:
     write = cluster.submit(0, b"set secret 1")
     cluster.wait(20.0)
     cluster.nodes[0].store.fail_next_write = DiskFull("full")
+    cluster.nodes[0].step(Received(2, [PaxosMessage(ENTITY, 2, 6, 6, 0, False, b"", None, 1, True, False)]))
     cluster.nodes[0].step(Received(1, [vote_of(cluster, 1)]))
-    cluster.nodes[0].step(Received(2, [PaxosMessage(ENTITY, 3, 6, 6, 0, False, b"", None, 2, True, False)]))
     cluster.wait(20.0)
     assert isinstance(write.error, OutcomeUnknown)
     assert cluster.stored(0, b"secret") is None
@@ -173,8 +173,8 @@ def test_an_outcome_to_hand_back_that_a_failed_write_swallows_is_found_by_who_wa
     cluster.cut((1, 0), (2, 0))  # after the hand-over, no vote arrives
     cluster.wait(8.0)
     cluster.nodes[0].store.fail_next_write = DiskFull("full")
+    cluster.nodes[0].step(Received(2, [PaxosMessage(ENTITY, 2, 6, 6, 0, False, b"", None, 1, True, False)]))
     cluster.nodes[0].step(Received(1, [vote_of(cluster, 1)]))
-    cluster.nodes[0].step(Received(2, [PaxosMessage(ENTITY, 3, 6, 6, 0, False, b"", None, 2, True, False)]))
     cluster.wait(3.0)
     assert cluster.nodes[0].shard.writes_refused_because
     assert not request.ended

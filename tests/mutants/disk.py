@@ -29,7 +29,7 @@ DISK = (
         "replies early",
         7,
         "reads are answered before the rows they rest on are durable",
-        ("core/serve.py", "        release = context.release(entity)\n", "        release = context.ready.early\n"),
+        ("core/serve.py", "        release = context.release_told(entity)\n", "        release = context.ready.early\n"),
     ),
     mutant(
         "promises not synced",
@@ -58,6 +58,16 @@ DISK = (
             TURN,
             "        self._under_way = ready\n",
             "        self._under_way = ready\n        self._release(ready.late)\n        ready.late = Release()\n",
+        ),
+    ),
+    mutant(
+        "a node vouches for itself",
+        7,
+        "what this node has found to be chosen, by its own vote that is not durable, counts like what peers say",
+        (
+            LOG,
+            "            entity.max_chosen = max(entity.max_chosen, entry)\n        if needs_sync",
+            "            entity.vouched = entity.max_chosen = max(entity.max_chosen, entry)\n        if needs_sync",
         ),
     ),
     mutant(

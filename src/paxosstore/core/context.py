@@ -209,6 +209,10 @@ class Context:
         """Where something that shows this entity's rows belongs (rule 7): late if a row is not durable yet."""
         return self.ready.early if entity.row_turn <= self.durable_turn else self.ready.late
 
+    def release_told(self, entity: Entity) -> Release:
+        """Where an outcome belongs: it shows the DB through `committed`, so it may leave as well if peers vouch for all that."""
+        return self.ready.early if entity.committed <= entity.vouched else self.release(entity)
+
     def send(self, entity: Entity, peer: int, message: Message) -> None:
         """A message that shows this entity's rows."""
         self.release(entity).messages.append((peer, message))

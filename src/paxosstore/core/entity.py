@@ -126,6 +126,7 @@ class Entity:
         "touched",
         "untold",
         "unwritten",
+        "vouched",
         "wake_ms",
         "wanted",
     )
@@ -137,6 +138,8 @@ class Entity:
         self.committed = 0
         self.contiguous_chosen = 0
         self.max_chosen = 0
+        self.vouched = 0
+        """Highest entry that a peer has called chosen: all up to it is, whatever becomes of this replica's own votes."""
         self.max_plog = 0
         """Highest entry with a row in the local PLog: above this the disk is empty (rule 9)."""
         self.opened: dict[int, OpenEntry] = {}
@@ -227,6 +230,8 @@ class Entity:
 
     def raise_max_chosen(self, entry: int, peer: int) -> None:
         """A peer has shown that `entry` is chosen."""
+        if entry > self.vouched:
+            self.vouched = entry
         if entry > self.max_chosen:
             self.max_chosen = entry
             self.catchup.news_from(peer)

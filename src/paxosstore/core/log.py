@@ -82,6 +82,8 @@ class Log:
         before = machine.mine
         machine.update(peer, Record(message.prepared, message.promised, message.accepted, value, message.chosen))
         mine = machine.mine
+        if message.chosen and entry > entity.vouched:
+            entity.vouched = entry
         if mine is not before:
             self.changed(entity, entry, before, mine)
             if mine.chosen and opened.asked_at_ms and mine.accepted == preauth_ballot(context.me):

@@ -24,7 +24,7 @@ class ReadServer:
     def serve(self, entity: Entity) -> None:
         """End the reads whose entry is applied, as far as the turn's work goes, and ask the next question."""
         context, reads = self._context, entity.reads
-        release = context.release(entity)
+        release = context.release_told(entity)
         reads.applied(entity.committed)
         if reads.answerable:
             self._answer(entity, release)

@@ -211,9 +211,9 @@ class Shard:
         """Everything an entity can do now, in the one order that is right."""
         context, proposer = self._context, self._proposer
         entity.wake_ms = NEVER
-        release = context.release(entity)  # before this turn's own proposal: what is chosen by now rests on durable rows
         before = entity.committed
         decided = None if self._cannot_write else self._log.advance(entity)  # what is applied has to be written
+        release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
         if decided is not None:
             in_flight, chosen = decided
             proposer.finish(entity, in_flight, chosen, release)
