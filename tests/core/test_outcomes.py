@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from paxosstore.core.event import Received
-from paxosstore.core.message import HandOver, Message, PaxosMessage
+from paxosstore.core.message import HandedBack, HandOver, Message, PaxosMessage
 from paxosstore.core.overlay import DATA, View
 from paxosstore.core.record import EMPTY
 from paxosstore.core.request import Request
@@ -241,6 +241,22 @@ def test_a_request_taken_back_is_not_refused_while_its_copy_may_run() -> None:
     happened = cluster.do(2, b"done", 500.0, read_only=True).reply != b""
     assert request.ended
     assert happened == (request.error is None)
+
+
+def test_a_late_answer_to_another_request_under_the_same_uuid_is_not_taken_for_its_own() -> None:
+    """Seed 10130: a write was told what became of another one, which had been handed over and taken back before."""
+    cluster = Frames()
+    request = Told(b"set k 1", uuid=b"u" * 16)
+    request.digest = b"d" * 16
+    cluster.cut((0, 1))
+    cluster.nodes[1].step(request)
+    cluster.wait(0.5)
+    cluster.nodes[1].step(Received(0, [HandedBack(ENTITY, b"u" * 16, "FAILED", b"it is odd", b"e" * 16)]))
+    cluster.wait(0.5)
+    assert not request.ended
+    cluster.nodes[1].step(Received(0, [HandedBack(ENTITY, b"u" * 16, "", b"ok", b"d" * 16)]))
+    cluster.wait(0.5)
+    assert request.reply == b"ok"
 
 
 def test_a_stale_replica_refuses_nothing() -> None:

@@ -39,7 +39,7 @@ class Admission:
         context.counters.messages_dropped += 1
         if isinstance(message, HandOver):  # without a word, it would be run here after later ones
             error = Overloaded("too much waits for this entity to be loaded (max_mailbox, max_waiting_bytes)")
-            context.send_early(peer, HandedBack(message.entity, message.uuid, error.code, str(error).encode()))
+            context.send_early(peer, HandedBack(message.entity, message.uuid, error.code, str(error).encode(), message.digest))
 
     def let_go(self, message: Message) -> None:
         """A message that was kept is delivered."""

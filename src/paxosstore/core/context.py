@@ -235,7 +235,7 @@ class Context:
                 self.counters.requests_unknown += 1
         if isinstance(request, HandedOverRequest):
             code, content = ("", reply) if error is None else (error.code, str(error).encode("utf-8", "backslashreplace"))
-            release.messages.append((request.peer, HandedBack(request.entity, request.uuid, code, content)))
+            release.messages.append((request.peer, HandedBack(request.entity, request.uuid, code, content, request.digest)))
         else:
             release.outcomes.append(Outcome(request, reply, error))
 

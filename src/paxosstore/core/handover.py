@@ -178,7 +178,11 @@ class HandOvers:
 
     def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
         """An outcome came back: the request it belongs to, and its error if it ended in one."""
-        request = self.peers[peer].settle((message.entity, message.uuid), self._context.now_ms)
+        copy = message.entity, message.uuid
+        pending = self.peers[peer].pending.get(copy)
+        if pending is not None and pending.request.digest != message.digest:
+            return None  # a late answer to another request under the same uuid
+        request = self.peers[peer].settle(copy, self._context.now_ms)
         if request is None:
             return None
         error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None

@@ -95,6 +95,8 @@ class HandedBack(NamedTuple):
     """Empty: done. Otherwise the `code` of an error (errors.py)."""
     reply: bytes
     """The reply, or the error's text in UTF-8."""
+    digest: bytes
+    """That of the hand-over."""
 
 
 class TakeOver(NamedTuple):

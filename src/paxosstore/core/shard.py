@@ -354,7 +354,7 @@ class Shard:
         handler = context.handlers.get(message.handler)
         if handler is None:
             error = InvalidRequest(f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes")
-            context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode()))
+            context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
             return
         deadline = context.now_ms + message.budget_ms
         request = HandedOverRequest(

@@ -204,8 +204,8 @@ def _check_handed_back(group: list[HandedBack]) -> None:
     for message in group:
         if message.entity < 0:
             raise _bad(message, "a number is out of range")
-        if len(message.uuid) != UUID_BYTES:
-            raise _bad(message, "the uuid has a wrong length")
+        if len(message.uuid) != UUID_BYTES or len(message.digest) not in (0, DIGEST_BYTES):
+            raise _bad(message, "the uuid or the digest has a wrong length")
 
 
 def _check_take_overs(group: list[TakeOver]) -> None:
