@@ -76,6 +76,8 @@ def test_a_loss_that_a_crash_may_forget_is_not_called_refused() -> None:
     assert not write.ended
     rival = PaxosMessage(ENTITY, 2, 6, 6, 6, False, b"\x02" * 16, cluster.codec.encode(WriteBatch()), 1, True, False)
     cluster.nodes[0].step(Received(2, [rival]))
+    cluster.lose_connection(0, 1)  # so it is not proposed again
+    cluster.lose_connection(0, 2)
     cluster.wait(5.0)
     found = cluster.nodes[0].shard.entity(ENTITY)
     assert found is not None

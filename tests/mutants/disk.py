@@ -92,12 +92,6 @@ DISK = (
         (SHARD, "        ready.shown |= values_shown(early)\n", ""),
     ),
     mutant(
-        "a loss that is not durable called refused",
-        7,
-        "a batch that lost by this node's own vote, which is not durable, is told at its deadline that nothing happened",
-        (UNDECIDED, "lost = entity.lost_turn > self._context.durable_turn  #", "lost = False  #"),
-    ),
-    mutant(
         "an outcome that waits for the disk called refused",
         7,
         "whose deadline passes while the disk is silent is told that nothing happened",

@@ -17,7 +17,7 @@ from ..core.overlay import View
 from ..core.ready import Release
 from ..core.request import Request
 from ..core.shard import SWEEP_MS, Shard
-from ..errors import PaxosStoreError, RequestFailed, TooLarge
+from ..errors import DiskFull, PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.turn import Turn
@@ -66,6 +66,8 @@ class SimNode:
         """Factor on the time of a sync."""
         self.hangs = False
         """No sync returns."""
+        self.fails_after_gulps = False
+        """The turn that is taken in gulps cannot be written."""
         self.crash_in_steps = 0
         """The power is cut so many steps from now, wherever that is inside a turn; 0: it is not."""
         self._deferred: list[Callable[[], None]] = []
@@ -183,6 +185,9 @@ class SimNode:
             self._begin()
 
     def _gulp(self) -> None:
+        if self.fails_after_gulps:
+            self.fails_after_gulps = False
+            self.store.fail_next_write = DiskFull("no room for what came in gulps")
         inbox, self._inbox = self._inbox, []
         now = self.clocks.monotonic(self.cluster.now_ms)
         self._inbox += self.turn.gulp(inbox, now, self.clocks.wall(self.cluster.now_ms))

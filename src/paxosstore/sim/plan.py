@@ -118,7 +118,7 @@ FAULTS: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
     "disk almost full": (1, _nothing),
     "read fails": (1, _nothing),
     "disk slow": (2, _some(10.0, 100.0)),
-    "disk hangs": (4, _nothing),
+    "disk hangs": (4, lambda rng, nodes: rng.choice((0.0, 0.0, 1.0))),
     "wall clock jumps": (3, lambda rng, nodes: rng.choice((-HOUR_MS, HOUR_MS))),
     "clocks stop": (2, _nothing),
     "everything loses power": (1, _nothing),

@@ -334,9 +334,14 @@ class Simulation:
 
     def _hang_up(self, fault: Fault, node: SimNode) -> None:
         node.hangs = True
+        node.fails_after_gulps = bool(fault.value)
 
     def _answer(self, fault: Fault, node: SimNode) -> None:
-        node.hangs = False
+        node.hangs = node.fails_after_gulps = False
+        if fault.value and self.peace:
+            self._make_room(fault, node)
+        elif fault.value:  # after the write that fails
+            self.cluster.after(10.0, partial(self._make_room, fault, node))
 
     def _jump(self, fault: Fault, node: SimNode) -> None:
         node.clocks.wall_offset_ms = fault.value
