@@ -27,6 +27,14 @@ def stuck(**tuning: float) -> Frames:
     return cluster
 
 
+def propose(cluster: Frames, operation: bytes) -> Told:
+    """A write at node 0 that no other node can run."""
+    request = Told(operation)
+    request.handler = ""  # type: ignore[misc]  # a class constant elsewhere
+    cluster.nodes[0].step(request)
+    return request
+
+
 def answer(cluster: Frames, wait_ms: float = 200.0) -> None:
     cluster.nodes[0].hangs = False
     cluster.wait(wait_ms)
@@ -41,9 +49,24 @@ def test_reads_that_need_no_disk_go_on() -> None:
     assert unheard_of.error is None
 
 
+def test_writes_go_through_the_others() -> None:
+    cluster = stuck()
+    assert cluster.do(0, b"set b 1", 50.0).reply == b"ok", "handed over, though this node is preferred"
+    assert cluster.do(0, b"b", 20.0, read_only=True).reply == b"1"
+
+
+def test_what_is_handed_over_to_a_silent_node_comes_back_at_once() -> None:
+    cluster = stuck()
+    before = cluster.counters()
+    assert cluster.do(1, b"set b 1", 50.0).reply == b"ok"
+    after = cluster.counters()
+    assert after["handed_over"] - before["handed_over"] == 1
+    assert after["handed_over_taken_back"] == before["handed_over_taken_back"], "it is refused, not waited for"
+
+
 def test_nobody_waits_for_the_disk_past_a_deadline() -> None:
     cluster = stuck(request_timeout_ms=300.0)
-    write = cluster.submit(0, b"set b 1")
+    write = propose(cluster, b"set b 1")
     read = cluster.submit(0, b"a", read_only=True, entity=OTHER)
     cluster.wait(400.0)
     assert isinstance(write.error, OutcomeUnknown)
@@ -57,7 +80,7 @@ def test_nobody_waits_for_the_disk_past_a_deadline() -> None:
 def test_what_a_gulp_has_shown_is_not_called_refused_when_the_write_fails() -> None:
     cluster = stuck()
     cluster.cut((1, 0), (2, 0))
-    write = cluster.submit(0, b"set secret 1")
+    write = propose(cluster, b"set secret 1")
     cluster.wait(5.0)
     cluster.nodes[0].store.fail_next_write = DiskFull("full")
     answer(cluster, 5.0)
@@ -71,7 +94,7 @@ def test_a_loss_that_a_crash_may_forget_is_not_called_refused() -> None:
     """The vote that lets the other value win is not durable: the own one may yet be chosen."""
     cluster = stuck(request_timeout_ms=300.0)
     cluster.weather.cuts = {(one, other) for one in range(3) for other in range(3)}
-    write = cluster.submit(0, b"set secret 1")
+    write = propose(cluster, b"set secret 1")
     cluster.wait(5.0)
     assert not write.ended
     rival = PaxosMessage(ENTITY, 2, 6, 6, 6, False, b"\x02" * 16, cluster.codec.encode(WriteBatch()), 1, True, False)
@@ -89,7 +112,7 @@ def test_a_loss_that_a_crash_may_forget_is_not_called_refused() -> None:
 
 def test_who_stops_while_its_disk_is_silent_says_what_it_knows() -> None:
     cluster = stuck()
-    write = cluster.submit(0, b"set b 1")
+    write = propose(cluster, b"set b 1")
     read = cluster.submit(0, b"a", read_only=True, entity=OTHER)
     cluster.wait(20.0)  # both are decided, and wait for the disk
     node = cluster.nodes[0]

@@ -114,12 +114,12 @@ class HandOvers:
     def target(self, entity: Entity, request: Request) -> int:
         """The peer to hand this request over to; NOBODY: propose it here."""
         context = self._context
-        if not _may_be_handed_over(request) or entity.taking_over:
+        if not _may_be_handed_over(request) or self._is_to_propose(entity):
             return NOBODY
         if entity.queue or entity.in_flight is not None or entity.returned:
             return NOBODY  # what waits here already must not be overtaken
         # one at a time: requests of one client to one entity keep their order
-        peer = entity.handed_to if entity.handed_count else entity.last_origin
+        peer = entity.handed_to if entity.handed_count else self._preferred(entity)
         if peer in (NOBODY, context.me) or not self.peers[peer].usable(context.now_ms):
             return NOBODY
         return peer
@@ -154,7 +154,7 @@ class HandOvers:
 
     def send_waiting(self, entity: Entity) -> bool:
         """Hand over what waits here, in order, rather than compete with the preferred proposer; whether that is possible."""
-        peer = entity.last_origin
+        peer = self._preferred(entity)
         if peer in (NOBODY, self._context.me) or entity.committed != entity.max_chosen or not self._is_free(entity):
             return False
         if not self.peers[peer].usable(self._context.now_ms) or not all(map(_may_be_handed_over, entity.queue)):
@@ -174,7 +174,18 @@ class HandOvers:
 
     def _is_free(self, entity: Entity) -> bool:
         """Whether nothing is at a peer, on its way back, or to be proposed here."""
-        return not (entity.handed_count or entity.returned or entity.taking_over)
+        return not (entity.handed_count or entity.returned or self._is_to_propose(entity))
+
+    def _is_to_propose(self, entity: Entity) -> bool:
+        """Whether the preferred proposer has asked this node to propose itself, and it can."""
+        return entity.taking_over and not self._context.silence
+
+    def _preferred(self, entity: Entity) -> int:
+        """Who is to propose at this entity: the preferred proposer, or anybody else if that is this node, with a silent disk."""
+        peer, context = entity.last_origin, self._context
+        if peer in (NOBODY, context.me) and context.silence:
+            return next((other for other in context.peers if self.peers[other].usable(context.now_ms)), NOBODY)
+        return peer
 
     def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
         """An outcome came back: the request it belongs to, and its error if it ended in one."""

@@ -352,8 +352,9 @@ class Shard:
         context = self._context
         context.counters.handed_over_received += 1
         handler = context.handlers.get(message.handler)
-        if handler is None:
-            error = InvalidRequest(f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes")
+        if handler is None or context.silence:  # what would wait for the disk here, another node may do
+            text = f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes"
+            error = InvalidRequest(text) if handler is None else NotServing(context.silence.describe())
             context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
             return
         deadline = context.now_ms + message.budget_ms

@@ -285,18 +285,16 @@ class SimNode:
             if error is None and not request.exposed:  # else another node vouched for it, and was held to that
                 invariants.told(self.number, request.entity, self._told_of(request.entity))
             shown = self._shown.pop(request, ())
-            if (
-                error is not None and error.outcome_known and not isinstance(error, RequestFailed | TooLarge)
-            ):  # these are outcomes
+            outcome = isinstance(error, RequestFailed | TooLarge)
+            if error is not None and error.outcome_known and not outcome:
                 invariants.refused(self.number, shown)
             request.settle(reply, error)
 
     def _check_in_time(self, request: Request) -> None:
-        if not request.deadline_ms:
-            return  # it was refused before it got one
-        now = self.clocks.monotonic(self.cluster.now_ms)
-        margin_ms = self.cluster.tuning.slow_sync_ms + 2 * SWEEP_MS
-        self.cluster.invariants.in_time(self.number, now, max(request.deadline_ms, self._awake_ms), margin_ms)
+        if request.deadline_ms:  # else it was refused before it got one
+            margin_ms = self.cluster.tuning.slow_sync_ms + 2 * SWEEP_MS
+            last_ms = max(request.deadline_ms, self._awake_ms) + margin_ms
+            self.cluster.invariants.in_time(self.number, self.clocks.monotonic(self.cluster.now_ms), last_ms)
 
     def _note_shown(self, message: PaxosMessage) -> None:
         """Remember which requests a value carries that leaves this node, if they were asked for here."""
