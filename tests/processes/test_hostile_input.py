@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import random
 import socket
+import time
+import urllib.request
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -59,5 +63,76 @@ def test_a_value_is_too_large(shared: LocalCluster) -> None:
             assert "8388608" in str(refused.value)
             assert await client.call("EXISTS", "large") == 0
         await check_serves(shared)
+
+    asyncio.run(story())
+
+
+MB = 1_000_000
+
+
+def resident_mb(cluster: LocalCluster, node: int) -> int:
+    """What a node has in memory."""
+    status = Path(f"/proc/{cluster._processes[node].pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) // 1_000
+
+
+def connect(cluster: LocalCluster, *, receive_buffer: int = 0) -> socket.socket:
+    connection = socket.socket()
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(20.0)
+    connection.connect(cluster.redis_servers[0])
+    return connection
+
+
+def read_exactly(connection: socket.socket, size: int) -> int:
+    """Read so many bytes and keep none; returns how many came."""
+    got = 0
+    while got < size and (piece := connection.recv(MB)):
+        got += len(piece)
+    return got
+
+
+def test_replies_that_nobody_reads_take_no_memory(shared: LocalCluster) -> None:
+    with connect(shared) as connection:
+        connection.sendall(b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$1000000\r\n%b\r\n" % bytes(MB))
+        assert connection.recv(100) == b"+OK\r\n"
+        before = most = resident_mb(shared, 0)
+        connection.sendall(b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n" * 1_000)
+        for _ in range(40):
+            time.sleep(0.05)
+            most = max(most, resident_mb(shared, 0))
+        assert read_exactly(connection, 1_000 * (MB + 12)) == 1_000 * (MB + 12)
+        most = max(most, resident_mb(shared, 0))
+        print(f"resident: {before} MB before, {most} MB at most while 1,000 replies of 1 MB were unread and then read")
+        assert most < before + 150
+    asyncio.run(check_serves(shared))
+
+
+def test_a_client_sends_everything_before_it_reads(shared: LocalCluster) -> None:
+    with connect(shared, receive_buffer=4_096) as connection:
+        connection.sendall(b"*1\r\n$4\r\nPING\r\n" * 1_000_000)
+        assert read_exactly(connection, 7 * 1_000_000) == 7 * 1_000_000
+    asyncio.run(check_serves(shared))
+
+
+def test_a_client_that_never_reads_is_closed_and_named(shared: LocalCluster) -> None:
+    command = b"*2\r\n$4\r\nPING\r\n$4000\r\n%b\r\n" % bytes(4_000)
+    with connect(shared, receive_buffer=4_096) as connection, pytest.raises(ConnectionError):
+        connection.sendall(command * (200 * MB // len(command)))
+    assert "raise redis.max_unread_bytes" in shared.log(0)
+    asyncio.run(check_serves(shared))
+
+
+def test_a_web_page_writes_nothing(shared: LocalCluster) -> None:
+    url = f"http://{HOST}:{shared.redis_port(0)}/"
+    request = urllib.request.Request(url, data=b"\r\nSET owned yes\r\n", method="POST")
+    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with pytest.raises((OSError, http.client.HTTPException)):
+        browser.open(request, timeout=10)
+
+    async def story() -> None:
+        async with RespClient([shared.redis_servers[0]], timeout_s=5.0) as client:
+            assert await client.call("EXISTS", "owned") == 0
 
     asyncio.run(story())

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..services.redis.settings import RedisSettings
 from ..settings import ClusterSettings, TuningSettings
 from .config import LOCALHOST, Address, Addresses
 
@@ -48,7 +49,7 @@ def render(node: int, cluster: ClusterSettings, base_port: int) -> str:
     others = "\n\n".join(
         f"[[nodes]]  # node {number}\n{_address_lines(addresses_of(number, base_port))}" for number in range(cluster.nodes)
     )
-    tuning = TuningSettings()
+    tuning, redis = TuningSettings(), RedisSettings()
     return f"""\
 # paxosstore: node {node} of {cluster.nodes}. Start it with: paxosstore serve --config node-{node}.toml
 
@@ -77,8 +78,11 @@ uuid_window_entries = {cluster.uuid_window_entries}
 # "db": databases 0 to 15, each atomic as a whole. "slots:N": one database over N entities, commands over several
 # keys only within one of them.
 keyspace = "db"
-max_clients = 10000
-max_bulk_bytes = 67108864
+max_clients = {redis.max_clients}
+max_bulk_bytes = {redis.max_bulk_bytes}
+# What one client may leave unread, and what is held for all of them together, in bytes: above it, clients are closed.
+# max_unread_bytes = {redis.max_unread_bytes}
+# max_clients_bytes = {redis.max_clients_bytes}
 
 # The HTTP service answers to its addresses, to localhost, to this machine's name and to those in this file. List other names
 # by which it is asked, as ["store.example"]: a web page must not reach it under one of its own.

@@ -93,15 +93,19 @@ class MemoryStore:
 
     def _evaluate_batch(self) -> None:
         batch, self._batch = self._batch, []
-        replies = []
+        outcomes: list[tuple[bytes, PaxosStoreError | None]] = []
         for request in batch:
             view = self.view(request.entity)
             view.now_ms, view.read_only = self.now(), request.read_only
-            replies.append(request.evaluate(view) or b"")
-            self.evaluated += bool(replies[-1])
-            self.put_off += not replies[-1]
-        for request, reply in zip(batch, replies, strict=True):
-            request.settle(reply, None)
+            try:
+                reply = request.evaluate(view) or b""
+                outcomes.append((reply, None))
+                self.evaluated += bool(reply)
+                self.put_off += not reply
+            except PaxosStoreError as error:
+                outcomes.append((b"", error))
+        for request, outcome in zip(batch, outcomes, strict=True):
+            request.settle(*outcome)
 
     def view(self, entity: int) -> DictView:
         return self.views.setdefault(entity, DictView(entity))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from paxosstore.errors import BY_CODE, Fault, InvalidRequest, OutcomeUnknown, RequestFailed
-from paxosstore.services.redis import commands, session
+from paxosstore.errors import BY_CODE, Fault, InvalidRequest, OutcomeUnknown, RequestFailed, TooLarge
+from paxosstore.services.redis import commands, session, strings
 from paxosstore.services.redis.commands import DATA_COMMANDS, drop_expired_payload, dropped, encode, handle
 from paxosstore.services.redis.generic import MAX_SCAN_COUNT
 from paxosstore.services.redis.keyspace import SLOT_BASE
@@ -116,6 +116,22 @@ def test_replies_of_several_entities() -> None:
     assert merge_ok([full, full], 2) == full.reply
     for parts in ([full, late], [late, full], [done, late], [late, late], [full, done]):
         assert merge_ok(parts, 2).startswith(b"-UNKNOWN outcome unknown: done in ")
+
+
+def test_values_of_several_keys_have_a_limit_together() -> None:
+    view = DictView()
+    for name in (b"a", b"b", b"c"):
+        Key(view, name).set(bytes(6_000_000))
+    assert len(strings.mget(view, [b"MGET", b"a", b"b"], 2)) > 12_000_000
+    with pytest.raises(TooLarge, match="over the limit of 16777216 bytes in one reply: ask for fewer at a time"):
+        strings.mget(view, [b"MGET", b"a", b"b", b"c"], 2)
+    Key(view, b"a").set(bytes(20_000_000))
+    assert len(strings.mget(view, [b"MGET", b"a"], 2)) > 20_000_000
+
+
+def test_an_error_holds_no_more_than_the_beginning_of_what_it_speaks_of() -> None:
+    view = DictView()
+    assert len(handle(view, encode(2, [b"EXPIRE", b"k", b"1", b"x" * 5_000_000]))) < 5_000
 
 
 def test_every_command_is_in_the_table_and_can_be_run() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxosstore.services.redis.glob import compile_glob
+from paxosstore.errors import TooLarge
+from paxosstore.services.redis.glob import MAX_PIECE, compile_glob, steps_per_byte
 
 
 def matches(pattern: bytes, text: bytes) -> bool:
@@ -73,3 +74,21 @@ def test_examples(pattern: bytes, text: bytes, expected: bool) -> None:
 
 def test_many_stars_do_not_take_for_ever() -> None:
     assert not compile_glob(b"*a" * 30 + b"*b").fullmatch(b"a" * 5_000)
+
+
+@pytest.mark.parametrize("pattern", [b"a*a*a*a*a*b", b"*" + b"a?" * 32 + b"*b", b"*" + b"a" * 60 + b"b*", b"*[^b]" * 200 + b"b"])
+def test_no_pattern_takes_more_than_its_longest_piece_for_each_byte(pattern: bytes) -> None:
+    assert steps_per_byte(pattern) <= MAX_PIECE
+    assert not compile_glob(pattern).fullmatch(b"a" * 65_000)
+
+
+def test_patterns_that_would_take_too_long_are_refused() -> None:
+    assert compile_glob(b"x" * 500 + b"*" + b"a" * MAX_PIECE + b"*" + b"y" * 400)
+    with pytest.raises(TooLarge, match="more than 64 characters between two stars"):
+        compile_glob(b"*" + b"a?" * 33 + b"*")
+    with pytest.raises(TooLarge, match="a pattern of 1025 bytes is over the limit of 1024"):
+        compile_glob(b"x" * 1_025)
+
+
+def test_a_set_is_as_long_as_its_pattern() -> None:
+    assert len(compile_glob(b"[\x00-\xff]" * 200).pattern) <= 200 * 12

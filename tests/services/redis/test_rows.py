@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from binascii import crc32
+from collections.abc import Iterator
 
 import pytest
 from crc32c import crc32c
@@ -12,7 +13,17 @@ from hypothesis import strategies as st
 from paxosstore.errors import TooLarge
 from paxosstore.services.redis import rows
 from paxosstore.services.redis.keyspace import SLOT_BASE, hash_slot, slot_of
-from paxosstore.services.redis.rows import MAX_NAME_BYTES, Key, expire_due, get_value, number_of_keys, scan_page
+from paxosstore.services.redis.rows import (
+    MAX_NAME_BYTES,
+    PAGE_BYTES,
+    Key,
+    delete_many,
+    expire_due,
+    get_value,
+    number_of_keys,
+    scan_page,
+    set_many,
+)
 
 from .support import NOW_MS, DictView
 
@@ -20,6 +31,7 @@ names = st.sampled_from([b"a", b"b", b"c", b""])
 steps = st.lists(
     st.tuples(st.just("set"), names, st.sampled_from([0, NOW_MS - 5, NOW_MS + 5, NOW_MS + 50]))
     | st.tuples(st.just("delete"), names, st.just(0))
+    | st.tuples(st.sampled_from(["set_many", "delete_many"]), names, st.just(0))
     | st.tuples(st.just("expire_due"), st.just(b""), st.integers(0, 3))
     | st.tuples(st.just("wait"), st.just(b""), st.sampled_from([1, 10])),
     max_size=25,
@@ -57,6 +69,14 @@ def test_rows_number_and_index_agree_with_a_dict(script: list[tuple[str, bytes, 
         if step == "set":
             Key(view, name).set(b"v" + name, number)
             model[name] = number
+        elif step == "set_many":
+            set_many(view, [(name, b"old"), (b"b", b"vb"), (name, b"v" + name)])
+            model[name] = model[b"b"] = 0
+        elif step == "delete_many":
+            alive = sum([1 for key in {name, b"b"} if key in model and not 0 < model[key] < view.now_ms])
+            assert delete_many(view, [name, b"b", name]) == alive
+            model.pop(name, None)
+            model.pop(b"b", None)
         elif step == "delete":
             assert Key(view, name).delete() == (name in model and not 0 < model[name] < view.now_ms)
             model.pop(name, None)
@@ -106,6 +126,56 @@ def test_pages_hold_every_key_once_and_go_on_from_any_hash(monkeypatch: pytest.M
     assert len(found) == len(set(found))
     assert keys - set(found) <= {b"key:%d" % number for number in range(pages)}
     assert pages == 7
+
+
+class CountingView(DictView):
+    """Counts what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.scanned = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        self.asked += 1
+        return super().get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self.asked += 1
+        super().put(key, value)
+
+    def delete(self, key: bytes) -> None:
+        self.asked += 1
+        super().delete(key)
+
+    def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        for pair in super().scan(start, end):
+            self.scanned += 1
+            yield pair
+
+
+def test_many_keys_cost_two_rows_each() -> None:
+    view = CountingView()
+    keys = [b"key:%d" % number for number in range(1_000)]
+    set_many(view, [(key, b"v") for key in keys])
+    assert view.asked == 2 * 1_000 + 2
+    set_many(view, [(key, b"w") for key in keys])
+    assert view.asked == 4 * 1_000 + 2
+    assert delete_many(view, keys) == 1_000
+    assert view.asked == 6 * 1_000 + 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "most"), [(60_000, 1, PAGE_BYTES // 60_000 + 2), (10, 100_000, PAGE_BYTES // 100_000 + 2)]
+)
+def test_a_page_of_large_keys_or_values_is_shorter(name: int, value: int, most: int) -> None:
+    view = CountingView()
+    for number in range(40):
+        Key(view, b"%0*d" % (name, number)).set(bytes(value))
+    page = scan_page(view, 0, 1_000)
+    assert 1 < len(page.names) < view.scanned <= most < 40
+    assert page.next_hash
+    assert len(scan_page(view, 0, 1_000, max_name_bytes=1).names) == 1
 
 
 def test_a_scan_ends_at_the_highest_hash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-import socket
-import struct
 from typing import Any
 
 import pytest
@@ -16,9 +13,7 @@ from hypothesis import strategies as st
 from paxosstore.core.request import Request
 from paxosstore.errors import ConfigError, NodeError, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PortTaken
 from paxosstore.services.redis.commands import HANDLER, handle
-from paxosstore.services.redis.connection import Connection
 from paxosstore.services.redis.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
-from paxosstore.services.redis.modes import EXEC_ABORT, NESTED, NO_MULTI, NO_WATCH, NOT_DONE, WATCH_INSIDE
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 
@@ -220,193 +215,6 @@ async def test_a_write_over_the_limit_is_refused_and_the_connection_lives() -> N
         await client.expect_end(b"-ERR Protocol error: invalid bulk length\r\n")
 
 
-# -- other protocols
-
-BODY = b"\r\nSET owned yes\r\n"
-REQUEST_LINES = [
-    b"POST / HTTP/1.1\r\nHost: 127.0.0.1:7401\r\nContent-Length: 17\r\n",
-    b"GET /?q=%20 HTTP/1.1\r\nHost: x\r\n",
-    b"OPTIONS * HTTP/1.1\r\n",
-    b"SET /owned HTTP/1.1\r\nHost: x\r\n",
-    b"DEL /'k HTTP/1.0\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n",
-    b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\n",
-    b"post /without-a-version\r\n",
-    b"Host: x\r\n",
-    b"*1\r\n$4\r\nPOST\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    b"\x80\x01\x00\x03\x00\x00\x00\x00",
-    b"\x00\x01\x00\x08\x21\x12\xa4\x42",
-    b"SSH-2.0-OpenSSH_9.2p1\r\n",
-]
-
-
-@pytest.mark.parametrize("start", REQUEST_LINES, ids=lambda start: repr(start[:20]))
-@pytest.mark.parametrize("cut", [1, 100_000])
-@in_loop
-async def test_what_comes_in_another_protocol_is_never_a_command(start: bytes, cut: int) -> None:
-    async with serving() as harness:
-        transport, connection = harness.plug()
-        stream = start + BODY
-        for at in range(0, len(stream), cut):
-            connection.data_received(stream[at : at + cut])
-        await harness.settle()
-        assert transport.ended == "closed"
-        assert harness.store.submitted == []
-        assert transport.got.count(b"\n") <= 1
-        now = harness.server.statistics()
-        assert now.closed_foreign == 1 or b"too big inline request" in transport.got
-
-
-@in_loop
-async def test_other_protocols_are_named_in_the_log_and_not_a_thousand_times(caplog: pytest.LogCaptureFixture) -> None:
-    async with serving() as harness:
-        with caplog.at_level(logging.WARNING):
-            for _ in range(1_000):
-                _, connection = harness.plug()
-                connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
-                await asyncio.sleep(0)
-        assert caplog.messages == ["closed client 127.0.0.1:1: it speaks HTTP, not the Redis protocol"]
-        assert harness.server.statistics().closed_foreign == 1_000
-
-
-@in_loop
-async def test_sockets_are_asked_whether_their_client_is_there() -> None:
-    for seconds in (300, 0):
-        async with serving(tcp_keepalive_s=seconds) as harness:
-            client = await harness.connect()
-            await client.exchange("PING", b"+PONG\r\n")
-            (connection,) = harness.server.sessions()
-            assert isinstance(connection, Connection)
-            assert connection._transport is not None
-            theirs = connection._transport.get_extra_info("socket")
-            assert bool(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) == bool(seconds)
-            assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-            if seconds and hasattr(socket, "TCP_KEEPIDLE"):
-                assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 300
-            client.send("CONFIG GET tcp-keepalive", "CONFIG GET timeout", "CONFIG GET client-output-buffer-limit", "QUIT")
-            text = await client.reader.read()
-            assert b"tcp-keepalive\r\n$%d\r\n%d\r\n" % (len(str(seconds)), seconds) in text
-            assert b"normal 67108864 0 0\r\n" in text
-
-
-# -- endings
-
-
-@in_loop
-async def test_what_is_under_way_is_answered_before_the_end() -> None:
-    async with serving() as harness:
-        store, client, idle = harness.store, await harness.connect(), await harness.connect()
-        await idle.exchange("PING", b"+PONG\r\n")
-        store.holding = True
-        client.send("SET a 1", "GET a")
-        await harness.arrived(2)
-        draining = asyncio.ensure_future(harness.server.drain(10.0))
-        await idle.expect_end()
-        client.send("SET a 2")
-        with pytest.raises(OSError, match=r"refused|reset|Connect"):
-            await asyncio.open_connection("127.0.0.1", harness.server.port)
-        store.release(store.submitted[0])
-        store.release(store.submitted[1])
-        await client.expect_end(b"+OK\r\n$1\r\n1\r\n-NOTSERVING the node is stopping: nothing happened\r\n")
-        assert len(store.submitted) == 2
-        async with asyncio.timeout(5):
-            await draining
-
-
-@in_loop
-async def test_a_drain_ends_with_its_grace() -> None:
-    async with serving() as harness:
-        store, client = harness.store, await harness.connect()
-        store.holding = True
-        client.send("SET a 1")
-        await harness.arrived(1)
-        async with asyncio.timeout(5):
-            await harness.server.drain(0.01)
-            await harness.server.stop()
-        store.release(store.submitted[0])
-
-
-@in_loop
-async def test_quit_answers_everything_before_it_and_nothing_after_it() -> None:
-    async with serving() as harness:
-        store, client = harness.store, await harness.connect()
-        store.holding = True
-        client.send("SET a 1", "QUIT", "SET a 2")
-        await harness.arrived(1)
-        store.release(store.submitted[0])
-        await client.expect_end(b"+OK\r\n+OK\r\n")
-        assert len(store.submitted) == 1
-
-
-@in_loop
-async def test_a_protocol_error_comes_after_the_replies_before_it() -> None:
-    async with serving() as harness:
-        store, client = harness.store, await harness.connect()
-        store.holding = True
-        client.writer.write(b"GET a\r\nSET a 1\r\n*1\r\n:1\r\nSET a 2\r\n")
-        await harness.arrived(1)
-        store.release(store.submitted[0])
-        await harness.arrived(2)
-        store.release(store.submitted[1])
-        await client.expect_end(b"$-1\r\n+OK\r\n-ERR Protocol error: expected '$', got ':'\r\n")
-        assert len(store.submitted) == 2
-        assert harness.server.statistics().protocol_errors == 1
-
-
-@in_loop
-async def test_a_client_that_stops_sending_still_gets_its_replies() -> None:
-    async with serving() as harness:
-        store, client = harness.store, await harness.connect()
-        store.holding = True
-        client.send("GET a", "SET a 1")
-        client.writer.write_eof()
-        await harness.arrived(1)
-        store.release(store.submitted[0])
-        await harness.arrived(2)
-        store.release(store.submitted[1])
-        await client.expect_end(b"$-1\r\n+OK\r\n")
-        idle = await harness.connect()
-        idle.writer.write_eof()
-        await idle.expect_end()
-
-
-@in_loop
-async def test_outcomes_after_the_client_has_gone_are_dropped() -> None:
-    async with serving() as harness:
-        store, client = harness.store, await harness.connect()
-        store.holding = True
-        client.send("SET a 1", "GET a", "FLUSHALL")
-        await harness.arrived(2)
-        connection = client.writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.writer.transport.abort()  # a reset, not an end of what it sends
-        while harness.server.statistics().connections:  # noqa: ASYNC110  the server has no event for it
-            await asyncio.sleep(0)
-        while store.held:
-            store.release(store.held[0])
-        other = await harness.connect()
-        store.holding = False
-        await other.exchange("PING", b"+PONG\r\n")
-
-
-@in_loop
-async def test_stopping_drops_clients_and_frees_the_port() -> None:
-    async with serving() as harness:
-        store, client = harness.store, await harness.connect()
-        port = harness.server.port
-        store.holding = True
-        client.send("SET a 1")
-        await harness.arrived(1)
-        await harness.server.stop()
-        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-            await client.reader.readexactly(1)
-        store.fail(store.submitted[0], NotServing("the node is stopping"))
-        again = RedisServer(store.submit, RedisSettings(port=port))
-        await again.start()
-        await again.stop()
-
-
 # -- outcomes
 
 
@@ -444,53 +252,6 @@ async def test_what_a_request_carries_to_another_node() -> None:
         view = DictView()
         assert [request.handler for request in store.submitted] == [HANDLER, HANDLER]
         assert [handle(view, request.payload()) for request in store.submitted] == [b"+OK\r\n", b"_\r\n"]
-
-
-# -- commands that would change what the following ones mean
-
-
-@in_loop
-async def test_nothing_of_a_refused_transaction_is_done() -> None:
-    async with serving() as harness:
-        store, client = harness.store, await harness.connect()
-        client.send("MULTI", "INCR n", "SELECT 3", "nonsense", "GET", "WATCH n", "MULTI", "UNWATCH", "EXEC", "ECHO after")
-        await client.expect(NO_MULTI + NOT_DONE * 4 + WATCH_INSIDE + NESTED + NOT_DONE + EXEC_ABORT + b"$5\r\nafter\r\n")
-        assert store.submitted == []
-        client.send("MULTI", "INCR n", "DISCARD", "INCR n")
-        await client.expect(NO_MULTI + NOT_DONE + b"+OK\r\n:1\r\n")
-        assert [request.entity for request in store.submitted] == [REDIS_BASE]
-
-
-@in_loop
-async def test_a_refused_transaction_ends_with_reset_and_quit() -> None:
-    async with serving() as harness:
-        client = await harness.connect()
-        client.send("MULTI", "RESET now", "RESET", "INCR n", "MULTI", "QUIT", "INCR n")
-        await client.expect_end(NO_MULTI + NOT_DONE + b"+RESET\r\n:1\r\n" + NO_MULTI + b"+OK\r\n")
-        assert len(harness.store.submitted) == 1
-
-
-@in_loop
-async def test_commands_on_transactions_outside_of_one() -> None:
-    async with serving() as harness:
-        client = await harness.connect()
-        client.send("EXEC", "DISCARD", "UNWATCH", "WATCH k", "MULTI x", "watch", "INCR n")
-        await client.expect(b"-ERR EXEC without MULTI\r\n-ERR DISCARD without MULTI\r\n+OK\r\n" + NO_WATCH)
-        for name in ("multi", "watch"):
-            await client.expect(b"-ERR wrong number of arguments for '%b' command\r\n" % name.encode())
-        await client.expect(b":1\r\n")
-
-
-@pytest.mark.parametrize("mode", ["OFF", "skip"])
-@in_loop
-async def test_a_client_that_wants_no_replies_is_not_given_wrong_ones(mode: str) -> None:
-    async with serving() as harness:
-        client = await harness.connect()
-        client.send("CLIENT REPLY ON", "CLIENT REPLY", "CLIENT REPLY later", f"CLIENT REPLY {mode}", "INCR n")
-        ending = b"-ERR CLIENT REPLY OFF and SKIP are not possible here: the connection ends\r\n"
-        arity = b"-ERR wrong number of arguments for 'client|reply' command\r\n"
-        await client.expect_end(b"+OK\r\n" + arity + b"-ERR syntax error\r\n" + ending)
-        assert harness.store.submitted == []
 
 
 # -- keyspaces

@@ -260,8 +260,10 @@ class Connection(Dispatch, asyncio.Protocol):
     def _feed(self, piece: bytes) -> None:
         """Start the commands of a piece; those that cannot be started yet are the backlog."""
         commands: Sequence[Request | Refused | Ending]
-        parser = self._parser
+        parser, size = self._parser, len(piece)
         before = parser.held
+        # the inside of a long argument is only copied
+        self._server.work -= size >> 10 if size > SLICE_BYTES and size <= parser.wanted else size >> 6
         try:
             commands = parser.feed(piece)
         except RequestError as fault:
@@ -269,11 +271,11 @@ class Connection(Dispatch, asyncio.Protocol):
             if fault.foreign:
                 self._server.closing("foreign", self, f"it speaks {looks_like(fault.foreign)}, not the Redis protocol")
             commands = [*fault.before, Ending(error(str(fault).encode("latin-1")))]
-        self._server.work -= 1 + len(commands)
+        self._server.work -= len(commands)
         for at, command in enumerate(commands):
             if not self._take(command):
                 self._backlog.extend(commands[at:])
-                self._backlog_bytes = max(0, before + len(piece) - parser.held)
+                self._backlog_bytes = max(0, before + size - parser.held)
                 break
         if parser.held or self._backlog or self._reported or self._under_way:
             self._account()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from ...core.overlay import View
-from .glob import compile_glob
+from .glob import compile_glob, steps_per_byte
 from .keyspace import slot_of
 from .reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply
 from .resp import integer
-from .rows import Key, expire_due, get_value, number_of_keys, scan_page
+from .rows import PAGE_BYTES, delete_many, expire_due, get_value, number_of_keys, scan_page
 
 MAX_SCAN_COUNT = 10_000
 """One SCAN looks at no more keys than this, whatever COUNT says: nobody else is served meanwhile."""
+MATCH_STEPS = 1_048_576
+"""A page ends when matching its keys may take so many steps, some tens of ns each."""
 INVALID_CURSOR = error("invalid cursor")
 NO_MORE_KEYS = array([bulk(b"0"), array([])])
 
 
 def delete(view: View, args: list[bytes], proto: int) -> bytes:
-    return integer_reply(sum([Key(view, name).delete() for name in args[1:]]))
+    return integer_reply(delete_many(view, args[1:]))
 
 
 def exists(view: View, args: list[bytes], proto: int) -> bytes:
@@ -66,13 +68,14 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
     slot = slot_of(view.entity)
     if slot < 0 and cursor >> 32:
         return NO_MORE_KEYS
-    page = scan_page(view, cursor & 0xFFFFFFFF, count)
+    matches = None if pattern == b"*" else compile_glob(pattern).fullmatch
+    most = PAGE_BYTES if matches is None else MATCH_STEPS // steps_per_byte(pattern)
+    page = scan_page(view, cursor & 0xFFFFFFFF, count, most)
     following = page.next_hash + (max(0, slot) << 32)
     if not page.next_hash and slot >= 0:
         following = slot + 1 << 32
     names = page.names if only_type == b"string" else []
-    if pattern != b"*":
-        matches = compile_glob(pattern).fullmatch
+    if matches is not None:
         names = [name for name in names if matches(name)]
     return array([bulk(b"%d" % following), array([bulk(name) for name in names])])
 

@@ -1,35 +1,55 @@
-"""Redis's glob patterns, as regular expressions that take no more than len(pattern) * len(text) steps."""
+"""Redis's glob patterns, as regular expressions whose steps are bounded: for each byte of the text, no more than the
+longest piece between two stars has elements."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
+from ...errors import TooLarge
+
+MAX_PATTERN_BYTES = 1_024
+"""To make one ready takes a few ms at this length."""
+MAX_PIECE = 64
+"""Elements between two stars."""
 _ANY = b"."
 _NOTHING = b"(?!)"
 
 
 @lru_cache(maxsize=256)
 def compile_glob(pattern: bytes) -> re.Pattern[bytes]:
-    """A pattern with * ? [set] [^set] [a-z] and \\x, to be used with `fullmatch`."""
-    runs = _runs(pattern)
-    first, *others = runs
+    """A pattern with * ? [set] [^set] [a-z] and \\x, to be used with `fullmatch`. Raises TooLarge."""
+    if len(pattern) > MAX_PATTERN_BYTES:
+        raise TooLarge(f"a pattern of {len(pattern)} bytes is over the limit of {MAX_PATTERN_BYTES}")
+    first, *others = _pieces(pattern)
     if not others:
-        return re.compile(first, re.DOTALL)
-    # between two stars the first place that fits is as good as any later one, so no other is ever tried
-    middle = b"".join(b"(?>.*?%b)" % run for run in others[:-1] if run)
-    return re.compile(first + middle + b".*" + others[-1], re.DOTALL)
+        return re.compile(b"".join(first), re.DOTALL)
+    *middle, last = others
+    if max(map(len, middle), default=0) > MAX_PIECE:
+        raise TooLarge(f"a pattern with more than {MAX_PIECE} characters between two stars")
+    # between two stars the first place that fits is as good as any later one, so no other is ever tried; the last piece
+    # has one place, the end
+    fitting = b"".join(b"(?>.*?%b)" % b"".join(piece) for piece in middle if piece)
+    end = b".{%d,}+(?<=%b)" % (len(last), b"".join(last)) if last else b".*"
+    return re.compile(b"".join(first) + fitting + end, re.DOTALL)
 
 
-def _runs(pattern: bytes) -> list[bytes]:
-    """The pieces between stars; each element of a piece matches exactly one byte."""
-    runs = [b""]
+def steps_per_byte(pattern: bytes) -> int:
+    """How many steps a match may take for each byte of its text."""
+    _, *others = _pieces(pattern)
+    return max([1, *map(len, others[:-1])])
+
+
+def _pieces(pattern: bytes) -> list[list[bytes]]:
+    """What stands between stars, as elements of which each matches exactly one byte."""
+    pieces: list[list[bytes]] = [[]]
     at = 0
     while at < len(pattern):
         byte = pattern[at : at + 1]
         at += 1
         if byte == b"*":
-            runs.append(b"")
+            pieces.append([])
             continue
         if byte == b"?":
             element = _ANY
@@ -40,8 +60,8 @@ def _runs(pattern: bytes) -> list[bytes]:
                 byte = pattern[at : at + 1]
                 at += 1
             element = re.escape(byte)
-        runs[-1] += element
-    return runs
+        pieces[-1].append(element)
+    return pieces
 
 
 def _set(pattern: bytes, at: int) -> tuple[bytes, int]:
@@ -66,5 +86,10 @@ def _set(pattern: bytes, at: int) -> tuple[bytes, int]:
             at += 1
     if not members:
         return (_ANY if inverted else _NOTHING), at
-    content = b"".join(re.escape(bytes((member,))) for member in sorted(members))
-    return b"[%b%b]" % (b"^" if inverted else b"", content), at
+    return b"[%b%b]" % (b"^" if inverted else b"", _ranges(sorted(members))), at
+
+
+def _ranges(members: list[int]) -> bytes:
+    """The members of a set, shortly: it costs what it is long."""
+    ends = [-1, *[at for at, (one, other) in enumerate(pairwise(members)) if other != one + 1], len(members) - 1]
+    return b"".join([b"\\x%02x-\\x%02x" % (members[before + 1], members[last]) for before, last in pairwise(ends)])

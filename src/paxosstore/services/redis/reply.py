@@ -13,6 +13,8 @@ _NULL_2 = b"$-1\r\n"
 _NULL_3 = b"_\r\n"
 
 SYNTAX_ERROR = b"-ERR syntax error\r\n"
+MAX_ERROR_BYTES = 4_096
+"""Of an error's text: it may hold what the client has sent."""
 NOT_AN_INTEGER = b"-ERR value is not an integer or out of range\r\n"
 
 
@@ -60,7 +62,7 @@ def map_of(pairs: Iterable[tuple[bytes, bytes]], proto: int) -> bytes:
 
 def error(message: str | bytes, code: str = "ERR") -> bytes:
     """An error in one line, whatever the message holds."""
-    line = message if isinstance(message, bytes) else message.encode("utf-8", "replace")
+    line = message[:MAX_ERROR_BYTES] if isinstance(message, bytes) else message[:MAX_ERROR_BYTES].encode("utf-8", "replace")
     return b"-%b %b\r\n" % (code.encode(), line.replace(b"\r", b" ").replace(b"\n", b" "))
 
 

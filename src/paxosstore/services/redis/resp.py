@@ -71,7 +71,7 @@ class Limits:
     """Of one argument."""
     max_request_bytes: int = 8 * 1024 * 1024
     """Of all arguments of one request."""
-    max_keys: int = 10_000
+    max_keys: int = 8_000
     """Of one request: it has no more than two arguments for each of them, and a few."""
 
     @property
@@ -329,6 +329,7 @@ def _integer(text: bytes) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
+_NOT_PLAIN = re.compile(rb"[\"'\0\v\f]")
 _PLAIN = re.compile(rb"[^ \n\r\t\"']+")
 _DOUBLE = re.compile(rb'"((?:[^"\\]|\\.)*)"(?=\s|\Z)', re.DOTALL)
 _SINGLE = re.compile(rb"'((?:[^'\\]|\\'|\\(?!'))*)'(?=\s|\Z)")
@@ -341,6 +342,8 @@ def split_arguments(line: bytes) -> list[bytes] | None:
 
     "..." knows \\n \\r \\t \\b \\a and \\xHH, '...' only \\'. A zero byte ends the line, as it does there.
     """
+    if not _NOT_PLAIN.search(line):
+        return line.split()
     line = line.partition(b"\0")[0]
     words: list[bytes] = []
     at = 0

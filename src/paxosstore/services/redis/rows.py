@@ -12,7 +12,7 @@ or drop it, `expire_due` drops what nobody writes. Numbers are big-endian.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ _STRING = b"\x01"
 _NEVER = bytes(8)
 _PLAIN = _STRING + _NEVER
 _HEAD = len(_PLAIN)
+PAGE_BYTES = 1_048_576
+"""A page of a scan ends with the key that goes over this, in names or in values: all of them are read."""
 MAX_NAME_BYTES = MAX_KEY_BYTES - 16
 """Longest key of a client: its longest form here, the one under EXPIRY, still has to be a key."""
 
@@ -75,8 +77,7 @@ class Key:
         """Write the key. Raises TooLarge for a key or value over the limits."""
         view, name = self._view, self._name
         if self._row is None:
-            if len(name) > MAX_NAME_BYTES:
-                raise TooLarge(f"a key of {len(name)} bytes is over the limit of {MAX_NAME_BYTES}")
+            _check_name(name)
             _add_to_count(view, 1)
         else:
             self._leave_index()
@@ -109,6 +110,50 @@ class Key:
             self._view.delete(EXPIRY + at + self._name)
 
 
+def set_many(view: View, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    """Write keys, whatever they were before; the last value of a name wins. Costs two rows a key, where a Key costs four.
+
+    Raises TooLarge like `Key.set`.
+    """
+    added = 0
+    for name, value in pairs:
+        where = row_key(name)
+        row = view.get(where)
+        if row is None:
+            _check_name(name)
+            added += 1
+        elif row[1:_HEAD] != _NEVER:
+            view.delete(EXPIRY + row[1:_HEAD] + name)
+        view.put(where, _PLAIN + value)
+    if added:
+        _add_to_count(view, added)
+
+
+def delete_many(view: View, names: Iterable[bytes]) -> int:
+    """Drop keys, expired or not; returns how many existed."""
+    dropped = existed = 0
+    for name in names:
+        where = row_key(name)
+        row = view.get(where)
+        if row is None:
+            continue
+        dropped += 1
+        if row[1:_HEAD] == _NEVER:
+            existed += 1
+        else:
+            view.delete(EXPIRY + row[1:_HEAD] + name)
+            existed += not _expired(row, view.now_ms)
+        view.delete(where)
+    if dropped:
+        _add_to_count(view, -dropped)
+    return existed
+
+
+def _check_name(name: bytes) -> None:
+    if len(name) > MAX_NAME_BYTES:
+        raise TooLarge(f"a key of {len(name)} bytes is over the limit of {MAX_NAME_BYTES}")
+
+
 class Page(NamedTuple):
     """Some keys in the order of their hashes."""
 
@@ -117,15 +162,18 @@ class Page(NamedTuple):
     """Where the next page begins; 0: there is none."""
 
 
-def scan_page(view: View, first_hash: int, count: int) -> Page:
-    """The keys of at least `count` rows, if there are so many, from a hash on. Keys of one hash stay together."""
+def scan_page(view: View, first_hash: int, count: int, max_name_bytes: int = PAGE_BYTES) -> Page:
+    """The keys of at least `count` rows from a hash on, fewer if they are large. Keys of one hash stay together."""
     names: list[bytes] = []
     previous = b""
+    name_bytes = row_bytes = 0
     for visited, (where, row) in enumerate(view.scan(ROW + first_hash.to_bytes(4, "big"), _AFTER_ROWS)):
         at = where[1:5]
-        if visited >= count and at != previous:
+        if at != previous and (visited >= count or name_bytes >= max_name_bytes or row_bytes >= PAGE_BYTES):
             return Page(names, int.from_bytes(at, "big"))
         previous = at
+        name_bytes += len(where)
+        row_bytes += len(row)
         if row[1:_HEAD] == _NEVER or not _expired(row, view.now_ms):
             names.append(where[5:])
     return Page(names, 0)

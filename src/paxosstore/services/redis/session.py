@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from ...errors import TooLarge
 from . import introspection
 from .commands import DATA_COMMANDS, Spec, index
-from .glob import compile_glob
+from .glob import MAX_PATTERN_BYTES, compile_glob
 from .keyspace import DATABASES
-from .reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply, map_of, nil, simple, text, verbatim
+from .reply import (
+    NOT_AN_INTEGER,
+    OK,
+    SYNTAX_ERROR,
+    array,
+    bulk,
+    error,
+    integer_reply,
+    map_of,
+    nil,
+    simple,
+    store_error,
+    text,
+    verbatim,
+)
 from .reply import wrong_arity as arity_error
 from .resp import integer
 from .settings import RedisSettings
@@ -188,10 +204,13 @@ def hello(session: Session, args: list[bytes]) -> bytes:
 # -- CLIENT
 
 _BAD_NAME = error("Client names cannot contain spaces, newlines or special characters.")
+_PLAIN = re.compile(rb"[!-~]*")
+MAX_LABEL_BYTES = 1_024
+"""Of a client's name: CLIENT LIST shows all of them."""
 
 
 def _is_plain(value: bytes) -> bool:
-    return all(0x21 <= byte <= 0x7E for byte in value)
+    return len(value) <= MAX_LABEL_BYTES and _PLAIN.fullmatch(value) is not None
 
 
 def client_id(session: Session, args: list[bytes]) -> bytes:
@@ -207,7 +226,7 @@ def client_list(session: Session, args: list[bytes]) -> bytes:
     if len(args) == 4 and args[2].upper() == b"TYPE" and args[3].lower() == b"normal":
         chosen = list(session.host.sessions())
     elif len(args) > 3 and args[2].upper() == b"ID":
-        numbers = [integer(word) for word in args[3:]]
+        numbers = {integer(word) for word in args[3:]}
         if None in numbers:
             return error("Invalid client ID")
         chosen = [other for other in session.host.sessions() if other.id in numbers]
@@ -265,7 +284,13 @@ def info(session: Session, args: list[bytes]) -> bytes:
 
 
 def config_get(session: Session, args: list[bytes]) -> bytes:
-    patterns = [compile_glob(word.lower()) for word in args[2:]]
+    size = sum(map(len, args[2:]))
+    if size > MAX_PATTERN_BYTES:
+        return error(f"patterns of {size} bytes are over the limit of {MAX_PATTERN_BYTES}", "TOOLARGE")
+    try:
+        patterns = [compile_glob(word.lower()) for word in args[2:]]
+    except TooLarge as refusal:
+        return store_error(refusal)
     facts = _config(session.host.settings)
     found = [(key, value) for key, value in facts.items() if any(p.fullmatch(key.encode()) for p in patterns)]
     return map_of([(text(key), text(str(value))) for key, value in found], session.proto)

@@ -34,8 +34,8 @@ class RedisSettings:
     """Longest argument that is read at all; a longer one ends the connection."""
     max_request_bytes: int = 8 * 1024 * 1024
     """All arguments of one command; a longer one is passed over and refused."""
-    max_keys: int = 10_000
-    """Keys of one command; one of more is passed over and refused."""
+    max_keys: int = 8_000
+    """Keys of one command; one of more is passed over and refused. Each costs two rows of the node's `max_request_rows`."""
     max_pipelined: int = 1_024
     """Commands of one connection that wait for their outcome; while there are more, none is begun."""
     max_unread_bytes: int = 64 * 1024 * 1024

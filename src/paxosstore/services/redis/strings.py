@@ -6,11 +6,14 @@ A function checks everything before its first write: an error reply must leave n
 from __future__ import annotations
 
 from ...core.overlay import View
+from ...errors import TooLarge
 from .expiry import deadline
 from .reply import NOT_AN_INTEGER, OK, ONE, SYNTAX_ERROR, ZERO, array, bulk, error, integer_reply, nil, wrong_arity
 from .resp import integer
-from .rows import Key, get_value
+from .rows import Key, get_value, set_many
 
+MAX_REPLY_BYTES = 16_777_216
+"""Of the values of several keys together; a single one is never refused."""
 _MIN, _MAX = -(2**63), 2**63 - 1
 _EXPIRES = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
 """Option of SET -> (its unit in ms, whether it counts from now)."""
@@ -90,14 +93,21 @@ def getdel(view: View, args: list[bytes], proto: int) -> bytes:
 
 
 def mget(view: View, args: list[bytes], proto: int) -> bytes:
-    return array([_bulk_or_nil(get_value(view, name), proto) for name in args[1:]])
+    replies: list[bytes] = []
+    size = 0
+    for name in args[1:]:
+        reply = _bulk_or_nil(get_value(view, name), proto)
+        size += len(reply)
+        if size > MAX_REPLY_BYTES and replies:
+            raise TooLarge(f"the values are over the limit of {MAX_REPLY_BYTES} bytes in one reply: ask for fewer at a time")
+        replies.append(reply)
+    return array(replies)
 
 
 def mset(view: View, args: list[bytes], proto: int) -> bytes:
     if len(args) % 2 == 0:
         return wrong_arity("mset")
-    for name, value in zip(args[1::2], args[2::2], strict=True):
-        Key(view, name).set(value)
+    set_many(view, zip(args[1::2], args[2::2], strict=True))
     return OK
 
 
