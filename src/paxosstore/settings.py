@@ -74,7 +74,7 @@ class TuningSettings:
     """First interval after which an unanswered proposal, question or catch-up is repeated; doubles up to 16 times."""
     backoff_ms: float = 2.0
     """First back-off after losing a race for an entry; doubles up to 64 times, randomised by half."""
-    give_way_ms: float = 2_000.0
+    give_way_ms: float = 1_000.0
     """How long at most a peer that has lost races for an entry is let go first (a hint)."""
     notice_ms: float = 2.0
     """How long the news that an entry is chosen may wait, to travel with the next proposal or with more of its kind."""

@@ -171,8 +171,9 @@ REPLICATED_LOG = (
         "who gives way waits for a value of the asker, however long that takes",
         (
             "core/giveway.py",
-            "        if context.now_ms < given.until_ms and not context.reach.is_down(given.peer):",
-            "        if True:",
+            "        if context.now_ms < given.until_ms and not context.reach.is_down(given.peer):\n"
+            "            entity.wake_ms = min(entity.wake_ms, given.until_ms)\n",
+            "        if True:\n",
         ),
     ),
     # -- rule 14: batches
@@ -300,7 +301,7 @@ REPLICATED_LOG = (
         "what has lost is handed over under another uuid before a crash can no longer undo the loss",
         (
             "core/handover.py",
-            "        if entity.lost_turn > self._context.durable_turn:\n            entity",
+            "        if entity.lost_turn > context.durable_turn:\n            entity",
             "        if False:\n            entity",
         ),
     ),

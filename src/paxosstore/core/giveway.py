@@ -17,7 +17,7 @@ from .message import GiveWay
 
 LEAST_MS = 100.0
 """The shortest time that others are asked to give way for: they do so no longer than is needed anyway."""
-ATTEMPTS = 4
+ATTEMPTS = 3
 """They are asked for so many times what the last attempt took."""
 
 

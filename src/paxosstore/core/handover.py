@@ -153,22 +153,27 @@ class HandOvers:
         )
 
     def send_waiting(self, entity: Entity) -> bool:
-        """Hand over what waits here, in order, rather than compete with the preferred proposer; whether that is possible."""
-        peer = self._preferred(entity)
-        if peer in (NOBODY, self._context.me) or entity.committed != entity.max_chosen or not self._is_free(entity):
+        """Hand over what waits here, in order, rather than compete with the preferred proposer; whether that is possible.
+
+        As much as makes one batch: the rest waits for its outcome.
+        """
+        context, peer, queue = self._context, self._preferred(entity), entity.queue
+        if peer in (NOBODY, context.me) or entity.committed != entity.max_chosen or not self._is_free(entity):
             return False
-        if not self.peers[peer].usable(self._context.now_ms) or not all(map(_may_be_handed_over, entity.queue)):
+        if not self.peers[peer].usable(context.now_ms) or not all(map(_may_be_handed_over, queue)):
             return False
-        if entity.lost_turn > self._context.durable_turn:
-            entity.wake_ms = (
-                self._context.now_ms
-            )  # as soon as the loss is durable: forgotten, it might still be chosen here as well
+        if entity.lost_turn > context.durable_turn:
+            entity.wake_ms = context.now_ms  # as soon as the loss is durable: forgotten, what lost might yet be chosen as well
             return True
-        pending, queue = self.peers[peer].pending, entity.queue
-        while queue and (entity.id, queue[0].uuid) not in pending:  # a repetition waits for what it repeats
+        pending, size = self.peers[peer].pending, 0
+        most = min(len(queue), context.tuning.max_batch_requests)
+        for _ in range(most):
+            if (entity.id, queue[0].uuid) in pending or size >= context.tuning.max_batch_bytes:
+                break  # a repetition waits for what it repeats
             request = queue.popleft()
             if not request.settled:
-                self._context.counters.handed_over_late += 1
+                size += request.size
+                context.counters.handed_over_late += 1
                 self.send(entity, peer, request)
         return True
 
