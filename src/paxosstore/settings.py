@@ -90,6 +90,8 @@ class TuningSettings:
     """Requests proposed as one entry."""
     max_batch_bytes: int = 1_048_576
     """Soft limit of one entry's size: the batch ends with the request that crosses it."""
+    max_unwritten_bytes: int = 67_108_864
+    """What a node whose disk takes no writes keeps in memory of what is chosen meanwhile, so that it can be read there."""
     max_request_bytes: int = 8_388_608
     """Hard limit of what one request may carry, and of what it may write."""
     max_request_rows: int = 20_000

@@ -7,7 +7,8 @@
     expect A -> done                   wait for its end (or `expect A pending`, at this moment; or `expect A -> done within 9ms`)
     cut 0 -> 2 · cut 0 <-> 2 · isolate 0 · heal
     kill 1 keep 0 · start 1            keep so many of the writes that were not synced
-    disk 1 full · disk 1 has room · fail next write of 1
+    disk 1 full · disk 1 has room      it takes no new requests to write, but votes
+    disk 1 fails · fail next write of 1    each write to it fails; the next one does
     disk 1 hangs · disk 1 answers      no sync returns, until it does
     wait 50ms
     until node 2 accepted 7/3          let time pass until its row there is (empty, promised, preparing, accepted, chosen)
@@ -63,7 +64,7 @@ class Transcript:
                 (r"heal", self._do_heal),
                 (r"kill (\d) keep (\d+)", self._do_kill),
                 (r"start (\d)", self._do_start),
-                (r"disk (\d) (full|has room|hangs|answers)", self._do_disk),
+                (r"disk (\d) (full|fails|has room|hangs|answers)", self._do_disk),
                 (r"fail next write of (\d)", self._do_fail_write),
                 (r"wait (\d+)ms", self._do_wait),
                 (r"mark", self._do_mark),
@@ -178,7 +179,9 @@ class Transcript:
     def _do_disk(self, node: str, state: str) -> None:
         if state in ("hangs", "answers"):
             self._node(node).hangs = state == "hangs"
-        else:
+            return
+        self._node(node).store.full = state == "fails"
+        if state != "fails":
             self.cluster.allow_writes(int(node), "the disk is full" if state == "full" else "")
 
     def _do_fail_write(self, node: str) -> None:

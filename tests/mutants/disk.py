@@ -146,6 +146,39 @@ DISK = (
         "a batch that lost on rows that could not be written is told that nothing happened",
         (UNDECIDED, "lost = entity.lost_turn == failed.turn  # found", "lost = False  # found"),
     ),
+    mutant(
+        "votes in memory",
+        8,
+        "a node whose disk takes no writes accepts what it sees, in memory, and shows that",
+        (
+            "core/onlooker.py",
+            "        decided = opened.machine.witness(peer, row)\n",
+            """\
+        opened.machine.update(peer, row)
+        decided = opened.machine.mine.value if opened.machine.mine.chosen else None
+""",
+        ),
+    ),
+    mutant(
+        "any vote taken for the choice",
+        8,
+        "a node whose disk takes no writes reads what one peer has accepted",
+        (
+            "core/entry.py",
+            "        if theirs.chosen:\n            return theirs.value\n",
+            "        if theirs.accepted:\n            return theirs.value\n",
+        ),
+    ),
+    mutant(
+        "memory kept",
+        8,
+        "what was applied in memory only stays there when the disk takes writes again",
+        (
+            "core/onlooker.py",
+            "            self._drop(entity)\n            entity.reads.ask_again()\n",
+            "            entity.reads.ask_again()\n",
+        ),
+    ),
     # -- rule 9: loads
     mutant(
         "handled before the load",

@@ -181,7 +181,7 @@ REPLICATED_LOG = (
         "stale view",
         14,
         "a batch is evaluated on the DB without what this turn has applied",
-        (CONTEXT, "            entity.unwritten,\n", "            None,\n"),
+        (CONTEXT, "            entity.unwritten if entity.ahead is None else", "            None if entity.ahead is None else"),
     ),
     mutant(
         "proposed at a later entry",
@@ -348,13 +348,13 @@ REPLICATED_LOG = (
         "a node that takes no new writes takes no news of chosen entries either",
         (
             SHARD,
-            "        if self._cannot_write:\n            return  # a vote could not be kept\n",
-            "        if self.writes_refused_because:\n            return\n",
+            "        if self._context.cannot_write:  # a vote could not be kept\n",
+            "        if self._no_new_writes:\n            return\n        if self._context.cannot_write:\n",
         ),
         (
             SHARD,
-            "        if not self._cannot_write:\n            self._learner.replied",
-            "        if not self.writes_refused_because:\n            self._learner.replied",
+            "lambda *reply: (self._onlooker if context.cannot_write else self._learner).replied(*reply)",
+            "lambda *reply: None if self.writes_refused_because else self._learner.replied(*reply)",
         ),
     ),
 )

@@ -62,6 +62,7 @@ class Counters:
     catchup_requests: int = 0
     entries_learned: int = 0
     entries_applied: int = 0
+    entries_read_ahead: int = 0
     loads: int = 0
     requests_refused: int = 0
     requests_unknown: int = 0
@@ -136,6 +137,8 @@ class Context:
         self.now_ms = 0.0
         self.wall_ms = 0
         self.durable_turn = 0
+        self.cannot_write = ""
+        """Why the disk takes no writes, not even a vote; empty: it does (rule 8)."""
         self.ready = Ready(1)
         self.work = 0
         """What this turn has done so far, in units of a row (read or written) or a KiB: about a microsecond each."""
@@ -191,12 +194,12 @@ class Context:
     # -- the view
 
     def overlay(self, entity: Entity, *, read_only: bool = False) -> Overlay:
-        """The DB as applied through `committed`, including what this turn applied and has not written yet."""
+        """The DB as applied through `applied`, including what this turn applied and has not written yet."""
         return Overlay(
             self.reader,
             entity.id,
             self.wall_ms,
-            entity.unwritten,
+            entity.unwritten if entity.ahead is None else entity.ahead.batch,
             read_only=read_only,
             max_request_bytes=self.tuning.max_request_bytes,
             max_request_rows=self.tuning.max_request_rows,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from .ahead import Ahead
 from .batch import Evaluated
 from .catchup import CatchUpState
 from .entry import EntryMachine
@@ -96,6 +97,7 @@ class Entity:
     """State of a loaded entity, or the mailbox of one that is being loaded (rule 9)."""
 
     __slots__ = (
+        "ahead",
         "catchup",
         "claim",
         "committed",
@@ -178,6 +180,8 @@ class Entity:
         """Peers that asked for a read while an entry was under way: they wait to hear that it is chosen."""
         self.unwritten: WriteBatch | None = None
         """Applied in this turn and not in the DB yet."""
+        self.ahead: Ahead | None = None
+        """What is applied in memory only, while the disk takes no writes."""
         self.wanted = 0
         """Entry up to which somebody asked us to catch up."""
         self.wake_ms = NEVER
@@ -212,6 +216,11 @@ class Entity:
     def pointers(self) -> tuple[int, int, int, int]:
         """committed, contiguous chosen, max chosen, max plog."""
         return self.committed, self.contiguous_chosen, self.max_chosen, self.max_plog
+
+    @property
+    def applied(self) -> int:
+        """Highest entry that reads see: `committed`, or further in memory only."""
+        return self.committed if self.ahead is None else self.ahead.applied
 
     @property
     def highest(self) -> int:

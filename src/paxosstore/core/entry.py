@@ -82,9 +82,7 @@ class EntryMachine:
 
     def update(self, peer: int, theirs: Record) -> None:
         """Take in a peer's row, whether it came as a request or as an answer (rule 2)."""
-        assert peer != self.me
-        if is_newer(theirs, self.rows[peer]):
-            self.rows[peer] = _merge(self.rows[peer], theirs)
+        self._see(peer, theirs)
         mine = self.mine
         if mine.chosen:
             return
@@ -101,6 +99,14 @@ class EntryMachine:
         elif promised != mine.promised:
             self._set(mine._replace(promised=promised))
         self._conclude()
+
+    def witness(self, peer: int, theirs: Record) -> Value | None:
+        """Take in a peer's row and leave the own one as it is; the value that is chosen, if the rows show that (rule 3)."""
+        self._see(peer, theirs)
+        if theirs.chosen:
+            return theirs.value
+        decided = self._decided
+        return None if decided is None else decided[1]
 
     def learn(self, ballot: int, value: Value) -> None:
         """Take in that `value` was chosen under `ballot`, from whoever knows it (rule 3)."""
@@ -151,15 +157,27 @@ class EntryMachine:
         value = self.rows[peer].value
         return value is not None and value.id == value_id
 
+    def _see(self, peer: int, theirs: Record) -> None:
+        assert peer != self.me
+        if is_newer(theirs, self.rows[peer]):
+            self.rows[peer] = _merge(self.rows[peer], theirs)
+
     def _conclude(self) -> None:
         """Mark the own row chosen if a majority of rows are accepted under one ballot (rule 3)."""
+        decided = self._decided
+        if decided is not None:
+            self.learn(*decided)
+
+    @property
+    def _decided(self) -> tuple[int, Value] | None:
+        """The ballot under which a majority of rows are accepted, and its value."""
         quorum = majority(len(self.rows))
         for row in self.rows:
             ballot = row.accepted
             if ballot and sum(other.accepted == ballot for other in self.rows) >= quorum:
                 assert row.value is not None
-                self.learn(ballot, row.value)
-                return
+                return ballot, row.value
+        return None
 
     def _set(self, record: Record) -> None:
         mine = self.mine

@@ -136,7 +136,7 @@ class HandOvers:
         if not request.uuid:
             request.uuid = context.new_id()
         if not request.floor:
-            request.floor = max(1, entity.committed)
+            request.floor = max(1, entity.max_chosen)
         twin = self.peers[peer].pending.get((entity.id, request.uuid))
         if twin is not None:
             context.refuse(request, _why_not_twice(twin.request, request))

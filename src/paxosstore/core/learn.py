@@ -25,7 +25,7 @@ class Learner:
         self._log = log
         self._proposer = proposer
 
-    def learn(self, entity: Entity, may_write: bool) -> None:
+    def learn(self, entity: Entity) -> None:
         """Ask for what is missing: known to be chosen, or accepted here and never heard of again."""
         context, catchup = self._context, entity.catchup
         goal = max(entity.max_chosen, entity.wanted)
@@ -39,7 +39,7 @@ class Learner:
                 return
             if catchup.asked_at_ms < 0.0:
                 catchup.asked_at_ms = context.now_ms  # give its proposer the time to say so first
-        elif catchup.attempts >= context.n - 1 and may_write:
+        elif catchup.attempts >= context.n - 1:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
         interval = context.tuning.retry_ms * (1 << min(catchup.attempts, 4))
         if not catchup.due(context.now_ms, interval):

@@ -55,10 +55,9 @@ class Log:
         entity.raise_max_chosen(max(entry - 1, message.max_chosen), peer)  # rule 11: entry opened, so entry-1 is chosen
         if entry <= entity.contiguous_chosen:
             if message.asks:
-                last = min(entity.contiguous_chosen, entry + 63)
-                context.read_log(LogRead(entity.id, entry, last, peer))
+                self.teach(entity, entry, peer)
             return None
-        if entry > entity.contiguous_chosen + context.tuning.max_open_entries or not self._plausible(peer, message):
+        if not self.is_credible(entity, peer, message):
             context.counters.messages_dropped += 1
             return None
         opened = self.open(entity, entry)
@@ -94,6 +93,15 @@ class Log:
         if message.asks:
             self.tell(entity, entry, opened, [peer])
         return opened
+
+    def teach(self, entity: Entity, entry: int, peer: int) -> None:
+        """Have a peer told of an entry that it does not know to be chosen, and of those after it."""
+        self._context.read_log(LogRead(entity.id, entry, min(entity.contiguous_chosen, entry + 63), peer))
+
+    def is_credible(self, entity: Entity, peer: int, message: PaxosMessage) -> bool:
+        """Whether a row is for an entry that is near enough, and one that an honest peer can have sent."""
+        last = entity.contiguous_chosen + self._context.tuning.max_open_entries
+        return message.entry <= last and self._plausible(peer, message)
 
     def _plausible(self, peer: int, message: PaxosMessage) -> bool:
         """Whether an honest peer can have sent this row (rules 1 and 6)."""

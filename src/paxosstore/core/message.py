@@ -79,7 +79,7 @@ class HandOver(NamedTuple):
     handler: str
     payload: bytes
     floor: int
-    """The entry the sender had applied when it first saw the request: bounds how far back the uuid can lie (rule 15)."""
+    """Highest entry the sender knew to be chosen when it first saw the request: how far back the uuid can lie (rule 15)."""
     budget_ms: int
     """Time left until the client's deadline."""
     digest: bytes

@@ -116,6 +116,11 @@ class Reads:
             self.answerable += [r for blocked in self.blocked if blocked.needed <= committed for r in blocked.requests]
             self.blocked = [blocked for blocked in self.blocked if blocked.needed > committed]
 
+    def ask_again(self) -> None:
+        """What was answerable is no longer applied: ask anew, as for those that have just come."""
+        self.gathering = [*self.answerable, *self.gathering]
+        self.answerable.clear()
+
     def all(self) -> Iterator[Request]:
         yield from self.gathering
         if self.asked is not None:

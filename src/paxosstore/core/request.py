@@ -64,7 +64,7 @@ class Request:
         self.more_uuids: tuple[bytes, ...] = ()
         """Further uuids that must not have been applied and are applied with it; for `at_entry` only."""
         self.floor = floor
-        """Entry applied when the request was first seen; 0: unknown."""
+        """Highest entry known to be chosen when the request was first seen; 0: unknown."""
         self.deadline_ms = deadline_ms
         """On the monotonic clock of the node; 0: the default timeout from now."""
         self.arrived_ms = 0.0

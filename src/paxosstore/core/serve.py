@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import CommitLimitReached
+from ..errors import CommitLimitReached, DiskFull
 from .batch import run
 from .context import Context
 from .entities import Entities
@@ -25,7 +25,7 @@ class ReadServer:
         """End the reads whose entry is applied, as far as the turn's work goes, and ask the next question."""
         context, reads = self._context, entity.reads
         release = context.release_told(entity)
-        reads.applied(entity.committed)
+        reads.applied(entity.applied)
         if reads.answerable:
             self._answer(entity, release)
         if reads.limited:
@@ -61,6 +61,9 @@ class ReadServer:
         while waiting:
             request = waiting.popleft()
             if request.settled:
+                continue
+            if request.commit_limit and entity.ahead is not None:
+                context.refuse(request, DiskFull(context.cannot_write))  # it is to be applied on the disk
                 continue
             context.counters.reads_served += 1
             before = overlay.work

@@ -49,6 +49,7 @@ from .message import (
     ReadQuestion,
     TakeOver,
 )
+from .onlooker import Onlooker
 from .overlay import BodyCodec, DataReader
 from .ready import InventoryRead, Ready, Release
 from .request import Request
@@ -75,6 +76,7 @@ class Shard:
         self._handovers = HandOvers(context, self._log)
         self._reads = ReadServer(context, self._entities, self._log)
         self._learner = Learner(context, self._entities, self._log, self._proposer)
+        self._onlooker = Onlooker(context, self._entities, self._log)
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
         self._released = context.ready
@@ -82,8 +84,6 @@ class Shard:
         """The last turn has left something undone: the next one may begin at once."""
         self._no_new_writes = ""
         """The disk is almost full: requests are refused, but what is under way is still voted on and ended."""
-        self._cannot_write = ""
-        """The disk has failed a write: not even a vote can be kept."""
         self._on_event: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
             PeerUp: self._on_peer_up,
@@ -102,7 +102,7 @@ class Shard:
             ReadQuestion: self._reads.question,
             ReadAnswer: self._reads.answer,
             CatchUpRequest: self._learner.requested,
-            CatchUpReply: self._on_catch_up_reply,
+            CatchUpReply: lambda *reply: (self._onlooker if context.cannot_write else self._learner).replied(*reply),
             HandOver: self._on_hand_over,
             TakeOver: self._handovers.told_to_take_over,
             GiveWay: self._way.asked,
@@ -129,7 +129,7 @@ class Shard:
         context.counters.turns_cut += self._unfinished
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
-        assert not (self._cannot_write and (ready.records or ready.applies)), "a disk that failed a write is left alone"
+        assert not (context.cannot_write and (ready.records or ready.applies)), "a disk that failed a write is left alone"
         for apply in ready.applies:
             self._entities.get(apply.entity).unwritten = None  # the driver writes it before it steps again
         return ready
@@ -188,7 +188,7 @@ class Shard:
     @property
     def writes_refused_because(self) -> str:
         """Why this node does not write now; empty if it does."""
-        return self._cannot_write or self._no_new_writes
+        return self._context.cannot_write or self._no_new_writes
 
     @property
     def _unsynced(self) -> list[Ready]:
@@ -212,7 +212,7 @@ class Shard:
         context, proposer = self._context, self._proposer
         entity.wake_ms = NEVER
         before = entity.committed
-        decided = None if self._cannot_write else self._log.advance(entity)  # what is applied has to be written
+        decided = None if context.cannot_write else self._log.advance(entity)  # what is applied has to be written
         release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
         if decided is not None:
             in_flight, chosen = decided
@@ -226,16 +226,18 @@ class Shard:
             entity.readers.clear()
         if entity.reads:
             self._reads.serve(entity)
-        if not self._cannot_write:
+        if context.cannot_write:
+            self._onlooker.ask(entity)
+        else:
             if entity.queue and entity.in_flight is None:
                 self._propose(entity, release)
             proposer.see_through(entity)
+            self._learner.learn(entity)
         if entity.claim is not None and not entity.queue and entity.in_flight is None:
             self._way.withdraw(entity)
-        self._learner.learn(entity, not self._cannot_write)
         self._log.tell_due(entity)
         follow_up = entity.opened.get(entity.committed + 1)
-        if follow_up is not None and follow_up.machine.mine.chosen and not self._cannot_write:
+        if follow_up is not None and follow_up.machine.mine.chosen and not context.cannot_write:
             entity.wake_ms = context.now_ms  # the commit limit was reached
         self._entities.attended(entity)
         entity.validate()
@@ -285,7 +287,7 @@ class Shard:
             return
         context.counters.writes += 1
         if request.uuid and not request.floor:
-            request.floor = max(1, entity.committed)  # it may wait for longer than its uuid is remembered
+            request.floor = max(1, entity.max_chosen)  # it may wait for longer than its uuid is remembered
         peer = NOBODY if isinstance(request, HandedOverRequest) else self._handovers.target(entity, request)
         if peer != NOBODY:
             self._handovers.send(entity, peer, request)
@@ -333,18 +335,15 @@ class Shard:
         self._on_message[type(message)](entity, peer, message)
 
     def _on_paxos(self, entity: Entity, peer: int, message: PaxosMessage) -> None:
-        if self._cannot_write:
-            return  # a vote could not be kept
+        if self._context.cannot_write:  # a vote could not be kept
+            self._onlooker.heard(entity, peer, message)
+            return
         opened = self._log.receive(entity, peer, message)
         if opened is not None:
             self._proposer.answered(entity, message.entry, opened)
         elif entity.max_chosen == entity.contiguous_chosen:
             return  # a late answer about what is settled, as the slowest peer's is for every entry
         self._entities.touch(entity)
-
-    def _on_catch_up_reply(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
-        if not self._cannot_write:
-            self._learner.replied(entity, peer, message)
 
     # -- hand-over
 
@@ -467,7 +466,7 @@ class Shard:
 
     def _on_write_failed(self, event: WriteFailed) -> None:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
-        self._cannot_write = event.reason
+        self._context.cannot_write = event.reason
         for read in self._undecided.forget(self._released, event.reason):
             self._on_request(read)  # it waits for the entity to be loaded again: reads go on
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
@@ -475,7 +474,7 @@ class Shard:
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
         self._no_new_writes = event.reason
         if not event.reason:
-            self._cannot_write = ""
+            self._onlooker.end()
             for entity in self._entities.busy.values():
                 self._entities.touch(entity)
 

@@ -77,8 +77,8 @@ class Undecided:
         """Forget the entities of a turn whose write failed, and end their writes (rule 8). Returns their reads."""
         context = self._context
         for request, _, _ in failed.late.outcomes:  # a refusal as well: it was decided on rows that are forgotten now
-            error = OutcomeUnknown(f"this node cannot write: {reason}")
-            context.ready.early.outcomes.append(Outcome(request, b"", error))
+            unknown = OutcomeUnknown(f"this node cannot write: {reason}")
+            context.ready.early.outcomes.append(Outcome(request, b"", DiskFull(reason) if request.read_only else unknown))
         shown = failed.shown | values_shown(failed.early)
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
         reads: list[Request] = []
@@ -96,6 +96,9 @@ class Undecided:
                     context.refuse(request, OutcomeUnknown(f"proposed, then this node could not write: {reason}"))
                 else:
                     context.refuse(request, DiskFull(reason))
+        for request, may_happen in self._waiting():
+            if not may_happen and not request.read_only:
+                context.refuse(request, DiskFull(reason))  # it would wait for its deadline
         # what asked for no write is not lost
         context.ready.loads += [number for number in failed.loads if number not in dirty]
         context.ready.log_reads += failed.log_reads

@@ -39,6 +39,7 @@ BRANCHES = (
     "uuids_reused",
     "entries_learned",
     "entries_learned after a restart",
+    "entries_read_ahead",
     "messages_dropped",
     "turns_cut",
     "proposals_held",

@@ -12,6 +12,7 @@ from functools import partial
 
 from ..core.context import Handler, Identity
 from ..core.event import Event, PeerDown, PeerUp, Received, WritesAllowed
+from ..core.ids import majority
 from ..core.message import HandedBack, Message, PaxosMessage
 from ..core.overlay import View
 from ..core.ready import Release
@@ -305,9 +306,9 @@ class SimNode:
                 self._shown.setdefault(request, set()).add(((message.entity, message.entry), message.value_id))
 
     def committed(self, entity: int) -> int:
-        """Highest entry that is applied in memory, and in the DB at the end of the turn."""
+        """Highest entry that is applied in memory: what reads see there."""
         found = self.shard.entity(entity)
-        return max(self.store.not_applied.get(entity, 0), 0 if found is None else found.committed)
+        return max(self.store.not_applied.get(entity, 0), 0 if found is None else found.applied)
 
     def _told_of(self, entity: int) -> int:
         """The entry that what is told rests on: at a turn's end what it has written, for the memory may be in the next one."""
@@ -359,6 +360,8 @@ class SimCluster:
         """(from, to) -> how often that connection was lost."""
         self._unlinked: set[tuple[int, int]] = set()
         self.nodes = [SimNode(self, number) for number in range(nodes)]
+        self.spare = nodes - majority(nodes)
+        """So many nodes are not needed to decide anything."""
 
     # -- time
 

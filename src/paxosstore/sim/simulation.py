@@ -55,6 +55,8 @@ class Simulation:
         self._competition = Competition(self.cluster, plan.rivals)
         self._clients = [Client(self, number, asks) for number, asks in enumerate(plan.clients)]
         self._awaited: set[tuple[int, Call]] = set()
+        self._full: set[int] = set()
+        """Nodes whose disks take no writes until all else has converged."""
         self._faults: dict[str, tuple[Callable[[Fault, SimNode], None], Callable[[Fault, SimNode], None]]] = {
             "power cut": (self._cut_power, self._restart),
             "power cut inside a turn": (self._cut_power_inside, self._restart),
@@ -142,10 +144,16 @@ class Simulation:
         for fault in self.plan.faults:
             if fault.name == "disk almost full" and fault.until_ms > self.plan.length_ms:  # that may last: it votes and learns
                 self._almost_fill(fault, cluster.nodes[fault.node])
+        lasting = [fault.node for fault in self.plan.faults if fault.name == "disk full" and fault.until_ms > self.plan.length_ms]
+        if not self.plan.rivals:  # those have to write; else that may last at a minority, which reads all the same
+            self._full |= set(lasting[: cluster.spare])
+        for number in self._full:
+            cluster.nodes[number].store.full = True
 
     def _converge(self) -> None:
         """Every node answers for every key, takes a write for every entity, and all are equal in the end. Sometimes they
-        are asked one by one, and for reads or writes alone: nobody may need another's requests to go on, nor reads writes."""
+        are asked one by one, and for reads or writes alone: nobody may need another's requests to go on, nor reads writes.
+        (But for who cannot write: what is undecided is decided by the others.)"""
         cluster = self.cluster
         reads = {ask.call for client in self.plan.clients for ask in client if ask.call.read_only}
         last_writes = {ask.call.entity: ask.call for client in self.plan.clients for ask in client if not ask.call.read_only}
@@ -155,7 +163,7 @@ class Simulation:
         together = [(cluster.nodes, reads | writes)]
         reads_first = [([node], calls) for calls in (reads, writes) for node in shuffled]
         writes_first = [([node], calls) for calls in (writes, reads) for node in shuffled]
-        rounds = cluster.random.choice((together, reads_first, writes_first))
+        rounds = together if self._full else cluster.random.choice((together, reads_first, writes_first))
         if rounds is not together and cluster.random.random() < 0.5:
             self._leave_all_to(shuffled[0])
         for nodes, calls in rounds:
@@ -167,6 +175,9 @@ class Simulation:
                 raise Violation(
                     f"{CONVERGE_MS / 1000:g} s after everything was mended, these have no answer: {sorted(self._awaited)}"
                 )
+        for number in self._full:
+            cluster.nodes[number].store.full = False
+            cluster.allow_writes(number, "")
         if not self._comes_true(self._are_equal, last):
             raise Violation(f"the nodes differ: {[dict(node.store.committed()) for node in cluster.nodes]}")
 
