@@ -172,7 +172,7 @@ class Own(InvalidRequest):
     code = 5  # type: ignore[assignment]  # that is the point
 
     def __init__(self) -> None:
-        super().__init__("\ud800" + "x" * 10**6)
+        super().__init__("\ud800" * 10**6)
 
 
 class OwnRoot(PaxosStoreError):

@@ -176,7 +176,8 @@ def _refusal(error: BaseException) -> PaxosStoreError:
         text = f"its text raised {kind(fault)}"
     if cls is RequestFailed and type(error) is not RequestFailed:
         text = f"the request raised {kind(error)}: {text[:MAX_ERROR_CHARACTERS]}"
-    refusal = cls(text[:MAX_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode())
+    text = text[:MAX_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()  # it may be six times as long now
+    refusal = cls(text[:MAX_ERROR_CHARACTERS])
     refusal.__cause__ = error
     return refusal
 
