@@ -17,7 +17,7 @@ from fractions import Fraction
 from inspect import iscoroutine
 from itertools import count, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -38,6 +38,7 @@ from paxosstore import (
     View,
     WriteBatch,
 )
+from paxosstore.boundary import shown
 from paxosstore.cli.cluster import HOST, free_base_port
 
 from ..runtime.test_links import until
@@ -398,8 +399,20 @@ AT_ONCE: dict[str, tuple[str, ...]] = {
 }
 
 
+class Call(NamedTuple):
+    name: str
+    arguments: dict[str, Any]
+    program: Any
+
+    def __repr__(self) -> str:
+        """For a failure's report: some of the values would raise if they were asked for theirs."""
+        steps, (how, what) = self.program
+        does = [*((verb, shown(one), shown(two)) for verb, one, two in steps), (how, shown(what))]
+        return f"{self.name}({ {name: shown(value) for name, value in self.arguments.items()} }) that does {does}"
+
+
 @st.composite
-def calls(draw: st.DrawFn, names: tuple[str, ...]) -> tuple[str, dict[str, Any], Any]:
+def calls(draw: st.DrawFn, names: tuple[str, ...]) -> Call:
     """A method, its arguments, and the program that its function runs. One of the arguments may be anything."""
     name = draw(st.sampled_from(names))
     program = draw(PROGRAMS)
@@ -414,7 +427,7 @@ def calls(draw: st.DrawFn, names: tuple[str, ...]) -> tuple[str, dict[str, Any],
             arguments[parameter] = draw(WORKING[parameter])
     if "timeout_ms" in arguments and isinstance(arguments["timeout_ms"], (int, float)) and arguments["timeout_ms"] > TIMEOUT_MS:
         arguments["timeout_ms"] = TIMEOUT_MS  # a day is right, and longer than this test
-    return name, arguments, program
+    return Call(name, arguments, program)
 
 
 class Cluster:
@@ -505,7 +518,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @examples(800)
 @given(number=st.integers(0, 2), call=calls((*CALLS, *AT_ONCE, "execute", "execute", "call", "call", "call")))
-def test_a_node_in_a_loop(cluster: Cluster, number: int, call: tuple[str, dict[str, Any], Any]) -> None:
+def test_a_node_in_a_loop(cluster: Cluster, number: int, call: Call) -> None:
     name, arguments, LATEST[0] = call
     refusal = cluster.call(number, name, arguments)
     assert len(str(refusal)) < 10_000
@@ -534,9 +547,7 @@ def blocking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Bl
 
 @examples(200)
 @given(number=st.integers(0, 2), inside=st.booleans(), call=calls((*CALLS, "execute", "call", "call")))
-def test_a_blocking_node(
-    blocking: tuple[list[BlockingNode], list[str]], number: int, inside: bool, call: tuple[str, dict[str, Any], Any]
-) -> None:
+def test_a_blocking_node(blocking: tuple[list[BlockingNode], list[str]], number: int, inside: bool, call: Call) -> None:
     (nodes, ended), (name, arguments, LATEST[0]) = blocking, call
     node = nodes[number]
     told: list[BaseException | None] = []
