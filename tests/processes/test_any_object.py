@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from functools import partial
 from inspect import iscoroutine
 from itertools import count, repeat
 from pathlib import Path
@@ -278,7 +279,8 @@ STEPS = st.tuples(
 )
 ENDS = st.one_of(
     st.tuples(st.just("return"), st.none() | st.binary(max_size=5)),
-    st.tuples(st.just("return"), mostly(st.binary(max_size=5), 2)),
+    st.tuples(st.just("return all the same"), st.none() | st.binary(max_size=5)),
+    st.tuples(st.just("return all the same"), mostly(st.binary(max_size=5), 2)),
     st.tuples(st.just("raise"), st.sampled_from(RAISED)),
 )
 PROGRAMS = st.tuples(st.lists(STEPS, max_size=4), ENDS)
@@ -338,7 +340,10 @@ def use_kept() -> None:
 def run_program(view: View, program: Any) -> Any:
     steps, (how, what) = program
     for step in steps:
-        take(view, step)
+        if how == "return all the same":  # it catches what the view refuses, and goes on
+            swallow(partial(take, view, step))
+        else:
+            take(view, step)
     if how == "raise":
         raise what()
     return what
@@ -368,7 +373,7 @@ NEXT = object()
 WORKING = {
     "entity": ENTITIES,
     "read_only": st.booleans(),
-    "uuid": st.sampled_from([b"", b"u" * 16, UUID(int=9)]),
+    "uuid": st.sampled_from([b""] * 6 + [b"u" * 16, UUID(int=9)]),
     "timeout_ms": st.sampled_from([None, TIMEOUT_MS]),
     "handler": st.just("program"),
     "payload": st.binary(max_size=3),
@@ -520,7 +525,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @examples(800)
-@given(number=st.integers(0, 2), call=calls((*CALLS, *AT_ONCE, "execute", "execute", "call", "call", "call")))
+@given(number=st.integers(0, 2), call=calls((*CALLS, *AT_ONCE, *["execute"] * 6, *["call"] * 12)))
 def test_a_node_in_a_loop(cluster: Cluster, number: int, call: Call) -> None:
     name, arguments, LATEST[0] = call
     refusal = cluster.call(number, name, arguments)
@@ -549,7 +554,7 @@ def blocking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Bl
 
 
 @examples(200)
-@given(number=st.integers(0, 2), inside=st.booleans(), call=calls((*CALLS, "execute", "call", "call")))
+@given(number=st.integers(0, 2), inside=st.booleans(), call=calls((*CALLS, *["execute"] * 2, *["call"] * 4)))
 def test_a_blocking_node(blocking: tuple[list[BlockingNode], list[str]], number: int, inside: bool, call: Call) -> None:
     (nodes, ended), (name, arguments, LATEST[0]) = blocking, call
     node = nodes[number]
