@@ -413,6 +413,50 @@ def test_whatever_clients_do_what_is_held_is_counted_and_comes_to_nothing(seed: 
     asyncio.run(story())
 
 
+LARGE_SCRIPT = st.lists(
+    st.tuples(st.sampled_from([b"GET", b"GET", b"GET", b"MGET", b"SET", b"GETSET", b"DBSIZE", b"PING"]), st.integers(0, 3)),
+    min_size=30,
+    max_size=60,
+)
+
+
+@given(LARGE_SCRIPT, st.integers(0, 2**32), st.sampled_from(["db", "slots:3"]))
+@settings(max_examples=60, deadline=None)
+def test_reads_that_are_put_off_keep_their_place(script: list[tuple[bytes, int]], seed: int, keyspace: str) -> None:
+    """A pipeline of large reads and writes is answered like one command after the other, however slowly it is read."""
+
+    def words(number: int, name: bytes, key: int) -> bytes:
+        value = (b"%d" % number) * chance.choice([1, 200_000, 500_000])
+        tail = {b"SET": [value], b"GETSET": [value], b"MGET": [b"{%d}k" % key] * 2}.get(name, [])
+        return pack(name, *([] if name in (b"DBSIZE", b"PING") else [b"{%d}k" % key]), *tail)
+
+    async def story(*, pipelined: bool) -> bytes:
+        async with serving(keyspace=keyspace) as harness:
+            pace = random.Random(seed)
+            harness.store.batching = pipelined
+            transport, connection = harness.plug(reads=not pipelined)
+            if not pipelined:
+                for command in commands:
+                    connection.data_received(command)
+                    await harness.passes(20)
+                return transport.got
+            stream, at = b"".join(commands), 0
+            for _ in range(20_000):
+                if at < len(stream) and not transport.paused:
+                    connection.data_received(stream[at : at + PIECE])
+                    at += PIECE
+                await harness.passes(pace.choice([0, 1, 5]))
+                transport.take(pace.choice([0, 1_000, MB]))
+                assert transport.most_buffered <= 3 * MB + 20 * MB * any(name == b"GETSET" for name, _ in script)
+                if at >= len(stream) and not transport.buffered and not connection.waiting:
+                    return transport.got
+            raise AssertionError("it never ends")
+
+    chance = random.Random(seed)
+    commands = [words(number, name, key) for number, (name, key) in enumerate(script)]
+    assert asyncio.run(story(pipelined=True)) == asyncio.run(story(pipelined=False))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{name: 0} for name in ("max_keys", "max_unread_bytes", "max_clients_bytes")]
