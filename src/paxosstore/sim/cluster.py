@@ -81,7 +81,7 @@ class SimNode:
         """The sync under way takes long: the next turn is taken in gulps."""
         self._finishing = False
         self._awake_ms = 0.0
-        """When it last went on, after it was suspended."""
+        """When it last went on, after it was suspended or busy."""
         self._busy_ms = 0.0
         """What the evaluations of the turn that begins have taken: what comes of it leaves so much later."""
         self._idle_at_ms = 0.0
@@ -122,7 +122,7 @@ class SimNode:
     def go_on(self) -> None:
         """Stop being suspended."""
         self.suspended = False
-        self._awake_ms = self.clocks.monotonic(self.cluster.now_ms)
+        self._awake_ms = max(self._awake_ms, self.clocks.monotonic(self.cluster.now_ms))
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             action()
