@@ -106,6 +106,8 @@ class TuningSettings:
     """What the requests waiting on this node may hold of memory, those of its peers included; more are refused as Overloaded."""
     max_in_flight_bytes: int = 134_217_728
     """Above so much under proposal by this node, what waits is not proposed yet."""
+    max_catch_ups: int = 32
+    """Entities that ask peers for missing entries at one time: an answer holds a megabyte, or a single larger entry."""
     max_turn_work: int = 30_000
     """After so much work the rest waits for the next turn, so that no turn holds the loop for long. Units of about a
     microsecond: a row read or written, a KiB."""

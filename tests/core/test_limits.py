@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
+from paxosstore.core import learn
 from paxosstore.core.context import Context, Identity
 from paxosstore.core.event import Received
-from paxosstore.core.message import HandedBack, HandOver, PaxosMessage
-from paxosstore.core.overlay import View
+from paxosstore.core.message import (
+    CatchUpReply,
+    CatchUpRequest,
+    HandedBack,
+    HandOver,
+    InventoryReply,
+    InventoryRequest,
+    Learned,
+    Message,
+    PaxosMessage,
+)
+from paxosstore.core.overlay import View, WriteBatch
 from paxosstore.core.request import REQUEST_BYTES
 from paxosstore.core.shard import Shard
 from paxosstore.errors import Overloaded
@@ -181,3 +194,70 @@ def test_nothing_is_held_any_more_when_all_has_ended_whatever_went_wrong() -> No
     for node in cluster.nodes:
         assert node.shard.context.waiting_bytes == 0
         assert node.shard.context.in_flight_bytes == 0
+
+
+def test_after_a_long_absence_only_some_entities_ask_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = cluster_of(TuningSettings(max_catch_ups=5))
+    cluster.kill(2)
+    entities = range(300)
+    requests = [Operation(entity, b"put k 1") for entity in entities]
+    for request in requests:
+        cluster.nodes[0].step(request)
+    assert set(end(cluster, *requests)) == {"done"}
+    send = cluster.send
+    outstanding = most = 0
+
+    def counting(sender: int, receiver: int, messages: list[Message]) -> None:
+        nonlocal outstanding, most
+        if sender == 2:
+            outstanding += sum(isinstance(message, CatchUpRequest) for message in messages)
+        else:
+            outstanding -= sum(isinstance(message, CatchUpReply) for message in messages)
+        most = max(most, outstanding)
+        send(sender, receiver, messages)
+
+    monkeypatch.setattr(cluster, "send", counting)
+    cluster.start(2)
+    cluster.run_until(cluster.now_ms + 3_000.0)
+    assert [cluster.nodes[2].store.committed_entry(entity) for entity in entities] == [1] * 300
+    assert most == 5
+    assert cluster.counters()["catchups_held"] > 0
+
+
+def test_entities_whose_peers_are_silent_do_not_keep_the_others_from_asking() -> None:
+    """Nobody knows the missing entry of the first ones: they give up their places in turn."""
+    cluster = cluster_of(TuningSettings(max_catch_ups=2, retry_ms=20.0))
+    cluster.kill(2)
+    requests = [Operation(entity, b"put k 1") for entity in range(20)]
+    for request in requests:
+        cluster.nodes[0].step(request)
+    end(cluster, *requests)
+    cluster.start(2)
+    cluster.weather.loss = 0.5
+    cluster.run_until(cluster.now_ms + 20_000.0)
+    assert [cluster.nodes[2].store.committed_entry(entity) for entity in range(20)] == [1] * 20
+
+
+def test_the_next_page_of_an_inventory_waits_until_the_last_ones_are_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learn, "INVENTORY_PAGE", 10)
+    shard, _ = lone_shard(max_catch_ups=2)
+    shard.step(Received(1, [InventoryReply([(entity, 3) for entity in range(10)], True)]), 0.0, 0)
+    assert not [m for _, m in shard.ready().early.messages if isinstance(m, InventoryRequest)]
+    for entity in range(10):
+        shard.step(MemoryStore().load(entity), 0.0, 0)
+        entries = [Learned(entry, 4, b"%016d" % entry, MsgpackBodyCodec().encode(WriteBatch())) for entry in (1, 2, 3)]
+        shard.step(Received(1, [CatchUpReply(entity, 3, entries)]), 0.0, 0)
+    asked = [m for _, m in shard.ready().early.messages if isinstance(m, InventoryRequest)]
+    assert asked == [InventoryRequest(9, 10)]
+
+
+def test_a_large_value_is_not_kept_for_those_that_were_not_asked() -> None:
+    cluster = cluster_of(TuningSettings(notice_ms=1_000.0))
+    end(cluster, Operation(ENTITY, b"put k 1"))
+    first = [Operation(ENTITY, b"put k 1"), Operation(ENTITY, b"put k " + b"x" * 100_000)]
+    for request in first:
+        cluster.nodes[0].step(request)
+        end(cluster, request)
+        entity = cluster.nodes[0].shard.entity(ENTITY)
+        assert entity is not None
+        assert bool(entity.untold) == (request is first[0])

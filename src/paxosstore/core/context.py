@@ -69,6 +69,7 @@ class Counters:
     refused_without_majority: int = 0
     messages_dropped: int = 0
     proposals_held: int = 0
+    catchups_held: int = 0
     turns_cut: int = 0
     gulps: int = 0
     overdue_for_the_disk: int = 0

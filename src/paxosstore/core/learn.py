@@ -24,14 +24,38 @@ class Learner:
         self._entities = entities
         self._log = log
         self._proposer = proposer
+        self._asking: dict[int, float] = {}
+        """Entity -> until when it waits for the answer to its question: each may be a megabyte, so only some ask at a time."""
+        self._waiting: dict[int, Entity] = {}
+        """Those that would ask, the one that has waited for longest first."""
+        self._behind: set[int] = set()
+        """Those that a peer's inventory has shown to be behind."""
+        self._next_pages: dict[int, int] = {}
+        """Peer -> where the next page of its inventory begins, while too much of the last ones is behind."""
 
     def learn(self, entity: Entity) -> None:
         """Ask for what is missing: known to be chosen, or accepted here and never heard of again."""
+        self._learn(entity, may_write)
+        if self._waiting and len(self._asking) < self._context.tuning.max_catch_ups:
+            self._let_next_ask()
+
+    def forget(self) -> None:
+        """Entities were dropped from memory, and with them what they have asked for."""
+        self._asking.clear()
+        self._behind.clear()
+        self._let_next_ask()
+        self._ask_for_pages()
+
+    def _learn(self, entity: Entity, may_write: bool) -> None:
         context, catchup = self._context, entity.catchup
         goal = max(entity.max_chosen, entity.wanted)
         first = entity.contiguous_chosen + 1
         if goal < first:
-            entity.wanted = 0
+            if entity.wanted:
+                entity.wanted = 0
+                self._behind.discard(entity.id)
+                self._ask_for_pages()
+            self._asking.pop(entity.id, None)
             opened = entity.opened.get(first)
             if opened is None or opened.driving or opened.machine.mine.is_empty or catchup.attempts >= 4:
                 if opened is None:
@@ -45,11 +69,42 @@ class Learner:
         if not catchup.due(context.now_ms, interval):
             entity.wake_ms = min(entity.wake_ms, catchup.asked_at_ms + interval)
             return
+        if not self._may_ask(entity, context.now_ms + interval):
+            return
         peer = catchup.next_peer(context.n, context.me)
         catchup.asked(context.now_ms)
         context.counters.catchup_requests += 1
         context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST))
         entity.wake_ms = min(entity.wake_ms, context.now_ms + interval)
+
+    def _may_ask(self, entity: Entity, until_ms: float) -> bool:
+        """Whether this entity's turn has come; else it waits, behind those that wait already."""
+        asking, now = self._asking, self._context.now_ms
+        answered_late = asking.pop(entity.id, None) is not None
+        if len(asking) >= self._context.tuning.max_catch_ups:
+            for silent in [other for other, until in asking.items() if until < now]:
+                del asking[silent]
+        if len(asking) >= self._context.tuning.max_catch_ups or (answered_late and self._waiting):
+            self._context.counters.catchups_held += 1
+            self._waiting[entity.id] = entity
+            return False
+        self._waiting.pop(entity.id, None)
+        asking[entity.id] = until_ms
+        return True
+
+    def _let_next_ask(self) -> None:
+        while self._waiting:
+            number = next(iter(self._waiting))
+            entity = self._waiting.pop(number)
+            if self._entities.find(number) is entity:
+                self._entities.touch(entity)
+                return
+
+    def _ask_for_pages(self) -> None:
+        if self._next_pages and len(self._behind) < INVENTORY_PAGE // 2:
+            for peer, after in self._next_pages.items():
+                self._context.send_early(peer, InventoryRequest(after, INVENTORY_PAGE))
+            self._next_pages.clear()
 
     def requested(self, entity: Entity, peer: int, message: CatchUpRequest) -> None:
         first = message.first
@@ -66,6 +121,7 @@ class Learner:
         self._context.send(entity, event.peer, CatchUpReply(entity.id, known, entries))
 
     def replied(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
+        self._asking.pop(entity.id, None)
         entity.raise_max_chosen(message.max_chosen, peer)
         for learned in message.entries:
             entity.raise_max_chosen(learned.entry, peer)
@@ -87,9 +143,11 @@ class Learner:
                 entity = self._entities.get(number)
                 entity.catchup.peer = peer
                 entity.wanted = max(entity.wanted, committed)
+                self._behind.add(number)
                 self._entities.touch(entity)
         if message.more and message.entities:
-            context.send_early(peer, InventoryRequest(message.entities[-1][0], INVENTORY_PAGE))
+            self._next_pages[peer] = message.entities[-1][0]
+        self._ask_for_pages()
 
     def inventory_loaded(self, event: InventoryLoaded) -> None:
         # the DB may run ahead of the sync, but a committed entry is chosen, whatever this replica forgets

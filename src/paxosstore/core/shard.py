@@ -469,6 +469,7 @@ class Shard:
         self._context.cannot_write = event.reason
         for read in self._undecided.forget(self._released, event.reason):
             self._on_request(read)  # it waits for the entity to be loaded again: reads go on
+        self._learner.forget()
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:

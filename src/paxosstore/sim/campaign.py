@@ -43,6 +43,7 @@ BRANCHES = (
     "messages_dropped",
     "turns_cut",
     "proposals_held",
+    "catchups_held",
     "requests_unknown",
     "requests_refused",
     "refused_without_majority",

@@ -187,6 +187,7 @@ def _draw_tuning(rng: random.Random) -> TuningSettings:
         retry_ms=rng.choice((20.0, 100.0)),
         max_waiting_bytes=rng.choice((3_000, *[268_435_456] * 4)),
         max_in_flight_bytes=rng.choice((60, 134_217_728)),
+        max_catch_ups=rng.choice((1, 32)),
         max_turn_work=rng.choice((1, 30, 30_000)),
         slow_sync_ms=rng.choice((1.0, 10.0, 100.0)),
         max_silent_bytes=rng.choice((2_000, 67_108_864, 67_108_864)),
