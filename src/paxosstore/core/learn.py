@@ -35,7 +35,7 @@ class Learner:
 
     def learn(self, entity: Entity) -> None:
         """Ask for what is missing: known to be chosen, or accepted here and never heard of again."""
-        self._learn(entity, may_write)
+        self._learn(entity)
         if self._waiting and len(self._asking) < self._context.tuning.max_catch_ups:
             self._let_next_ask()
 
@@ -46,7 +46,7 @@ class Learner:
         self._let_next_ask()
         self._ask_for_pages()
 
-    def _learn(self, entity: Entity, may_write: bool) -> None:
+    def _learn(self, entity: Entity) -> None:
         context, catchup = self._context, entity.catchup
         goal = max(entity.max_chosen, entity.wanted)
         first = entity.contiguous_chosen + 1
