@@ -21,7 +21,7 @@ from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
 from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from .modes import ENDS_TRANSACTION, NOT_DONE, transaction_step
 from .reply import error, store_error, wrong_arity
-from .requests import SMALL_BYTES, Answer, Command, Slot, Spread, Whole, merge_ok, merge_sum
+from .requests import LARGE_REPLY_BYTES, SMALL_BYTES, Answer, Command, Slot, Spread, Whole, merge_ok, merge_sum
 from .resp import Limits, Refused, Request
 from .room import Room
 from .session import LOCAL, TABLE, Host, Session, unknown_command
@@ -32,8 +32,10 @@ READ_FLOOR = 1
 """So many reads may be under way whatever the size of their replies."""
 CROWDED_BYTES = 1_048_576
 """Replies unread or in the making from which on no more of them are made."""
+QUEUED_READS = 8
+"""Reads queued behind a write, at first: they cannot be put off when their replies turn out to be large …"""
 MAX_QUEUED_READS = 64
-"""Reads queued behind a write: they cannot be put off when their replies turn out to be large."""
+"""… so there may be more only while they are not."""
 MAX_UNDER_WAY_BYTES = 16 * 1024 * 1024
 """Of commands under way from one client."""
 MAX_LOCAL_WORDS = 1_024
@@ -83,6 +85,7 @@ class Dispatch(Session):
         "_out",
         "_owed",
         "_queued_reads",
+        "_queued_window",
         "_read_window",
         "_reads",
         "_reported",
@@ -117,6 +120,8 @@ class Dispatch(Session):
         self._deferred: list[tuple[int, Command]] = []
         """Reads that were put off: a heap, by their places."""
         self._queued_reads = 0
+        self._queued_window = QUEUED_READS
+        """How many reads may be queued behind writes."""
         self._writes: dict[int, int] = {}
         """Entity -> writes under way, and reads that were queued behind one."""
         self._under_way = 0
@@ -283,7 +288,7 @@ class Dispatch(Session):
         if not spec.writes:
             queued_read = entity in self._writes
             read_only = not queued_read
-            if (self._queued_reads >= MAX_QUEUED_READS) if queued_read else (self._reads >= self._read_window):
+            if (self._queued_reads >= self._queued_window) if queued_read else (self._reads >= self._read_window):
                 return False
             self._queued_reads += queued_read
         self._server.commands += 1
@@ -313,7 +318,12 @@ class Dispatch(Session):
             if self._read_window < self._max_pipelined:
                 self._read_window += 1
             return
-        self._queued_reads -= command.queued_read
+        if command.queued_read:
+            self._queued_reads -= 1
+            if command.reply is not None and len(command.reply) > LARGE_REPLY_BYTES:
+                self._queued_window = max(1, self._queued_window // 2)
+            elif self._queued_window < MAX_QUEUED_READS:
+                self._queued_window += 1
         entity = command.entity
         left = self._writes[entity] - 1
         if left:
