@@ -7,7 +7,8 @@ A write goes into RocksDB's memory and into the journal, under the journal's nex
 batches, in order, and each batch carries its sequence in a key of its own (`_SEQUENCE`): so what RocksDB has on the disk is
 always the first batches up to the sequence found there, and opening replays those of the journal above it. It may be more
 than a torn journal still has: nothing was acknowledged there, and a longer beginning of the same order is as good.
-When a segment of the journal is full, a thread has RocksDB write out its memory, deletes the segment and makes a new one.
+When a segment of the journal is full, a thread has RocksDB write out its memory, deletes the segment and makes a new one. It
+writes out its memory as well when much was deleted there: reads would walk over it.
 
 The disk is full: a write that needs a segment when none can be made is refused and changes nothing. If RocksDB could not
 write out its memory (it then refuses every write until it is opened anew), the next write reopens the store. Opening for
