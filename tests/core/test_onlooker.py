@@ -167,3 +167,24 @@ def test_a_witness_sees_the_choice_and_casts_no_vote() -> None:
     machine = EntryMachine(3, 2)
     assert machine.witness(1, vote._replace(prepared=0, chosen=True)) == value, "a row that says so (rule 3)"
     assert machine.mine == EMPTY
+
+
+def test_what_waits_to_be_written_is_refused_when_the_disk_fails_not_when_its_deadline_comes() -> None:
+    cluster = SimCluster(1, 3, TuningSettings(), HANDLERS)
+    cluster.start_all()
+
+    def submit(entity: int, wait_ms: float) -> Operation:
+        request = Operation(entity, b"put k v")
+        cluster.nodes[0].step(request)
+        cluster.run_until(cluster.now_ms + wait_ms)
+        return request
+
+    for entity in (ONE, OTHER):
+        assert submit(entity, 100.0).reply == b"done"
+    cluster.weather.cuts |= {(1, 0), (2, 0)}
+    shown, waits = submit(ONE, 5.0), submit(ONE, 5.0)
+    cluster.nodes[0].store.full = True
+    submit(OTHER, 5.0)
+    assert cluster.nodes[0].shard.context.cannot_write
+    assert isinstance(waits.error, DiskFull)
+    assert not shown.ended, "it may yet be chosen"
