@@ -113,12 +113,14 @@ def evaluate(
             continue
         overlay.begin()
         reply = run(request, overlay)
-        remembered = _to_remember(reply, max_kept_bytes).encode(request.digest) if request.uuid or request.more_uuids else b""
-        size = overlay.request_size + len(remembered)
-        if reply.error is None and size > overlay.limit:
-            text = f"{size} bytes of writes and reply: a request may have {overlay.limit} at most (max_request_bytes)"
-            reply = Reply(b"", TooLarge(text))
-            remembered = reply.encode(request.digest)
+        remembered = b""
+        if request.uuid or request.more_uuids:
+            remembered = _to_remember(reply, max_kept_bytes).encode(request.digest)
+            size = overlay.request_size + len(remembered)
+            if reply.error is None and size > overlay.limit:
+                text = f"{size} bytes of writes and reply: a request may have {overlay.limit} at most (max_request_bytes)"
+                reply = Reply(b"", TooLarge(text))
+                remembered = reply.encode(request.digest)
         overlay.size += len(reply.content)
         if reply.error is not None:
             overlay.rollback()
