@@ -24,15 +24,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from paxosstore.core.batch import evaluate
-from paxosstore.core.context import Identity
-from paxosstore.core.event import Event, PeerUp, Received
-from paxosstore.core.message import Message, PaxosMessage
-from paxosstore.core.overlay import Overlay, View, WriteBatch
-from paxosstore.core.ready import Apply, Release
-from paxosstore.core.record import Record, Value
-from paxosstore.core.request import Request
-from paxosstore.core.shard import Shard
+from paxosstore.core.batch.evaluate import evaluate
+from paxosstore.core.batch.overlay import Overlay, View, WriteBatch
+from paxosstore.core.batch.request import Request
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.event import Event, PeerUp, Received
+from paxosstore.core.interface.message import Message, PaxosMessage
+from paxosstore.core.interface.ready import Apply, Release
+from paxosstore.core.shard.shard import Shard
+from paxosstore.core.turn.context import Identity
 from paxosstore.errors import PaxosStoreError
 from paxosstore.services.redis.resp import RequestParser
 from paxosstore.services.redis.rows import Key

@@ -23,15 +23,22 @@ FOR_SERVICES = (
     "runtime.quiet_log",
     "runtime.sockets",
     "storage.api",
-    "core.ids",
-    "core.overlay",
-    "core.request",
+    "core.entry.ids",
+    "core.batch.overlay",
+    "core.batch.request",
 )
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "boundary": BASE,
     "settings": BASE,
-    "core": (*BASE, "core"),
+    "core.entry": (*BASE, "core.entry"),
+    "core.batch": (*BASE, "core.entry", "core.batch"),
+    "core.interface": (*BASE, "core.entry", "core.batch", "core.interface"),
+    "core.entity": (*BASE, "core.entry", "core.batch", "core.interface", "core.entity"),
+    "core.turn": (*BASE, "core.entry", "core.batch", "core.interface", "core.entity", "core.turn"),
+    "core.log": (*BASE, "core.entry", "core.batch", "core.interface", "core.entity", "core.turn", "core.log"),
+    "core.shard": (*BASE, "core"),
+    "core": (),
     "storage": (*BASE, "core", "storage"),
     "wire": (*BASE, "core", "wire"),
     "runtime": (*BASE, "core", "storage", "wire", "runtime"),
@@ -159,22 +166,24 @@ class TestTheReadingItself:
     """The checks above are worth what the reading of imports is worth."""
 
     def test_relative_and_absolute_imports_are_seen(self) -> None:
-        source = "import os.path\nfrom . import ids\nfrom ..errors import X\ndef f():\n    from paxosstore.wire.frame import g\n"
-        assert set(imports_of("core.shard", source, is_package=False)) == {
+        source = "import os.path\nfrom ..entry import ids\nfrom ...errors import X\n"
+        source += "def f():\n    from paxosstore.wire.frame import g\n"
+        assert set(imports_of("core.shard.shard", source, is_package=False)) == {
             "os.path",
-            "paxosstore.core.ids",
+            "paxosstore.core.entry.ids",
             "paxosstore.errors.X",
             "paxosstore.wire.frame.g",
         }
-        assert set(imports_of("core", "from .ids import owner", is_package=True)) == {"paxosstore.core.ids.owner"}
+        assert set(imports_of("core.entry", "from .ids import owner", is_package=True)) == {"paxosstore.core.entry.ids.owner"}
 
     def test_a_name_belongs_to_the_module_it_lies_in(self) -> None:
-        assert own("paxosstore.core.ids.owner") == "core.ids"
+        assert own("paxosstore.core.entry.ids.owner") == "core.entry.ids"
         assert own("paxosstore.Node") == ""
         assert own("paxosstoreless") is None
 
     def test_layers_refuse(self) -> None:
-        assert not allowed("core.shard", "storage.api")
+        assert not allowed("core.shard.shard", "storage.api")
+        assert not allowed("core.entry.machine", "core.log.log")
         assert not allowed("storage.rocks", "wire.codec")
         assert not allowed("services.card.server", "services.redis.server")
         assert not allowed("services.redis.server", "storage.rocks")

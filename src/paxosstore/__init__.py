@@ -3,9 +3,9 @@
 `Node` runs a replica inside an asyncio program, `BlockingNode` inside a script. See README.md and docs/.
 """
 
-from .core.context import Handler
-from .core.overlay import View, WriteBatch
-from .core.request import Request
+from .core.batch.overlay import View, WriteBatch
+from .core.batch.request import Request
+from .core.turn.context import Handler
 from .errors import (
     CallerError,
     ClusterError,

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from paxosstore.cli.config import load_config
 from paxosstore.cli.init import write_configs
 from paxosstore.cli.main import app, main
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.ready import Apply
-from paxosstore.core.record import Record, Value
+from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.ready import Apply
 from paxosstore.services.card.rules import entity_of
 from paxosstore.services.card.server import CardServer
 from paxosstore.services.http.server import HttpServer, Page, as_json, text

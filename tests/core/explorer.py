@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from paxosstore.core.entry import EntryMachine
-from paxosstore.core.record import EMPTY, Record, Value
+from paxosstore.core.entry.machine import EntryMachine
+from paxosstore.core.entry.record import EMPTY, Record, Value
 
 N = 3
 

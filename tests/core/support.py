@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from paxosstore.core.overlay import DATA, View
-from paxosstore.core.request import Request
+from paxosstore.core.batch.overlay import DATA, View
+from paxosstore.core.batch.request import Request
 from paxosstore.errors import PaxosStoreError
 
 

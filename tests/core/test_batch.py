@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxosstore.core.batch import Evaluated, Reply, evaluate, run
-from paxosstore.core.overlay import DATA, UUID, WINDOW, Overlay, View
-from paxosstore.core.request import AT_ENTRY, DIGEST_BYTES, FUNCTION, Request, digest_of
+from paxosstore.core.batch.evaluate import Evaluated, Reply, evaluate, run
+from paxosstore.core.batch.overlay import DATA, UUID, WINDOW, Overlay, View
+from paxosstore.core.batch.request import AT_ENTRY, DIGEST_BYTES, FUNCTION, Request, digest_of
 from paxosstore.errors import (
     CallerError,
     DuplicateUuid,

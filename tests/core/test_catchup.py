@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from paxosstore.core.catchup import CatchUpState, learned_from
-from paxosstore.core.context import Identity
-from paxosstore.core.event import PeerUp
-from paxosstore.core.learn import INVENTORY_PAGE
-from paxosstore.core.message import InventoryRequest
-from paxosstore.core.ready import InventoryRead
-from paxosstore.core.record import Record, Value
-from paxosstore.core.shard import Shard
+from paxosstore.core.entity.catchup import CatchUpState, learned_from
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.event import PeerUp
+from paxosstore.core.interface.message import InventoryRequest
+from paxosstore.core.interface.ready import InventoryRead
+from paxosstore.core.log.learn import INVENTORY_PAGE
+from paxosstore.core.shard.shard import Shard
+from paxosstore.core.turn.context import Identity
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.memory import MemoryStore

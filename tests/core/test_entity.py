@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from paxosstore.core.entity import NOBODY, Entity
-from paxosstore.core.event import Loaded
-from paxosstore.core.ids import value_id
-from paxosstore.core.record import Record, Value
+from paxosstore.core.entity.entity import NOBODY, Entity
+from paxosstore.core.entry.ids import value_id
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.event import Loaded
 
 V = Value(value_id(2, 99, 1), b"")
 CHOSEN = Record(4, 4, 4, V, True)

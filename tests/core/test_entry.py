@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from paxosstore.core.entry import EntryMachine, State, check_ballot
-from paxosstore.core.record import EMPTY, Record, Value, is_newer, needs_sync, validate
+from paxosstore.core.entry.machine import EntryMachine, State, check_ballot
+from paxosstore.core.entry.record import EMPTY, Record, Value, is_newer, needs_sync, validate
 
 from .classic import ClassicPaxos
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.entry import EntryMachine
-from paxosstore.core.record import Record, Value
+from paxosstore.core.entry.machine import EntryMachine
+from paxosstore.core.entry.record import Record, Value
 
 from .explorer import Explorer, Plan
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.batch import Evaluated
-from paxosstore.core.context import Context, Identity
-from paxosstore.core.entities import Entities
-from paxosstore.core.entity import Entity, InFlight
-from paxosstore.core.giveway import ATTEMPTS, LEAST_MS, RightOfWay
-from paxosstore.core.handover import HandOvers
-from paxosstore.core.log import Log
-from paxosstore.core.message import GiveWay
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.record import Value
+from paxosstore.core.batch.evaluate import Evaluated
+from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.entity.entity import Entity, InFlight
+from paxosstore.core.entry.record import Value
+from paxosstore.core.interface.message import GiveWay
+from paxosstore.core.log.giveway import ATTEMPTS, LEAST_MS, RightOfWay
+from paxosstore.core.log.log import Log
+from paxosstore.core.shard.handover import HandOvers
+from paxosstore.core.turn.context import Context, Identity
+from paxosstore.core.turn.entities import Entities
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.body import MsgpackBodyCodec
 

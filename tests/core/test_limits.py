@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core import learn
-from paxosstore.core.context import Context, Identity
-from paxosstore.core.event import Received
-from paxosstore.core.message import (
+from paxosstore.core.batch.overlay import View, WriteBatch
+from paxosstore.core.batch.request import REQUEST_BYTES
+from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
     HandedBack,
@@ -18,9 +18,9 @@ from paxosstore.core.message import (
     Message,
     PaxosMessage,
 )
-from paxosstore.core.overlay import View, WriteBatch
-from paxosstore.core.request import REQUEST_BYTES
-from paxosstore.core.shard import Shard
+from paxosstore.core.log import learn
+from paxosstore.core.shard.shard import Shard
+from paxosstore.core.turn.context import Context, Identity
 from paxosstore.errors import Overloaded
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.sim.cluster import SimCluster

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from paxosstore.core.ahead import KEY_BYTES, Ahead
-from paxosstore.core.entity import Entity
-from paxosstore.core.entry import EntryMachine
-from paxosstore.core.message import Message, PaxosMessage, ReadAnswer
-from paxosstore.core.overlay import DATA, UUID, WriteBatch
-from paxosstore.core.record import EMPTY, Record, Value
-from paxosstore.core.shard import Shard
+from paxosstore.core.batch.overlay import DATA, UUID, WriteBatch
+from paxosstore.core.entity.ahead import KEY_BYTES, Ahead
+from paxosstore.core.entity.entity import Entity
+from paxosstore.core.entry.machine import EntryMachine
+from paxosstore.core.entry.record import EMPTY, Record, Value
+from paxosstore.core.interface.message import Message, PaxosMessage, ReadAnswer
+from paxosstore.core.shard.shard import Shard
 from paxosstore.errors import DiskFull
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from paxosstore.core.event import Received
-from paxosstore.core.message import HandedBack, HandOver, Message, PaxosMessage
-from paxosstore.core.overlay import DATA, View
-from paxosstore.core.record import EMPTY
-from paxosstore.core.request import Request
+from paxosstore.core.batch.overlay import DATA, View
+from paxosstore.core.batch.request import Request
+from paxosstore.core.entry.record import EMPTY
+from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.message import HandedBack, HandOver, Message, PaxosMessage
 from paxosstore.errors import DiskFull, InvalidRequest, OutcomeUnknown, PaxosStoreError, RequestFailed
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxosstore.core import overlay as overlay_module
-from paxosstore.core.overlay import DATA, MAX_KEY_BYTES, UUID, Overlay, WriteBatch
+from paxosstore.core.batch import overlay as overlay_module
+from paxosstore.core.batch.overlay import DATA, MAX_KEY_BYTES, UUID, Overlay, WriteBatch
 from paxosstore.errors import InvalidRequest, TooLarge
 
 from .support import DictReader

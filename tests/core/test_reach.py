@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.reach import Reach, describe
+from paxosstore.core.turn.reach import Reach, describe
 
 
 def test_nothing_said_is_no_loss() -> None:

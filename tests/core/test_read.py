@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from paxosstore.core.read import Reads
-from paxosstore.core.request import Request
+from paxosstore.core.batch.request import Request
+from paxosstore.core.entity.read import Reads
 
 from .support import Operation
 

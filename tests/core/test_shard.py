@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.context import Context
-from paxosstore.core.entity import Entity
-from paxosstore.core.overlay import DATA, UUID, Overlay, View
-from paxosstore.core.ready import Release
-from paxosstore.core.request import digest_of
+from paxosstore.core.batch.overlay import DATA, UUID, Overlay, View
+from paxosstore.core.batch.request import digest_of
+from paxosstore.core.entity.entity import Entity
+from paxosstore.core.interface.ready import Release
+from paxosstore.core.turn.context import Context
 from paxosstore.errors import InvalidRequest, NotServing, OutcomeUnknown
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from paxosstore.core.event import Received
-from paxosstore.core.message import CatchUpReply, HandOver, Learned, PaxosMessage, ReadAnswer, ReadQuestion
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.silence import Silence
+from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.message import CatchUpReply, HandOver, Learned, PaxosMessage, ReadAnswer, ReadQuestion
+from paxosstore.core.turn.silence import Silence
 from paxosstore.errors import DiskFull, NoQuorum, NotServing, OutcomeUnknown
 
 from .test_outcomes import ENTITY, Frames, Told

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.roundtrip import FIRST_MS, RoundTrip
-from paxosstore.core.voters import EXPLORE_MS, Voters
+from paxosstore.core.turn.roundtrip import FIRST_MS, RoundTrip
+from paxosstore.core.turn.voters import EXPLORE_MS, Voters
 
 MARGIN_MS = 1.0
 

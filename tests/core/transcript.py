@@ -30,7 +30,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 
-from paxosstore.core.overlay import DATA
+from paxosstore.core.batch.overlay import DATA
 from paxosstore.errors import DiskFull
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster, SimNode

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from paxosstore.core.ids import MAX_ENTITY
-from paxosstore.core.overlay import DATA, WriteBatch
-from paxosstore.core.ready import Apply
-from paxosstore.core.record import Record, Value
+from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.entry.ids import MAX_ENTITY
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.ready import Apply
 from paxosstore.storage.api import Store
 from paxosstore.storage.memory import MemoryStore
 

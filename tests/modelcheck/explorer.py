@@ -37,7 +37,7 @@ from itertools import filterfalse, pairwise
 from time import perf_counter
 from typing import NamedTuple
 
-from paxosstore.core.record import Record
+from paxosstore.core.entry.record import Record
 
 from .replica import EXPLORED, FIRST, SECOND, N, Node, Part, Replica
 from .story import tell

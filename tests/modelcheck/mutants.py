@@ -10,17 +10,18 @@ from typing import NamedTuple
 
 import pytest
 
-from paxosstore.core import entry, log
-from paxosstore.core.context import Context
-from paxosstore.core.entity import Entity, InFlight, OpenEntry
-from paxosstore.core.entry import EntryMachine
-from paxosstore.core.event import Loaded
-from paxosstore.core.ids import NO_BALLOT, next_ballot, owner
-from paxosstore.core.log import Log
-from paxosstore.core.message import Message, PaxosMessage
-from paxosstore.core.ready import Release
-from paxosstore.core.record import Record, Value
-from paxosstore.core.write import Proposer
+from paxosstore.core.entity.entity import Entity, InFlight, OpenEntry
+from paxosstore.core.entry import machine as entry
+from paxosstore.core.entry.ids import NO_BALLOT, next_ballot, owner
+from paxosstore.core.entry.machine import EntryMachine
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.event import Loaded
+from paxosstore.core.interface.message import Message, PaxosMessage
+from paxosstore.core.interface.ready import Release
+from paxosstore.core.log import log
+from paxosstore.core.log.log import Log
+from paxosstore.core.log.write import Proposer
+from paxosstore.core.turn.context import Context
 
 from .explorer import Explorer, Plan, Result, Rounds
 

@@ -13,19 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from paxosstore.core.context import Context, Identity
-from paxosstore.core.entities import Entities
-from paxosstore.core.entity import NOBODY, Entity
-from paxosstore.core.event import Loaded
-from paxosstore.core.giveway import RightOfWay
-from paxosstore.core.ids import preauth_ballot, value_id
-from paxosstore.core.log import Log
-from paxosstore.core.message import Message, PaxosMessage
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.ready import Ready
-from paxosstore.core.record import EMPTY, Record, Value
-from paxosstore.core.request import Request
-from paxosstore.core.write import Proposer
+from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.batch.request import Request
+from paxosstore.core.entity.entity import NOBODY, Entity
+from paxosstore.core.entry.ids import preauth_ballot, value_id
+from paxosstore.core.entry.record import EMPTY, Record, Value
+from paxosstore.core.interface.event import Loaded
+from paxosstore.core.interface.message import Message, PaxosMessage
+from paxosstore.core.interface.ready import Ready
+from paxosstore.core.log.giveway import RightOfWay
+from paxosstore.core.log.log import Log
+from paxosstore.core.log.write import Proposer
+from paxosstore.core.turn.context import Context, Identity
+from paxosstore.core.turn.entities import Entities
 from paxosstore.settings import ClusterSettings, TuningSettings
 
 from ..core.support import DictReader

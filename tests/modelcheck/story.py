@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paxosstore.core.record import EMPTY, Record, Value
+from paxosstore.core.entry.record import EMPTY, Record, Value
 
 from .replica import EXPLORED, Node
 

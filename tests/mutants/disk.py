@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from .mutant import mutant
 
-CONTEXT = "core/context.py"
-ENTITY = "core/entity.py"
-LOG = "core/log.py"
+CONTEXT = "core/turn/context.py"
+ENTITY = "core/entity/entity.py"
+LOG = "core/log/log.py"
 MEMORY = "storage/memory.py"
-RECORD = "core/record.py"
-SHARD = "core/shard.py"
-UNDECIDED = "core/undecided.py"
+RECORD = "core/entry/record.py"
+SHARD = "core/shard/shard.py"
+UNDECIDED = "core/shard/undecided.py"
 TURN = "storage/turn.py"
 
 DISK = (
@@ -29,7 +29,7 @@ DISK = (
         "replies early",
         7,
         "reads are answered before the rows they rest on are durable",
-        ("core/serve.py", "        release = context.release_told(entity)\n", "        release = context.ready.early\n"),
+        ("core/log/serve.py", "        release = context.release_told(entity)\n", "        release = context.ready.early\n"),
     ),
     mutant(
         "promises not synced",
@@ -151,7 +151,7 @@ DISK = (
         8,
         "a node whose disk takes no writes accepts what it sees, in memory, and shows that",
         (
-            "core/onlooker.py",
+            "core/log/onlooker.py",
             "        decided = opened.machine.witness(peer, row)\n",
             """\
         opened.machine.update(peer, row)
@@ -164,7 +164,7 @@ DISK = (
         8,
         "a node whose disk takes no writes reads what one peer has accepted",
         (
-            "core/entry.py",
+            "core/entry/machine.py",
             "        if theirs.chosen:\n            return theirs.value\n",
             "        if theirs.accepted:\n            return theirs.value\n",
         ),
@@ -174,7 +174,7 @@ DISK = (
         8,
         "what was applied in memory only stays there when the disk takes writes again",
         (
-            "core/onlooker.py",
+            "core/log/onlooker.py",
             "            self._drop(entity)\n            entity.reads.ask_again()\n",
             "            entity.reads.ask_again()\n",
         ),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .mutant import mutant
 
-ENTRY = "core/entry.py"
-IDS = "core/ids.py"
-LOG = "core/log.py"
-WRITE = "core/write.py"
+ENTRY = "core/entry/machine.py"
+IDS = "core/entry/ids.py"
+LOG = "core/log/log.py"
+WRITE = "core/log/write.py"
 
 PAXOS = (
     # -- rule 1: ballots
@@ -88,7 +88,7 @@ PAXOS = (
         3,
         "rows below the last one are taken for chosen when they are loaded",
         (
-            "core/entity.py",
+            "core/entity/entity.py",
             "            self.opened[entry] = OpenEntry(EntryMachine(n, me, record))\n",
             """\
             if record.accepted and entry < self.max_plog:
@@ -115,8 +115,8 @@ PAXOS = (
         "leftovers taught",
         3,
         "a catch-up reply holds accepted rows",
-        ("core/catchup.py", "if not record.chosen or", "if not record.accepted or"),
-        ("core/learn.py", "last = min(entity.contiguous_chosen, first", "last = min(entity.highest, first"),
+        ("core/entity/catchup.py", "if not record.chosen or", "if not record.accepted or"),
+        ("core/log/learn.py", "last = min(entity.contiguous_chosen, first", "last = min(entity.highest, first"),
     ),
     # -- rule 4: value ids
     mutant(
@@ -124,7 +124,7 @@ PAXOS = (
         4,
         "after a restart the ids of values and requests repeat",
         (
-            "core/context.py",
+            "core/turn/context.py",
             "return value_id(self.me, self.identity.incarnation, self._ids)",
             "return value_id(self.me, 0, self._ids)",
         ),
@@ -198,7 +198,7 @@ value = self._new_value(evaluated.batch)
         "pre-auth after a load",
         6,
         "a restart does not end pre-auth",
-        ("core/entity.py", "self.no_preauth_through = self.max_plog + 1", "self.no_preauth_through = 0"),
+        ("core/entity/entity.py", "self.no_preauth_through = self.max_plog + 1", "self.no_preauth_through = 0"),
     ),
     mutant(
         "early proposal shown as accepted",

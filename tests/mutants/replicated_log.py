@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from .mutant import mutant
 
-BATCH = "core/batch.py"
-CONTEXT = "core/context.py"
-LOG = "core/log.py"
-READ = "core/read.py"
-SERVE = "core/serve.py"
-SHARD = "core/shard.py"
-WRITE = "core/write.py"
+BATCH = "core/batch/evaluate.py"
+CONTEXT = "core/turn/context.py"
+LOG = "core/log/log.py"
+READ = "core/entity/read.py"
+SERVE = "core/log/serve.py"
+SHARD = "core/shard/shard.py"
+WRITE = "core/log/write.py"
 
 REPLICATED_LOG = (
     # -- rule 11: one entry after the other
@@ -69,7 +69,7 @@ REPLICATED_LOG = (
         12,
         "an answer shows what is chosen, not what is accepted",
         (
-            "core/entity.py",
+            "core/entity/entity.py",
             "            if opened is None or opened.machine.mine.accepted:\n                return self.max_plog\n",
             "            pass\n",
         ),
@@ -157,20 +157,24 @@ REPLICATED_LOG = (
         "gives way to nobody",
         13,
         "who has lost asks the others to give way, and they do not",
-        ("core/giveway.py", "        if entity.given_in_vain:\n            return\n", "        if True:\n            return\n"),
+        (
+            "core/log/giveway.py",
+            "        if entity.given_in_vain:\n            return\n",
+            "        if True:\n            return\n",
+        ),
     ),
     mutant(
         "asks nobody to give way",
         13,
         "who has lost evaluates again at once, and lets the others go on",
-        ("core/giveway.py", "        elif entity.queue and not entity.queue[0].at_entry:", "        elif False:"),
+        ("core/log/giveway.py", "        elif entity.queue and not entity.queue[0].at_entry:", "        elif False:"),
     ),
     mutant(
         "gives way for ever",
         13,
         "who gives way waits for a value of the asker, however long that takes",
         (
-            "core/giveway.py",
+            "core/log/giveway.py",
             "        if context.now_ms < given.until_ms and not context.reach.is_down(given.peer):\n"
             "            entity.wake_ms = min(entity.wake_ms, given.until_ms)\n",
             "        if True:\n",
@@ -277,7 +281,7 @@ REPLICATED_LOG = (
         "digest not handed over",
         15,
         "a request that is handed over cannot be told from another one under its uuid",
-        ("core/handover.py", "budget_ms, request.digest)", 'budget_ms, b"")'),
+        ("core/shard/handover.py", "budget_ms, request.digest)", 'budget_ms, b"")'),
     ),
     mutant(
         "twin told at once",
@@ -300,7 +304,7 @@ REPLICATED_LOG = (
         15,
         "what has lost is handed over under another uuid before a crash can no longer undo the loss",
         (
-            "core/handover.py",
+            "core/shard/handover.py",
             "        if entity.lost_turn > context.durable_turn:\n            entity",
             "        if False:\n            entity",
         ),
@@ -310,7 +314,7 @@ REPLICATED_LOG = (
         15,
         "an outcome that comes back ends the oldest request that was handed over",
         (
-            "core/handover.py",
+            "core/shard/handover.py",
             "pending = self.pending.pop(copy, None)",
             "pending = self.pending.pop(next(iter(self.pending), copy), None)",
         ),
@@ -326,7 +330,7 @@ REPLICATED_LOG = (
         15,
         "a request that was proposed and not decided before its deadline is told that nothing happened",
         (
-            "core/undecided.py",
+            "core/shard/undecided.py",
             "yield request, request.exposed or lost or id(request) in proposed",
             "yield request, request.exposed",
         ),

@@ -33,6 +33,6 @@ def test_some_are_killed_at_once() -> None:
 
 
 def test_a_mutant_that_fits_nothing_is_an_error() -> None:
-    lost = mutant("lost", 1, "", ("core/ids.py", "what is not there", ""))
+    lost = mutant("lost", 1, "", ("core/entry/ids.py", "what is not there", ""))
     with pytest.raises(ValueError, match=r"lost|core/ids\.py"):
         lost.texts(PACKAGE)

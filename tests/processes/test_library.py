@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 
 from paxosstore.cli.cluster import HOST, free_base_port
-from paxosstore.core.context import Handler
-from paxosstore.core.overlay import DATA, View
+from paxosstore.core.batch.overlay import DATA, View
+from paxosstore.core.turn.context import Handler
 from paxosstore.errors import (
     CommitLimitReached,
     DuplicateUuid,

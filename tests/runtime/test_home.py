@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from paxosstore.core.overlay import View
-from paxosstore.core.request import Request
+from paxosstore.core.batch.overlay import View
+from paxosstore.core.batch.request import Request
 from paxosstore.errors import InvalidRequest, NotServing, PaxosStoreError
 from paxosstore.runtime.blocking import BlockingNode
 from paxosstore.runtime.node import Node

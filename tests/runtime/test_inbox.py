@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from paxosstore.core.event import Event, PeerUp, Received
-from paxosstore.core.message import ReadQuestion
-from paxosstore.core.request import REQUEST_BYTES, Request
+from paxosstore.core.batch.request import REQUEST_BYTES, Request
+from paxosstore.core.interface.event import Event, PeerUp, Received
+from paxosstore.core.interface.message import ReadQuestion
 from paxosstore.errors import Overloaded, PaxosStoreError
 from paxosstore.runtime.inbox import FULL_BYTES, TURN_BYTES, TURN_EVENTS, TURN_MESSAGES, Inbox
 from paxosstore.runtime.links import Links

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from paxosstore.core.message import InventoryRequest, Message, PaxosMessage, ReadQuestion
+from paxosstore.core.interface.message import InventoryRequest, Message, PaxosMessage, ReadQuestion
 from paxosstore.errors import ConfigError, PortTaken
 from paxosstore.runtime.connection import Incoming, LinkOptions
 from paxosstore.runtime.links import NOT_YET, Links

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from paxosstore.core.context import Identity
-from paxosstore.core.event import Loaded
-from paxosstore.core.overlay import View
-from paxosstore.core.ready import Apply
-from paxosstore.core.record import Record
-from paxosstore.core.request import Request
-from paxosstore.core.shard import Shard
+from paxosstore.core.batch.overlay import View
+from paxosstore.core.batch.request import Request
+from paxosstore.core.entry.record import Record
+from paxosstore.core.interface.event import Loaded
+from paxosstore.core.interface.ready import Apply
+from paxosstore.core.shard.shard import Shard
+from paxosstore.core.turn.context import Identity
 from paxosstore.errors import NodeError, NotServing, OutcomeUnknown, PaxosStoreError
 from paxosstore.runtime.loop import TurnLoop
 from paxosstore.runtime.syncer import Syncer

@@ -14,11 +14,11 @@ from typing import cast
 
 import pytest
 
-from paxosstore.core.context import Identity
-from paxosstore.core.event import Received
-from paxosstore.core.message import PaxosMessage
-from paxosstore.core.overlay import View, WriteBatch
-from paxosstore.core.shard import Shard
+from paxosstore.core.batch.overlay import View, WriteBatch
+from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.message import PaxosMessage
+from paxosstore.core.shard.shard import Shard
+from paxosstore.core.turn.context import Identity
 from paxosstore.errors import DiskFull, NoQuorum, NotCaughtUp, NotServing, OutcomeUnknown, PaxosStoreError
 from paxosstore.runtime.blocking import BlockingNode
 from paxosstore.runtime.node import Node

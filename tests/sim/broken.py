@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from paxosstore.core.overlay import View
+from paxosstore.core.batch.overlay import View
 from paxosstore.sim.models import Counter
 from paxosstore.sim.workload import Call, Workload
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import pytest
 
-from paxosstore.core.batch import Reply
-from paxosstore.core.entry import EntryMachine
-from paxosstore.core.overlay import View
-from paxosstore.core.record import Value
+from paxosstore.core.batch.evaluate import Reply
+from paxosstore.core.batch.overlay import View
+from paxosstore.core.entry.machine import EntryMachine
+from paxosstore.core.entry.record import Value
 from paxosstore.errors import ConfigError, NoQuorum
 from paxosstore.sim.campaign import BRANCHES, Summary, campaign, load_workload, run_seeds
 from paxosstore.sim.history import Operation
@@ -87,7 +87,7 @@ def test_a_proposer_that_ignores_what_was_accepted_is_found(monkeypatch: pytest.
 
 
 def test_forgotten_uuids_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paxosstore.core.batch._uuids", lambda request: ())
+    monkeypatch.setattr("paxosstore.core.batch.evaluate._uuids", lambda request: ())
     assert "not linearizable" in fails_within(200)
 
 
@@ -97,12 +97,12 @@ def test_refusals_remembered_as_replies_are_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_refusal_of_what_may_be_chosen_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paxosstore.core.undecided.OutcomeUnknown", NoQuorum)
+    monkeypatch.setattr("paxosstore.core.shard.undecided.OutcomeUnknown", NoQuorum)
     assert "may yet be chosen" in fails_within(40)
 
 
 def test_a_node_that_never_gives_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paxosstore.core.giveway.RightOfWay.asked", lambda self, entity, peer, message: None)
+    monkeypatch.setattr("paxosstore.core.log.giveway.RightOfWay.asked", lambda self, entity, peer, message: None)
     assert "it starves" in fails_within(40)
 
 
@@ -110,7 +110,7 @@ def test_a_node_that_never_gives_way_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_failing_plan_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paxosstore.core.batch._uuids", lambda request: ())
+    monkeypatch.setattr("paxosstore.core.batch.evaluate._uuids", lambda request: ())
     seed = next(seed for seed in range(200) if failure(draw_plan(seed, STANDARD), STANDARD))
     plan = draw_plan(seed, STANDARD)
     least = shrink(plan, STANDARD)

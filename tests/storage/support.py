@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from paxosstore.core.overlay import DATA, WriteBatch
-from paxosstore.core.ready import Apply
-from paxosstore.core.record import Record, Value
+from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.ready import Apply
 from paxosstore.errors import DiskFull
 from paxosstore.storage.api import Store
 from paxosstore.storage.rocks import RocksStore, create_store

@@ -7,8 +7,8 @@ from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.record import Record, Value
+from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.entry.record import Record, Value
 from paxosstore.errors import Damaged
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.keys import entry_of, plog_end, plog_key

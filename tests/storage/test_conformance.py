@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paxosstore.core.ids import MAX_ENTITY
-from paxosstore.core.overlay import DATA, UUID, WINDOW, WriteBatch
-from paxosstore.core.ready import Apply
-from paxosstore.core.record import Record
+from paxosstore.core.batch.overlay import DATA, UUID, WINDOW, WriteBatch
+from paxosstore.core.entry.ids import MAX_ENTITY
+from paxosstore.core.entry.record import Record
+from paxosstore.core.interface.ready import Apply
 from paxosstore.storage.api import Store
 from paxosstore.storage.memory import MemoryStore
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from paxosstore.core.overlay import DATA, WriteBatch
-from paxosstore.core.ready import Apply
+from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.interface.ready import Apply
 from paxosstore.storage.rocks import CLEAR_WEIGHT, RocksStore
 from paxosstore.storage.rocks_table import ReadOnlyTable, RocksTable
 

@@ -36,8 +36,8 @@ for module in pkgutil.walk_packages(paxosstore.__path__, "paxosstore."):
     if module.name != "paxosstore.cli.__main__" and module.name != "paxosstore.__main__":
         __import__(module.name)
 
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.ready import Apply
+from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.interface.ready import Apply
 from paxosstore.settings import ClusterSettings
 from paxosstore.storage.directory import open_directory
 from paxosstore.storage.rocks import RocksStore

@@ -12,8 +12,8 @@ import pytest
 HEAD = """
 import os, sys
 from pathlib import Path
-from paxosstore.core.overlay import WriteBatch
-from paxosstore.core.ready import Apply
+from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.interface.ready import Apply
 from paxosstore.errors import NodeError
 from paxosstore.settings import ClusterSettings
 from paxosstore.storage.directory import open_directory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.overlay import DATA
+from paxosstore.core.batch.overlay import DATA
 from paxosstore.errors import DiskFull
 from paxosstore.storage.memory import MemoryStore
 

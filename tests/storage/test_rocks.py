@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from paxosstore.core.overlay import DATA, WriteBatch
-from paxosstore.core.ready import Apply
+from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.interface.ready import Apply
 from paxosstore.errors import Damaged, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from paxosstore.storage.keys import plog_key
 from paxosstore.storage.rocks import RocksStore, create_store

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from paxosstore.core.overlay import DATA, WriteBatch
-from paxosstore.core.ready import Apply
+from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.interface.ready import Apply
 from paxosstore.errors import DiskFull, NodeError
 from paxosstore.storage.journal_reader import JournalReader
 from paxosstore.storage.rocks import RocksStore

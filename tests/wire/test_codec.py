@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxosstore.core.message import (
+from paxosstore.core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
     GiveWay,

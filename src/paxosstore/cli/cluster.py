@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..core.ids import origin
+from ..core.entry.ids import origin
 from ..errors import NotServing, PortTaken
 from .init import PORTS_PER_NODE, write_configs
 

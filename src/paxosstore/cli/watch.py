@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ..core.ids import MAX_ENTITY
+from ..core.entry.ids import MAX_ENTITY
 from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing
 from ..services.http.pages import inspect_entries
 from .config import Address, NodeConfig, parse_address

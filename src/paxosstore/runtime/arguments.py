@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..boundary import exact_bytes, exact_callable, exact_int, exact_list, exact_pairs, exact_text, shown
-from ..core.context import Handler
-from ..core.overlay import DATA, MAX_KEY_BYTES, WriteBatch
+from ..core.batch.overlay import DATA, MAX_KEY_BYTES, WriteBatch
+from ..core.turn.context import Handler
 from ..errors import InvalidRequest, TooLarge
 
 MAX_ENTRY = 2**63 - 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from ..core.overlay import View, WriteBatch
+from ..core.batch.overlay import View, WriteBatch
 from ..errors import InvalidRequest, NotServing
 from .home import Home
 from .node import Node, NodeStatistics

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.context import Handler
-from ..core.overlay import View
-from ..core.request import Request
+from ..core.batch.overlay import View
+from ..core.batch.request import Request
+from ..core.turn.context import Handler
 from ..errors import PaxosStoreError
 
 

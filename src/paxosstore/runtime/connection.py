@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from ..core.message import Message
+from ..core.interface.message import Message
 from ..errors import WireError
 from ..settings import ClusterSettings
 from ..wire.codec import decode_messages

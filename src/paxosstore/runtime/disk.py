@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
-from ..core.event import WritesAllowed
-from ..core.shard import Shard
+from ..core.interface.event import WritesAllowed
+from ..core.shard.shard import Shard
 
 log = logging.getLogger(__name__)
 

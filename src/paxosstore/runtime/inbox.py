@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..core.event import Event, Received
-from ..core.request import REQUEST_BYTES, Request
+from ..core.batch.request import REQUEST_BYTES, Request
+from ..core.interface.event import Event, Received
 
 TURN_EVENTS = 10_000
 TURN_MESSAGES = 10_000

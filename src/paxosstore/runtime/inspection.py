@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.ids import majority
-from ..core.reach import describe
-from ..core.record import Record
+from ..core.entry.ids import majority
+from ..core.entry.record import Record
+from ..core.turn.reach import describe
 from ..storage.rocks import RocksStore
 from .histogram import Histogram
 from .links import LinkStatistics

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from operator import is_
 from types import MappingProxyType
 
-from ..core.message import Message
+from ..core.interface.message import Message
 from ..errors import ConfigError, PortTaken, WireError
 from ..settings import ClusterSettings
 from ..wire.codec import encode_payloads, writable

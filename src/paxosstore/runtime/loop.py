@@ -4,7 +4,7 @@
 
 One turn at a time. The busier the node, the more a turn holds, the cheaper each request. For the sync of a turn that took in
 a single event the loop waits where it is, if the disk is quick: there is little to gather, and to be called back would be a
-good part of a lone write's latency. When a sync takes long, the next turn is taken in gulps meanwhile (core/silence.py).
+good part of a lone write's latency. When a sync takes long, the next turn is taken in gulps meanwhile (core/turn/silence.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from ..core.entity import NEVER
-from ..core.event import Event, Received
-from ..core.message import Message
-from ..core.ready import Apply, Release
-from ..core.request import Request
-from ..core.shard import Shard
+from ..core.batch.request import Request
+from ..core.entity.entity import NEVER
+from ..core.interface.event import Event, Received
+from ..core.interface.message import Message
+from ..core.interface.ready import Apply, Release
+from ..core.shard.shard import Shard
 from ..errors import Overloaded, PaxosStoreError
 from ..storage.api import Store
 from ..storage.turn import Turn

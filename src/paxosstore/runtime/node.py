@@ -25,14 +25,14 @@ from ..boundary import (
     exact_text,
     exact_uuid,
 )
-from ..core.context import Handler, Identity
-from ..core.entity import NOBODY
-from ..core.event import PeerDown, PeerUp, Received, WritesAllowed
-from ..core.ids import FIRST_ENTRY, MAX_ENTITY
-from ..core.message import Message
-from ..core.overlay import DATA, View, WriteBatch
-from ..core.request import AT_ENTRY, FUNCTION, Request, digest_of
-from ..core.shard import Shard
+from ..core.batch.overlay import DATA, View, WriteBatch
+from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
+from ..core.entity.entity import NOBODY
+from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY
+from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
+from ..core.interface.message import Message
+from ..core.shard.shard import Shard
+from ..core.turn.context import Handler, Identity
 from ..errors import InvalidRequest, NoQuorum, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.message import Message
+from ..core.interface.message import Message
 
 
 def brief(message: Message) -> str:

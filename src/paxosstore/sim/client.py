@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from ..core.overlay import Overlay, View
-from ..core.request import FUNCTION, Request, digest_of
+from ..core.batch.overlay import Overlay, View
+from ..core.batch.request import FUNCTION, Request, digest_of
 from ..errors import OutcomeUnknown, PaxosStoreError
 from .cluster import SimCluster, SimNode
 from .invariants import Violation

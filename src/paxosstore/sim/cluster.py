@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from ..core.context import Handler, Identity
-from ..core.event import Event, PeerDown, PeerUp, Received, WritesAllowed
-from ..core.ids import majority
-from ..core.message import HandedBack, Message, PaxosMessage
-from ..core.overlay import View
-from ..core.ready import Release
-from ..core.request import Request
-from ..core.shard import SWEEP_MS, Shard
+from ..core.batch.overlay import View
+from ..core.batch.request import Request
+from ..core.entry.ids import majority
+from ..core.interface.event import Event, PeerDown, PeerUp, Received, WritesAllowed
+from ..core.interface.message import HandedBack, Message, PaxosMessage
+from ..core.interface.ready import Release
+from ..core.shard.shard import SWEEP_MS, Shard
+from ..core.turn.context import Handler, Identity
 from ..errors import DiskFull, PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec

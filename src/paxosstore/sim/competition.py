@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ..core.overlay import View
-from ..core.request import Request
+from ..core.batch.overlay import View
+from ..core.batch.request import Request
 from ..errors import PaxosStoreError
 from .cluster import SimCluster, SimNode
 from .invariants import Violation

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..core.event import Loaded
-from ..core.ready import Apply
-from ..core.record import EMPTY, Record
+from ..core.entry.record import EMPTY, Record
+from ..core.interface.event import Loaded
+from ..core.interface.ready import Apply
 from ..errors import DiskFull, NodeError
 from ..storage.memory import MemoryStore
 

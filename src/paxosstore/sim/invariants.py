@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..core.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion
-from ..core.record import EMPTY, Record
+from ..core.entry.record import EMPTY, Record
+from ..core.interface.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion
 
 Place = tuple[int, int]
 """(entity, entry)"""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..core.context import Handler
-from ..core.overlay import View
+from ..core.batch.overlay import View
+from ..core.turn.context import Handler
 from .history import Operation, Value
 from .linearizability import ModelOf
 from .models import AppendList, CompareAndSet, Counter, Model, Register

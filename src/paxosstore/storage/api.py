@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from ..core.event import Loaded
-from ..core.ready import Apply
-from ..core.record import Record
+from ..core.entry.record import Record
+from ..core.interface.event import Loaded
+from ..core.interface.ready import Apply
 
 
 class Store(Protocol):
@@ -44,7 +44,7 @@ class Store(Protocol):
         ...
 
     def get(self, entity: int, key: bytes) -> bytes | None:
-        """A key of the data, with its space byte (core/overlay.py)."""
+        """A key of the data, with its space byte (core/batch/overlay.py)."""
         ...
 
     def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..core.overlay import WriteBatch
+from ..core.batch.overlay import WriteBatch
 from ..errors import Damaged, InvalidRequest
 
 

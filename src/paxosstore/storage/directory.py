@@ -30,7 +30,7 @@ from .rocks import create_store
 
 FORMAT = 3
 READABLE = (2, FORMAT)
-"""Formats that are taken over: 2 keeps no digests of requests with their outcomes (core/batch.py)."""
+"""Formats that are taken over: 2 keeps no digests of requests with their outcomes (core/batch/evaluate.py)."""
 
 
 class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from struct import Struct
 
-from ..core.ids import MAX_ENTITY
+from ..core.entry.ids import MAX_ENTITY
 
 _U64 = Struct(">Q")
 _ROW = Struct(">QQ")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.event import Loaded
-from ..core.ready import Apply
-from ..core.record import Record
+from ..core.entry.record import Record
+from ..core.interface.event import Loaded
+from ..core.interface.ready import Apply
 from .record_codec import decode_row
 
 

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..core.event import Loaded
-from ..core.overlay import DATA
-from ..core.ready import Apply
-from ..core.record import Record
+from ..core.batch.overlay import DATA
+from ..core.entry.record import Record
+from ..core.interface.event import Loaded
+from ..core.interface.ready import Apply
 from ..errors import PaxosStoreError
 from .keys import entity_prefix, hash_content, plog_key
 from .loading import assert_next, range_load, take_rows

@@ -13,7 +13,7 @@ from struct import Struct
 import msgspec
 from crc32c import crc32c
 
-from ..core.record import Record, Value, validate
+from ..core.entry.record import Record, Value, validate
 from ..errors import Damaged
 from .damage import damaged
 from .keys import plog_key

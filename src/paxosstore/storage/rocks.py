@@ -27,10 +27,10 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.event import Loaded
-from ..core.overlay import DATA
-from ..core.ready import Apply
-from ..core.record import Record
+from ..core.batch.overlay import DATA
+from ..core.entry.record import Record
+from ..core.interface.event import Loaded
+from ..core.interface.ready import Apply
 from ..errors import DiskFull, NodeError, NotServing
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path

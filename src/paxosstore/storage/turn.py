@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..core.event import DiskSilent, Durable, Event, InventoryLoaded, LogLoaded, Tick, WriteFailed
-from ..core.ready import Apply, Ready, Release
-from ..core.request import Request
-from ..core.shard import Shard
+from ..core.batch.request import Request
+from ..core.interface.event import DiskSilent, Durable, Event, InventoryLoaded, LogLoaded, Tick, WriteFailed
+from ..core.interface.ready import Apply, Ready, Release
+from ..core.shard.shard import Shard
 from ..errors import PaxosStoreError
 from .api import Store
 

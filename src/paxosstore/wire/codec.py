@@ -1,6 +1,6 @@
 """Bytes <-> messages. One frame is one msgpack array that holds one array per kind of message, in the order of `Message`.
 
-Order is kept within a kind, not between kinds: messages are repeatable, so the receiver cannot tell (core/message.py).
+Order is kept within a kind, not between kinds: messages are repeatable, so the receiver cannot tell (core/interface/message.py).
 Types are checked by msgspec while it decodes; what types cannot say (ranges, what belongs together in a row) is checked here,
 so that the core's asserts are never at the mercy of a peer's bytes.
 """
@@ -12,8 +12,9 @@ from typing import get_args
 
 import msgspec
 
-from ..core.ids import VALUE_ID_BYTES
-from ..core.message import (
+from ..core.batch.request import DIGEST_BYTES
+from ..core.entry.ids import VALUE_ID_BYTES
+from ..core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
     GiveWay,
@@ -29,7 +30,6 @@ from ..core.message import (
     TakeOver,
     size_of,
 )
-from ..core.request import DIGEST_BYTES
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
 

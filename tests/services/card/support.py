@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from paxosstore.core.overlay import Overlay
+from paxosstore.core.batch.overlay import Overlay
 from paxosstore.errors import PaxosStoreError
 from paxosstore.services.card.rules import HANDLER, handle
 

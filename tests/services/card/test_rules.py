@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paxosstore.core.overlay import Overlay
+from paxosstore.core.batch.overlay import Overlay
 from paxosstore.errors import InvalidRequest
 from paxosstore.services.card import rules
 from paxosstore.services.card.card_pb2 import (

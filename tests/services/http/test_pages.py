@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from paxosstore.core.context import Counters
+from paxosstore.core.turn.context import Counters
 from paxosstore.errors import InvalidRequest, NotServing
 from paxosstore.runtime.histogram import COUNTS, MILLISECONDS, Histogram
 from paxosstore.runtime.links import LinkStatistics

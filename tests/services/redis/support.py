@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 
 import pytest
 
-from paxosstore.core.request import Request
+from paxosstore.core.batch.request import Request
 from paxosstore.errors import InvalidRequest, PaxosStoreError
 from paxosstore.services.redis.connection import Connection
 from paxosstore.services.redis.server import Info, RedisServer

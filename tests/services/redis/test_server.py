@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxosstore.core.request import Request
+from paxosstore.core.batch.request import Request
 from paxosstore.errors import ConfigError, NodeError, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PortTaken
 from paxosstore.services.redis.commands import HANDLER, handle
 from paxosstore.services.redis.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot

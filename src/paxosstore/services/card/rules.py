@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from ...core.overlay import View
+from ...core.batch.overlay import View
 from ...errors import InvalidRequest
 from .card_pb2 import (
     BALANCE_NOT_ENOUGH,

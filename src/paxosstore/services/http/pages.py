@@ -18,7 +18,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ...core.ids import FIRST_ENTRY, MAX_ENTITY
+from ...core.entry.ids import FIRST_ENTRY, MAX_ENTITY
 from ...errors import InvalidRequest
 from .server import Page, Response, SlowPage, as_json, text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ...core.overlay import View
+from ...core.batch.overlay import View
 from ...errors import InvalidRequest
 from . import generic, strings
 from .expiry import expire_command, persist, ttl_command

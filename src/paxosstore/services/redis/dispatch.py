@@ -14,7 +14,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Protocol
 
-from ...core.request import Request as StoreRequest
+from ...core.batch.request import Request as StoreRequest
 from ...errors import NotServing, Overloaded
 from .commands import Run, Spec
 from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...core.overlay import View
+from ...core.batch.overlay import View
 from .reply import NOT_AN_INTEGER, ONE, ZERO, error, integer_reply
 from .resp import integer
 from .rows import Key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.overlay import View
+from ...core.batch.overlay import View
 from .glob import compile_glob, steps_per_byte
 from .keyspace import slot_of
 from .reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from ...core.overlay import View
-from ...core.request import Request
+from ...core.batch.overlay import View
+from ...core.batch.request import Request
 from ...errors import PaxosStoreError
 from .commands import HANDLER, Run, encode
 from .reply import OK, error, integer_reply, store_error

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from crc32c import crc32c
 
-from ...core.overlay import MAX_KEY_BYTES, View
+from ...core.batch.overlay import MAX_KEY_BYTES, View
 from ...errors import TooLarge
 
 ROW = b"k"

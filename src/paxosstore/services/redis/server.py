@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ...core.request import Request
+from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
 from ...runtime.sockets import listening, said, where
 from .connection import Connection

@@ -5,7 +5,7 @@ A function checks everything before its first write: an error reply must leave n
 
 from __future__ import annotations
 
-from ...core.overlay import View
+from ...core.batch.overlay import View
 from ...errors import TooLarge
 from .expiry import deadline
 from .reply import NOT_AN_INTEGER, OK, ONE, SYNTAX_ERROR, ZERO, array, bulk, error, integer_reply, nil, wrong_arity

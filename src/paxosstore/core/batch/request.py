@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import ClassVar
 
-from ..errors import PaxosStoreError
+from ...errors import PaxosStoreError
 from .overlay import View
 
 REQUEST_BYTES = 512

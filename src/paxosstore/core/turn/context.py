@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from ..errors import PaxosStoreError, UuidReused
-from ..settings import ClusterSettings, TuningSettings
-from .entity import Entity
-from .ids import majority, value_id
-from .message import HandedBack, Message
-from .overlay import BodyCodec, DataReader, Overlay, View
+from ...errors import PaxosStoreError, UuidReused
+from ...settings import ClusterSettings, TuningSettings
+from ..batch.overlay import BodyCodec, DataReader, Overlay, View
+from ..batch.request import REQUEST_BYTES, Request
+from ..entity.entity import Entity
+from ..entry.ids import majority, value_id
+from ..interface.message import HandedBack, Message
+from ..interface.ready import InventoryRead, LogRead, Outcome, Ready, Release
 from .reach import Reach
-from .ready import InventoryRead, LogRead, Outcome, Ready, Release
-from .request import REQUEST_BYTES, Request
 from .silence import Silence
 from .voters import Voters
 

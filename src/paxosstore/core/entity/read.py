@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from .request import Request
+from ..batch.request import Request
 
 
 class Question:

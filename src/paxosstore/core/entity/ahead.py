@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .overlay import DATA, WriteBatch
+from ..batch.overlay import DATA, WriteBatch
 
 KEY_BYTES = 200
 """What a key costs in memory besides its bytes and its value's."""

@@ -10,10 +10,10 @@ does not come costs the others a pause with an end, and none again before they h
 
 from __future__ import annotations
 
-from .context import Context
-from .entities import Entities
-from .entity import Claim, Entity, Given, InFlight
-from .message import GiveWay
+from ..entity.entity import Claim, Entity, Given, InFlight
+from ..interface.message import GiveWay
+from ..turn.context import Context
+from ..turn.entities import Entities
 
 LEAST_MS = 100.0
 """The shortest time that others are asked to give way for: they do so no longer than is needed anyway."""

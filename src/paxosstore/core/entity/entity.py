@@ -12,17 +12,17 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from ..batch.evaluate import Evaluated
+from ..batch.overlay import WriteBatch
+from ..batch.request import Request
+from ..entry.ids import origin
+from ..entry.machine import EntryMachine
+from ..entry.record import Value
+from ..interface.event import Loaded
+from ..interface.message import Message
 from .ahead import Ahead
-from .batch import Evaluated
 from .catchup import CatchUpState
-from .entry import EntryMachine
-from .event import Loaded
-from .ids import origin
-from .message import Message
-from .overlay import WriteBatch
 from .read import Reads
-from .record import Value
-from .request import Request
 
 NEVER = float("inf")
 NOBODY = -1

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .context import Context
-from .entity import Entity, InFlight, News, OpenEntry
-from .entry import EntryMachine
-from .ids import NO_BALLOT, origin, owner, preauth_ballot
-from .message import PaxosMessage
-from .overlay import WriteBatch
-from .ready import Apply, LogRead
-from .record import Record, Value, needs_sync
+from ..batch.overlay import WriteBatch
+from ..entity.entity import Entity, InFlight, News, OpenEntry
+from ..entry.ids import NO_BALLOT, origin, owner, preauth_ballot
+from ..entry.machine import EntryMachine
+from ..entry.record import Record, Value, needs_sync
+from ..interface.message import PaxosMessage
+from ..interface.ready import Apply, LogRead
+from ..turn.context import Context
 
 NO_ID = b""
 MAX_NEWS_BYTES = 65_536

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from ..boundary import exact_bytes, kind
-from ..errors import (
+from ...boundary import exact_bytes, kind
+from ...errors import (
     BY_CODE,
     CallerError,
     DuplicateUuid,

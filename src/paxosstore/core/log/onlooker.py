@@ -7,16 +7,16 @@ dropped, and learned once more by catch-up.
 
 from __future__ import annotations
 
-from ..errors import DiskFull
-from .ahead import Ahead
-from .catchup import ENTRIES_PER_REQUEST
-from .context import Context
-from .entities import Entities
-from .entity import Entity
+from ...errors import DiskFull
+from ..entity.ahead import Ahead
+from ..entity.catchup import ENTRIES_PER_REQUEST
+from ..entity.entity import Entity
+from ..entry.record import Record, Value
+from ..interface.message import CatchUpReply, CatchUpRequest, InventoryRequest, PaxosMessage
+from ..turn.context import Context
+from ..turn.entities import Entities
 from .learn import INVENTORY_PAGE
 from .log import Log
-from .message import CatchUpReply, CatchUpRequest, InventoryRequest, PaxosMessage
-from .record import Record, Value
 
 MAX_DROPPED = 64
 """Entities looked at, to see whether what they hold can be dropped for another's sake."""

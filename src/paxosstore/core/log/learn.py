@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .catchup import ENTRIES_PER_REQUEST, learned_from
-from .context import Context
-from .entities import Entities
-from .entity import Entity
-from .event import InventoryLoaded, LogLoaded
+from ..entity.catchup import ENTRIES_PER_REQUEST, learned_from
+from ..entity.entity import Entity
+from ..entry.record import Value
+from ..interface.event import InventoryLoaded, LogLoaded
+from ..interface.message import CatchUpReply, CatchUpRequest, InventoryReply, InventoryRequest
+from ..interface.ready import InventoryRead, LogRead
+from ..turn.context import Context
+from ..turn.entities import Entities
 from .log import Log
-from .message import CatchUpReply, CatchUpRequest, InventoryReply, InventoryRequest
-from .ready import InventoryRead, LogRead
-from .record import Value
 from .write import Proposer
 
 INVENTORY_PAGE = 1_000

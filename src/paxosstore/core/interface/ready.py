@@ -18,11 +18,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import PaxosStoreError
+from ...errors import PaxosStoreError
+from ..batch.overlay import WriteBatch
+from ..batch.request import Request
+from ..entry.record import Record
 from .message import Message
-from .overlay import WriteBatch
-from .record import Record
-from .request import Request
 
 
 class Apply(NamedTuple):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..errors import CommitLimitReached, DiskFull
-from .batch import run
-from .context import Context
-from .entities import Entities
-from .entity import Entity
+from ...errors import CommitLimitReached, DiskFull
+from ..batch.evaluate import run
+from ..entity.entity import Entity
+from ..entity.read import Question
+from ..interface.message import ReadAnswer, ReadQuestion
+from ..interface.ready import Release
+from ..turn.context import Context
+from ..turn.entities import Entities
 from .log import Log
-from .message import ReadAnswer, ReadQuestion
-from .read import Question
-from .ready import Release
 
 
 class ReadServer:

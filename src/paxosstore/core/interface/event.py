@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..entry.record import Record
 from .message import Message
-from .record import Record
 
 
 class Received(NamedTuple):
@@ -57,7 +57,7 @@ class Durable(NamedTuple):
 
 
 class DiskSilent(NamedTuple):
-    """The sync of the turn before has taken so long, and is not over: the open turn is not written yet (core/silence.py)."""
+    """The sync of the turn before has taken so long, and is not over: the open turn is not written yet (core/turn/silence.py)."""
 
     for_ms: float
 

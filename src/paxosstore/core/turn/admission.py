@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..errors import Overloaded, TooLarge
+from ...errors import Overloaded, TooLarge
+from ..batch.request import REQUEST_BYTES, Request
+from ..interface.message import HandedBack, HandOver, Message, size_of
 from .context import Context
-from .message import HandedBack, HandOver, Message, size_of
-from .request import REQUEST_BYTES, Request
 
 
 class Admission:

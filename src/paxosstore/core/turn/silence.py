@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .message import HandedBack, Message, ReadAnswer, size_of
+from ..interface.message import HandedBack, Message, ReadAnswer, size_of
 
 ANSWERS = (HandedBack, ReadAnswer)
 """Somebody here waits for them, and they leave nothing behind."""

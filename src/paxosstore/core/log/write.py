@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ..errors import InvalidRequest, OutcomeUnknown
-from .batch import Evaluated, evaluate, forget_uuids
-from .context import Context
-from .entities import Entities
-from .entity import Entity, InFlight, OpenEntry
-from .entry import State
+from ...errors import InvalidRequest, OutcomeUnknown
+from ..batch.evaluate import Evaluated, evaluate, forget_uuids
+from ..batch.overlay import WriteBatch
+from ..batch.request import Request
+from ..entity.entity import Entity, InFlight, OpenEntry
+from ..entry.ids import preauth_ballot
+from ..entry.machine import State
+from ..entry.record import Value
+from ..interface.ready import Release
+from ..turn.context import Context
+from ..turn.entities import Entities
 from .giveway import RightOfWay
-from .ids import preauth_ballot
 from .log import Log
-from .overlay import WriteBatch
-from .ready import Release
-from .record import Value
-from .request import Request
 
 MAX_DOUBLINGS = 4
 MAX_BACKOFF_DOUBLINGS = 6

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..boundary import exact_bytes, kind
-from ..errors import InvalidRequest, OutcomeUnknown, PaxosStoreError, UuidReused, from_code
-from .batch import Reply
-from .context import Context, HandedOverRequest
-from .entity import NEVER, NOBODY, Entity
-from .log import Log
-from .message import HandedBack, HandOver, TakeOver
-from .request import Request
-from .roundtrip import LONGEST_MS, RoundTrip
+from ...boundary import exact_bytes, kind
+from ...errors import InvalidRequest, OutcomeUnknown, PaxosStoreError, UuidReused, from_code
+from ..batch.evaluate import Reply
+from ..batch.request import Request
+from ..entity.entity import NEVER, NOBODY, Entity
+from ..interface.message import HandedBack, HandOver, TakeOver
+from ..log.log import Log
+from ..turn.context import Context, HandedOverRequest
+from ..turn.roundtrip import LONGEST_MS, RoundTrip
 
 BYTES_PER_MS = 1_024
 """What a node runs at least, of requests that only write what they carry."""

@@ -6,8 +6,8 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 
+from ..entity.entity import NEVER, Entity
 from .context import Context
-from .entity import NEVER, Entity
 
 
 class Entities:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..errors import DiskFull, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
-from .context import Context
-from .entities import Entities
+from ...errors import DiskFull, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
+from ..batch.request import Request
+from ..interface.message import PaxosMessage
+from ..interface.ready import Outcome, Ready, Release
+from ..turn.context import Context
+from ..turn.entities import Entities
 from .handover import HandOvers
-from .message import PaxosMessage
-from .ready import Outcome, Ready, Release
-from .request import Request
 
 
 def values_shown(release: Release) -> set[bytes]:

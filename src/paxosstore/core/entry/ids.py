@@ -5,8 +5,8 @@ An entity is an unsigned 64-bit id, an entry counts from 1, an acceptor from 0 t
 
 from __future__ import annotations
 
-from ..boundary import MAX_ENTITY as MAX_ENTITY
-from ..boundary import UUID_BYTES as UUID_BYTES
+from ...boundary import MAX_ENTITY as MAX_ENTITY
+from ...boundary import UUID_BYTES as UUID_BYTES
 
 FIRST_ENTRY = 1
 NO_BALLOT = 0

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..errors import DiskFull, Fault, InvalidRequest, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PaxosStoreError
-from .admission import Admission
-from .context import Context, HandedOverRequest, Handler, Identity
-from .entities import Entities
-from .entity import NEVER, NOBODY, Entity
-from .errands import load, read_for_peers
-from .event import (
+from ...errors import DiskFull, Fault, InvalidRequest, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PaxosStoreError
+from ..batch.overlay import BodyCodec, DataReader
+from ..batch.request import Request
+from ..entity.entity import NEVER, NOBODY, Entity
+from ..entry.ids import is_uuid
+from ..interface.event import (
     DiskSilent,
     Durable,
     Event,
@@ -30,12 +29,7 @@ from .event import (
     WriteFailed,
     WritesAllowed,
 )
-from .giveway import RightOfWay
-from .handover import HandOvers
-from .ids import is_uuid
-from .learn import INVENTORY_PAGE, Learner
-from .log import Log
-from .message import (
+from ..interface.message import (
     CatchUpReply,
     CatchUpRequest,
     GiveWay,
@@ -49,13 +43,19 @@ from .message import (
     ReadQuestion,
     TakeOver,
 )
-from .onlooker import Onlooker
-from .overlay import BodyCodec, DataReader
-from .ready import InventoryRead, Ready, Release
-from .request import Request
-from .serve import ReadServer
+from ..interface.ready import InventoryRead, Ready, Release
+from ..log.giveway import RightOfWay
+from ..log.learn import INVENTORY_PAGE, Learner
+from ..log.log import Log
+from ..log.onlooker import Onlooker
+from ..log.serve import ReadServer
+from ..log.write import Proposer
+from ..turn.admission import Admission
+from ..turn.context import Context, HandedOverRequest, Handler, Identity
+from ..turn.entities import Entities
+from ..turn.errands import load, read_for_peers
+from .handover import HandOvers
 from .undecided import Undecided, values_shown
-from .write import Proposer
 
 SWEEP_MS = 50.0
 """How often deadlines of requests are looked at."""

@@ -12,8 +12,8 @@ from enum import Enum
 from threading import get_ident
 from typing import Final, Protocol
 
-from ..boundary import exact_bytes
-from ..errors import InvalidRequest, PaxosStoreError, TooLarge
+from ...boundary import exact_bytes
+from ...errors import InvalidRequest, PaxosStoreError, TooLarge
 
 DATA = b"d"
 """Space of the requests' own keys."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .message import Learned
-from .record import Record
+from ..entry.record import Record
+from ..interface.message import Learned
 
 ENTRIES_PER_REQUEST = 64
 
