@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from paxosstore.core.entity.entity import NOBODY, Entity
-from paxosstore.core.entry.ids import value_id
+from paxosstore.core.entity.entity import Entity
+from paxosstore.core.entry.ids import NOBODY, value_id
 from paxosstore.core.entry.record import Record, Value
 from paxosstore.core.interface.event import Loaded
 
@@ -42,28 +42,28 @@ def test_what_a_load_says(
     committed: int, rows: list[tuple[int, Record]], max_plog: int, pointers: tuple[int, int, int, int], highest: int
 ) -> None:
     entity = loaded(committed, rows, max_plog)
-    assert entity.pointers == pointers
-    assert entity.highest == highest, "a vote counts though it has not won, a mere promise is no vote: rule 12 rests on it"
-    assert entity.no_preauth_through == pointers[3] + 1, "rule 6"
-    assert {entry: opened.machine.mine for entry, opened in entity.opened.items()} == dict(rows)
+    assert entity.log.pointers == pointers
+    assert entity.log.highest == highest, "a vote counts though it has not won, a mere promise is no vote: rule 12 rests on it"
+    assert entity.log.no_preauth_through == pointers[3] + 1, "rule 6"
+    assert {entry: opened.machine.mine for entry, opened in entity.log.opened.items()} == dict(rows)
 
 
 def test_an_accepted_row_is_not_chosen_by_what_comes_after_it() -> None:
     """Rule 3: the flag is never inferred from the pointers."""
     entity = loaded(5, [(6, ACCEPTED), (7, CHOSEN)], 7)
-    assert not entity.opened[6].machine.mine.chosen
-    assert entity.contiguous_chosen == 5
+    assert not entity.log.opened[6].machine.mine.chosen
+    assert entity.log.contiguous_chosen == 5
 
 
 def test_preauth_is_the_origins_not_the_ballots() -> None:
     """Rule 5a: the value came from 2, whoever's ballot got it chosen."""
-    assert loaded(5, [], 5, V.id).last_origin == 2
-    assert loaded(5, [], 5).last_origin == NOBODY
+    assert loaded(5, [], 5, V.id).log.last_origin == 2
+    assert loaded(5, [], 5).log.last_origin == NOBODY
 
 
 @pytest.mark.parametrize("pointers", [(6, 5, 5, 5), (5, 6, 5, 5), (5, 5, 5, 7)])
 def test_pointers_out_of_order_are_noticed(pointers: tuple[int, int, int, int]) -> None:
     entity = loaded(5, [], 5)
-    entity.committed, entity.contiguous_chosen, entity.max_chosen, entity.max_plog = pointers
+    entity.log.committed, entity.log.contiguous_chosen, entity.log.max_chosen, entity.log.max_plog = pointers
     with pytest.raises(AssertionError):
-        entity.validate()
+        entity.log.validate()

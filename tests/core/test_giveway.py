@@ -6,7 +6,8 @@ import pytest
 
 from paxosstore.core.batch.evaluate import Evaluated
 from paxosstore.core.batch.overlay import WriteBatch
-from paxosstore.core.entity.entity import Entity, InFlight
+from paxosstore.core.entity.entity import Entity
+from paxosstore.core.entity.writes import InFlight
 from paxosstore.core.entry.record import Value
 from paxosstore.core.interface.message import GiveWay
 from paxosstore.core.log.giveway import ATTEMPTS, LEAST_MS, RightOfWay
@@ -34,11 +35,11 @@ class Way:
         self.entity = Entity(ENTITY)
 
     def loses(self, entry: int, took_ms: float = 40.0, request: Operation | None = None) -> None:
-        self.entity.queue.append(request or Operation(ENTITY, b"incr c"))
+        self.entity.writes.queue.append(request or Operation(ENTITY, b"incr c"))
         self._decided(entry, took_ms, chosen=False)
 
     def wins(self, entry: int) -> None:
-        self.entity.queue.clear()
+        self.entity.writes.queue.clear()
         self._decided(entry, 1.0, chosen=True)
 
     def _decided(self, entry: int, took_ms: float, *, chosen: bool) -> None:
@@ -48,7 +49,7 @@ class Way:
     def is_asked(self, peer: int, since: int, for_ms: int = 200) -> bool:
         """Whether this node gives way to that peer then."""
         self.way.asked(self.entity, peer, GiveWay(ENTITY, since, for_ms))
-        return self.way.gives_way(self.entity) and self.entity.given is not None and self.entity.given.peer == peer
+        return self.way.gives_way(self.entity) and self.entity.way.given is not None and self.entity.way.given.peer == peer
 
     @property
     def said(self) -> list[GiveWay]:
@@ -126,11 +127,14 @@ def test_the_others_are_told_when_nothing_waits_any_more(way: Way) -> None:
 
 def test_given_until_a_value_of_the_asker_is_chosen(way: Way) -> None:
     assert way.is_asked(3, since=6)
-    given = way.entity.given
+    given = way.entity.way.given
     assert given is not None
-    assert given.after(7, origin=2) is given
-    assert given.after(6, origin=3) is given, "that one came before it lost"
-    assert given.after(7, origin=3) is None
+    way.entity.way.chosen(7, origin=2)
+    assert way.entity.way.given is given
+    way.entity.way.chosen(6, origin=3)
+    assert way.entity.way.given is given, "that one came before it lost"
+    way.entity.way.chosen(7, origin=3)
+    assert way.entity.way.given is None
 
 
 def test_given_until_the_asker_needs_it_no_longer(way: Way) -> None:
@@ -142,7 +146,7 @@ def test_given_until_the_asker_needs_it_no_longer(way: Way) -> None:
 
 def test_not_for_ever_whatever_is_asked_for(way: Way) -> None:
     assert way.is_asked(3, since=6, for_ms=2**62)
-    way.entity.queue.append(Operation(ENTITY, b"incr c"))
+    way.entity.writes.queue.append(Operation(ENTITY, b"incr c"))
     way.context.now_ms += TUNING.give_way_ms
     assert not way.way.gives_way(way.entity)
     assert way.context.counters.way_given_in_vain == 1
@@ -150,7 +154,7 @@ def test_not_for_ever_whatever_is_asked_for(way: Way) -> None:
 
 def test_not_again_before_the_own_batch_is_decided(way: Way) -> None:
     assert way.is_asked(3, since=6)
-    way.entity.queue.append(Operation(ENTITY, b"incr c"))
+    way.entity.writes.queue.append(Operation(ENTITY, b"incr c"))
     way.context.now_ms += 200.0
     assert not way.way.gives_way(way.entity)
     assert not way.is_asked(3, since=6)
@@ -186,8 +190,8 @@ def test_who_has_given_way_asks_again_afterwards(way: Way) -> None:
     way.loses(6)
     way.way.asks(way.entity)
     assert way.is_asked(3, since=5)
-    assert way.entity.given is not None
-    way.entity.given = way.entity.given.after(8, origin=3)
+    assert way.entity.way.given is not None
+    way.entity.way.chosen(8, origin=3)
     assert way.way.asks(way.entity)
     assert [message.since for message in way.said] == [6, 6]
 
@@ -204,8 +208,8 @@ class Loser:
         self.handovers = HandOvers(self.context, Log(self.context))
         self.handovers.peers[0].up = True
         self.entity = Entity(ENTITY)
-        self.entity.last_origin = 0
-        self.entity.queue.extend(requests)
+        self.entity.log.last_origin = 0
+        self.entity.writes.queue.extend(requests)
 
     def hands_over(self) -> int | None:
         """How many; None: it competes."""
@@ -226,7 +230,7 @@ def test_all_that_waits_is_handed_over_in_order() -> None:
     assert [message.uuid for _, message in loser.context.ready.early.messages] == [  # type: ignore[union-attr]  # hand-overs only
         request.uuid for request in requests
     ]
-    assert not loser.entity.queue
+    assert not loser.entity.writes.queue
 
 
 def test_not_what_only_this_node_can_run_nor_what_is_behind_it() -> None:
@@ -237,14 +241,14 @@ def test_not_to_a_suspect_nor_to_oneself() -> None:
     loser = Loser(*increments(1))
     loser.handovers.peers[0].suspect_until_ms = 10.0
     assert loser.hands_over() is None
-    loser.entity.last_origin = ME
+    loser.entity.log.last_origin = ME
     assert loser.hands_over() is None
 
 
 def test_not_before_the_loss_is_durable() -> None:
     """Found on rows that a crash forgets: the lost value might yet be chosen, and its requests are to run under other uuids."""
     loser = Loser(*increments(1))
-    loser.entity.lost_turn = 5
+    loser.entity.writes.lost_turn = 5
     loser.context.durable_turn = 4
     assert loser.hands_over() == 0
     assert loser.entity.wake_ms == loser.context.now_ms
@@ -256,7 +260,7 @@ def test_one_batch_at_a_time() -> None:
     loser = Loser(*increments(10), max_batch_requests=4)
     assert loser.hands_over() == 4
     assert loser.hands_over() is None, "the rest waits for these"
-    assert len(loser.entity.queue) == 6
+    assert len(loser.entity.writes.queue) == 6
 
 
 def test_a_repetition_waits_for_what_it_repeats() -> None:
@@ -264,4 +268,4 @@ def test_a_repetition_waits_for_what_it_repeats() -> None:
     again = Operation(ENTITY, b"incr c", uuid=one.uuid)
     loser = Loser(one, again, two)
     assert loser.hands_over() == 1
-    assert list(loser.entity.queue) == [again, two]
+    assert list(loser.entity.writes.queue) == [again, two]

@@ -260,4 +260,4 @@ def test_a_large_value_is_not_kept_for_those_that_were_not_asked() -> None:
         end(cluster, request)
         entity = cluster.nodes[0].shard.entity(ENTITY)
         assert entity is not None
-        assert bool(entity.untold) == (request is first[0])
+        assert bool(entity.news.untold) == (request is first[0])

@@ -68,8 +68,8 @@ def test_what_memory_alone_knows_is_told_to_nobody() -> None:
     cluster = Cluster()
     assert cluster.read(ONE).reply == b"second"
     entity = cluster.held(ONE)
-    assert entity.applied == 2
-    assert (entity.committed, entity.contiguous_chosen) == (1, 1)
+    assert entity.log.applied == 2
+    assert (entity.log.committed, entity.log.contiguous_chosen) == (1, 1)
     cluster.said.clear()
     assert cluster.do(1, ONE, "get k", read_only=True).reply == b"second"
     answers = [message for message in cluster.said if isinstance(message, ReadAnswer)]
@@ -82,7 +82,7 @@ def test_nothing_is_learned_that_no_read_asks_for() -> None:
     cluster.do(0, ONE, "put k third")
     assert cluster.full.context.counters.entries_read_ahead == 0
     assert cluster.read(ONE).reply == b"third"
-    assert cluster.held(OTHER).ahead is None
+    assert cluster.held(OTHER).log.ahead is None
 
 
 def test_memory_is_bounded_in_bytes_over_all_entities_and_says_so() -> None:
@@ -98,7 +98,7 @@ def test_memory_is_bounded_in_bytes_over_all_entities_and_says_so() -> None:
     assert isinstance(cluster.read(ONE).error, DiskFull)
     assert cluster.full.context.counters.catchup_requests == asked, "at once: it is not fetched to find that out"
     assert cluster.read(OTHER).reply == b"second", "what nobody reads makes room for it"
-    assert cluster.held(ONE).ahead is None
+    assert cluster.held(ONE).log.ahead is None
 
 
 def test_with_room_again_memory_is_dropped_and_the_disk_catches_up() -> None:
@@ -107,7 +107,7 @@ def test_with_room_again_memory_is_dropped_and_the_disk_catches_up() -> None:
     cluster.nodes[FULL].store.full = False
     cluster.allow_writes(FULL, "")
     cluster.wait(1.0)
-    assert cluster.held(ONE).ahead is None
+    assert cluster.held(ONE).log.ahead is None
     cluster.wait(300.0)
     for entity in (ONE, OTHER):  # the other one too, of which nobody has spoken since
         assert cluster.nodes[FULL].store.committed_entry(entity) == 2

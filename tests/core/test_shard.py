@@ -316,7 +316,7 @@ def refuse_at_the_preferred_proposer(cluster: SimCluster, before: str, refused: 
     cluster.run_until(cluster.now_ms + 1.6)
     entity = cluster.nodes[1].shard.entity(ENTITY)
     assert entity is not None
-    assert len(entity.returned) == len(refused.split("; "))
+    assert len(entity.handover.returned) == len(refused.split("; "))
     return requests
 
 

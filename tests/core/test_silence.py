@@ -104,7 +104,7 @@ def test_a_loss_that_a_crash_may_forget_is_not_called_refused() -> None:
     cluster.wait(5.0)
     found = cluster.nodes[0].shard.entity(ENTITY)
     assert found is not None
-    assert found.committed == 2, "it has lost, as far as the memory knows"
+    assert found.log.committed == 2, "it has lost, as far as the memory knows"
     assert not write.ended
     cluster.wait(400.0)
     assert isinstance(write.error, OutcomeUnknown)

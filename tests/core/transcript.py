@@ -196,7 +196,7 @@ class Transcript:
     def _do_until_row(self, node: str, state: str, entity: str, entry: str) -> None:
         def reached() -> bool:
             found = self._node(node).shard.entity(int(entity))
-            opened = None if found is None else found.opened.get(int(entry))
+            opened = None if found is None else found.log.opened.get(int(entry))
             return opened is not None and opened.machine.state.value == state
 
         self._until(reached, "this state")
@@ -241,7 +241,7 @@ class Transcript:
         for node in self._nodes(nodes):
             found = node.shard.entity(int(entity))
             assert found is not None, f"node {node.number} does not have entity {entity} in memory"
-            assert found.last_origin == int(preferred), f"node {node.number} prefers {found.last_origin}"
+            assert found.log.last_origin == int(preferred), f"node {node.number} prefers {found.log.last_origin}"
 
     def _do_expect_stored(self, entity: str, key: str, value: str, nodes: str) -> None:
         for node in self._nodes(nodes):

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from paxosstore.core.entity.entity import Entity, InFlight, OpenEntry
+from paxosstore.core.entity.entity import Entity
+from paxosstore.core.entity.logstate import OpenEntry
+from paxosstore.core.entity.writes import InFlight
 from paxosstore.core.entry import machine as entry
 from paxosstore.core.entry.ids import NO_BALLOT, next_ballot, owner
 from paxosstore.core.entry.machine import EntryMachine
@@ -126,7 +128,7 @@ def calls_leftovers_chosen(patch: Patch) -> None:
     receive = Log.receive
 
     def mutated(self: Log, entity: Entity, peer: int, message: PaxosMessage) -> OpenEntry | None:
-        opened = entity.opened.get(message.entry - 1)
+        opened = entity.log.opened.get(message.entry - 1)
         if opened is not None and opened.machine.mine.accepted and not opened.machine.mine.chosen:
             before = opened.machine.mine
             assert before.value is not None
@@ -145,11 +147,11 @@ def preauth_by_ballot(patch: Patch) -> None:
     advance = Log.advance
 
     def mutated(self: Log, entity: Entity) -> tuple[InFlight, bool] | None:
-        rows = {entry: opened.machine.mine for entry, opened in entity.opened.items()}
-        before = entity.committed
+        rows = {entry: opened.machine.mine for entry, opened in entity.log.opened.items()}
+        before = entity.log.committed
         decided = advance(self, entity)
-        if entity.committed > before:
-            entity.last_origin = owner(rows[entity.committed].accepted, self._context.n)
+        if entity.log.committed > before:
+            entity.log.last_origin = owner(rows[entity.log.committed].accepted, self._context.n)
         return decided
 
     patch.setattr(Log, "advance", mutated)
@@ -175,9 +177,9 @@ def preauth_before_durable(patch: Patch) -> None:
     start = Proposer.start
 
     def mutated(self: Proposer, entity: Entity, release: Release) -> None:
-        turn, entity.row_turn = entity.row_turn, 0
+        turn, entity.log.row_turn = entity.log.row_turn, 0
         start(self, entity, release)
-        entity.row_turn = max(turn, entity.row_turn)
+        entity.log.row_turn = max(turn, entity.log.row_turn)
 
     patch.setattr(Proposer, "start", mutated)
 
@@ -191,7 +193,7 @@ def preauth_after_a_load(patch: Patch) -> None:
 
     def mutated(self: Entity, loaded: Loaded, n: int, me: int) -> None:
         load(self, loaded, n, me)
-        self.no_preauth_through = 0
+        self.log.no_preauth_through = 0
 
     patch.setattr(Entity, "load", mutated)
 
@@ -202,7 +204,7 @@ def preauth_above_committed(patch: Patch) -> None:
 
     def mutated(self: Entity, loaded: Loaded, n: int, me: int) -> None:
         load(self, loaded, n, me)
-        self.no_preauth_through = loaded.committed + 1
+        self.log.no_preauth_through = loaded.committed + 1
 
     patch.setattr(Entity, "load", mutated)
 

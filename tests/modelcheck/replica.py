@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from paxosstore.core.batch.overlay import WriteBatch
 from paxosstore.core.batch.request import Request
-from paxosstore.core.entity.entity import NOBODY, Entity
-from paxosstore.core.entry.ids import preauth_ballot, value_id
+from paxosstore.core.entity.entity import Entity
+from paxosstore.core.entry.ids import NOBODY, preauth_ballot, value_id
 from paxosstore.core.entry.record import EMPTY, Record, Value
 from paxosstore.core.interface.event import Loaded
 from paxosstore.core.interface.message import Message, PaxosMessage
@@ -127,7 +127,7 @@ class Replica:
         entity = self._loaded(0, b"", [], 0)
         self._log.learn(entity, BEFORE, preauth_ballot(before), _HISTORY[before])
         self._log.advance(entity)
-        return Node(self.me, (Part(), Part()), before, entity.last_origin, entity.no_preauth_through)
+        return Node(self.me, (Part(), Part()), before, entity.log.last_origin, entity.log.no_preauth_through)
 
     def hear(self, node: Node, peer: int, entry: int, row: Record) -> Node:
         """A row that a peer has shown comes in, as `Shard` deals with it."""
@@ -166,7 +166,7 @@ class Replica:
         begun = node._replace(parts=(parts[0], parts[1]))
 
         def start(entity: Entity) -> None:
-            entity.queue.append(Write(ENTITY))
+            entity.writes.queue.append(Write(ENTITY))
             self._proposer.start(entity, self._context.release(entity))
 
         started = self._turn(begun, entry, start)
@@ -191,7 +191,7 @@ class Replica:
                 parts = self._restarted(first, one), self._restarted(second, two)
                 after = Node(self.me, parts, node.before, settled=node.settled)
                 entity = self._restore(after)
-                yield after._replace(last_origin=entity.last_origin, no_preauth_through=entity.no_preauth_through)
+                yield after._replace(last_origin=entity.log.last_origin, no_preauth_through=entity.log.no_preauth_through)
 
     def settle(self, node: Node) -> Node:
         """FIRST is chosen here: keep what production concludes from it for SECOND, and its origin. See `Explorer`."""
@@ -215,10 +215,10 @@ class Replica:
         context.name = value_id(self.me, entry, node.parts[entry - FIRST].rounds)
         entity = self._restore(node)
         if node.syncing:
-            entity.row_turn = TURN
+            entity.log.row_turn = TURN
         act(entity)
         self._log.advance(entity)
-        entity.validate()
+        entity.log.validate()
         return self._after(node, entity, context.ready)
 
     def _restore(self, node: Node) -> Entity:
@@ -230,9 +230,9 @@ class Replica:
         max_plog = rows[-1][0] if rows else BEFORE
         entity = self._loaded(committed, value.id, [(entry, row) for entry, row in rows if entry > committed], max_plog)
         if node.last_origin != NOBODY:
-            entity.last_origin = node.last_origin
-            entity.no_preauth_through = node.no_preauth_through
-        for entry, opened in entity.opened.items():
+            entity.log.last_origin = node.last_origin
+            entity.log.no_preauth_through = node.no_preauth_through
+        for entry, opened in entity.log.opened.items():
             part = node.parts[entry - FIRST]
             opened.machine.rows = list(part.rows)
             opened.machine.proposal = part.proposal
@@ -250,7 +250,9 @@ class Replica:
         """What has become of the node; if nothing unsynced has left, the turn is over."""
         first, second = (self._part(part, entry, entity, ready) for entry, part in zip(EXPLORED, node.parts, strict=True))
         syncing = node.syncing or ready.needs_sync
-        after = Node(self.me, (first, second), node.before, entity.last_origin, entity.no_preauth_through, syncing, node.settled)
+        after = Node(
+            self.me, (first, second), node.before, entity.log.last_origin, entity.log.no_preauth_through, syncing, node.settled
+        )
         if not syncing:
             return after._replace(parts=(self._told(first), self._told(second)))
         left = first.shown != node.parts[0].shown or second.shown != node.parts[1].shown
@@ -259,7 +261,7 @@ class Replica:
     def _part(self, part: Part, entry: int, entity: Entity, ready: Ready) -> Part:
         before = part.rows[self.me]
         mine = ready.records.get((ENTITY, entry), before)
-        opened = entity.opened.get(entry)
+        opened = entity.log.opened.get(entry)
         assert opened is None or opened.machine.mine == mine, "a row changed and was not persisted"
         early, late = _rows(ready.early.messages, entry), _rows(ready.late.messages, entry)
         if opened is None and mine is before and not early and not late:

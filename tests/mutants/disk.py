@@ -5,7 +5,7 @@ from __future__ import annotations
 from .mutant import mutant
 
 CONTEXT = "core/turn/context.py"
-ENTITY = "core/entity/entity.py"
+LOGSTATE = "core/entity/logstate.py"
 LOG = "core/log/log.py"
 MEMORY = "storage/memory.py"
 RECORD = "core/entry/record.py"
@@ -21,7 +21,7 @@ DISK = (
         "what shows a row leaves before the row is written",
         (
             CONTEXT,
-            "return self.ready.early if entity.row_turn <= self.durable_turn else self.ready.late",
+            "return self.ready.early if entity.log.row_turn <= self.durable_turn else self.ready.late",
             "return self.ready.early",
         ),
     ),
@@ -66,8 +66,8 @@ DISK = (
         "what this node has found to be chosen, by its own vote that is not durable, counts like what peers say",
         (
             LOG,
-            "            entity.max_chosen = max(entity.max_chosen, entry)\n        if needs_sync",
-            "            entity.vouched = entity.max_chosen = max(entity.max_chosen, entry)\n        if needs_sync",
+            "            entity.log.max_chosen = max(entity.log.max_chosen, entry)\n        if needs_sync",
+            "            entity.log.vouched = entity.log.max_chosen = max(entity.log.max_chosen, entry)\n        if needs_sync",
         ),
     ),
     mutant(
@@ -144,7 +144,7 @@ DISK = (
         "loss on forgotten rows called refused",
         8,
         "a batch that lost on rows that could not be written is told that nothing happened",
-        (UNDECIDED, "lost = entity.lost_turn == failed.turn  # found", "lost = False  # found"),
+        (UNDECIDED, "lost = entity.writes.lost_turn == failed.turn  # found", "lost = False  # found"),
     ),
     mutant(
         "votes in memory",
@@ -204,7 +204,7 @@ DISK = (
         "max plog not raised",
         9,
         "a new row does not raise max plog",
-        (LOG, "        entity.max_plog = max(entity.max_plog, entry)  # rule 9\n", ""),
+        (LOG, "        entity.log.max_plog = max(entity.log.max_plog, entry)  # rule 9\n", ""),
     ),
     mutant(
         "load stops at committed",
@@ -216,7 +216,7 @@ DISK = (
         "max plog not loaded",
         9,
         "after a load, max plog is the committed entry",
-        (ENTITY, "self.max_plog = max(loaded.max_plog, loaded.committed)", "self.max_plog = loaded.committed"),
+        (LOGSTATE, "self.max_plog = max(loaded.max_plog, loaded.committed)", "self.max_plog = loaded.committed"),
     ),
     # -- rule 10: one atomic write
     mutant(
@@ -258,21 +258,21 @@ DISK = (
             "            if opened is None or not opened.machine.mine.chosen:\n                break\n",
             """\
             if opened is None or not opened.machine.mine.chosen:
-                known = [at for at, ahead in entity.opened.items() if ahead.machine.mine.chosen]
+                known = [at for at, ahead in entity.log.opened.items() if ahead.machine.mine.chosen]
                 if not known:
                     break
                 entry = min(known)
-                opened = entity.opened[entry]
+                opened = entity.log.opened[entry]
 """,
         ),
-        (LOG, "        assert entry == entity.committed + 1\n", ""),
+        (LOG, "        assert entry == entity.log.committed + 1\n", ""),
     ),
     mutant(
         "applied twice",
         10,
         "a load begins one entry too low",
         (
-            ENTITY,
+            LOGSTATE,
             "self.contiguous_chosen = self.max_chosen = loaded.committed\n",
             "self.contiguous_chosen = self.max_chosen = max(0, loaded.committed - 1)\n",
         ),

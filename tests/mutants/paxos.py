@@ -88,7 +88,7 @@ PAXOS = (
         3,
         "rows below the last one are taken for chosen when they are loaded",
         (
-            "core/entity/entity.py",
+            "core/entity/logstate.py",
             "            self.opened[entry] = OpenEntry(EntryMachine(n, me, record))\n",
             """\
             if record.accepted and entry < self.max_plog:
@@ -106,7 +106,7 @@ PAXOS = (
             "            if opened is None or not opened.machine.mine.chosen:\n",
             """\
             if opened is None or not (
-                opened.machine.mine.chosen or (opened.machine.mine.accepted and entry <= entity.max_chosen)
+                opened.machine.mine.chosen or (opened.machine.mine.accepted and entry <= entity.log.max_chosen)
             ):
 """,
         ),
@@ -116,7 +116,7 @@ PAXOS = (
         3,
         "a catch-up reply holds accepted rows",
         ("core/entity/catchup.py", "if not record.chosen or", "if not record.accepted or"),
-        ("core/log/learn.py", "last = min(entity.contiguous_chosen, first", "last = min(entity.highest, first"),
+        ("core/log/learn.py", "last = min(entity.log.contiguous_chosen, first", "last = min(entity.log.highest, first"),
     ),
     # -- rule 4: value ids
     mutant(
@@ -161,7 +161,11 @@ value = self._new_value(evaluated.batch)
         "pre-auth by ballot",
         5,
         "whose ballot got the last value chosen holds pre-auth, not its origin",
-        (LOG, "entity.last_origin = origin(value.id)", "entity.last_origin = owner(opened.machine.mine.accepted, context.n)"),
+        (
+            LOG,
+            "entity.log.last_origin = origin(value.id)",
+            "entity.log.last_origin = owner(opened.machine.mine.accepted, context.n)",
+        ),
     ),
     mutant(
         "pre-auth for everybody at entry 1",
@@ -170,13 +174,13 @@ value = self._new_value(evaluated.batch)
         (
             WRITE,
             """\
-            and entity.last_origin == self._context.me
-            and entity.committed >= 1
-            and entity.committed + 1 > entity.no_preauth_through
+            and entity.log.last_origin == self._context.me
+            and entity.log.committed >= 1
+            and entity.log.committed + 1 > entity.log.no_preauth_through
 """,
             """\
-            and (entity.last_origin == self._context.me or entity.committed == 0)
-            and (entity.committed + 1 > entity.no_preauth_through or entity.committed == 0)
+            and (entity.log.last_origin == self._context.me or entity.log.committed == 0)
+            and (entity.log.committed + 1 > entity.log.no_preauth_through or entity.log.committed == 0)
 """,
         ),
     ),
@@ -191,14 +195,14 @@ value = self._new_value(evaluated.batch)
         "pre-auth before the row before is durable",
         5,
         "the proposal for the next entry leaves before the own vote for the last one is kept",
-        (WRITE, "if preauth and entity.row_turn > context.durable_turn:", "if False:"),
+        (WRITE, "if preauth and entity.log.row_turn > context.durable_turn:", "if False:"),
     ),
     # -- rule 6: pre-auth proposals leave early
     mutant(
         "pre-auth after a load",
         6,
         "a restart does not end pre-auth",
-        ("core/entity/entity.py", "self.no_preauth_through = self.max_plog + 1", "self.no_preauth_through = 0"),
+        ("core/entity/logstate.py", "self.no_preauth_through = self.max_plog + 1", "self.no_preauth_through = 0"),
     ),
     mutant(
         "early proposal shown as accepted",

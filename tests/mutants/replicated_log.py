@@ -24,7 +24,7 @@ REPLICATED_LOG = (
             """\
         if opened is not None and not opened.machine.mine.is_empty:
             entry += 1
-            opened = entity.opened.get(entry)
+            opened = entity.log.opened.get(entry)
         if opened is not None and not opened.machine.mine.is_empty and not self._may_compete(entity, opened):
 """,
         ),
@@ -69,7 +69,7 @@ REPLICATED_LOG = (
         12,
         "an answer shows what is chosen, not what is accepted",
         (
-            "core/entity/entity.py",
+            "core/entity/logstate.py",
             "            if opened is None or opened.machine.mine.accepted:\n                return self.max_plog\n",
             "            pass\n",
         ),
@@ -122,14 +122,14 @@ REPLICATED_LOG = (
             SERVE,
             "        if reads.may_ask:\n",
             """\
-        if reads.may_ask and context.now_ms < entity.lease_until_ms:
-            reads.ask(context.new_number(), entity.highest, context.now_ms)
+        if reads.may_ask and context.now_ms < entity.log.lease_until_ms:
+            reads.ask(context.new_number(), entity.log.highest, context.now_ms)
             reads.answer(0, reads.asked.number, 0, 1, context.now_ms)
-            entity.wake_ms = context.now_ms
+            entity.wake_at(context.now_ms)
         elif reads.may_ask:
 """,
         ),
-        (SHARD, "            entity.lease_until_ms = 0.0\n", "            pass\n"),
+        (SHARD, "            entity.log.lease_until_ms = 0.0\n", "            pass\n"),
     ),
     mutant(
         "lease by the wall clock",
@@ -137,19 +137,19 @@ REPLICATED_LOG = (
         "the lease ends at a time of the wall clock",
         (
             LOG,
-            "entity.lease_until_ms = context.now_ms + context.tuning.lease_ms",
-            "entity.lease_until_ms = context.wall_ms + context.tuning.lease_ms",
+            "entity.log.lease_until_ms = context.now_ms + context.tuning.lease_ms",
+            "entity.log.lease_until_ms = context.wall_ms + context.tuning.lease_ms",
         ),
         (
             WRITE,
-            "max(entity.lease_until_ms, opened.retry_at_ms",
-            "max(entity.lease_until_ms - self._context.wall_ms + self._context.now_ms, opened.retry_at_ms",
+            "max(entity.log.lease_until_ms, opened.retry_at_ms",
+            "max(entity.log.lease_until_ms - self._context.wall_ms + self._context.now_ms, opened.retry_at_ms",
         ),
-        (WRITE, "context.now_ms < entity.lease_until_ms:", "context.wall_ms < entity.lease_until_ms:"),
+        (WRITE, "context.now_ms < entity.log.lease_until_ms:", "context.wall_ms < entity.log.lease_until_ms:"),
         (
             WRITE,
-            "entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms)",
-            "entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms - context.wall_ms + context.now_ms)",
+            "entity.wake_at(entity.log.lease_until_ms)",
+            "entity.wake_at(entity.log.lease_until_ms - context.wall_ms + context.now_ms)",
         ),
     ),
     # -- who proposes where several compete: a hint as well
@@ -159,7 +159,7 @@ REPLICATED_LOG = (
         "who has lost asks the others to give way, and they do not",
         (
             "core/log/giveway.py",
-            "        if entity.given_in_vain:\n            return\n",
+            "        if entity.way.in_vain:\n            return\n",
             "        if True:\n            return\n",
         ),
     ),
@@ -167,7 +167,11 @@ REPLICATED_LOG = (
         "asks nobody to give way",
         13,
         "who has lost evaluates again at once, and lets the others go on",
-        ("core/log/giveway.py", "        elif entity.queue and not entity.queue[0].at_entry:", "        elif False:"),
+        (
+            "core/log/giveway.py",
+            "        elif entity.writes.queue and not entity.writes.queue[0].at_entry:",
+            "        elif False:",
+        ),
     ),
     mutant(
         "gives way for ever",
@@ -176,7 +180,7 @@ REPLICATED_LOG = (
         (
             "core/log/giveway.py",
             "        if context.now_ms < given.until_ms and not context.reach.is_down(given.peer):\n"
-            "            entity.wake_ms = min(entity.wake_ms, given.until_ms)\n",
+            "            entity.wake_at(given.until_ms)\n",
             "        if True:\n",
         ),
     ),
@@ -185,7 +189,11 @@ REPLICATED_LOG = (
         "stale view",
         14,
         "a batch is evaluated on the DB without what this turn has applied",
-        (CONTEXT, "            entity.unwritten if entity.ahead is None else", "            None if entity.ahead is None else"),
+        (
+            CONTEXT,
+            "            entity.log.unwritten if entity.log.ahead is None else",
+            "            None if entity.log.ahead is None else",
+        ),
     ),
     mutant(
         "proposed at a later entry",
@@ -193,9 +201,9 @@ REPLICATED_LOG = (
         "a batch that lost its entry is proposed at the next one as it is",
         (
             WRITE,
-            "            entity.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)\n",
-            "            later = in_flight.evaluated._replace(entry=entity.committed + 1)\n"
-            "            entity.in_flight = in_flight._replace(evaluated=later)\n",
+            "            entity.writes.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)\n",
+            "            later = in_flight.evaluated._replace(entry=entity.log.committed + 1)\n"
+            "            entity.writes.in_flight = in_flight._replace(evaluated=later)\n",
         ),
     ),
     mutant(
@@ -229,8 +237,8 @@ REPLICATED_LOG = (
         "a restart forgets the uuids that were applied before",
         (
             LOG,
-            "        entity.unwritten.merge(batch)\n",
-            "        entity.unwritten.merge(batch)\n"
+            "        entity.log.unwritten.merge(batch)\n",
+            "        entity.log.unwritten.merge(batch)\n"
             "        vars(context.reader).setdefault('seen', set()).update(batch.writes)\n",
         ),
         (
@@ -305,7 +313,7 @@ REPLICATED_LOG = (
         "what has lost is handed over under another uuid before a crash can no longer undo the loss",
         (
             "core/shard/handover.py",
-            "        if entity.lost_turn > context.durable_turn:\n            entity",
+            "        if entity.writes.lost_turn > context.durable_turn:\n            entity",
             "        if False:\n            entity",
         ),
     ),

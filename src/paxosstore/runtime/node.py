@@ -27,8 +27,7 @@ from ..boundary import (
 )
 from ..core.batch.overlay import DATA, View, WriteBatch
 from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
-from ..core.entity.entity import NOBODY
-from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY
+from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
 from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
@@ -334,7 +333,7 @@ class Node:
         state = self._shard.entity(request.entity) if self._shard is not None else None
         if state is None:
             raise NotServing("the node is not running")
-        return state.committed  # the DB may not have all of it yet
+        return state.log.committed  # the DB may not have all of it yet
 
     async def run_paxos(
         self,
@@ -368,8 +367,8 @@ class Node:
         entity, entry = exact_entity(entity), exact_int("entry", entry, FIRST_ENTRY, MAX_ENTRY)
         shard = self._shard
         state = None if shard is None else shard.entity(entity)
-        being_written = shard is not None and state is not None and state.row_turn > shard.context.durable_turn
-        if being_written and state is not None and entry >= state.committed:  # its own vote may be what makes it chosen (rule 7)
+        being_written = shard is not None and state is not None and state.log.row_turn > shard.context.durable_turn
+        if being_written and state is not None and entry >= state.log.committed:  # it may be chosen by its own vote (rule 7)
             raise NotCaughtUp(f"entry {entry} of entity {entity} is being written on node {self.node_id}")
         for _, record in store.read_log(entity, entry, entry):
             if record.chosen:
@@ -415,7 +414,7 @@ class Node:
     def preferred_proposer(self, entity: int) -> int:
         """The node that proposes for this entity while it answers; negative: not known here now."""
         state = None if self._shard is None else self._shard.entity(exact_entity(entity))
-        return NOBODY if state is None else state.last_origin
+        return NOBODY if state is None else state.log.last_origin
 
     def is_up(self, node: int) -> bool:
         """Whether there is a link to that node, or it is this one."""
@@ -442,7 +441,7 @@ class Node:
         first, last = (exact_int(name, entry, 0, MAX_ENTRY) for name, entry in (("first", first), ("last", last)))
         state = self._shard.entity(entity) if self._shard is not None else None
         if state is not None and state.mailbox is None:
-            committed, contiguous, max_chosen, max_plog = state.pointers
+            committed, contiguous, max_chosen, max_plog = state.log.pointers
             pointers: dict[str, int | None] = {
                 "committed": committed,
                 "contiguous_chosen": contiguous,

@@ -300,7 +300,7 @@ class SimNode:
     def _note_shown(self, message: PaxosMessage) -> None:
         """Remember which requests a value carries that leaves this node, if they were asked for here."""
         found = self.shard.entity(message.entity)
-        in_flight = None if found is None else found.in_flight
+        in_flight = None if found is None else found.writes.in_flight
         if in_flight is not None and in_flight.value.id == message.value_id:
             for request, _ in in_flight.evaluated.proposed:
                 self._shown.setdefault(request, set()).add(((message.entity, message.entry), message.value_id))
@@ -308,7 +308,7 @@ class SimNode:
     def committed(self, entity: int) -> int:
         """Highest entry that is applied in memory: what reads see there."""
         found = self.shard.entity(entity)
-        return max(self.store.not_applied.get(entity, 0), 0 if found is None else found.applied)
+        return max(self.store.not_applied.get(entity, 0), 0 if found is None else found.log.applied)
 
     def _told_of(self, entity: int) -> int:
         """The entry that what is told rests on: at a turn's end what it has written, for the memory may be in the next one."""

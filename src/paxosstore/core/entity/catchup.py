@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..entry.ids import NOBODY
 from ..entry.record import Record
 from ..interface.message import Learned
 
@@ -11,13 +12,15 @@ ENTRIES_PER_REQUEST = 64
 class CatchUpState:
     """The catch-up of one entity: whom to ask next, and when."""
 
-    __slots__ = ("asked_at_ms", "attempts", "peer")
+    __slots__ = ("asked_at_ms", "attempts", "peer", "wanted")
 
     def __init__(self) -> None:
-        self.peer = -1
-        """Peer to ask; -1: nobody yet."""
+        self.peer = NOBODY
+        """Peer to ask."""
         self.asked_at_ms = -1e18
         self.attempts = 0
+        self.wanted = 0
+        """Entry up to which somebody asked us to catch up; 0: none."""
 
     def due(self, now_ms: float, interval_ms: float) -> bool:
         return now_ms >= self.asked_at_ms + interval_ms  # the same sum as the timer's, to the last bit

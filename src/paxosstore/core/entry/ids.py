@@ -10,6 +10,8 @@ from ...boundary import UUID_BYTES as UUID_BYTES
 
 FIRST_ENTRY = 1
 NO_BALLOT = 0
+NOBODY = -1
+"""No acceptor."""
 VALUE_ID_BYTES = 16
 
 

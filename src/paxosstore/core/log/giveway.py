@@ -10,7 +10,9 @@ does not come costs the others a pause with an end, and none again before they h
 
 from __future__ import annotations
 
-from ..entity.entity import Claim, Entity, Given, InFlight
+from ..entity.entity import Entity
+from ..entity.way import Claim, Given
+from ..entity.writes import InFlight
 from ..interface.message import GiveWay
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -30,27 +32,27 @@ class RightOfWay:
 
     def gives_way(self, entity: Entity) -> bool:
         """Whether somebody else comes first."""
-        given, context = entity.given, self._context
+        given, context = entity.way.given, self._context
         if given is None:
             return False
         if context.now_ms < given.until_ms and not context.reach.is_down(given.peer):
-            entity.wake_ms = min(entity.wake_ms, given.until_ms)
+            entity.wake_at(given.until_ms)
             return True
-        entity.given = None
-        if entity.queue:
+        entity.way.given = None
+        if entity.writes.queue:
             context.counters.way_given_in_vain += 1
-            entity.given_in_vain = True
+            entity.way.in_vain = True
         return False
 
     def asked(self, entity: Entity, peer: int, message: GiveWay) -> None:
         """A peer asks us to give way, or needs it no longer."""
-        context, given, claim = self._context, entity.given, entity.claim
+        context, given, claim = self._context, entity.way.given, entity.way.claim
         if not message.for_ms:
             if given is not None and given.peer == peer:
-                entity.given = None
+                entity.way.given = None
                 self._entities.touch(entity)
             return
-        if entity.given_in_vain:
+        if entity.way.in_vain:
             return
         theirs = message.since, peer
         if claim is not None and (claim.since, context.me) < theirs:
@@ -58,28 +60,28 @@ class RightOfWay:
         if given is not None and context.now_ms < given.until_ms and (given.since, given.peer) < theirs:
             return
         context.counters.way_given += 1
-        entity.given = Given(peer, message.since, context.now_ms + min(message.for_ms, context.tuning.give_way_ms))
+        entity.way.given = Given(peer, message.since, context.now_ms + min(message.for_ms, context.tuning.give_way_ms))
         if claim is not None:
             claim.goes_at_ms = 0.0  # they may have given way to that peer instead: they are asked again
 
     def decided(self, entity: Entity, in_flight: InFlight, chosen: bool) -> None:
         """The own batch has ended: the first request that has lost since the last success says how old the claim is."""
-        entity.given_in_vain = False
+        entity.way.in_vain = False
         if chosen:
-            entity.claim = None
-        elif entity.queue and not entity.queue[0].at_entry:  # such a one ends at once: its entry is taken
-            since = in_flight.evaluated.entry if entity.claim is None else entity.claim.since
-            entity.claim = Claim(since, self._context.now_ms - in_flight.since_ms)
+            entity.way.claim = None
+        elif entity.writes.queue and not entity.writes.queue[0].at_entry:  # such a one ends at once: its entry is taken
+            since = in_flight.evaluated.entry if entity.way.claim is None else entity.way.claim.since
+            entity.way.claim = Claim(since, self._context.now_ms - in_flight.since_ms)
 
     def withdraw(self, entity: Entity) -> None:
         """Nothing waits here any more: if the others give way to us, they need not."""
-        claim, entity.claim = entity.claim, None
+        claim, entity.way.claim = entity.way.claim, None
         if claim is not None and claim.goes_at_ms:
             self._say(entity, claim, 0)
 
     def asks(self, entity: Entity) -> bool:
         """After a loss: ask the others to give way, and let end what they have under way; whether to wait for that."""
-        claim, context = entity.claim, self._context
+        claim, context = entity.way.claim, self._context
         if claim is None:
             return False
         if not claim.goes_at_ms:
@@ -88,7 +90,7 @@ class RightOfWay:
             claim.goes_at_ms = context.now_ms + pause_ms
             self._say(entity, claim, int(pause_ms + max(LEAST_MS, ATTEMPTS * claim.took_ms)))
         if context.now_ms < claim.goes_at_ms:
-            entity.wake_ms = min(entity.wake_ms, claim.goes_at_ms)
+            entity.wake_at(claim.goes_at_ms)
             return True
         return False
 

@@ -48,15 +48,15 @@ class Learner:
 
     def _learn(self, entity: Entity) -> None:
         context, catchup = self._context, entity.catchup
-        goal = max(entity.max_chosen, entity.wanted)
-        first = entity.contiguous_chosen + 1
+        goal = max(entity.log.max_chosen, entity.catchup.wanted)
+        first = entity.log.contiguous_chosen + 1
         if goal < first:
-            if entity.wanted:
-                entity.wanted = 0
+            if entity.catchup.wanted:
+                entity.catchup.wanted = 0
                 self._behind.discard(entity.id)
                 self._ask_for_pages()
             self._asking.pop(entity.id, None)
-            opened = entity.opened.get(first)
+            opened = entity.log.opened.get(first)
             if opened is None or opened.driving or opened.machine.mine.is_empty or catchup.attempts >= 4:
                 if opened is None:
                     catchup.restart()
@@ -67,7 +67,7 @@ class Learner:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
         interval = context.tuning.retry_ms * (1 << min(catchup.attempts, 4))
         if not catchup.due(context.now_ms, interval):
-            entity.wake_ms = min(entity.wake_ms, catchup.asked_at_ms + interval)
+            entity.wake_at(catchup.asked_at_ms + interval)
             return
         if not self._may_ask(entity, context.now_ms + interval):
             return
@@ -75,7 +75,7 @@ class Learner:
         catchup.asked(context.now_ms)
         context.counters.catchup_requests += 1
         context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST))
-        entity.wake_ms = min(entity.wake_ms, context.now_ms + interval)
+        entity.wake_at(context.now_ms + interval)
 
     def _may_ask(self, entity: Entity, until_ms: float) -> bool:
         """Whether this entity's turn has come; else it waits, behind those that wait already."""
@@ -108,16 +108,16 @@ class Learner:
 
     def requested(self, entity: Entity, peer: int, message: CatchUpRequest) -> None:
         first = message.first
-        last = min(entity.contiguous_chosen, first + min(message.limit, ENTRIES_PER_REQUEST) - 1)
+        last = min(entity.log.contiguous_chosen, first + min(message.limit, ENTRIES_PER_REQUEST) - 1)
         if first <= last:
             self._context.read_log(LogRead(entity.id, first, last, peer))
         else:
-            self._context.send(entity, peer, CatchUpReply(entity.id, entity.contiguous_chosen, []))
+            self._context.send(entity, peer, CatchUpReply(entity.id, entity.log.contiguous_chosen, []))
 
     def log_loaded(self, event: LogLoaded) -> None:
         entity = self._entities.get(event.entity)
         entries = learned_from(list(event.records))
-        known = entity.contiguous_chosen
+        known = entity.log.contiguous_chosen
         self._context.send(entity, event.peer, CatchUpReply(entity.id, known, entries))
 
     def replied(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
@@ -142,7 +142,7 @@ class Learner:
             if context.reader.committed_entry(number) < committed:
                 entity = self._entities.get(number)
                 entity.catchup.peer = peer
-                entity.wanted = max(entity.wanted, committed)
+                entity.catchup.wanted = max(entity.catchup.wanted, committed)
                 self._behind.add(number)
                 self._entities.touch(entity)
         if message.more and message.entities:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..batch.overlay import WriteBatch
-from ..entity.entity import Entity, InFlight, News, OpenEntry
+from ..entity.entity import Entity
+from ..entity.logstate import OpenEntry
+from ..entity.news import Chosen
+from ..entity.writes import InFlight
 from ..entry.ids import NO_BALLOT, origin, owner, preauth_ballot
 from ..entry.machine import EntryMachine
 from ..entry.record import Record, Value, needs_sync
@@ -28,10 +31,10 @@ class Log:
 
     def open(self, entity: Entity, entry: int) -> OpenEntry:
         """The open entry; created empty if this replica has nothing there."""
-        assert entry > entity.contiguous_chosen
-        opened = entity.opened.get(entry)
+        assert entry > entity.log.contiguous_chosen
+        opened = entity.log.opened.get(entry)
         if opened is None:
-            opened = entity.opened[entry] = OpenEntry(EntryMachine(self._context.n, self._context.me))
+            opened = entity.log.opened[entry] = OpenEntry(EntryMachine(self._context.n, self._context.me))
         return opened
 
     def changed(self, entity: Entity, entry: int, before: Record, after: Record) -> None:
@@ -40,12 +43,12 @@ class Log:
             return
         ready = self._context.ready
         ready.records[entity.id, entry] = after
-        entity.max_plog = max(entity.max_plog, entry)  # rule 9
+        entity.log.max_plog = max(entity.log.max_plog, entry)  # rule 9
         if after.chosen:
-            entity.max_chosen = max(entity.max_chosen, entry)
+            entity.log.max_chosen = max(entity.log.max_chosen, entry)
         if needs_sync(before, after):
             ready.needs_sync = True
-            entity.row_turn = ready.turn
+            entity.log.row_turn = ready.turn
 
     # -- talking
 
@@ -53,7 +56,7 @@ class Log:
         """Take in a peer's row (rule 2). Returns the open entry if the row was taken in."""
         context, entry = self._context, message.entry
         entity.raise_max_chosen(max(entry - 1, message.max_chosen), peer)  # rule 11: entry opened, so entry-1 is chosen
-        if entry <= entity.contiguous_chosen:
+        if entry <= entity.log.contiguous_chosen:
             if message.asks:
                 self.teach(entity, entry, peer)
             return None
@@ -81,26 +84,26 @@ class Log:
         before = machine.mine
         machine.update(peer, Record(message.prepared, message.promised, message.accepted, value, message.chosen))
         mine = machine.mine
-        if message.chosen and entry > entity.vouched:
-            entity.vouched = entry
+        if message.chosen and entry > entity.log.vouched:
+            entity.log.vouched = entry
         if mine is not before:
             self.changed(entity, entry, before, mine)
             if mine.chosen and opened.asked_at_ms and mine.accepted == preauth_ballot(context.me):
                 voted = {voter for voter, row in enumerate(machine.rows) if row.accepted == mine.accepted}
                 context.voters.completed(voted, context.now_ms - opened.asked_at_ms)
             if mine.accepted > before.accepted:
-                entity.lease_until_ms = context.now_ms + context.tuning.lease_ms
+                entity.log.lease_until_ms = context.now_ms + context.tuning.lease_ms
         if message.asks:
             self.tell(entity, entry, opened, [peer])
         return opened
 
     def teach(self, entity: Entity, entry: int, peer: int) -> None:
         """Have a peer told of an entry that it does not know to be chosen, and of those after it."""
-        self._context.read_log(LogRead(entity.id, entry, min(entity.contiguous_chosen, entry + 63), peer))
+        self._context.read_log(LogRead(entity.id, entry, min(entity.log.contiguous_chosen, entry + 63), peer))
 
     def is_credible(self, entity: Entity, peer: int, message: PaxosMessage) -> bool:
         """Whether a row is for an entry that is near enough, and one that an honest peer can have sent."""
-        last = entity.contiguous_chosen + self._context.tuning.max_open_entries
+        last = entity.log.contiguous_chosen + self._context.tuning.max_open_entries
         return message.entry <= last and self._plausible(peer, message)
 
     def _plausible(self, peer: int, message: PaxosMessage) -> bool:
@@ -148,7 +151,7 @@ class Log:
                     mine.chosen,
                     NO_ID if value is None else value.id,
                     body,
-                    entity.contiguous_chosen,
+                    entity.log.contiguous_chosen,
                     asks,
                     wants_value,
                 ),
@@ -174,7 +177,7 @@ class Log:
             False,
             mine.value.id,
             mine.value.body,
-            entity.contiguous_chosen,
+            entity.log.contiguous_chosen,
             True,
             False,
         )
@@ -187,23 +190,23 @@ class Log:
     def tell_chosen(self, entity: Entity, peers: Iterable[int]) -> None:
         """Tell these peers what they were not told yet of what our proposals had chosen."""
         for peer in peers:
-            for entry, opened, _ in entity.untold.pop(peer, ()):
+            for entry, opened, _ in entity.news.untold.pop(peer, ()):
                 self.tell(entity, entry, opened, (peer,))
 
     def tell_due(self, entity: Entity) -> None:
         """Tell those peers of chosen entries for which the first has waited long enough."""
-        for peer, news in list(entity.untold.items()):
+        for peer, news in list(entity.news.untold.items()):
             due = news[0].since_ms + self._context.tuning.notice_ms
             if self._context.now_ms >= due:
                 self.tell_chosen(entity, [peer])
             else:
-                entity.wake_ms = min(entity.wake_ms, due)
+                entity.wake_at(due)
 
     # -- chosen
 
     def learn(self, entity: Entity, entry: int, ballot: int, value: Value) -> None:
         """Take a chosen entry from a peer's catch-up reply."""
-        if entry <= entity.contiguous_chosen or entry > entity.contiguous_chosen + self._context.tuning.max_open_entries:
+        if entry <= entity.log.contiguous_chosen or entry > entity.log.contiguous_chosen + self._context.tuning.max_open_entries:
             return
         machine = self.open(entity, entry).machine
         before = machine.mine
@@ -220,49 +223,48 @@ class Log:
         """
         context = self._context
         decided: tuple[InFlight, bool] | None = None
-        limit = entity.committed + context.tuning.max_commit_num
-        while entity.committed < limit:
-            entry = entity.committed + 1
-            opened = entity.opened.get(entry)
+        limit = entity.log.committed + context.tuning.max_commit_num
+        while entity.log.committed < limit:
+            entry = entity.log.committed + 1
+            opened = entity.log.opened.get(entry)
             if opened is None or not opened.machine.mine.chosen:
                 break
             value = opened.machine.mine.value
             assert value is not None
-            in_flight = entity.in_flight
+            in_flight = entity.writes.in_flight
             if in_flight is not None and in_flight.evaluated.entry == entry:
-                entity.in_flight = None
+                entity.writes.in_flight = None
                 context.in_flight_bytes -= len(in_flight.value.body)
                 decided = in_flight, in_flight.value.id == value.id
             own = decided is not None and decided[0].evaluated.entry == entry and decided[1]
             batch = decided[0].evaluated.batch if decided is not None and own else context.codec.decode(value.body)
             self._apply(entity, entry, batch)
             context.work += len(batch.writes) + (len(value.body) >> 10)
-            if batch.cleared and entity.unwritten is not None:
-                context.work += len(entity.unwritten.writes)  # what stays is found by looking at each
-            entity.last_origin = origin(value.id)
-            if entity.given is not None:
-                entity.given = entity.given.after(entry, entity.last_origin)
+            if batch.cleared and entity.log.unwritten is not None:
+                context.work += len(entity.log.unwritten.writes)  # what stays is found by looking at each
+            entity.log.last_origin = origin(value.id)
+            entity.way.chosen(entry, entity.log.last_origin)
             if opened.driving:
                 due_at_once = len(value.body) > MAX_NEWS_BYTES
-                news = News(entry, opened, context.now_ms - context.tuning.notice_ms * due_at_once)
+                news = Chosen(entry, opened, context.now_ms - context.tuning.notice_ms * due_at_once)
                 for peer in context.peers:
-                    entity.untold.setdefault(peer, []).append(news)
-            del entity.opened[entry]
+                    entity.news.untold.setdefault(peer, []).append(news)
+            del entity.log.opened[entry]
             if context.spent:
                 break
-        while (ahead := entity.opened.get(entity.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
-            entity.contiguous_chosen += 1
+        while (ahead := entity.log.opened.get(entity.log.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
+            entity.log.contiguous_chosen += 1
         return decided
 
     def _apply(self, entity: Entity, entry: int, batch: WriteBatch) -> None:
         """Rule 10: the writes and the new committed entry go into one atomic write."""
-        assert entry == entity.committed + 1
+        assert entry == entity.log.committed + 1
         context = self._context
         context.ready.applies.append(Apply(entity.id, entry, batch))
-        if entity.unwritten is None:
-            entity.unwritten = WriteBatch()
-        entity.unwritten.merge(batch)
-        entity.committed = entry
-        entity.contiguous_chosen = max(entity.contiguous_chosen, entry)
-        entity.max_chosen = max(entity.max_chosen, entry)
+        if entity.log.unwritten is None:
+            entity.log.unwritten = WriteBatch()
+        entity.log.unwritten.merge(batch)
+        entity.log.committed = entry
+        entity.log.contiguous_chosen = max(entity.log.contiguous_chosen, entry)
+        entity.log.max_chosen = max(entity.log.max_chosen, entry)
         context.counters.entries_applied += 1

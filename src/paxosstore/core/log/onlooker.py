@@ -39,17 +39,17 @@ class Onlooker:
         """A peer's row: it is seen, and the own one is shown if the peer asks for it; neither changes the own one."""
         context, entry = self._context, message.entry
         entity.raise_max_chosen(max(entry - 1, message.max_chosen, entry if message.chosen else 0), peer)
-        if entry <= entity.contiguous_chosen:
+        if entry <= entity.log.contiguous_chosen:
             if message.asks:
                 self._log.teach(entity, entry, peer)
             return
         if not self._log.is_credible(entity, peer, message):
             context.counters.messages_dropped += 1
             return
-        opened = entity.opened.get(entry)
+        opened = entity.log.opened.get(entry)
         if opened is not None and not opened.machine.mine.is_empty and (message.asks or message.wants_value):
             self._log.tell(entity, entry, opened, [peer], force_value=message.wants_value)
-        if entity.reads.needs_entry < entry or entry != entity.applied + 1:
+        if entity.reads.needs_entry < entry or entry != entity.log.applied + 1:
             return
         opened = self._log.open(entity, entry)
         value = None
@@ -87,21 +87,21 @@ class Onlooker:
         """Ask for the next entry that reads wait for: what was chosen there, or whether anything was."""
         context, reads, catchup = self._context, entity.reads, entity.catchup
         self._advance(entity)
-        entry = entity.applied + 1
+        entry = entity.log.applied + 1
         if reads.needs_entry < entry:
             return
         if not self._has_room(entity):
             self._refuse(entity)
             return
-        undecided = entry > entity.max_chosen
+        undecided = entry > entity.log.max_chosen
         if undecided:
             patience_ms = min(blocked.since_ms for blocked in reads.blocked) + context.tuning.drive_after_ms
             if context.now_ms < patience_ms:  # its proposer says so first, as a rule
-                entity.wake_ms = min(entity.wake_ms, patience_ms)
+                entity.wake_at(patience_ms)
                 return
         interval = context.tuning.retry_ms * (1 << min(catchup.attempts, 4))
         if not catchup.due(context.now_ms, interval):
-            entity.wake_ms = min(entity.wake_ms, catchup.asked_at_ms + interval)
+            entity.wake_at(catchup.asked_at_ms + interval)
             return
         if undecided:  # it cannot be driven from here, but the others' votes show whether it is decided
             self._log.tell(entity, entry, self._log.open(entity, entry), context.peers, asks=True)
@@ -110,7 +110,7 @@ class Onlooker:
             peer = catchup.next_peer(context.n, context.me)
             context.send_early(peer, CatchUpRequest(entity.id, entry, ENTRIES_PER_REQUEST))
         catchup.asked(context.now_ms)
-        entity.wake_ms = min(entity.wake_ms, context.now_ms + interval)
+        entity.wake_at(context.now_ms + interval)
 
     def end(self) -> None:
         """The disk takes writes again: everything is forgotten that it does not know."""
@@ -128,23 +128,23 @@ class Onlooker:
 
     def _advance(self, entity: Entity) -> None:
         """Apply what the own rows say is chosen and the DB has not taken in."""
-        while entity.applied < entity.reads.needs_entry:
-            opened = entity.opened.get(entity.applied + 1)
+        while entity.log.applied < entity.reads.needs_entry:
+            opened = entity.log.opened.get(entity.log.applied + 1)
             if opened is None or not opened.machine.mine.chosen:
                 return
             assert opened.machine.mine.value is not None
-            self._apply(entity, entity.applied + 1, opened.machine.mine.value)
+            self._apply(entity, entity.log.applied + 1, opened.machine.mine.value)
             self._entities.touch(entity)
 
     # -- memory
 
     def _apply(self, entity: Entity, entry: int, value: Value) -> None:
-        if entry != entity.applied + 1:
+        if entry != entity.log.applied + 1:
             return
         context = self._context
-        ahead = entity.ahead
+        ahead = entity.log.ahead
         if ahead is None:
-            ahead = entity.ahead = Ahead(entity.committed)
+            ahead = entity.log.ahead = Ahead(entity.log.committed)
         before = ahead.size
         batch = context.codec.decode(value.body)
         ahead.apply(batch)
@@ -175,7 +175,7 @@ class Onlooker:
         entity.reads.drop_settled()
 
     def _drop(self, entity: Entity) -> None:
-        ahead, entity.ahead = entity.ahead, None
+        ahead, entity.log.ahead = entity.log.ahead, None
         assert ahead is not None
         self._size -= ahead.size
         del self._holding[entity.id]

@@ -25,13 +25,13 @@ class ReadServer:
         """End the reads whose entry is applied, as far as the turn's work goes, and ask the next question."""
         context, reads = self._context, entity.reads
         release = context.release_told(entity)
-        reads.applied(entity.applied)
+        reads.applied(entity.log.applied)
         if reads.answerable:
             self._answer(entity, release)
         if reads.limited:
             self._end_at_limit(entity, release)
         if reads.may_ask:
-            asked = reads.ask(context.new_number(), entity.highest, context.now_ms)
+            asked = reads.ask(context.new_number(), entity.log.highest, context.now_ms)
             context.counters.read_questions += 1
             question = ReadQuestion(entity.id, asked.number)
             for peer in context.peers:
@@ -39,7 +39,7 @@ class ReadServer:
         if reads.asked is not None:
             self._repeat(entity, reads.asked)
         for blocked in reads.blocked:
-            if blocked.needed > entity.max_chosen:  # the answers that are missing may show that it need not be waited for
+            if blocked.needed > entity.log.max_chosen:  # the answers that are missing may show that it need not be waited for
                 self._repeat(entity, blocked)
 
     def _repeat(self, entity: Entity, asked: Question) -> None:
@@ -52,7 +52,7 @@ class ReadServer:
             asked.asked_at_ms = context.now_ms
             for peer in unanswered:
                 context.send_early(peer, ReadQuestion(entity.id, asked.number))
-        entity.wake_ms = min(entity.wake_ms, asked.asked_at_ms + interval)
+        entity.wake_at(asked.asked_at_ms + interval)
 
     def _answer(self, entity: Entity, release: Release) -> None:
         """Evaluate what the DB may answer, one request at least."""
@@ -62,7 +62,7 @@ class ReadServer:
             request = waiting.popleft()
             if request.settled:
                 continue
-            if request.commit_limit and entity.ahead is not None:
+            if request.commit_limit and entity.log.ahead is not None:
                 context.refuse(request, DiskFull(context.cannot_write))  # it is to be applied on the disk
                 continue
             context.counters.reads_served += 1
@@ -71,22 +71,22 @@ class ReadServer:
             context.finish(request, *reply, release)
             context.work += 2 + overlay.work - before + (len(reply.content) >> 10)
             if context.spent and waiting:
-                entity.wake_ms = context.now_ms
+                entity.wake_at(context.now_ms)
                 break
 
     def _end_at_limit(self, entity: Entity, release: Release) -> None:
         context, reads = self._context, entity.reads
         text = f"{context.tuning.max_commit_num} entries were applied and there are more: call again"
         for request in reads.limited:
-            if entity.committed >= request.commit_limit:
+            if entity.log.committed >= request.commit_limit:
                 context.finish(request, b"", CommitLimitReached(text), release)
         reads.limited = [request for request in reads.limited if not request.settled]
 
     def question(self, entity: Entity, peer: int, message: ReadQuestion) -> None:
         self._log.tell_chosen(entity, [peer])  # the reader waits for it
-        if entity.in_flight is not None:
-            entity.readers.add(peer)
-        answer = ReadAnswer(entity.id, message.number, entity.highest, entity.contiguous_chosen)
+        if entity.writes.in_flight is not None:
+            entity.news.readers.add(peer)
+        answer = ReadAnswer(entity.id, message.number, entity.log.highest, entity.log.contiguous_chosen)
         self._context.send(entity, peer, answer)
 
     def answer(self, entity: Entity, peer: int, message: ReadAnswer) -> None:

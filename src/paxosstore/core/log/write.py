@@ -6,7 +6,9 @@ from ...errors import InvalidRequest, OutcomeUnknown
 from ..batch.evaluate import Evaluated, evaluate, forget_uuids
 from ..batch.overlay import WriteBatch
 from ..batch.request import Request
-from ..entity.entity import Entity, InFlight, OpenEntry
+from ..entity.entity import Entity
+from ..entity.logstate import OpenEntry
+from ..entity.writes import InFlight
 from ..entry.ids import preauth_ballot
 from ..entry.machine import State
 from ..entry.record import Value
@@ -34,21 +36,21 @@ class Proposer:
     def start(self, entity: Entity, release: Release) -> None:
         """Evaluate the waiting requests on the DB at `committed`, and propose them at the next entry (rule 14)."""
         context = self._context
-        if entity.in_flight is not None or not entity.queue:
+        if entity.writes.in_flight is not None or not entity.writes.queue:
             return
         if context.reach.lost_at_ms is not None:
             return  # nobody could decide it: what is not shown can still be refused
-        if entity.committed != entity.max_chosen:
+        if entity.log.committed != entity.log.max_chosen:
             return  # there is more to learn and apply first
-        if entity.handed_count:
+        if entity.handover.count:
             return  # what was handed over before this must not be overtaken
-        entry = entity.committed + 1
-        opened = entity.opened.get(entry)
+        entry = entity.log.committed + 1
+        opened = entity.log.opened.get(entry)
         if opened is not None and not opened.machine.mine.is_empty and not self._may_compete(entity, opened):
             return
         preauth = self._holds_preauth(entity, opened)
-        if preauth and entity.row_turn > context.durable_turn:
-            entity.wake_ms = context.now_ms  # rule 5c: as soon as the row before is durable
+        if preauth and entity.log.row_turn > context.durable_turn:
+            entity.wake_at(context.now_ms)  # rule 5c: as soon as the row before is durable
             return
         if context.in_flight_bytes >= context.tuning.max_in_flight_bytes:
             self._entities.hold(entity)
@@ -57,7 +59,7 @@ class Proposer:
         if found is None:
             return
         evaluated, value = found
-        entity.in_flight = InFlight(evaluated, value, context.ready.turn, context.now_ms)
+        entity.writes.in_flight = InFlight(evaluated, value, context.ready.turn, context.now_ms)
         context.in_flight_bytes += len(value.body)
         context.counters.entries_proposed += 1
         context.counters.requests_proposed += len(evaluated.proposed)
@@ -74,7 +76,7 @@ class Proposer:
         while True:
             overlay = context.overlay(entity)
             evaluated = evaluate(
-                entity.queue,
+                entity.writes.queue,
                 overlay,
                 entry,
                 context.cluster.uuid_window_entries,
@@ -90,8 +92,8 @@ class Proposer:
                     context.counters.settled_by_uuid += 1
                 context.finish(request, *reply, release)
             if not evaluated.proposed:
-                if entity.queue:
-                    entity.wake_ms = context.now_ms  # to look all of it up would have been too much for one turn
+                if entity.writes.queue:
+                    entity.wake_at(context.now_ms)  # to look all of it up would have been too much for one turn
                 return None
             try:
                 return evaluated, self._new_value(evaluated.batch)
@@ -100,7 +102,7 @@ class Proposer:
                 if len(evaluated.proposed) == 1:
                     self._refuse_unwritable(evaluated.proposed[0][0], error)
                 else:  # one by one, to find whose fault it is
-                    entity.queue.extendleft(request for request, _ in reversed(evaluated.proposed))
+                    entity.writes.queue.extendleft(request for request, _ in reversed(evaluated.proposed))
                     most = 1
 
     def _refuse_unwritable(self, request: Request, error: InvalidRequest) -> None:
@@ -115,8 +117,8 @@ class Proposer:
                 self._context.finish(request, *reply, release)
         else:
             self._context.counters.proposals_lost += 1
-            entity.lost_turn = self._context.ready.turn
-            entity.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)
+            entity.writes.lost_turn = self._context.ready.turn
+            entity.writes.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)
         self._way.decided(entity, in_flight, chosen)
 
     # -- rounds
@@ -146,11 +148,11 @@ class Proposer:
     def see_through(self, entity: Entity) -> None:
         """See that the open entry is decided, if anybody here waits for that."""
         context = self._context
-        if entity.committed != entity.max_chosen:
+        if entity.log.committed != entity.log.max_chosen:
             return
-        entry = entity.committed + 1
-        opened = entity.opened.get(entry)
-        if entity.in_flight is not None or (opened is not None and opened.driving):
+        entry = entity.log.committed + 1
+        opened = entity.log.opened.get(entry)
+        if entity.writes.in_flight is not None or (opened is not None and opened.driving):
             self.drive(entity, entry)
         elif entity.reads.needs_entry >= entry and not self._way.gives_way(entity):
             since = min(blocked.since_ms for blocked in entity.reads.blocked)
@@ -158,7 +160,7 @@ class Proposer:
                 context.counters.read_drives += 1
                 self.drive(entity, entry)
             else:
-                entity.wake_ms = min(entity.wake_ms, since + context.tuning.drive_after_ms)
+                entity.wake_at(since + context.tuning.drive_after_ms)
 
     def drive(self, entity: Entity, entry: int) -> None:
         """Bring an undecided entry to its end, whoever began it; at most once per retry interval."""
@@ -167,12 +169,12 @@ class Proposer:
         if opened.machine.mine.chosen:
             return
         if opened.driving and context.now_ms < opened.retry_at_ms:
-            entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+            entity.wake_at(opened.retry_at_ms)
             return
         leads = opened.driving and opened.machine.leads
-        if not leads and not opened.machine.mine.is_empty and context.now_ms < entity.lease_until_ms:
+        if not leads and not opened.machine.mine.is_empty and context.now_ms < entity.log.lease_until_ms:
             context.counters.lease_waits += 1
-            entity.wake_ms = min(entity.wake_ms, entity.lease_until_ms)
+            entity.wake_at(entity.log.lease_until_ms)
             return
         if leads:
             if opened.asked_all:
@@ -182,14 +184,14 @@ class Proposer:
                 context.counters.rounds_widened += 1
             self._ask_all(entity, entry, opened)
             return
-        in_flight = entity.in_flight
+        in_flight = entity.writes.in_flight
         own = in_flight.value if in_flight is not None and in_flight.evaluated.entry == entry else None
         self._prepare(entity, entry, opened, own)
 
     def ask_again(self, *, everywhere: bool) -> None:
         """Let proposals under way go to all peers at once: all of them, or those that have not gone to all yet."""
         for entity in self._entities.busy.values():
-            opened = entity.opened.get(entity.committed + 1)
+            opened = entity.log.opened.get(entity.log.committed + 1)
             if opened is not None and opened.driving and opened.machine.leads and (everywhere or not opened.asked_all):
                 opened.retry_at_ms = self._context.now_ms
             self._entities.touch(entity)
@@ -229,18 +231,18 @@ class Proposer:
         """Rules 5 and 6: the value at `committed` originated here, our row is empty, and no load lies in between."""
         return (
             self._context.tuning.pre_auth
-            and entity.last_origin == self._context.me
-            and entity.committed >= 1
-            and entity.committed + 1 > entity.no_preauth_through
+            and entity.log.last_origin == self._context.me
+            and entity.log.committed >= 1
+            and entity.log.committed + 1 > entity.log.no_preauth_through
             and (opened is None or opened.machine.mine.is_empty)
         )
 
     def _may_compete(self, entity: Entity, opened: OpenEntry) -> bool:
         """Whether to propose at an entry where somebody else is active: not within the lease or our own back-off."""
-        until = max(entity.lease_until_ms, opened.retry_at_ms if opened.driving else 0.0)
+        until = max(entity.log.lease_until_ms, opened.retry_at_ms if opened.driving else 0.0)
         if self._context.now_ms < until:
             self._context.counters.lease_waits += 1
-            entity.wake_ms = min(entity.wake_ms, until)
+            entity.wake_at(until)
             return False
         return True
 
@@ -251,7 +253,7 @@ class Proposer:
         else:
             interval = context.voters.patience_ms
         opened.retry_at_ms = context.now_ms + interval
-        entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+        entity.wake_at(opened.retry_at_ms)
 
     def _longest_backoff_ms(self, opened: OpenEntry) -> float:
         return 1.5 * self._context.tuning.backoff_ms * (1 << min(opened.attempts, MAX_BACKOFF_DOUBLINGS))
@@ -261,11 +263,11 @@ class Proposer:
         self._context.counters.races_lost += 1
         opened.attempts += 1
         opened.retry_at_ms = self._context.now_ms + interval
-        entity.wake_ms = min(entity.wake_ms, opened.retry_at_ms)
+        entity.wake_at(opened.retry_at_ms)
 
     def _nothing(self, entity: Entity, entry: int) -> WriteBatch:
         """What fills an entry for which nobody has a value: no request, only what every entry does about old uuids."""
-        if entity.committed != entry - 1:
+        if entity.log.committed != entry - 1:
             return WriteBatch()
         overlay = self._context.overlay(entity)
         forget_uuids(overlay, entry - self._context.cluster.uuid_window_entries)

@@ -17,7 +17,8 @@ from ...boundary import exact_bytes, kind
 from ...errors import InvalidRequest, OutcomeUnknown, PaxosStoreError, UuidReused, from_code
 from ..batch.evaluate import Reply
 from ..batch.request import Request
-from ..entity.entity import NEVER, NOBODY, Entity
+from ..entity.entity import NEVER, Entity
+from ..entry.ids import NOBODY
 from ..interface.message import HandedBack, HandOver, TakeOver
 from ..log.log import Log
 from ..turn.context import Context, HandedOverRequest
@@ -116,10 +117,10 @@ class HandOvers:
         context = self._context
         if not _may_be_handed_over(request) or self._is_to_propose(entity):
             return NOBODY
-        if entity.queue or entity.in_flight is not None or entity.returned:
+        if entity.writes.queue or entity.writes.in_flight is not None or entity.handover.returned:
             return NOBODY  # what waits here already must not be overtaken
         # one at a time: requests of one client to one entity keep their order
-        peer = entity.handed_to if entity.handed_count else self._preferred(entity)
+        peer = entity.handover.peer if entity.handover.count else self._preferred(entity)
         if peer in (NOBODY, context.me) or not self.peers[peer].usable(context.now_ms):
             return NOBODY
         return peer
@@ -136,7 +137,7 @@ class HandOvers:
         if not request.uuid:
             request.uuid = context.new_id()
         if not request.floor:
-            request.floor = max(1, entity.max_chosen)
+            request.floor = max(1, entity.log.max_chosen)
         twin = self.peers[peer].pending.get((entity.id, request.uuid))
         if twin is not None:
             context.refuse(request, _why_not_twice(twin.request, request))
@@ -144,8 +145,8 @@ class HandOvers:
         self._count += 1
         request.hand_over = self._count
         self.peers[peer].hand_over(request, len(payload), context.now_ms)
-        entity.handed_to = peer
-        entity.handed_count += 1
+        entity.handover.peer = peer
+        entity.handover.count += 1
         context.counters.handed_over += 1
         budget_ms = max(1, int(request.deadline_ms - context.now_ms))
         context.send_early(
@@ -157,13 +158,13 @@ class HandOvers:
 
         As much as makes one batch: the rest waits for its outcome.
         """
-        context, peer, queue = self._context, self._preferred(entity), entity.queue
-        if peer in (NOBODY, context.me) or entity.committed != entity.max_chosen or not self._is_free(entity):
+        context, peer, queue = self._context, self._preferred(entity), entity.writes.queue
+        if peer in (NOBODY, context.me) or entity.log.committed != entity.log.max_chosen or not self._is_free(entity):
             return False
         if not self.peers[peer].usable(context.now_ms) or not all(map(_may_be_handed_over, queue)):
             return False
-        if entity.lost_turn > context.durable_turn:
-            entity.wake_ms = context.now_ms  # as soon as the loss is durable: forgotten, what lost might yet be chosen as well
+        if entity.writes.lost_turn > context.durable_turn:
+            entity.wake_at(context.now_ms)  # as soon as the loss is durable: forgotten, what lost might yet be chosen as well
             return True
         pending, size = self.peers[peer].pending, 0
         most = min(len(queue), context.tuning.max_batch_requests)
@@ -179,15 +180,15 @@ class HandOvers:
 
     def _is_free(self, entity: Entity) -> bool:
         """Whether nothing is at a peer, on its way back, or to be proposed here."""
-        return not (entity.handed_count or entity.returned or self._is_to_propose(entity))
+        return not (entity.handover.count or entity.handover.returned or self._is_to_propose(entity))
 
     def _is_to_propose(self, entity: Entity) -> bool:
         """Whether the preferred proposer has asked this node to propose itself, and it can."""
-        return entity.taking_over and not self._context.silence
+        return entity.handover.taking_over and not self._context.silence
 
     def _preferred(self, entity: Entity) -> int:
         """Who is to propose at this entity: the preferred proposer, or anybody else if that is this node, with a silent disk."""
-        peer, context = entity.last_origin, self._context
+        peer, context = entity.log.last_origin, self._context
         if peer in (NOBODY, context.me) and context.silence:
             return next((other for other in context.peers if self.peers[other].usable(context.now_ms)), NOBODY)
         return peer
@@ -208,29 +209,29 @@ class HandOvers:
         """A batch proposed here was chosen: see whether one peer alone sends what this entity is filled with."""
         first = proposed[0][0]
         guest = first.peer if isinstance(first, HandedOverRequest) else NOBODY
-        if guest == NOBODY or guest != entity.guest:
-            entity.guest, entity.guest_requests = guest, 0
+        if guest == NOBODY or guest != entity.handover.guest:
+            entity.handover.guest, entity.handover.guest_requests = guest, 0
         if guest == NOBODY:
             return
         if any(not isinstance(request, HandedOverRequest) or request.peer != guest for request, _ in proposed):
-            entity.guest = NOBODY
+            entity.handover.guest = NOBODY
             return
-        entity.guest_requests += len(proposed)
-        if entity.guest_requests >= self._context.tuning.takeover_requests:
-            entity.guest_requests = 0
+        entity.handover.guest_requests += len(proposed)
+        if entity.handover.guest_requests >= self._context.tuning.takeover_requests:
+            entity.handover.guest_requests = 0
             self._log.tell_chosen(entity, [guest])  # it proposes at the entry after this one
             self._context.send(entity, guest, TakeOver(entity.id))
 
     def told_to_take_over(self, entity: Entity, peer: int, message: TakeOver) -> None:
         """The preferred proposer wants us to propose ourselves."""
-        if entity.last_origin == peer:  # else it is not up to that peer
+        if entity.log.last_origin == peer:  # else it is not up to that peer
             self._context.counters.taken_over += 1
-            entity.taking_over = True
+            entity.handover.taking_over = True
 
     def count_back(self, entity: Entity, peer: int) -> None:
         """A request of this entity is not at that peer any more."""
-        if entity.handed_to == peer and entity.handed_count:
-            entity.handed_count -= 1
+        if entity.handover.peer == peer and entity.handover.count:
+            entity.handover.count -= 1
 
     def overdue(self) -> list[int]:
         """Peers whose oldest hand-over has waited longer than it usually takes."""

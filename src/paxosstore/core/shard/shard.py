@@ -13,8 +13,8 @@ from typing import Any
 from ...errors import DiskFull, Fault, InvalidRequest, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PaxosStoreError
 from ..batch.overlay import BodyCodec, DataReader
 from ..batch.request import Request
-from ..entity.entity import NEVER, NOBODY, Entity
-from ..entry.ids import is_uuid
+from ..entity.entity import NEVER, Entity
+from ..entry.ids import NOBODY, is_uuid
 from ..interface.event import (
     DiskSilent,
     Durable,
@@ -131,7 +131,7 @@ class Shard:
         context.ready = Ready(ready.turn + 1)
         assert not (context.cannot_write and (ready.records or ready.applies)), "a disk that failed a write is left alone"
         for apply in ready.applies:
-            self._entities.get(apply.entity).unwritten = None  # the driver writes it before it steps again
+            self._entities.get(apply.entity).log.unwritten = None  # the driver writes it before it steps again
         return ready
 
     def gulp(self) -> tuple[Release, list[int]]:
@@ -211,41 +211,41 @@ class Shard:
         """Everything an entity can do now, in the one order that is right."""
         context, proposer = self._context, self._proposer
         entity.wake_ms = NEVER
-        before = entity.committed
+        before = entity.log.committed
         decided = None if context.cannot_write else self._log.advance(entity)  # what is applied has to be written
         release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
         if decided is not None:
             in_flight, chosen = decided
             proposer.finish(entity, in_flight, chosen, release)
-            entity.taking_over = False
+            entity.handover.taking_over = False
             if chosen:
                 self._handovers.chosen(entity, in_flight.evaluated.proposed)
-        if entity.committed != before:
-            entity.lease_until_ms = 0.0
-            self._log.tell_chosen(entity, entity.readers)
-            entity.readers.clear()
+        if entity.log.committed != before:
+            entity.log.lease_until_ms = 0.0
+            self._log.tell_chosen(entity, entity.news.readers)
+            entity.news.readers.clear()
         if entity.reads:
             self._reads.serve(entity)
         if context.cannot_write:
             self._onlooker.ask(entity)
         else:
-            if entity.queue and entity.in_flight is None:
+            if entity.writes.queue and entity.writes.in_flight is None:
                 self._propose(entity, release)
             proposer.see_through(entity)
             self._learner.learn(entity)
-        if entity.claim is not None and not entity.queue and entity.in_flight is None:
+        if entity.way.claim is not None and not entity.writes.queue and entity.writes.in_flight is None:
             self._way.withdraw(entity)
         self._log.tell_due(entity)
-        follow_up = entity.opened.get(entity.committed + 1)
+        follow_up = entity.log.opened.get(entity.log.committed + 1)
         if follow_up is not None and follow_up.machine.mine.chosen and not context.cannot_write:
-            entity.wake_ms = context.now_ms  # the commit limit was reached
+            entity.wake_at(context.now_ms)  # the commit limit was reached
         self._entities.attended(entity)
-        entity.validate()
+        entity.log.validate()
 
     def _propose(self, entity: Entity, release: Release) -> None:
         """Have what waits proposed: after whoever comes first; by the preferred proposer if it can take all of it, or here."""
         way = self._way
-        if not (entity.handed_count or way.gives_way(entity) or self._handovers.send_waiting(entity) or way.asks(entity)):
+        if not (entity.handover.count or way.gives_way(entity) or self._handovers.send_waiting(entity) or way.asks(entity)):
             self._proposer.start(entity, release)
 
     # -- requests
@@ -280,14 +280,14 @@ class Shard:
                 context.refuse(request, Overloaded(text))
                 return
             if request.commit_limit:
-                request.commit_limit = entity.committed + context.tuning.max_commit_num
+                request.commit_limit = entity.log.committed + context.tuning.max_commit_num
                 entity.reads.limited.append(request)
             entity.reads.gathering.append(request)
             self._entities.touch(entity)
             return
         context.counters.writes += 1
         if request.uuid and not request.floor:
-            request.floor = max(1, entity.max_chosen)  # it may wait for longer than its uuid is remembered
+            request.floor = max(1, entity.log.max_chosen)  # it may wait for longer than its uuid is remembered
         peer = NOBODY if isinstance(request, HandedOverRequest) else self._handovers.target(entity, request)
         if peer != NOBODY:
             self._handovers.send(entity, peer, request)
@@ -299,13 +299,13 @@ class Shard:
         context = self._context
         if self.writes_refused_because:
             error: PaxosStoreError = DiskFull(self.writes_refused_because)
-        elif len(entity.queue) >= context.tuning.max_queue_requests:
-            error = Overloaded(f"{len(entity.queue)} requests wait for this entity (max_queue_requests)")
+        elif len(entity.writes.queue) >= context.tuning.max_queue_requests:
+            error = Overloaded(f"{len(entity.writes.queue)} requests wait for this entity (max_queue_requests)")
         else:
             if first:
-                entity.queue.appendleft(request)
+                entity.writes.queue.appendleft(request)
             else:
-                entity.queue.append(request)
+                entity.writes.queue.append(request)
             self._entities.touch(entity)
             return
         if request.exposed:
@@ -341,7 +341,7 @@ class Shard:
         opened = self._log.receive(entity, peer, message)
         if opened is not None:
             self._proposer.answered(entity, message.entry, opened)
-        elif entity.max_chosen == entity.contiguous_chosen:
+        elif entity.log.max_chosen == entity.log.contiguous_chosen:
             return  # a late answer about what is settled, as the slowest peer's is for every entry
         self._entities.touch(entity)
 
@@ -380,9 +380,9 @@ class Shard:
         if error is not None and error.outcome_known and error.fault is not Fault.CALLER:
             # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
             self._handovers.peers[peer].suspect_until_ms = context.now_ms + context.tuning.suspect_ms
-            entity.returned.append(request)
+            entity.handover.returned.append(request)
         else:
-            for earlier in entity.returned:
+            for earlier in entity.handover.returned:
                 if earlier.hand_over < request.hand_over:  # run now, it would take effect after a later one
                     context.refuse(earlier, OutcomeUnknown("handed over and refused, while a later request was not"))
             context.finish(request, message.reply if error is None else b"", error, context.ready.early)
@@ -393,16 +393,16 @@ class Shard:
         for request in requests:
             entity = self._entities.get(request.entity)
             self._handovers.count_back(entity, peer)
-            entity.returned.append(request)
+            entity.handover.returned.append(request)
         for number in {request.entity for request in requests}:
             self._requeue(self._entities.get(number))
 
     def _requeue(self, entity: Entity) -> None:
         """Once nothing is handed over any more, what has come back waits here, before all others."""
         self._entities.touch(entity)
-        if entity.handed_count:
+        if entity.handover.count:
             return
-        returned, entity.returned = entity.returned, []
+        returned, entity.handover.returned = entity.handover.returned, []
         for request in sorted(returned, key=lambda request: request.hand_over, reverse=True):
             if request.settled:
                 continue
@@ -436,10 +436,9 @@ class Shard:
     def _on_loaded(self, event: Loaded) -> None:
         entity = self._entities.get(event.entity)
         context = self._context
-        mailbox, wanted = entity.mailbox, entity.wanted
+        mailbox = entity.mailbox
         assert mailbox is not None
         entity.load(event, context.n, context.me)
-        entity.wanted = wanted
         entity.mailbox = None
         context.counters.loads += 1
         self._entities.touch(entity)

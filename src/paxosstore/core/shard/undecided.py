@@ -45,8 +45,8 @@ class Undecided:
                 context.refuse(request, NoQuorum(f"no majority: {missing}: nothing happened"))
         for entity in self._entities.busy.values():
             entity.reads.drop_settled()
-            while entity.queue and entity.queue[0].settled:
-                entity.queue.popleft()
+            while entity.writes.queue and entity.writes.queue[0].settled:
+                entity.writes.queue.popleft()
             self._entities.touch(entity)
 
     def end_unsynced(self, unsynced: Iterable[Ready], now_ms: float, why: str, refusal: type[PaxosStoreError]) -> None:
@@ -84,11 +84,11 @@ class Undecided:
         reads: list[Request] = []
         for number in dirty:
             entity = self._entities.forget(number)
-            proposed = {id(request) for request in entity.proposed}
-            revealed = entity.in_flight is not None and (
-                entity.in_flight.turn < failed.turn or entity.in_flight.value.id in shown
+            proposed = {id(request) for request in entity.writes.proposed}
+            revealed = entity.writes.in_flight is not None and (
+                entity.writes.in_flight.turn < failed.turn or entity.writes.in_flight.value.id in shown
             )
-            lost = entity.lost_turn == failed.turn  # found on rows that are forgotten now: it may still be chosen
+            lost = entity.writes.lost_turn == failed.turn  # found on rows that are forgotten now: it may still be chosen
             for request in entity.requests():
                 if request.read_only:
                     reads.append(request)
@@ -112,8 +112,9 @@ class Undecided:
     def _waiting(self) -> Iterator[tuple[Request, bool]]:
         """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
         for entity in self._entities.busy.values():
-            proposed = {id(request) for request in entity.proposed}
-            lost = entity.lost_turn > self._context.durable_turn  # found on rows that a crash may forget: it may still be chosen
+            proposed = {id(request) for request in entity.writes.proposed}
+            # found on rows that a crash may forget: it may still be chosen
+            lost = entity.writes.lost_turn > self._context.durable_turn
             for request in entity.requests():
                 yield request, request.exposed or lost or id(request) in proposed
         for peer in self._handovers.peers:

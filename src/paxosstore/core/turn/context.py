@@ -200,7 +200,7 @@ class Context:
             self.reader,
             entity.id,
             self.wall_ms,
-            entity.unwritten if entity.ahead is None else entity.ahead.batch,
+            entity.log.unwritten if entity.log.ahead is None else entity.log.ahead.batch,
             read_only=read_only,
             max_request_bytes=self.tuning.max_request_bytes,
             max_request_rows=self.tuning.max_request_rows,
@@ -211,11 +211,11 @@ class Context:
 
     def release(self, entity: Entity) -> Release:
         """Where something that shows this entity's rows belongs (rule 7): late if a row is not durable yet."""
-        return self.ready.early if entity.row_turn <= self.durable_turn else self.ready.late
+        return self.ready.early if entity.log.row_turn <= self.durable_turn else self.ready.late
 
     def release_told(self, entity: Entity) -> Release:
         """Where an outcome belongs: it shows the DB through `committed`, so it may leave as well if peers vouch for all that."""
-        return self.ready.early if entity.committed <= entity.vouched else self.release(entity)
+        return self.ready.early if entity.log.committed <= entity.log.vouched else self.release(entity)
 
     def send(self, entity: Entity, peer: int, message: Message) -> None:
         """A message that shows this entity's rows."""

@@ -46,8 +46,8 @@ class Entities:
         self.busy.pop(entity, None)
         found.touched = True  # it is not to be looked at again
         self._held.pop(entity, None)
-        if found.in_flight is not None:
-            self._context.in_flight_bytes -= len(found.in_flight.value.body)
+        if found.writes.in_flight is not None:
+            self._context.in_flight_bytes -= len(found.writes.in_flight.value.body)
         return found
 
     def touch(self, entity: Entity) -> None:

@@ -1,0 +1,121 @@
+"""One entity's log at one replica: the ordered pointers and the entries still open. Written by core/log/log.py.
+
+entry  1 ........ committed ........ contiguous_chosen ........ max_chosen   max_chosen+1
+       |-- in the DB --|-- chosen, to be applied --|-- some missing --|          |
+                                                                         the one open entry (rule 11)
+
+committed <= contiguous_chosen <= max_chosen, and max_plog <= max_chosen + 1
+"""
+
+from __future__ import annotations
+
+from ..batch.overlay import WriteBatch
+from ..entry.ids import NOBODY, origin
+from ..entry.machine import EntryMachine
+from ..interface.event import Loaded
+from .ahead import Ahead
+
+NEVER = float("inf")
+
+
+class OpenEntry:
+    """An entry that is not applied yet."""
+
+    __slots__ = ("asked_all", "asked_at_ms", "attempts", "driving", "machine", "retry_at_ms", "told")
+
+    def __init__(self, machine: EntryMachine) -> None:
+        self.machine = machine
+        self.driving = False
+        """Whether this replica proposes here, and so tells the others when it is chosen."""
+        self.asked_at_ms = 0.0
+        """When a majority was asked to accept at once, without a prepare phase; 0: never."""
+        self.asked_all = True
+        """Whether no peer was left out then."""
+        self.attempts = 0
+        self.retry_at_ms = NEVER
+        self.told: set[tuple[int, bytes]] = set()
+        """(peer, value id) of values sent in full: repeated by their id alone (rule 4)."""
+
+
+class LogState:
+    """Where the log of an entity stands here."""
+
+    __slots__ = (
+        "ahead",
+        "committed",
+        "contiguous_chosen",
+        "last_origin",
+        "lease_until_ms",
+        "max_chosen",
+        "max_plog",
+        "no_preauth_through",
+        "opened",
+        "row_turn",
+        "unwritten",
+        "vouched",
+    )
+
+    def __init__(self) -> None:
+        self.committed = 0
+        """Highest entry applied."""
+        self.contiguous_chosen = 0
+        """Everything up to it is known to be chosen."""
+        self.max_chosen = 0
+        """Highest entry known, from anyone, to be chosen."""
+        self.vouched = 0
+        """Highest entry that a peer has called chosen: all up to it is, whatever becomes of this replica's own votes."""
+        self.max_plog = 0
+        """Highest entry with a row in the local PLog: above this the disk is empty (rule 9)."""
+        self.opened: dict[int, OpenEntry] = {}
+        self.last_origin = NOBODY
+        """Where the value chosen at `committed` originated: the holder of pre-auth (rule 5a), hence preferred."""
+        self.no_preauth_through = 0
+        """Rule 6: after a load, no pre-auth up to and including this entry."""
+        self.row_turn = 0
+        """Turn that last changed a row in a way that needs syncing."""
+        self.lease_until_ms = 0.0
+        """Somebody else was active at the open entry: until then it is not competed with (rule 13)."""
+        self.unwritten: WriteBatch | None = None
+        """Applied in this turn and not in the DB yet."""
+        self.ahead: Ahead | None = None
+        """What is applied in memory only, while the disk takes no writes."""
+
+    def load(self, loaded: Loaded, n: int, me: int) -> None:
+        """Take what the disk says (recover and range load)."""
+        self.committed = self.contiguous_chosen = self.max_chosen = loaded.committed
+        self.max_plog = max(loaded.max_plog, loaded.committed)
+        self.no_preauth_through = self.max_plog + 1
+        if loaded.last_value_id:
+            self.last_origin = origin(loaded.last_value_id)
+        for entry, record in loaded.records:
+            assert entry > loaded.committed
+            self.opened[entry] = OpenEntry(EntryMachine(n, me, record))
+            if record.chosen:
+                self.max_chosen = max(self.max_chosen, entry)
+        self.max_chosen = max(self.max_chosen, self.max_plog - 1)  # rule 11
+        self.validate()
+
+    def validate(self) -> None:
+        """Assert the order of the pointers."""
+        assert 0 <= self.committed <= self.contiguous_chosen <= self.max_chosen, self.pointers
+        assert self.max_plog <= self.max_chosen + 1, self.pointers
+
+    @property
+    def pointers(self) -> tuple[int, int, int, int]:
+        """committed, contiguous chosen, max chosen, max plog."""
+        return self.committed, self.contiguous_chosen, self.max_chosen, self.max_plog
+
+    @property
+    def applied(self) -> int:
+        """Highest entry that reads see: `committed`, or further in memory only."""
+        return self.committed if self.ahead is None else self.ahead.applied
+
+    @property
+    def highest(self) -> int:
+        """Highest entry at which this replica has accepted anything, or that it knows to be chosen: its answer to a read
+        question (rule 12). What is not durable yet counts: it may be at any moment."""
+        if self.max_plog > self.max_chosen:
+            opened = self.opened.get(self.max_plog)
+            if opened is None or opened.machine.mine.accepted:
+                return self.max_plog
+        return self.max_chosen
