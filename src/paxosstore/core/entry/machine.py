@@ -152,6 +152,29 @@ class EntryMachine:
             return self.proposal
         return None
 
+    def excluded(self, peer: int, theirs: Record) -> bytes:
+        """Id of a value known here that cannot be, if this row of a peer is true; empty: they go together.
+
+        Under one ballot there is one value (rule 1), and one value is chosen: by a row that says so or a majority (rule 3).
+        """
+        value, ballot = theirs.value, theirs.accepted
+        if value is None or ballot == NO_BALLOT:
+            return b""
+        alike = 1
+        for other, row in enumerate(self.rows):
+            if row.value is None or row.accepted == NO_BALLOT:
+                continue
+            if row.value.id != value.id:
+                if row.accepted == ballot or (row.chosen and theirs.chosen):
+                    return row.value.id
+            elif row.accepted == ballot and other != peer:
+                alike += 1
+        mine = self.mine
+        if mine.chosen and alike >= majority(len(self.rows)):
+            assert mine.value is not None
+            return b"" if mine.value.id == value.id else mine.value.id
+        return b""
+
     def holds(self, peer: int, value_id: bytes) -> bool:
         """Whether a peer has shown that it holds a value (rule 4)."""
         value = self.rows[peer].value

@@ -22,6 +22,7 @@ from ...errors import (
     DirectoryInUse,
     DirectoryMismatch,
     DiskFull,
+    Diverged,
     DuplicateUuid,
     InvalidRequest,
     NodeError,
@@ -60,6 +61,7 @@ STATUS: dict[type[PaxosStoreError], grpc.StatusCode] = {
     NoQuorum: grpc.StatusCode.UNAVAILABLE,
     # gRPC means the same by it: the time is up, and it may have happened
     OutcomeUnknown: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Diverged: grpc.StatusCode.DATA_LOSS,
     CommitLimitReached: grpc.StatusCode.UNAVAILABLE,
     NotCaughtUp: grpc.StatusCode.UNAVAILABLE,
     NodeError: grpc.StatusCode.INTERNAL,
