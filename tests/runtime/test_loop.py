@@ -13,7 +13,7 @@ from paxosstore.core.batch.overlay import View
 from paxosstore.core.batch.request import Request
 from paxosstore.core.entry.record import Record
 from paxosstore.core.interface.event import Loaded
-from paxosstore.core.interface.ready import Apply
+from paxosstore.core.interface.ready import Apply, Change
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
 from paxosstore.errors import NodeError, NotServing, OutcomeUnknown, PaxosStoreError
@@ -210,11 +210,11 @@ class Broken(MemoryStore):
 
     broken = False
 
-    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
+    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
         if not self.broken:
             self.broken = True
             raise AssertionError("not to be expected")
-        super().write(records, applies)
+        super().write(records, applies, changes)
 
 
 def test_half_a_turn_ends_the_process() -> None:

@@ -13,8 +13,20 @@ from hypothesis import strategies as st
 from paxosstore.core.batch.overlay import DATA, UUID, WINDOW, WriteBatch
 from paxosstore.core.entry.ids import MAX_ENTITY
 from paxosstore.core.entry.record import Record
-from paxosstore.core.interface.ready import Apply
+from paxosstore.core.interface.event import Loaded
+from paxosstore.core.interface.ready import (
+    Apply,
+    BeginInstall,
+    Change,
+    EndInstall,
+    InstallRows,
+    NewEntity,
+    SetFloor,
+    SetStanding,
+    StopEntity,
+)
 from paxosstore.storage.api import Store
+from paxosstore.storage.loading import MAX_VIEW_ROWS
 from paxosstore.storage.memory import MemoryStore
 
 from .support import END, new_rocks, puts, row, value_id
@@ -38,7 +50,7 @@ def test_an_empty_store_has_nothing(store: Store) -> None:
     assert list(store.committed()) == []
     assert list(store.scan(1, b"", END)) == []
     assert store.read_log(1, 1, 10) == []
-    assert store.load(1) == (1, 0, [], 0, b"")
+    assert store.load(1) == Loaded(1, 0, [], 0, b"")
     store.sync()
 
 
@@ -79,25 +91,25 @@ def test_read_log_skips_what_is_missing(store: Store) -> None:
 def test_load_gives_the_rows_above_committed(store: Store) -> None:
     store.write({(1, entry): row(entry) for entry in (1, 2, 3)}, [Apply(1, 1, puts(a=b"1")), Apply(1, 2, puts(a=b"2"))])
     store.write({(1, 4): Record(promised=7), (2, 9): row(9)}, [])
-    assert store.load(1) == (1, 2, [(3, row(3)), (4, Record(promised=7))], 4, value_id(2))
-    assert store.load(0) == (0, 0, [], 0, b"")
+    assert store.load(1) == Loaded(1, 2, [(3, row(3)), (4, Record(promised=7))], 4, value_id(2))
+    assert store.load(0) == Loaded(0, 0, [], 0, b"")
 
 
 def test_load_knows_max_plog_where_nothing_is_above_committed(store: Store) -> None:
     store.write({(1, 1): row(1)}, [Apply(1, 1, puts(a=b"1"))])
-    assert store.load(1) == (1, 1, [], 1, value_id(1))
+    assert store.load(1) == Loaded(1, 1, [], 1, value_id(1))
 
 
 def test_load_does_not_guess_the_value_id(store: Store) -> None:
     store.write({(1, 1): row(1, chosen=False)}, [Apply(1, 1, puts(a=b"1")), Apply(1, 2, puts(a=b"2"))])
-    assert store.load(1) == (1, 2, [], 2, b"")
+    assert store.load(1) == Loaded(1, 2, [], 2, b"")
     store.write({(2, 1): row(1, chosen=False)}, [Apply(2, 1, puts(a=b"1"))])
     assert store.load(2).last_value_id == b""
 
 
 def test_load_does_not_look_at_neighbours(store: Store) -> None:
     store.write({(1, 2**64 - 1): row(1), (3, 1): row(1)}, [])
-    assert store.load(2) == (2, 0, [], 0, b"")
+    assert store.load(2) == Loaded(2, 0, [], 0, b"")
     assert store.load(1).max_plog == 2**64 - 1
 
 
@@ -260,3 +272,158 @@ def test_both_stores_and_a_plain_dict_agree(
     for one in range(3):
         assert memory.load(one) == rocks.load(one)
     rocks.close()
+
+
+# -- changes
+
+READER = (2, 1, 77)
+"""Peer 2 reads entity 1."""
+AFTER = DATA + b"b"
+
+
+def test_the_standing_is_what_was_set_last(store: Store) -> None:
+    assert store.standing() == b""
+    store.write({}, [], [SetStanding(b"first"), SetStanding(b"second")])
+    assert store.standing() == b"second"
+
+
+def test_floors_are_loaded_and_listed(store: Store) -> None:
+    store.write({}, [], [SetFloor(entity, entity // 2 + 10) for entity in (MAX_ENTITY, 5, 0, 256)])
+    assert store.load(5) == Loaded(5, 0, [], 0, b"", floor=12)
+    assert store.floors(-1, 9) == [(0, 10), (5, 12), (256, 138), (MAX_ENTITY, MAX_ENTITY // 2 + 10)]
+    assert store.floors(0, 2) == [(5, 12), (256, 138)]
+    store.write({}, [], [SetFloor(5, 0), SetFloor(256, 3)])
+    assert store.load(5).floor == 0
+    assert store.floors(0, 9) == [(256, 3), (MAX_ENTITY, MAX_ENTITY // 2 + 10)]
+    assert store.entities(-1, 9) == [], "a floor alone is nothing that was accepted or applied"
+
+
+def test_a_stopped_entity_stays_stopped(store: Store) -> None:
+    store.write({(1, 1): row(1)}, [Apply(1, 1, puts(a=b"1"))], [StopEntity(2, "two values")])
+    assert store.load(2).stopped == "two values"
+    assert store.load(1).stopped == ""
+
+
+def test_entities_are_listed_by_what_there_is_of_them(store: Store) -> None:
+    store.write({(1, 1): row(1), (1, 2): row(2), (1, 4): row(4)}, [Apply(1, 1, puts())], [NewEntity(1)])
+    store.write({(3, 1): Record(promised=4)}, [], [NewEntity(3)])
+    store.write({}, [Apply(MAX_ENTITY, 1, puts())])
+    assert store.entities(-1, 9) == [(1, 1, 4), (3, 0, 1), (MAX_ENTITY, 1, 1)]
+    assert store.entities(1, 1) == [(3, 0, 1)]
+    assert list(store.committed()) == [(1, 1), (MAX_ENTITY, 1)], "of those where something was applied"
+
+
+def test_an_entity_is_new_once(store: Store) -> None:
+    store.write({(1, 1): row(1)}, [Apply(1, 1, puts(a=b"1"))], [NewEntity(1)])
+    with pytest.raises(AssertionError):
+        store.write({}, [], [NewEntity(1)])
+    assert store.committed_entry(1) == 1
+
+
+def test_the_hash_does_not_mind_who_has_heard_of_an_entity(store: Store) -> None:
+    """It compares what was applied."""
+    before = store.content_hash()
+    store.write({(3, 1): Record(promised=4)}, [], [NewEntity(3)])
+    store.write({}, [], [SetFloor(3, 7), SetStanding(b"me"), StopEntity(4, "why")])
+    assert store.content_hash() == before
+
+
+def install(store: Store, rows: list[tuple[bytes, bytes]], committed: int) -> None:
+    store.write({}, [], [BeginInstall(1)])
+    for pair in rows:
+        store.write({}, [], [InstallRows(1, [pair])])
+    store.write({}, [], [EndInstall(1, committed)])
+
+
+def test_a_snapshot_replaces_data_and_no_votes(store: Store) -> None:
+    old = WriteBatch({DATA + b"old": b"1", UUID + b"u": b"2", WINDOW + b"w": b"3"})
+    store.write({(1, 1): row(1), (1, 9): Record(promised=7)}, [Apply(1, 1, old), Apply(2, 1, puts(a=b"other"))])
+    store.write({}, [], [BeginInstall(1)])
+    found = store.load(1)
+    assert (found.recovering, found.committed, found.records) == (True, 1, [(9, Record(promised=7))])
+    assert list(store.scan(1, b"", END)) == []
+    new = [(DATA + b"new", b"4"), (UUID + b"v", b"5")]
+    store.write({}, [], [InstallRows(1, new[:1])])
+    store.write({}, [], [InstallRows(1, new[1:])])
+    assert store.load(1).recovering
+    store.write({}, [], [EndInstall(1, 8)])
+    assert store.load(1) == Loaded(1, 8, [(9, Record(promised=7))], 9, b"")
+    assert list(store.scan(1, b"", END)) == new
+    assert store.get(2, DATA + b"a") == b"other"
+    assert not store.load(2).recovering
+
+
+def test_an_installation_may_begin_anew_and_end_with_entries_applied(store: Store) -> None:
+    store.write({}, [], [BeginInstall(1), InstallRows(1, [(DATA + b"left", b"1")])])
+    changes: list[Change] = [BeginInstall(1), InstallRows(1, [(DATA + b"a", b"1")]), EndInstall(1, 5)]
+    store.write({(1, 6): row(6)}, [Apply(1, 6, puts(b=b"2"))], changes)
+    assert dict(store.scan(1, b"", END)) == {DATA + b"a": b"1", DATA + b"b": b"2"}
+    assert store.load(1) == Loaded(1, 6, [], 6, value_id(6))
+    assert store.entities(-1, 9) == [(1, 6, 6)]
+
+
+@pytest.mark.parametrize("change", [BeginInstall(1), InstallRows(1, [])])
+def test_nothing_is_applied_to_half_a_snapshot(store: Store, change: Change) -> None:
+    with pytest.raises(AssertionError):
+        store.write({}, [Apply(1, 1, puts(a=b"1"))], [change])
+    assert store.load(1) == Loaded(1, 0, [], 0, b"")
+
+
+def test_a_snapshot_does_not_lead_back(store: Store) -> None:
+    install(store, [], 5)
+    with pytest.raises(AssertionError):
+        install(store, [], 4)
+
+
+def test_a_view_shows_one_moment(store: Store) -> None:
+    first = WriteBatch({DATA + b"a": b"1", DATA + b"b": b"2", DATA + b"c": b"3", UUID + b"u": b"4", WINDOW + b"w": b"5"})
+    store.write({}, [Apply(1, 1, first), Apply(0, 1, puts(x=b"no")), Apply(2, 1, puts(x=b"no"))])
+    piece = store.read_snapshot(READER, b"", 4)
+    assert piece == (1, [(DATA + b"a", b"1"), (DATA + b"b", b"2")], True)
+    store.write({}, [Apply(1, 2, WriteBatch({DATA + b"d": b"6"}, cleared=True))])
+    store.write({}, [], [BeginInstall(1)])
+    store.sync()
+    rest = (1, [(DATA + b"c", b"3"), (UUID + b"u", b"4"), (WINDOW + b"w", b"5")], False)
+    assert store.read_snapshot(READER, AFTER, 0) == (1, rest[1][:1], True)
+    assert store.read_snapshot(READER, AFTER, 1_000) == rest, "a lost piece can be asked for again"
+    assert store.read_snapshot(READER, AFTER, 1_000) is None, "it has ended with its last piece"
+
+
+def test_views_are_each_readers_own(store: Store) -> None:
+    store.write({}, [Apply(1, 1, puts(a=b"1", b=b"2"))])
+    assert store.read_snapshot((0, 1, 1), AFTER, 9) is None
+    assert store.read_snapshot((0, 1, 1), b"", 0) == (1, [(DATA + b"a", b"1")], True)
+    store.write({}, [Apply(1, 2, puts(a=b"new"))])
+    assert store.read_snapshot((0, 1, 2), b"", 0) == (2, [(DATA + b"a", b"new")], True)
+    assert store.read_snapshot((0, 1, 1), b"", 0) == (2, [(DATA + b"a", b"new")], True), "begun anew"
+    store.close_snapshot((0, 1, 1))
+    store.close_snapshot((0, 1, 1))
+    assert store.read_snapshot((0, 1, 1), AFTER, 9) is None
+    assert store.read_snapshot((0, 1, 2), DATA + b"a", 9) == (2, [(DATA + b"b", b"2")], False)
+
+
+def test_a_view_is_read_in_bounded_pieces(store: Store) -> None:
+    rows = {DATA + b"%05d" % number: b"v" for number in range(3_000)}
+    store.write({}, [Apply(1, 1, WriteBatch(dict(rows)))])
+    found: dict[bytes, bytes] = {}
+    after, pieces = b"", 0
+    while piece := store.read_snapshot(READER, after, 1 << 30):
+        assert len(piece.rows) <= MAX_VIEW_ROWS
+        found.update(piece.rows)
+        pieces += 1
+        if not piece.more:
+            break
+        after = piece.rows[-1][0]
+    assert found == rows
+    assert pieces == 3
+
+
+def test_of_a_recovering_entity_there_is_no_view(store: Store) -> None:
+    store.write({}, [], [BeginInstall(1), InstallRows(1, [(DATA + b"a", b"1")])])
+    assert store.read_snapshot(READER, b"", 9) is None
+    store.write({}, [], [EndInstall(1, 5)])
+    assert store.read_snapshot(READER, b"", 9) == (5, [(DATA + b"a", b"1")], False)
+
+
+def test_of_an_empty_entity_there_is_an_empty_view(store: Store) -> None:
+    assert store.read_snapshot(READER, b"", 9) == (0, [], False)

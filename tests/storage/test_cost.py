@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.interface.event import Loaded
 from paxosstore.core.interface.ready import Apply
 from paxosstore.storage.rocks import CLEAR_WEIGHT, RocksStore
 from paxosstore.storage.rocks_table import ReadOnlyTable, RocksTable
@@ -110,7 +111,7 @@ def opened(tmp_path: Path, fill: Callable[..., None], kept: str) -> RocksStore:
 def test_an_entity_without_rows_costs_none(tmp_path: Path, fill: Callable[..., None], kept: str) -> None:
     store = opened(tmp_path, fill, kept)
     visited = count_rows(store)
-    assert store.load(5) == (5, 0, [], 0, b"")
+    assert store.load(5) == Loaded(5, 0, [], 0, b"")
     assert store.read_log(5, 1, 1_000) == []
     assert list(store.scan(5, b"", END)) == []
     assert store.get(5, DATA + b"1") is None

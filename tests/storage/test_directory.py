@@ -94,18 +94,19 @@ def test_it_is_not_opened_by_another_node(path: Path, settings: ClusterSettings,
 def test_it_is_not_opened_in_another_format(path: Path) -> None:
     make(path)
     identity = path / "IDENTITY"
-    for other in (1, 4):
+    for other in (1, FORMAT + 1):
         identity.write_text(f'{{"format": {other}, "something": "else"}}')
-        with pytest.raises(DirectoryMismatch, match=f"format is {other} there, 3 here"):
+        with pytest.raises(DirectoryMismatch, match=f"format is {other} there, {FORMAT} here"):
             make(path)
 
 
-def test_the_format_before_is_taken_over(path: Path) -> None:
+@pytest.mark.parametrize("format_before", [2, 3])
+def test_a_format_before_is_taken_over(path: Path, format_before: int) -> None:
     """What is written from then on would be misread by the program of before: it has to refuse the directory."""
     make(path)
     identity = path / "IDENTITY"
     now = identity.read_text()
-    before = now.replace(f'"format": {FORMAT}', '"format": 2')
+    before = now.replace(f'"format": {FORMAT}', f'"format": {format_before}')
     assert before != now
     identity.write_text(before)
     make(path, create=False)

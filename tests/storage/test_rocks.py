@@ -16,8 +16,9 @@ from paxosstore.core.batch.overlay import DATA, WriteBatch
 from paxosstore.core.interface.ready import Apply
 from paxosstore.errors import Damaged, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from paxosstore.storage.keys import plog_key
+from paxosstore.storage.operations import Operation
 from paxosstore.storage.rocks import RocksStore, create_store
-from paxosstore.storage.rocks_table import PIECE_BYTES, PIECE_ROWS, Operation, ReadOnlyTable, RocksTable
+from paxosstore.storage.rocks_table import PIECE_BYTES, PIECE_ROWS, ReadOnlyTable, RocksTable
 from paxosstore.storage.segment import SECTOR
 
 from .support import (

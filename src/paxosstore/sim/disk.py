@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply
+from ..core.interface.ready import Apply, Change
 from ..errors import DiskFull, NodeError
 from ..storage.memory import MemoryStore
 
@@ -57,7 +57,7 @@ class SimDisk(MemoryStore):
 
     # -- Store
 
-    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
+    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
         self.on_write()
         self.not_applied = {apply.entity: apply.entry for apply in applies}
         if self.full:
@@ -66,7 +66,7 @@ class SimDisk(MemoryStore):
             self.change_fails = False
             raise DiskFull("no room for another vote")
         self.on_rows(self.rows, records)
-        super().write(records, applies)
+        super().write(records, applies, changes)
         self.not_applied = {}
         self.rows.update(records)
         self._unsynced_rows.append(records)

@@ -11,11 +11,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..core.entry.record import Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply
+from ..core.interface.ready import Apply, Change
+
+Reader = tuple[int, int, int]
+"""(peer, entity, number): who reads a snapshot of which entity, and for the how-manieth time."""
+
+
+class ViewPiece(NamedTuple):
+    """A piece of one consistent view of an entity's data."""
+
+    committed: int
+    """The entity's committed entry at the moment of the view, the same in every piece."""
+    rows: list[tuple[bytes, bytes]]
+    """(key with its space byte, value), ascending."""
+    more: bool
+    """Whether the view is still open, for what comes after the last key; it may turn out to be nothing."""
 
 
 class Store(Protocol):
@@ -24,10 +38,11 @@ class Store(Protocol):
     All but `sync` and `content_hash` are called from one thread; these two may run in others meanwhile.
     """
 
-    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
-        """Write rows and applied entries in one atomic batch.
+    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
+        """Write changes, rows and applied entries in one atomic batch, the changes first and in order.
 
-        An apply must be the next one of its entity (rule 10). Raises DiskFull, or NodeError for other failures.
+        An apply must be the next one of its entity (rule 10), and of none whose installation goes on after this batch
+        (rule 16). Raises DiskFull, or NodeError for other failures.
         """
         ...
 
@@ -36,11 +51,14 @@ class Store(Protocol):
         ...
 
     def load(self, entity: int) -> Loaded:
-        """An entity's committed entry and every row above it (recover, range load)."""
+        """An entity's committed entry, its marks, and every row above it (recover, range load)."""
         ...
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
-        """Rows of first..last that exist, ascending; stops after the row that crosses max_bytes."""
+        """Rows of first..last that exist, ascending; stops after the row that crosses max_bytes.
+
+        An entry that is not above the committed one and has no row is gone (rule 17: only a snapshot tells of it).
+        """
         ...
 
     def get(self, entity: int, key: bytes) -> bytes | None:
@@ -56,7 +74,34 @@ class Store(Protocol):
         ...
 
     def committed(self, after: int = -1) -> Iterator[tuple[int, int]]:
-        """(entity, committed entry) of every entity above `after` that has one, ascending."""
+        """(entity, committed entry) of every entity above `after` that has any applied, ascending."""
+        ...
+
+    def entities(self, after: int, limit: int) -> list[tuple[int, int, int]]:
+        """(entity, committed entry, highest) of up to `limit` entities above `after` that have anything at all, ascending.
+
+        `highest` is the highest entry with a row in the PLog, or the committed one.
+        """
+        ...
+
+    def floors(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """(entity, floor) of up to `limit` entities above `after` that have one (rule 19c), ascending."""
+        ...
+
+    def standing(self) -> bytes:
+        """What `SetStanding` wrote last; empty: nothing yet."""
+        ...
+
+    def read_snapshot(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
+        """The next piece of a consistent view of an entity's data; it ends after the row that crosses `max_bytes`, or earlier.
+
+        With an empty `after` a new view is opened, else the reader's open view goes on behind this key, as often as wanted.
+        The view ends when its last piece is read, or the store closes. None: it is not open, or the entity is recovering.
+        """
+        ...
+
+    def close_snapshot(self, reader: Reader) -> None:
+        """End a reader's view, if it is open."""
         ...
 
     def content_hash(self) -> str:

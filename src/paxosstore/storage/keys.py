@@ -13,7 +13,7 @@ _ROW = Struct(">QQ")
 
 ENTITY_BYTES = 8
 META_COMMITTED = b"c"
-"""First byte of the meta keys of committed entries; other bytes are free for other marks of an entity."""
+"""First byte of the meta keys of committed entries; the others are in marks.py."""
 
 entity_prefix = _U64.pack
 """Entity -> the first eight bytes of its data keys."""
@@ -32,13 +32,23 @@ def plog_end(entity: int) -> bytes:
     return plog_key(entity, MAX_ENTITY) + b"\0"
 
 
+def mark_key(kind: bytes, entity: int) -> bytes:
+    """Of an entity's meta row; its first byte says which one."""
+    return kind + _U64.pack(entity)
+
+
+def marks_end(kind: bytes) -> bytes:
+    """Above every meta key of this kind."""
+    return bytes((kind[0] + 1,))
+
+
 def committed_key(entity: int) -> bytes:
     return META_COMMITTED + _U64.pack(entity)
 
 
 def entity_of(key: bytes) -> int:
-    """The entity of a committed key."""
-    entity: int = _U64.unpack(key[len(META_COMMITTED) :])[0]
+    """The entity of a meta key."""
+    entity: int = _U64.unpack(key[1:])[0]
     return entity
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..core.entry.record import Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply
+from ..core.interface.ready import Apply, BeginInstall, Change, EndInstall, InstallRows, NewEntity
 from .record_codec import decode_row
 
+MAX_VIEW_ROWS = 1_024
+"""Of a piece of a snapshot: it is read by the loop's thread."""
 
-def range_load(entity: int, committed: int, rows: Iterable[tuple[int, bytes]], store: Path | str = "") -> Loaded:
-    """`rows` are those from `committed` on, ascending. Raises Damaged."""
+
+def range_load(
+    entity: int,
+    committed: int,
+    rows: Iterable[tuple[int, bytes]],
+    marks: tuple[int, bool, str],
+    store: Path | str = "",
+) -> Loaded:
+    """`rows` are those from `committed` on, ascending; `marks`: floor, recovering, stopped. Raises Damaged."""
     records: list[tuple[int, Record]] = []
     max_plog = committed
     last_value_id = b""
@@ -23,7 +32,7 @@ def range_load(entity: int, committed: int, rows: Iterable[tuple[int, bytes]], s
             records.append((entry, record))
         elif entry == committed and record.chosen and record.value is not None:
             last_value_id = record.value.id
-    return Loaded(entity, committed, records, max_plog, last_value_id)
+    return Loaded(entity, committed, records, max_plog, last_value_id, *marks)
 
 
 def take_rows(entity: int, rows: Iterable[tuple[int, bytes]], max_bytes: int, store: Path | str = "") -> list[tuple[int, Record]]:
@@ -38,6 +47,42 @@ def take_rows(entity: int, rows: Iterable[tuple[int, bytes]], max_bytes: int, st
     return taken
 
 
-def assert_next(apply: Apply, committed: int) -> None:
-    """Entries are applied one after the other, none twice (rule 10)."""
-    assert apply.entry == committed + 1, f"entity {apply.entity}: entry {apply.entry} applied after {committed}"
+def take_piece(
+    rows: Iterable[tuple[bytes, bytes]], max_bytes: int, max_rows: int = MAX_VIEW_ROWS
+) -> tuple[list[tuple[bytes, bytes]], bool]:
+    """Pairs up to the one that crosses max_bytes, and whether that was the end of the piece only."""
+    taken: list[tuple[bytes, bytes]] = []
+    size = 0
+    for pair in rows:
+        taken.append(pair)
+        size += len(pair[0]) + len(pair[1])
+        if size > max_bytes or len(taken) == max_rows:
+            return taken, True
+    return taken, False
+
+
+def new_committed(applies: Sequence[Apply], changes: Sequence[Change], committed: Callable[[int], int]) -> dict[int, int]:
+    """The committed entries that a write sets. Asserts rule 10: entries are applied one after the other, none twice.
+
+    `committed` tells that of an entity before the write.
+    """
+    new: dict[int, int] = {}
+    installing: set[int] = set()
+    for change in changes:
+        if isinstance(change, NewEntity):
+            assert committed(change.entity) == 0, f"entity {change.entity} is not new"
+            new[change.entity] = 0
+        elif isinstance(change, EndInstall):
+            before = new[change.entity] if change.entity in new else committed(change.entity)
+            assert change.committed >= before, f"entity {change.entity}: a snapshot of {change.committed} over {before}"
+            new[change.entity] = change.committed
+            installing.discard(change.entity)
+        elif isinstance(change, BeginInstall | InstallRows):
+            installing.add(change.entity)
+    for apply in applies:
+        entity = apply.entity
+        assert entity not in installing, f"entity {entity}: entry {apply.entry} applied to half a snapshot"
+        before = new[entity] if entity in new else committed(entity)
+        assert apply.entry == before + 1, f"entity {entity}: entry {apply.entry} applied after {before}"
+        new[entity] = apply.entry
+    return new

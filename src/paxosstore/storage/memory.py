@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from ..core.batch.overlay import DATA
 from ..core.entry.record import Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply
+from ..core.interface.ready import (
+    Apply,
+    BeginInstall,
+    Change,
+    EndInstall,
+    InstallRows,
+    NewEntity,
+    SetFloor,
+    SetStanding,
+    StopEntity,
+)
 from ..errors import PaxosStoreError
+from .api import Reader, ViewPiece
 from .keys import entity_prefix, hash_content, plog_key
-from .loading import assert_next, range_load, take_rows
+from .loading import new_committed, range_load, take_piece, take_rows
 from .record_codec import encode_row
 from .sorted_map import SortedMap
 
@@ -28,19 +40,26 @@ class _Batch(NamedTuple):
     rows: list[tuple[int, int, bytes]]
     applies: list[tuple[int, int, bool, list[tuple[bytes, bytes | None]]]]
     """(entity, entry, cleared, writes)"""
+    changes: list[Change]
 
 
 class _Contents:
     """What a disk holds at one moment."""
 
-    __slots__ = ("committed", "data", "log")
+    __slots__ = ("committed", "data", "floors", "log", "recovering", "standing", "stopped")
 
     def __init__(self) -> None:
         self.log: dict[int, SortedMap[int, bytes]] = {}
         self.data: dict[int, SortedMap[bytes, bytes]] = {}
         self.committed: SortedMap[int, int] = SortedMap()
+        self.floors: SortedMap[int, int] = SortedMap()
+        self.recovering: set[int] = set()
+        self.stopped: dict[int, str] = {}
+        self.standing = b""
 
     def add(self, batch: _Batch) -> None:
+        for change in batch.changes:
+            self._change(change)
         for entity, entry, row in batch.rows:
             if entity not in self.log:
                 self.log[entity] = SortedMap()
@@ -63,7 +82,32 @@ class _Contents:
         twin.log = {entity: rows.copy() for entity, rows in self.log.items()}
         twin.data = {entity: table.copy() for entity, table in self.data.items()}
         twin.committed = self.committed.copy()
+        twin.floors = self.floors.copy()
+        twin.recovering, twin.stopped, twin.standing = set(self.recovering), dict(self.stopped), self.standing
         return twin
+
+    def _change(self, change: Change) -> None:
+        match change:
+            case SetStanding(content):
+                self.standing = content
+            case SetFloor(entity, 0):
+                self.floors.delete(entity)
+            case SetFloor(entity, floor):
+                self.floors.put(entity, floor)
+            case BeginInstall(entity):
+                self.recovering.add(entity)
+                self.data.pop(entity, None)
+            case InstallRows(entity, rows):
+                table = self.data.setdefault(entity, SortedMap())
+                for key, value in rows:
+                    table.put(key, value)
+            case EndInstall(entity, committed):
+                self.recovering.discard(entity)
+                self.committed.put(entity, committed)
+            case StopEntity(entity, reason):
+                self.stopped[entity] = reason
+            case NewEntity(entity):
+                self.committed.put(entity, 0)
 
 
 class MemoryStore:
@@ -75,6 +119,8 @@ class MemoryStore:
         self._now = _Contents()
         self._durable = _Contents()
         self._unsynced: list[_Batch] = []
+        self._views: dict[Reader, tuple[int, SortedMap[bytes, bytes]]] = {}
+        """Committed entry and data of each open view."""
         self._changing = threading.Lock()
 
     @property
@@ -94,14 +140,12 @@ class MemoryStore:
 
     # -- Store
 
-    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
+    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
         rows = [(entity, entry, encode_row(plog_key(entity, entry), record)) for (entity, entry), record in records.items()]
-        applied: dict[int, int] = {}
-        for apply in applies:
-            assert_next(apply, applied.get(apply.entity, self.committed_entry(apply.entity)))
-            applied[apply.entity] = apply.entry
+        new_committed(applies, changes, self.committed_entry)
         # the writes are copied: the caller may go on with its batch
-        batch = _Batch(rows, [(a.entity, a.entry, a.batch.cleared, list(a.batch.writes.items())) for a in applies])
+        writes = [(a.entity, a.entry, a.batch.cleared, list(a.batch.writes.items())) for a in applies]
+        batch = _Batch(rows, writes, list(changes))
         if self.fail_next_write is not None:
             error, self.fail_next_write = self.fail_next_write, None
             raise error
@@ -117,7 +161,9 @@ class MemoryStore:
     def load(self, entity: int) -> Loaded:
         committed = self.committed_entry(entity)
         rows = self._now.log.get(entity)
-        return range_load(entity, committed, () if rows is None else rows.range(committed))
+        now = self._now
+        marks = now.floors.items.get(entity, 0), entity in now.recovering, now.stopped.get(entity, "")
+        return range_load(entity, committed, () if rows is None else rows.range(committed), marks)
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         rows = self._now.log.get(entity)
@@ -135,13 +181,43 @@ class MemoryStore:
         return self._now.committed.items.get(entity, 0)
 
     def committed(self, after: int = -1) -> Iterator[tuple[int, int]]:
-        return self._now.committed.range(after + 1)
+        return (pair for pair in self._now.committed.range(after + 1) if pair[1])
+
+    def entities(self, after: int, limit: int) -> list[tuple[int, int, int]]:
+        return [
+            (entity, committed, max(committed, max(self._now.log[entity].items, default=0) if entity in self._now.log else 0))
+            for entity, committed in islice(self._now.committed.range(after + 1), limit)
+        ]
+
+    def floors(self, after: int, limit: int) -> list[tuple[int, int]]:
+        return list(islice(self._now.floors.range(after + 1), limit))
+
+    def standing(self) -> bytes:
+        return self._now.standing
+
+    def read_snapshot(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
+        entity = reader[1]
+        if not after:
+            self._views.pop(reader, None)
+            if entity in self._now.recovering:
+                return None
+            self._views[reader] = self.committed_entry(entity), self._now.data.get(entity, SortedMap()).copy()
+        if reader not in self._views:
+            return None
+        committed, data = self._views[reader]
+        rows, more = take_piece(data.range(after + b"\0" if after else b""), max_bytes)
+        if not more:
+            del self._views[reader]
+        return ViewPiece(committed, rows, more)
+
+    def close_snapshot(self, reader: Reader) -> None:
+        self._views.pop(reader, None)
 
     def content_hash(self) -> str:
         with self._changing:
             data = {entity: table.copy() for entity, table in self._now.data.items()}
             committed = self._now.committed.copy()
-        return hash_content(_all_data(data), committed.range(0))
+        return hash_content(_all_data(data), (pair for pair in committed.range(0) if pair[1]))
 
     def close(self) -> None:
         self.sync()

@@ -23,15 +23,16 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
-from ..core.batch.overlay import DATA
 from ..core.entry.record import Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply
+from ..core.interface.ready import Apply, BeginInstall, Change
 from ..errors import DiskFull, NodeError, NotServing
+from .api import Reader, ViewPiece
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path
 from .forking import give_up_in_child, used_in_child
@@ -46,26 +47,35 @@ from .keys import (
     entity_prefix,
     entry_of,
     hash_content,
+    mark_key,
+    marks_end,
     plog_end,
     plog_key,
 )
-from .loading import assert_next, range_load, take_rows
+from .loading import range_load, take_rows
 from .manifest import cut_torn_manifest
-from .record_codec import encode_row
-from .rocks_table import Operation, ReadOnlyTable, RocksTable, create_table
+from .marks import (
+    FLOOR,
+    RECOVERING,
+    STANDING_KEY,
+    STOPPED,
+    decode_floor,
+    decode_recovering,
+    decode_standing,
+    decode_stopped,
+)
+from .operations import AFTER_DATA, DATA, META, PLOG, Operation, operations_of
+from .rocks_table import ReadOnlyTable, RocksTable, create_table
 from .upkeep import Upkeep
+from .views import Views
 
-_PLOG, _DATA, _META = b"l", b"d", b"m"
-"""First byte of a key of the table."""
-_AFTER_DATA = b"e"
-_SEQUENCE = _META + b"s"
+_SEQUENCE = META + b"s"
 """Where the sequence of the last batch stands."""
-_DATA_SPACE_END = bytes((DATA[0] + 1,))
 MAX_DELETED = 65_536
 """After so many keys deleted, RocksDB writes out its memory: a scan walks over them there."""
 CLEAR_WEIGHT = 1_024
 """What a range deleted counts for: each makes the reads after the next one dearer, of whatever key."""
-_COMMITTED_END = _META + bytes((META_COMMITTED[0] + 1,))
+_COMMITTED_END = META + marks_end(META_COMMITTED)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Operation]).decode
@@ -83,10 +93,11 @@ def create_store(path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
 class _Open:
     """An open store. Without a journal it can only be read."""
 
-    __slots__ = ("deleted", "failed", "journal", "table", "upkeep")
+    __slots__ = ("deleted", "failed", "journal", "table", "upkeep", "views")
 
     def __init__(self, table: RocksTable, journal: Journal | None) -> None:
         self.table = table
+        self.views = Views(table)
         self.journal = journal
         self.failed = False
         """Whether RocksDB has failed to write, and must be opened anew."""
@@ -163,15 +174,11 @@ class RocksStore:
 
     # -- Store
 
-    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply]) -> None:
+    def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
         opened = self._use()
         if opened.journal is None or opened.failed:
             self._make_writable()
-        operations: list[Operation] = []
-        for (entity, entry), record in records.items():
-            key = plog_key(entity, entry)
-            operations.append((_PLOG + key, encode_row(key, record)))
-        self._add_applies(operations, applies)
+        operations = operations_of(records, applies, changes, self.committed_entry)
         payload = _encode(operations)
         try:
             self._write(operations, payload)
@@ -183,6 +190,7 @@ class RocksStore:
         opened = self._use()
         for _, _, batch in applies:
             opened.deleted += [*batch.writes.values()].count(None) + CLEAR_WEIGHT * batch.cleared
+        opened.deleted += CLEAR_WEIGHT * sum(isinstance(change, BeginInstall) for change in changes)
         if opened.deleted >= MAX_DELETED and opened.upkeep is not None:
             opened.upkeep.wake()
 
@@ -197,33 +205,62 @@ class RocksStore:
 
     def load(self, entity: int) -> Loaded:
         committed = self.committed_entry(entity)
-        return range_load(entity, committed, self._rows(entity, committed, plog_end(entity)), self.path)
+        return range_load(entity, committed, self._rows(entity, committed, plog_end(entity)), self._marks(entity), self.path)
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes, self.path)
 
     def get(self, entity: int, key: bytes) -> bytes | None:
-        return self._use().table.get(_DATA + entity_prefix(entity) + key)
+        return self._use().table.get(DATA + entity_prefix(entity) + key)
 
     def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        prefix = _DATA + entity_prefix(entity)
+        prefix = DATA + entity_prefix(entity)
         skip = len(prefix)
         for key, value in self._use().table.range(prefix + start, prefix + end):
             yield key[skip:], value
 
     def committed_entry(self, entity: int) -> int:
-        value = self._use().table.get(_META + committed_key(entity))
+        value = self._use().table.get(META + committed_key(entity))
         return 0 if value is None else self._decode_committed(entity, value)
 
     def committed(self, after: int = -1) -> Iterator[tuple[int, int]]:
         start = META_COMMITTED if after < 0 else committed_key(after) + b"\0"
-        return self._committed(self._use().table.range(_META + start, _COMMITTED_END))
+        return _applied(self._committed(self._use().table.range(META + start, _COMMITTED_END)))
+
+    def entities(self, after: int, limit: int) -> list[tuple[int, int, int]]:
+        found: list[tuple[int, int, int]] = []
+        start = META_COMMITTED if after < 0 else committed_key(after) + b"\0"
+        for entity, committed in islice(self._committed(self._use().table.range(META + start, _COMMITTED_END)), limit):
+            above = [entry for entry, _ in self._rows(entity, committed + 1, plog_end(entity))]  # few: max_open_entries
+            found.append((entity, committed, above[-1] if above else committed))
+        return found
+
+    def floors(self, after: int, limit: int) -> list[tuple[int, int]]:
+        start = FLOOR if after < 0 else mark_key(FLOOR, after) + b"\0"
+        rows = islice(self._use().table.range(META + start, META + marks_end(FLOOR)), limit)
+        entities = ((entity_of(key[1:]), value) for key, value in rows)
+        return [(entity, decode_floor(entity, value, self.path)) for entity, value in entities]
+
+    def standing(self) -> bytes:
+        return decode_standing(self._use().table.get(META + STANDING_KEY), self.path)
+
+    def read_snapshot(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
+        views = self._use().views
+        if not after:
+            views.close(reader)
+            if self._is_recovering(reader[1]):
+                return None
+            views.open(reader, self.committed_entry(reader[1]))
+        return views.read(reader, after, max_bytes)
+
+    def close_snapshot(self, reader: Reader) -> None:
+        self._use().views.close(reader)
 
     def content_hash(self, wanted: Callable[[], bool] | None = None) -> str:
         """`wanted` is asked now and then: NotServing ends it when it says no."""
         with self._use().table.snapshot() as now:
-            data = ((key[1:], value) for key, value in now.range(_DATA, _AFTER_DATA, wanted))
-            return hash_content(data, self._committed(now.range(_META + META_COMMITTED, _COMMITTED_END)))
+            data = ((key[1:], value) for key, value in now.range(DATA, AFTER_DATA, wanted))
+            return hash_content(data, _applied(self._committed(now.range(META + META_COMMITTED, _COMMITTED_END))))
 
     def close(self) -> None:
         """Write out what is in memory and close; a second call does nothing. Never raises: all that is lost was never synced."""
@@ -304,21 +341,20 @@ class RocksStore:
                 return
         raise disk_full(self.path, "no space left to write")
 
-    def _add_applies(self, operations: list[Operation], applies: Sequence[Apply]) -> None:
-        """Each entry's writes with its new committed entry (rule 10)."""
-        applied: dict[int, int] = {}
-        for apply in applies:
-            entity = apply.entity
-            assert_next(apply, applied[entity] if entity in applied else self.committed_entry(entity))
-            applied[entity] = apply.entry
-            prefix = _DATA + entity_prefix(entity)
-            if apply.batch.cleared:
-                operations.append((prefix + DATA, (prefix + _DATA_SPACE_END,)))
-            operations += [(prefix + key, value) for key, value in apply.batch.writes.items()]
-        operations += [(_META + committed_key(entity), encode_entry(entry)) for entity, entry in applied.items()]
+    def _marks(self, entity: int) -> tuple[int, bool, str]:
+        """Floor, recovering, stopped."""
+        get = self._use().table.get
+        return (
+            decode_floor(entity, get(META + mark_key(FLOOR, entity)), self.path),
+            self._is_recovering(entity),
+            decode_stopped(entity, get(META + mark_key(STOPPED, entity)), self.path),
+        )
+
+    def _is_recovering(self, entity: int) -> bool:
+        return decode_recovering(entity, self._use().table.get(META + mark_key(RECOVERING, entity)), self.path)
 
     def _rows(self, entity: int, first: int, end: bytes) -> Iterator[tuple[int, bytes]]:
-        for key, row in self._use().table.range(_PLOG + plog_key(entity, first), _PLOG + end):
+        for key, row in self._use().table.range(PLOG + plog_key(entity, first), PLOG + end):
             yield entry_of(key[1:]), row
 
     def _committed(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, int]]:
@@ -331,6 +367,11 @@ class RocksStore:
             return decode_entry(value)
         except struct.error:
             raise damaged(self.path, f"the committed entry of entity {entity} has {len(value)} bytes") from None
+
+
+def _applied(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Those of which anything was applied."""
+    return (pair for pair in pairs if pair[1])
 
 
 @contextmanager

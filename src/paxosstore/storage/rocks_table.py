@@ -14,12 +14,10 @@ from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 from ..errors import DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from .damage import damaged, disk_failed, disk_full
 from .forking import keep_for_ever
+from .operations import Operation
 from .ranges import Ranges
 from .rocks_options import table_options, write_options
 from .sorted_map import SortedMap
-
-Operation = tuple[bytes, bytes | tuple[bytes] | None]
-"""(key, value), (key, None) to delete it, or (start, (end,)) to delete start <= key < end."""
 
 PIECE_ROWS = 512
 PIECE_BYTES = 1024 * 1024
@@ -86,19 +84,18 @@ class RocksTable:
 
     def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with start <= key < end. Rdict.items() is not used: it ends silently where it meets damage."""
-        # bounded above, it stops at the end also where the rows behind it are deleted. There is no way to be bounded below:
-        # rocksdict 0.3.29 takes a lower bound for an upper one. So nothing here looks for a row by going backwards
-        options = ReadOptions()
-        options.set_iterate_upper_bound(end)
-        return self._range(self._db.iter(options), start, end)
+        return self._range(self._db.iter(_below(end)), start, end)
 
-    def snapshot(self) -> TableSnapshot:
-        """What the table holds now, for a long read. May be called in any thread. Raises NotServing if it is released."""
+    def snapshot(self, end: bytes = b"") -> TableSnapshot:
+        """What the table holds now, for a long read; of keys below `end` if one is named. May be called in any thread.
+
+        Raises NotServing if the table is released.
+        """
         with self._releasing:
             if self._released:
                 raise NotServing(f"{self.path}: the store is closed")
             # an iterator sees what was there when it was made; rocksdict 0.3.29's own snapshots only look that way
-            found = TableSnapshot(self, self._db.iter())
+            found = TableSnapshot(self, self._db.iter(_below(end)) if end else self._db.iter(), end)
             self._snapshots.add(found)
             return found
 
@@ -132,8 +129,9 @@ class RocksTable:
 class TableSnapshot:
     """What a table held at one moment. It is read in one thread while others write to the table, or release it."""
 
-    def __init__(self, table: RocksTable, rows: RdictIter) -> None:
+    def __init__(self, table: RocksTable, rows: RdictIter, end: bytes) -> None:
         self._table = table
+        self._end = end  # the iterator's bound is these very bytes in memory: they must outlive it
         self._rows: RdictIter | None = rows
         self._using = threading.Lock()
 
@@ -146,6 +144,11 @@ class TableSnapshot:
                 raise NotServing("nobody waits for it any more")
             start = piece[-1][0] + b"\0"
             time.sleep(PAUSE_S)
+
+    def rows(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Like the table's range, for the thread that the table belongs to."""
+        assert self._rows is not None
+        return self._table._range(self._rows, start, end)
 
     def close(self) -> None:
         """Waits for the piece that is being read, at most; a second call does nothing."""
@@ -213,6 +216,17 @@ class ReadOnlyTable(RocksTable):
             for key, value in super()._range(rows, first, last):
                 if key not in self._newer.items:
                     yield key, value
+
+
+def _below(end: bytes) -> ReadOptions:
+    """Bounded above, a read stops at the end also where the rows behind it are deleted. There is no way to be bounded below:
+    rocksdict 0.3.29 takes a lower bound for an upper one. So nothing here looks for a row by going backwards.
+
+    Whoever reads keeps `end`: rocksdict does not, and RocksDB looks at these very bytes whenever the iterator moves.
+    """
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    return options
 
 
 def _error(path: Path, error: Exception) -> PaxosStoreError:

@@ -53,15 +53,16 @@ class Turn:
         self._step(events, now_ms, wall_ms)
         ready = shard.ready()
         self._release(ready.early)  # shows no row of this turn: a crash here is like one before the sync
-        if ready.records or ready.applies:
+        if ready.records or ready.applies or ready.changes:
             try:
-                self._store.write(ready.records, ready.applies)
+                self._store.write(ready.records, ready.applies, ready.changes)
             except PaxosStoreError as error:
                 # no row of the turn has been shown: the shard forgets them, and answers for them
                 shard.step(WriteFailed(str(error)), now_ms, wall_ms)
                 ready = shard.ready()
                 assert not ready.records
                 assert not ready.applies
+                assert not ready.changes
                 self._release(ready.early)
         self._under_way = ready
         return ready.needs_sync

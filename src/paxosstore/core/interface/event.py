@@ -16,10 +16,17 @@ class Received(NamedTuple):
     messages: Sequence[Message]
     size: int = 0
     """Of the frame, in bytes."""
+    disk: int = 0
+    """The sender's disk id, as its hello on this very connection said (rule 19b); 0: not said."""
 
 
 class PeerUp(NamedTuple):
+    """A link to this peer stands, and what its hello said of it (rule 19a); 0: not said."""
+
     peer: int
+    disk: int = 0
+    starts: int = 0
+    incarnation: int = 0
 
 
 class PeerDown(NamedTuple):
@@ -40,6 +47,12 @@ class Loaded(NamedTuple):
     """Highest entry with a row in the PLog, or `committed` if none is above it."""
     last_value_id: bytes
     """Id of the value chosen at `committed`; empty: unknown."""
+    floor: int = 0
+    """Rule 19c; 0: none."""
+    recovering: bool = False
+    """Its data is not whole: an installation began and did not end (rule 16)."""
+    stopped: str = ""
+    """Why it is never served here again; empty: it is."""
 
 
 class LogLoaded(NamedTuple):

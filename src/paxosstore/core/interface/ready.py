@@ -2,7 +2,7 @@
 
 The driver does, for each Ready, in this order:
 
-1. write `records` and `applies` in one atomic batch. If the write fails: `step(WriteFailed())`, release nothing;
+1. write `changes`, `records` and `applies` in one atomic batch. If the write fails: `step(WriteFailed())`, release nothing;
 2. release `early`: it shows only rows that were durable before this turn, or a pre-auth proposal (rule 6);
 3. if `needs_sync`, sync, and do not go on before it returned. A failed sync ends the process (rule 8);
 4. `step(Durable(turn))` and release `late`: what shows rows that this turn has written;
@@ -15,6 +15,7 @@ pieces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,6 +32,58 @@ class Apply(NamedTuple):
     entity: int
     entry: int
     batch: WriteBatch
+
+
+class SetStanding(NamedTuple):
+    """What this node is, and knows of the others' disks (rule 19): opaque to the store."""
+
+    content: bytes
+
+
+class SetFloor(NamedTuple):
+    """Rule 19c: below this entry the entity only learns; 0: no floor any more."""
+
+    entity: int
+    floor: int
+
+
+class BeginInstall(NamedTuple):
+    """Rule 16: the entity's data, in every space, is deleted, and it is marked as recovering. Its committed entry stays."""
+
+    entity: int
+
+
+class InstallRows(NamedTuple):
+    """Pairs of a snapshot of an entity that is recovering."""
+
+    entity: int
+    rows: Sequence[tuple[bytes, bytes]]
+    """(key with its space byte, value), as `Store.scan` gives them."""
+
+
+class EndInstall(NamedTuple):
+    """All of the snapshot is there: the mark goes, and the committed entry is the snapshot's. It never goes back."""
+
+    entity: int
+    committed: int
+
+
+class StopEntity(NamedTuple):
+    """Two values were seen chosen at one entry: the entity is never served here again."""
+
+    entity: int
+    reason: str
+
+
+class NewEntity(NamedTuple):
+    """The entity's first row ever is in this batch: from now on it is listed, with nothing committed."""
+
+    entity: int
+
+
+Change = SetStanding | SetFloor | BeginInstall | InstallRows | EndInstall | StopEntity | NewEntity
+"""What is written besides rows and applied entries, before them, in order. No entry may be applied to an entity whose
+installation goes on after the batch."""
 
 
 class LogRead(NamedTuple):
@@ -73,8 +126,10 @@ class Ready:
     records: dict[tuple[int, int], Record] = field(default_factory=dict)
     """(entity, entry) -> this replica's row, as it stands at the end of the turn."""
     applies: list[Apply] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    """Whoever adds one that must be durable before something shows it sets `needs_sync`."""
     needs_sync: bool = False
-    """Whether `records` hold more than chosen marks."""
+    """Whether `records` hold more than chosen marks, or a change must be durable."""
     early: Release = field(default_factory=Release)
     shown: set[bytes] = field(default_factory=set)
     """Ids of the values that gulps have shown."""

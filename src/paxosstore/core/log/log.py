@@ -13,7 +13,7 @@ from ..entry.ids import NO_BALLOT, origin, owner, preauth_ballot
 from ..entry.machine import EntryMachine
 from ..entry.record import Record, Value, needs_sync
 from ..interface.message import PaxosMessage
-from ..interface.ready import Apply, LogRead
+from ..interface.ready import Apply, LogRead, NewEntity
 from ..turn.context import Context
 
 NO_ID = b""
@@ -43,6 +43,8 @@ class Log:
             return
         ready = self._context.ready
         ready.records[entity.id, entry] = after
+        if not entity.log.max_plog:
+            ready.changes.append(NewEntity(entity.id))
         entity.log.max_plog = max(entity.log.max_plog, entry)  # rule 9
         if after.chosen:
             entity.log.max_chosen = max(entity.log.max_chosen, entry)

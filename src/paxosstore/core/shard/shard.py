@@ -129,7 +129,8 @@ class Shard:
         context.counters.turns_cut += self._unfinished
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
-        assert not (context.cannot_write and (ready.records or ready.applies)), "a disk that failed a write is left alone"
+        writes = ready.records or ready.applies or ready.changes
+        assert not (context.cannot_write and writes), "a disk that failed a write is left alone"
         for apply in ready.applies:
             self._entities.get(apply.entity).log.unwritten = None  # the driver writes it before it steps again
         return ready

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from ...errors import DiskFull, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
 from ..batch.request import Request
 from ..interface.message import PaxosMessage
-from ..interface.ready import Outcome, Ready, Release
+from ..interface.ready import Outcome, Ready, Release, SetStanding
 from ..turn.context import Context
 from ..turn.entities import Entities
 from .handover import HandOvers
@@ -81,6 +81,8 @@ class Undecided:
             context.ready.early.outcomes.append(Outcome(request, b"", DiskFull(reason) if request.read_only else unknown))
         shown = failed.shown | values_shown(failed.early)
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
+        changed = {change.entity for change in failed.changes if not isinstance(change, SetStanding)}
+        dirty |= {number for number in changed if self._entities.find(number) is not None}
         reads: list[Request] = []
         for number in dirty:
             entity = self._entities.forget(number)

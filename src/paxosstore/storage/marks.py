@@ -1,0 +1,71 @@
+"""What the store notes of an entity, or of the node, beside committed entries: rows with a checksum over their key too.
+
+crc32c (4) │ content
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from struct import Struct
+
+from crc32c import crc32c
+
+from .damage import damaged
+from .keys import decode_entry, encode_entry, mark_key
+
+FLOOR = b"f"
+"""Entity -> its floor (rule 19c)."""
+RECOVERING = b"r"
+"""Entity -> nothing: its data is not whole (rule 16)."""
+STOPPED = b"x"
+"""Entity -> why it is never served again."""
+STANDING_KEY = b"n"
+"""The node's standing (rule 19): the only row under this byte."""
+
+_CRC = Struct(">I")
+_ENTRY_BYTES = len(encode_entry(0))
+
+
+def encode_mark(key: bytes, content: bytes) -> bytes:
+    return _CRC.pack(crc32c(content, crc32c(key))) + content
+
+
+def decode_mark(key: bytes, row: bytes, place: str) -> bytes:
+    """The content. Raises Damaged, with what stands there."""
+    if len(row) < _CRC.size:
+        raise damaged(place, f"{len(row)} bytes are too few")
+    content = row[_CRC.size :]
+    if crc32c(content, crc32c(key)) != _CRC.unpack_from(row)[0]:
+        raise damaged(place, "the checksum differs")
+    return content
+
+
+def encode_floor(entity: int, floor: int) -> bytes:
+    return encode_mark(mark_key(FLOOR, entity), encode_entry(floor))
+
+
+def decode_floor(entity: int, row: bytes | None, store: Path | str) -> int:
+    """0: none. Raises Damaged."""
+    if row is None:
+        return 0
+    place = f"{store}: the floor of entity {entity}"
+    content = decode_mark(mark_key(FLOOR, entity), row, place)
+    if len(content) != _ENTRY_BYTES:
+        raise damaged(place, f"it has {len(content)} bytes")
+    return decode_entry(content)
+
+
+def decode_recovering(entity: int, row: bytes | None, store: Path | str) -> bool:
+    if row is not None:
+        decode_mark(mark_key(RECOVERING, entity), row, f"{store}: the mark of entity {entity} as recovering")
+    return row is not None
+
+
+def decode_stopped(entity: int, row: bytes | None, store: Path | str) -> str:
+    if row is None:
+        return ""
+    return decode_mark(mark_key(STOPPED, entity), row, f"{store}: why entity {entity} was stopped").decode(errors="replace")
+
+
+def decode_standing(row: bytes | None, store: Path | str) -> bytes:
+    return b"" if row is None else decode_mark(STANDING_KEY, row, f"{store}: the node's standing")
