@@ -23,7 +23,7 @@ def stuck(**tuning: float) -> Frames:
     cluster.nodes[0].hangs = True
     cluster.submit(0, b"set a 2", entity=OTHER)
     cluster.wait(50.0)
-    assert cluster.nodes[0].turn.syncing
+    assert cluster.nodes[0].driver.syncing
     return cluster
 
 

@@ -8,7 +8,8 @@ from paxosstore.core.interface.message import CatchUpRequest
 from paxosstore.core.shard.shard import ATTEND_WORK
 from paxosstore.core.turn.errands import LOAD_WORK, READ_WORK
 from paxosstore.settings import TuningSettings
-from paxosstore.sim.cluster import SimCluster, SimNode
+from paxosstore.sim.cluster import SimCluster
+from paxosstore.sim.node import SimNode
 
 from .support import HANDLERS, Operation
 

@@ -33,7 +33,8 @@ from dataclasses import fields
 from paxosstore.core.batch.overlay import DATA
 from paxosstore.errors import DiskFull
 from paxosstore.settings import TuningSettings
-from paxosstore.sim.cluster import SimCluster, SimNode
+from paxosstore.sim.cluster import SimCluster
+from paxosstore.sim.node import SimNode
 
 from .support import HANDLERS, AloneOperation, Operation, uuid
 

@@ -8,9 +8,9 @@ from paxosstore.core.batch.request import REQUEST_BYTES, Request
 from paxosstore.core.interface.event import Event, PeerUp, Received
 from paxosstore.core.interface.message import ReadQuestion
 from paxosstore.errors import Overloaded, PaxosStoreError
-from paxosstore.runtime.inbox import FULL_BYTES, TURN_BYTES, TURN_EVENTS, TURN_MESSAGES, Inbox
 from paxosstore.runtime.links import Links
 from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.inbox import FULL_BYTES, TURN_BYTES, TURN_EVENTS, TURN_MESSAGES, Inbox
 from paxosstore.storage.memory import MemoryStore
 
 from .test_links import free_addresses, run, until

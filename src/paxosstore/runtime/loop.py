@@ -2,9 +2,9 @@
 
     gather ─► step ─► release early ─► write ─► sync (in a thread, while the next turn gathers) ─► release late ─► load
 
-One turn at a time. The busier the node, the more a turn holds, the cheaper each request. For the sync of a turn that took in
-a single event the loop waits where it is, if the disk is quick: there is little to gather, and to be called back would be a
-good part of a lone write's latency. When a sync takes long, the next turn is taken in gulps meanwhile (core/turn/silence.py).
+What happens when is `storage/driver.py`; here are its clock, its callbacks, its thread and its end. For the sync of a turn that
+took in a single event the loop waits where it is, if the disk is quick: there is little to gather, and to be called back would be
+a good part of a lone write's latency.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.batch.request import Request
-from ..core.entity.entity import NEVER
-from ..core.interface.event import Event, Received
+from ..core.interface.event import Event
 from ..core.interface.message import Message
 from ..core.interface.ready import Apply, Release
 from ..core.shard.shard import Shard
 from ..errors import Overloaded, PaxosStoreError
 from ..storage.api import Store
-from ..storage.turn import Turn
+from ..storage.driver import Driver
 from .histogram import COUNTS, MILLISECONDS, Histogram
-from .inbox import Inbox
 from .syncer import Syncer
 
 log = logging.getLogger(__name__)
@@ -50,10 +48,6 @@ def now_ms() -> float:
     return time.monotonic() * 1000.0
 
 
-def _wall_ms() -> int:
-    return int(time.time() * 1000)
-
-
 def end_process(reason: str) -> None:
     """Stop at once: after a failed sync nothing that is in memory may be shown any more (rule 8)."""
     log.critical("stopping: %s", reason)
@@ -62,7 +56,7 @@ def end_process(reason: str) -> None:
 
 
 class TurnLoop:
-    """Drives one shard and its store."""
+    """One shard and its store in an asyncio loop: the host of their driver."""
 
     def __init__(
         self,
@@ -73,24 +67,21 @@ class TurnLoop:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._shard = shard
-        self._turn = Turn(shard, store, self._release, self._applied)
+        self._driver = Driver(shard, store, self, GULP_MS)
+        self.step: Callable[[Event | Request], None] = self._driver.step
+        """Let the next turn take this in."""
+        self.inbox = self._driver.inbox
         self._send = send
         self._fatal = fatal
-        self.inbox = Inbox()
-        """What no turn has taken in yet."""
-        self._scheduled = False
+        self._turn_started_ms = 0.0
         self._sync_started_ms = 0.0
         self._last_sync_ms = math.inf
         """How long the last sync took."""
         self._sync = Syncer(store.sync, self._synced)
         self._slow_ms = shard.context.tuning.slow_sync_ms
-        self._slow = False
-        """The sync under way takes long: the next turn is taken in gulps."""
         self._silence_said = False
         self._watch: asyncio.TimerHandle | None = None
         """Looks whether a sync takes long."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at_ms = NEVER
         self._closed = False
         """No turn begins any more."""
         self._left = False
@@ -105,15 +96,6 @@ class TurnLoop:
         self.sync_ms = Histogram(MILLISECONDS)
         self.events_per_turn = Histogram(COUNTS)
 
-    def step(self, event: Event | Request) -> None:
-        """Let the next turn take this in."""
-        if type(event) is Received:
-            self.inbox.put_frame(event)
-        else:
-            self.inbox.put(event)
-        if self._slow or not self._turn.syncing:
-            self._schedule()
-
     def submit(self, request: Request) -> None:
         """Let the next turn take a request in; refused at once if too much waits for it."""
         limit = self._shard.context.tuning.max_waiting_bytes
@@ -127,7 +109,7 @@ class TurnLoop:
     @property
     def disk_silent_ms(self) -> float:
         """For how long the disk has not answered; 0: it is not waited for, or as briefly as usual."""
-        return now_ms() - self._sync_started_ms if self._slow else 0.0
+        return now_ms() - self._sync_started_ms if self._driver.slow else 0.0
 
     @property
     def waiting(self) -> int:
@@ -139,12 +121,9 @@ class TurnLoop:
 
         It is not waited for for long: what it has not made durable then is told to nobody.
         """
-        self._closed = True
-        for timer in (self._timer, self._watch):
-            if timer is not None:
-                timer.cancel()
+        self._close()
         answered = True
-        if self._turn.syncing:
+        if self._driver.syncing:
             try:
                 async with asyncio.timeout(CLOSE_WAIT_S):
                     await self._idle.wait()
@@ -152,7 +131,7 @@ class TurnLoop:
                 answered = False
         self._left = True
         self._sync.close()
-        self._release(self._shard.stop(event for event in self.inbox if isinstance(event, Request)))
+        self.release(self._shard.stop(event for event in self.inbox if isinstance(event, Request)))
         return answered
 
     def abandon(self) -> None:
@@ -160,112 +139,36 @@ class TurnLoop:
         self._closed = True
         self._sync.close()
 
-    # -- the turn
+    # -- the driver's host
 
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._begin)
+    def monotonic_ms(self) -> float:
+        return time.monotonic() * 1000.0
 
-    def _begin(self) -> None:
-        self._scheduled = False
-        if self._closed:
-            return
-        if self._turn.syncing:
-            if self._slow:
-                self._gulp()
-            return
-        started = now_ms()
-        inbox = self.inbox.take()
-        try:
-            needs_sync = self._turn.begin(inbox, started, _wall_ms())
-        except Exception as error:  # half a turn: what is in memory is not what is on the disk
-            self._broken(error)
-            return
+    def wall_ms(self) -> int:
+        return int(time.time() * 1000)
+
+    def call_soon(self, action: Callable[[], None]) -> None:
+        self._loop.call_soon(self._run, action)
+
+    def call_later(self, delay_ms: float, action: Callable[[], None]) -> asyncio.TimerHandle:
+        # whole milliseconds, rounded up: the loop's timers know no finer ones, and one that fires early is a turn for nothing
+        return self._loop.call_later(max(1, math.ceil(delay_ms)) / 1000.0, self._run, action)
+
+    def written(self, events: int, needs_sync: bool) -> None:
         self._sync_started_ms = now_ms()
-        self.turn_ms.observe(self._sync_started_ms - started)
-        self.events_per_turn.observe(len(inbox))
+        self.turn_ms.observe(self._sync_started_ms - self._turn_started_ms)
+        self.events_per_turn.observe(events)
         if not needs_sync:
-            self._finish()
+            self._driver.finish()
             return
-        if len(inbox) == 1 and self._last_sync_ms < QUICK_SYNC_MS:
+        if events == 1 and self._last_sync_ms < QUICK_SYNC_MS:
             self._sync.start_and_wait(LONE_WAIT_MS)
         else:
             self._sync.start()
-        if self._turn.syncing and self._watch is None and not self._closed:
-            self._watch = self._loop.call_later(self._slow_ms / 1000.0, self._look)
+        if self._watch is None and self._driver.syncing and not self._closed:
+            self._watch_until(self._slow_ms)
 
-    def _look(self) -> None:
-        """Whether the sync under way takes long. Set once for many turns, so it may meet a later one."""
-        self._watch = None
-        if self._closed or self._slow or not self._turn.syncing:
-            return
-        left_ms = self._sync_started_ms + self._slow_ms - now_ms()
-        if left_ms > 0.0:
-            self._watch = self._loop.call_later(left_ms / 1000.0, self._look)
-        else:
-            self._slow = True
-            self._gulp()
-
-    def _gulp(self) -> None:
-        """Take in what has come while the sync of the turn before takes long."""
-        now = now_ms()
-        inbox = self.inbox.take()
-        try:
-            self.inbox.put_all(self._turn.gulp(inbox, now, _wall_ms()))
-        except Exception as error:
-            self._broken(error)
-            return
-        if self.disk_silent_ms >= SILENT_MS and not self._silence_said:
-            self._silence_said = True
-            log.warning("the disk has not answered for %.1f s: going on with what needs no disk", self.disk_silent_ms / 1000.0)
-        if self.inbox:
-            self._schedule()
-        self._set_timer(now, GULP_MS)
-
-    def _synced(self, error: Exception | None) -> None:
-        if self._left:
-            return  # what was to be told then has been told otherwise
-        if error is not None:
-            self._end(f"the sync of the log failed: {error}")
-            return
-        self._last_sync_ms = now_ms() - self._sync_started_ms
-        self.sync_ms.observe(self._last_sync_ms)
-        self._finish()
-
-    def _finish(self) -> None:
-        now = now_ms()
-        try:
-            self.inbox.put_all(self._turn.finish(now, _wall_ms()))
-        except Exception as error:
-            self._broken(error)
-            return
-        if self._closed:
-            self._idle.set()
-            return
-        open_turn, self._slow = self._slow, False
-        if self._silence_said:
-            self._silence_said = False
-            log.warning("the disk answers again, after %.1f s", self._last_sync_ms / 1000.0)
-        if self.inbox or open_turn:
-            self._schedule()
-        else:
-            self._set_timer(now)
-
-    def _broken(self, error: Exception) -> None:
-        if isinstance(error, PaxosStoreError):
-            self._end(f"the store could not be read: {error}")
-        else:
-            log.critical("a turn broke", exc_info=error)
-            self._end(f"a turn broke: {type(error).__name__}: {error}")
-
-    def _end(self, reason: str) -> None:
-        """No turn any more: what is in memory may not be shown. The process ends here, unless its owner has other wishes."""
-        self._closed = True
-        self._idle.set()
-        self._fatal(reason)
-
-    def _release(self, release: Release) -> None:
+    def release(self, release: Release) -> None:
         if release.messages:
             by_peer: dict[int, list[Message]] = {}
             for peer, message in release.messages:
@@ -283,7 +186,7 @@ class TurnLoop:
                 except Exception:
                     log.exception("a service could not write its replies")
 
-    def _applied(self, applies: Sequence[Apply]) -> None:
+    def applied(self, applies: Sequence[Apply]) -> None:
         entities = {apply.entity for apply in applies} if self.on_applied else ()
         for follow in self.on_applied:
             try:
@@ -291,21 +194,66 @@ class TurnLoop:
             except Exception:
                 log.exception("a service could not follow what was applied")
 
-    # -- time
+    # -- the sync
 
-    def _set_timer(self, now: float, pause_ms: float = 0.0) -> None:
-        due = max(self._shard.next_deadline_ms, now + pause_ms)
-        if self._timer is not None:
-            if self._timer_at_ms <= due:
-                return  # it wakes up early enough, and looks again
-            self._timer.cancel()
-            self._timer = None
-        if due != NEVER:
-            self._timer_at_ms = due
-            # whole milliseconds, rounded up: the loop's timers know no finer ones, and one that fires early is a turn for nothing
-            self._timer = self._loop.call_later(max(1, math.ceil(due - now)) / 1000.0, self._on_timer)
+    def _watch_until(self, waited_ms: float) -> None:
+        left_ms = max(0.0, self._sync_started_ms + waited_ms - now_ms())
+        self._watch = self._loop.call_later(left_ms / 1000.0, self._run, self._look)
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        if not self._scheduled:
-            self._begin()
+    def _look(self) -> None:
+        """Whether the sync under way takes long. Set once for many turns, so it may meet a later one."""
+        self._watch = None
+        if self._closed or not self._driver.syncing:
+            return
+        waited_ms = now_ms() - self._sync_started_ms
+        if waited_ms < self._slow_ms:
+            self._watch_until(self._slow_ms)
+        elif not self._driver.slow:
+            self._driver.sync_takes_long()
+            self._watch_until(SILENT_MS)
+        elif not self._silence_said:
+            self._silence_said = True
+            log.warning("the disk has not answered for %.1f s: going on with what needs no disk", waited_ms / 1000.0)
+
+    def _synced(self, error: Exception | None) -> None:
+        if self._left:
+            return  # what was to be told then has been told otherwise
+        if error is not None:
+            self._end(f"the sync of the log failed: {error}")
+            return
+        self._last_sync_ms = now_ms() - self._sync_started_ms
+        self.sync_ms.observe(self._last_sync_ms)
+        if self._driver.slow and self._watch is not None:
+            self._watch.cancel()  # it waits for the silence of this one
+            self._watch = None
+        if self._silence_said:
+            self._silence_said = False
+            log.warning("the disk answers again, after %.1f s", self._last_sync_ms / 1000.0)
+        self._run(self._driver.finish)
+        if self._closed:
+            self._idle.set()
+
+    # -- the end
+
+    def _run(self, action: Callable[[], None]) -> None:
+        """Do what the driver has left to do; if it breaks, half a turn is done: what is in memory is not what is on the disk."""
+        self._turn_started_ms = now_ms()
+        try:
+            action()
+        except PaxosStoreError as error:
+            self._end(f"the store could not be read: {error}")
+        except Exception as error:
+            log.critical("a turn broke", exc_info=error)
+            self._end(f"a turn broke: {type(error).__name__}: {error}")
+
+    def _end(self, reason: str) -> None:
+        """No turn any more: what is in memory may not be shown. The process ends here, unless its owner has other wishes."""
+        self._close()
+        self._idle.set()
+        self._fatal(reason)
+
+    def _close(self) -> None:
+        self._closed = True
+        self._driver.close()
+        if self._watch is not None:
+            self._watch.cancel()

@@ -9,8 +9,9 @@ from typing import Protocol
 from ..core.batch.overlay import Overlay, View
 from ..core.batch.request import FUNCTION, Request, digest_of
 from ..errors import OutcomeUnknown, PaxosStoreError
-from .cluster import SimCluster, SimNode
+from .cluster import SimCluster
 from .invariants import Violation
+from .node import SimNode
 from .plan import Ask, Plan
 from .workload import Workload
 

@@ -12,8 +12,9 @@ from functools import partial
 from ..core.batch.overlay import View
 from ..core.batch.request import Request
 from ..errors import PaxosStoreError
-from .cluster import SimCluster, SimNode
+from .cluster import SimCluster
 from .invariants import Violation
+from .node import SimNode
 from .plan import Rival
 from .workload import COSTLY, costly
 
@@ -37,7 +38,7 @@ class Rivalry(Request):
     def __init__(
         self, rival: Rival, number: int, node: SimNode, deadline_ms: float, on_end: Callable[[PaxosStoreError | None], None]
     ) -> None:
-        super().__init__(ENTITY, deadline_ms=node.clocks.monotonic(node.cluster.now_ms) + deadline_ms)
+        super().__init__(ENTITY, deadline_ms=node.monotonic_ms() + deadline_ms)
         self.node = node
         self.number = number
         self.handler = COSTLY if rival.can_be_handed_over else ""  # type: ignore[misc]  # a class constant elsewhere, a slot here

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from ..errors import DiskFull, PaxosStoreError, RequestFailed
 from .client import Attempt, Client
-from .cluster import SimCluster, SimNode
+from .cluster import SimCluster
 from .competition import Competition
 from .history import Operation
 from .invariants import Violation
 from .linearizability import Undecided, check
+from .node import SimNode
 from .plan import Ask, Fault, Plan
 from .workload import REFUSED, Call, Workload
 
@@ -344,8 +345,7 @@ class Simulation:
         node.slowness = 1.0
 
     def _hang_up(self, fault: Fault, node: SimNode) -> None:
-        node.hangs = True
-        node.fails_after_gulps = bool(fault.value)
+        node.hang_up(bool(fault.value))
 
     def _answer(self, fault: Fault, node: SimNode) -> None:
         node.hangs = node.fails_after_gulps = False

@@ -1,0 +1,325 @@
+"""One simulated node: a shard over a simulated disk, and the production driver over simulated time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Protocol
+
+from ..core.batch.overlay import View
+from ..core.batch.request import Request
+from ..core.interface.event import Event
+from ..core.interface.message import HandedBack, Message, PaxosMessage
+from ..core.interface.ready import Apply, Release
+from ..core.shard.shard import SWEEP_MS, Shard
+from ..core.turn.context import Handler, Identity
+from ..errors import DiskFull, PaxosStoreError, RequestFailed, TooLarge
+from ..settings import ClusterSettings, TuningSettings
+from ..storage.body import MsgpackBodyCodec
+from ..storage.driver import Driver
+from .clocks import Clocks
+from .disk import Rows, SimDisk
+from .invariants import Invariants, Place
+from .weather import Weather
+from .workload import COSTLY
+
+SOON_MS = 0.01
+SHORTEST_TIMER_MS = 0.05
+GULP_MS = 1.0
+
+
+class PowerCut(Exception):
+    """Raised in the middle of a turn: nothing after this happens on this node."""
+
+
+class SimTimer:
+    """A call that is due later, and comes also if it was cancelled: a driver is woken for nothing now and then."""
+
+    def cancel(self) -> None:
+        pass
+
+
+class World(Protocol):
+    """What a node is in: a cluster, its network and its time."""
+
+    random: Random
+    settings: ClusterSettings
+    tuning: TuningSettings
+    handlers: Mapping[str, Handler]
+    codec: MsgpackBodyCodec
+    weather: Weather
+    invariants: Invariants
+    now_ms: float
+    evaluations: Counter[tuple[int, int]]
+    """(node, number of a costly request) -> how often it was evaluated there."""
+    on_turn: Callable[[SimNode], None]
+
+    def after(self, delay_ms: float, action: Callable[[], None]) -> None: ...
+
+    def note(self, *what: object) -> None: ...
+
+    def send(self, sender: int, receiver: int, messages: list[Message]) -> None: ...
+
+    def kill(self, number: int, keep_unsynced: int) -> None: ...
+
+    def survivors(self, number: int) -> int: ...
+
+
+class SimNode:
+    """One node: the host of a driver."""
+
+    def __init__(self, cluster: World, number: int) -> None:
+        self.cluster = cluster
+        self.number = number
+        self.store = SimDisk()
+        self.clocks = Clocks()
+        self.life = 0
+        """Counts starts, so that events of an earlier life are recognised."""
+        self.up = False
+        self.suspended = False
+        """Like a process that was sent SIGSTOP: what is due happens when it goes on."""
+        self.slowness = 1.0
+        """Factor on the time of a sync."""
+        self.hangs = False
+        """No sync returns."""
+        self.fails_after_gulps = False
+        """The turn that is taken in gulps cannot be written."""
+        self.crash_in_steps = 0
+        """The power is cut so many steps from now, wherever that is inside a turn; 0: it is not."""
+        self._deferred: list[Callable[[], None]] = []
+        self._shown: dict[Request, set[tuple[Place, bytes]]] = {}
+        """Request -> the values with it that have left this node, and where they were proposed."""
+        self._syncs = 0
+        self._finishing = False
+        self._awake_ms = 0.0
+        """When it last went on, after it was suspended or busy."""
+        self._busy_ms = 0.0
+        """How long the evaluations of `_busy_from_ms` take: what comes of them leaves so much later."""
+        self._busy_from_ms = 0.0
+        self._idle_at_ms = 0.0
+        """When the last of them is over."""
+        self._watch_disk()
+
+    def start(self) -> None:
+        assert not self.up
+        self.up = True
+        self.life += 1
+        cluster = self.cluster
+        cluster.invariants.started(self.number)
+        identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
+        self.shard = Shard(identity, self.store, cluster.codec, {**cluster.handlers, COSTLY: self.run_costly})
+        self.driver = Driver(self.shard, self.store, self, GULP_MS)
+        self._shown.clear()
+        self._finishing = False
+        self._busy_ms = self._idle_at_ms = 0.0
+        self.crash_in_steps = 0
+
+    def kill(self, keep_unsynced: int) -> None:
+        """Lose memory, and all unsynced writes but the first `keep_unsynced`."""
+        assert self.up
+        self.up = False
+        self.suspended = False
+        self._deferred.clear()
+        full = self.store.full
+        self.store = self.store.crash(min(keep_unsynced, self.store.unsynced))
+        self.store.full = full
+        self._watch_disk()
+
+    def step(self, event: Event | Request) -> None:
+        self.driver.step(event)
+
+    def go_on(self) -> None:
+        """Stop being suspended."""
+        self.suspended = False
+        self._awake_ms = max(self._awake_ms, self.monotonic_ms())
+        deferred, self._deferred = self._deferred, []
+        for action in deferred:
+            action()
+
+    def run_costly(self, view: View, payload: bytes) -> bytes:
+        """The handler `COSTLY`: it writes a key, and takes its time."""
+        number, cost_ms = payload.split()
+        self.cluster.evaluations[self.number, int(number)] += 1
+        self.take(float(cost_ms))
+        view.put(COSTLY.encode(), payload)
+        return b""
+
+    def take(self, ms: float) -> None:
+        """An evaluation takes this long: nothing else happens here meanwhile."""
+        now = self.cluster.now_ms
+        self._busy_ms = self._busy_for + ms
+        self._busy_from_ms = now
+        self._idle_at_ms = now + self._busy_ms
+        self._awake_ms = self.clocks.monotonic(now) + self._busy_ms
+
+    @property
+    def _busy_for(self) -> float:
+        """How long what is evaluated now takes."""
+        return self._busy_ms if self._busy_from_ms == self.cluster.now_ms else 0.0
+
+    # -- the driver's host
+
+    def monotonic_ms(self) -> float:
+        return self.clocks.monotonic(self.cluster.now_ms)
+
+    def wall_ms(self) -> int:
+        return self.clocks.wall(self.cluster.now_ms)
+
+    def call_soon(self, action: Callable[[], None]) -> None:
+        self._after(SOON_MS, partial(self._when_idle, action))
+
+    def call_later(self, delay_ms: float, action: Callable[[], None]) -> SimTimer:
+        self._after(max(SHORTEST_TIMER_MS, delay_ms), partial(self._when_idle, action))
+        return SimTimer()
+
+    def written(self, events: int, needs_sync: bool) -> None:
+        busy_ms = self._busy_for
+        if needs_sync:
+            self._syncs += 1
+            sync_ms = self.cluster.random.uniform(*self.cluster.weather.sync_ms) * self.slowness
+            self._after(busy_ms + sync_ms, self._synced)
+            self._after(busy_ms + self.cluster.tuning.slow_sync_ms, partial(self._look, self._syncs))
+        elif busy_ms:
+            self._after(busy_ms, self._finish)
+        else:
+            self._finish()
+
+    def release(self, release: Release) -> None:
+        if busy_ms := self._busy_for:
+            self._after(busy_ms, partial(self._let_go, release))
+        else:
+            self._let_go(release)
+
+    def applied(self, applies: Sequence[Apply]) -> None:
+        pass
+
+    def _when_idle(self, action: Callable[[], None]) -> None:
+        left_ms = self._idle_at_ms - self.cluster.now_ms
+        if left_ms > 0.0:
+            self._after(left_ms, partial(self._when_idle, action))
+        else:
+            action()
+
+    def _look(self, sync: int) -> None:
+        """Whether this sync takes long."""
+        if self.driver.syncing and self._syncs == sync:
+            self._fail_after_gulps()
+            self.driver.sync_takes_long()
+
+    def hang_up(self, fails_after: bool) -> None:
+        """No sync returns any more, and what is taken in meanwhile may fail to be written."""
+        self.hangs = True
+        self.fails_after_gulps = fails_after
+        if self.up and self.driver.slow:
+            self._fail_after_gulps()
+
+    def _fail_after_gulps(self) -> None:
+        if self.fails_after_gulps:
+            self.fails_after_gulps = False
+            self.store.fail_next_write = DiskFull("no room for what came in gulps")
+
+    def _synced(self) -> None:
+        busy_ms = self._idle_at_ms - self.cluster.now_ms
+        if self.hangs or busy_ms > 0.0:
+            self._after(max(1.0, busy_ms), self._synced)
+            return
+        self.one_step()
+        self.store.sync()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.one_step()
+        self._finishing = True
+        self.driver.finish()
+        self._finishing = False
+        self.store.not_applied = {}  # nothing of the next turn rests on what this one could not write
+        self.cluster.on_turn(self)
+
+    def _after(self, delay_ms: float, action: Callable[[], None]) -> None:
+        """Let a thing happen on this node later, in this life, when it is not suspended."""
+        life = self.life
+
+        def happen() -> None:
+            if not self.up or self.life != life:
+                return
+            if self.suspended:
+                self._deferred.append(happen)
+                return
+            try:
+                action()
+            except PowerCut:
+                self.cluster.kill(self.number, self.cluster.survivors(self.number))
+            except PaxosStoreError as error:  # as in production: what cannot be read or written ends the process
+                self.cluster.note("node", self.number, "stops:", error)
+                self.cluster.kill(self.number, self.store.unsynced)
+
+        self.cluster.after(delay_ms, happen)
+
+    # -- what comes out
+
+    def one_step(self) -> None:
+        """A place inside a turn at which the power may be cut."""
+        if self.crash_in_steps:
+            self.crash_in_steps -= 1
+            if not self.crash_in_steps:
+                raise PowerCut
+
+    def _let_go(self, release: Release) -> None:
+        cluster, invariants = self.cluster, self.cluster.invariants
+        by_peer: dict[int, list[Message]] = {}
+        for peer, message in release.messages:
+            if not isinstance(message, HandedBack):
+                invariants.sent(self.number, message, self.store.durable_rows)
+                if isinstance(message, PaxosMessage):
+                    self._note_shown(message)
+            elif not message.code:
+                invariants.told(self.number, message.entity, self._told_of(message.entity))
+            by_peer.setdefault(peer, []).append(message)
+        for peer, messages in by_peer.items():
+            self.one_step()
+            cluster.send(self.number, peer, messages)
+        for request, reply, error in release.outcomes:
+            self.one_step()
+            self._check_in_time(request)
+            if error is None and not request.exposed:  # else another node vouched for it, and was held to that
+                invariants.told(self.number, request.entity, self._told_of(request.entity))
+            shown = self._shown.pop(request, ())
+            outcome = isinstance(error, RequestFailed | TooLarge)
+            if error is not None and error.outcome_known and not outcome:
+                invariants.refused(self.number, shown)
+            request.settle(reply, error)
+
+    def _check_in_time(self, request: Request) -> None:
+        if request.deadline_ms:  # else it was refused before it got one
+            margin_ms = self.cluster.tuning.slow_sync_ms + 2 * SWEEP_MS
+            last_ms = max(request.deadline_ms, self._awake_ms) + margin_ms
+            self.cluster.invariants.in_time(self.number, self.monotonic_ms(), last_ms)
+
+    def _note_shown(self, message: PaxosMessage) -> None:
+        """Remember which requests a value carries that leaves this node, if they were asked for here."""
+        found = self.shard.entity(message.entity)
+        in_flight = None if found is None else found.writes.in_flight
+        if in_flight is not None and in_flight.value.id == message.value_id:
+            for request, _ in in_flight.evaluated.proposed:
+                self._shown.setdefault(request, set()).add(((message.entity, message.entry), message.value_id))
+
+    def committed(self, entity: int) -> int:
+        """Highest entry that is applied in memory: what reads see there."""
+        found = self.shard.entity(entity)
+        return max(self.store.not_applied.get(entity, 0), 0 if found is None else found.log.applied)
+
+    def _told_of(self, entity: int) -> int:
+        """The entry that what is told rests on: at a turn's end what it has written, for the memory may be in the next one."""
+        return self.store.committed_entry(entity) if self._finishing else self.committed(entity)
+
+    def _watch_disk(self) -> None:
+        number, invariants = self.number, self.cluster.invariants
+
+        def rows_written(before: Rows, rows: Mapping[tuple[int, int], object]) -> None:
+            invariants.written(number, before, rows)  # type: ignore[arg-type]  # rows are records
+
+        self.store.on_write = self.one_step
+        self.store.on_rows = rows_written
+        self.store.on_durable = lambda rows: invariants.durable(number, rows)
