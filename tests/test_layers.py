@@ -27,16 +27,13 @@ FOR_SERVICES = (
     "core.batch.overlay",
     "core.batch.request",
 )
+ROOMS = ("core.entry", "core.batch", "core.interface", "core.entity", "core.turn", "core.log", "core.handover")
+"""Of the core, each of which may import those before it."""
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "boundary": BASE,
     "settings": BASE,
-    "core.entry": (*BASE, "core.entry"),
-    "core.batch": (*BASE, "core.entry", "core.batch"),
-    "core.interface": (*BASE, "core.entry", "core.batch", "core.interface"),
-    "core.entity": (*BASE, "core.entry", "core.batch", "core.interface", "core.entity"),
-    "core.turn": (*BASE, "core.entry", "core.batch", "core.interface", "core.entity", "core.turn"),
-    "core.log": (*BASE, "core.entry", "core.batch", "core.interface", "core.entity", "core.turn", "core.log"),
+    **{room: (*BASE, *ROOMS[: at + 1]) for at, room in enumerate(ROOMS)},
     "core.shard": (*BASE, "core"),
     "core": (),
     "storage": (*BASE, "core", "storage"),

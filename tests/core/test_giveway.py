@@ -9,10 +9,11 @@ from paxosstore.core.batch.overlay import WriteBatch
 from paxosstore.core.entity.entity import Entity
 from paxosstore.core.entity.writes import InFlight
 from paxosstore.core.entry.record import Value
+from paxosstore.core.handover.handover import HandOvers
 from paxosstore.core.interface.message import GiveWay
 from paxosstore.core.log.giveway import ATTEMPTS, LEAST_MS, RightOfWay
 from paxosstore.core.log.log import Log
-from paxosstore.core.shard.handover import HandOvers
+from paxosstore.core.turn.admission import Admission
 from paxosstore.core.turn.context import Context, Identity
 from paxosstore.core.turn.entities import Entities
 from paxosstore.settings import ClusterSettings, TuningSettings
@@ -205,7 +206,8 @@ class Loser:
     def __init__(self, *requests: Operation, max_batch_requests: int = 100) -> None:
         identity = Identity(ClusterSettings("test", 3), TuningSettings(max_batch_requests=max_batch_requests), ME, 1)
         self.context = Context(identity, DictReader(), MsgpackBodyCodec(), {})
-        self.handovers = HandOvers(self.context, Log(self.context))
+        entities = Entities(self.context)
+        self.handovers = HandOvers(self.context, entities, Log(self.context), Admission(self.context, entities))
         self.handovers.peers[0].up = True
         self.entity = Entity(ENTITY)
         self.entity.log.last_origin = 0

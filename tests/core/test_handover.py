@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paxosstore.core.entity.entity import NEVER
-from paxosstore.core.shard.handover import BYTES_PER_MS, Peer
+from paxosstore.core.handover.peer import BYTES_PER_MS, Peer
 from paxosstore.core.turn.roundtrip import FIRST_MS, LONGEST_MS
 
 from .support import Operation, uuid

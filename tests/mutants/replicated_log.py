@@ -289,7 +289,7 @@ REPLICATED_LOG = (
         "digest not handed over",
         15,
         "a request that is handed over cannot be told from another one under its uuid",
-        ("core/shard/handover.py", "budget_ms, request.digest)", 'budget_ms, b"")'),
+        ("core/handover/handover.py", "budget_ms, request.digest)", 'budget_ms, b"")'),
     ),
     mutant(
         "twin told at once",
@@ -302,7 +302,7 @@ REPLICATED_LOG = (
         15,
         "a request that was handed over is proposed here as another one",
         (
-            SHARD,
+            "core/handover/handover.py",
             "            if request.settled:\n                continue\n",
             "            if request.settled:\n                continue\n            request.uuid = self._context.new_id()\n",
         ),
@@ -312,7 +312,7 @@ REPLICATED_LOG = (
         15,
         "what has lost is handed over under another uuid before a crash can no longer undo the loss",
         (
-            "core/shard/handover.py",
+            "core/handover/handover.py",
             "        if entity.writes.lost_turn > context.durable_turn:\n            entity",
             "        if False:\n            entity",
         ),
@@ -322,7 +322,7 @@ REPLICATED_LOG = (
         15,
         "an outcome that comes back ends the oldest request that was handed over",
         (
-            "core/shard/handover.py",
+            "core/handover/peer.py",
             "pending = self.pending.pop(copy, None)",
             "pending = self.pending.pop(next(iter(self.pending), copy), None)",
         ),
@@ -348,7 +348,7 @@ REPLICATED_LOG = (
         15,
         "a request that was handed over and taken back is told that nothing happened when the queue is full",
         (
-            SHARD,
+            "core/turn/admission.py",
             "        if request.exposed:\n            error = OutcomeUnknown",
             "        if False:\n            error = OutcomeUnknown",
         ),
@@ -361,7 +361,7 @@ REPLICATED_LOG = (
         (
             SHARD,
             "        if self._context.cannot_write:  # a vote could not be kept\n",
-            "        if self._no_new_writes:\n            return\n        if self._context.cannot_write:\n",
+            "        if self._context.no_new_writes:\n            return\n        if self._context.cannot_write:\n",
         ),
         (
             SHARD,

@@ -1,4 +1,4 @@
-"""The requests of one entity that are at a peer, and what becomes of the habit. Written by core/shard/handover.py."""
+"""The requests of one entity that are at a peer, and what becomes of the habit. Written by core/handover/handover.py."""
 
 from __future__ import annotations
 

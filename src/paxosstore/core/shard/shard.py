@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ...errors import DiskFull, Fault, InvalidRequest, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PaxosStoreError
+from ...errors import NoQuorum, NotServing
 from ..batch.overlay import BodyCodec, DataReader
 from ..batch.request import Request
 from ..entity.entity import NEVER, Entity
-from ..entry.ids import NOBODY, is_uuid
+from ..handover.handover import HandOvers
 from ..interface.event import (
     DiskSilent,
     Durable,
@@ -51,10 +51,10 @@ from ..log.onlooker import Onlooker
 from ..log.serve import ReadServer
 from ..log.write import Proposer
 from ..turn.admission import Admission
-from ..turn.context import Context, HandedOverRequest, Handler, Identity
+from ..turn.context import Context, Handler, Identity
 from ..turn.entities import Entities
 from ..turn.errands import load, read_for_peers
-from .handover import HandOvers
+from .intake import Intake
 from .undecided import Undecided, values_shown
 
 SWEEP_MS = 50.0
@@ -69,11 +69,12 @@ class Shard:
     def __init__(self, identity: Identity, reader: DataReader, codec: BodyCodec, handlers: Mapping[str, Handler]) -> None:
         self._context = context = Context(identity, reader, codec, handlers)
         self._log = Log(context)
-        self._admission = Admission(context)
         self._entities = Entities(context)
+        self._admission = Admission(context, self._entities)
         self._way = RightOfWay(context, self._entities)
         self._proposer = Proposer(context, self._entities, self._log, self._way)
-        self._handovers = HandOvers(context, self._log)
+        self._handovers = HandOvers(context, self._entities, self._log, self._admission)
+        self._intake = Intake(context, self._entities, self._admission, self._handovers)
         self._reads = ReadServer(context, self._entities, self._log)
         self._learner = Learner(context, self._entities, self._log, self._proposer)
         self._onlooker = Onlooker(context, self._entities, self._log)
@@ -82,8 +83,6 @@ class Shard:
         self._released = context.ready
         self._unfinished = False
         """The last turn has left something undone: the next one may begin at once."""
-        self._no_new_writes = ""
-        """The disk is almost full: requests are refused, but what is under way is still voted on and ended."""
         self._on_event: dict[type, Callable[[Any], None]] = {
             Received: self._on_received,
             PeerUp: self._on_peer_up,
@@ -119,7 +118,7 @@ class Shard:
             handler(event)
         else:
             assert isinstance(event, Request)
-            self._take(event)
+            self._intake.take(event)
 
     def ready(self) -> Ready:
         """Decide on everything that was touched, and hand out what the turn produced."""
@@ -163,7 +162,7 @@ class Shard:
         if self._unfinished:
             return self._context.now_ms
         due = self._entities.next_timer_ms
-        if self._entities.busy or self._context.silence or any(peer.pending for peer in self._handovers.peers):
+        if self._entities.busy or self._context.silence or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
         return min(due, self._handovers.next_deadline_ms)
 
@@ -183,13 +182,13 @@ class Shard:
     @property
     def waiting_requests(self) -> int:
         """Requests that wait here or at a peer."""
-        pending = sum(len(peer.pending) for peer in self._handovers.peers)
-        return pending + sum(len(entity.requests()) for entity in self._entities.busy.values())
+        at_peers = sum(1 for _ in self._handovers.pending())
+        return at_peers + sum(len(entity.requests()) for entity in self._entities.busy.values())
 
     @property
     def writes_refused_because(self) -> str:
         """Why this node does not write now; empty if it does."""
-        return self._context.cannot_write or self._no_new_writes
+        return self._context.writes_refused_because
 
     @property
     def _unsynced(self) -> list[Ready]:
@@ -249,70 +248,6 @@ class Shard:
         if not (entity.handover.count or way.gives_way(entity) or self._handovers.send_waiting(entity) or way.asks(entity)):
             self._proposer.start(entity, release)
 
-    # -- requests
-
-    def _take(self, request: Request) -> None:
-        """A request that is new here."""
-        if self._admission.admit(request):
-            self._on_request(request)
-
-    def _on_request(self, request: Request) -> None:
-        context = self._context
-        if not request.arrived_ms:
-            request.arrived_ms = context.now_ms
-        if not request.deadline_ms:
-            request.deadline_ms = context.now_ms + context.tuning.request_timeout_ms
-        if request.uuid and not is_uuid(request.uuid):
-            context.refuse(request, InvalidRequest(f"a uuid is 16 bytes, not {request.uuid!r:.80}"))
-            return
-        entity = self._entities.get(request.entity)
-        if entity.mailbox is not None:
-            if len(entity.mailbox) >= context.tuning.max_mailbox:
-                text = f"{len(entity.mailbox)} events wait for this entity to be loaded (max_mailbox)"
-                context.refuse(request, Overloaded(text))
-            else:
-                entity.mailbox.append(request)
-                self._entities.busy[entity.id] = entity
-            return
-        if request.read_only:
-            context.counters.reads += 1
-            if len(entity.reads.gathering) >= context.tuning.max_queue_requests:
-                text = f"{len(entity.reads.gathering)} reads wait for this entity (max_queue_requests)"
-                context.refuse(request, Overloaded(text))
-                return
-            if request.commit_limit:
-                request.commit_limit = entity.log.committed + context.tuning.max_commit_num
-                entity.reads.limited.append(request)
-            entity.reads.gathering.append(request)
-            self._entities.touch(entity)
-            return
-        context.counters.writes += 1
-        if request.uuid and not request.floor:
-            request.floor = max(1, entity.log.max_chosen)  # it may wait for longer than its uuid is remembered
-        peer = NOBODY if isinstance(request, HandedOverRequest) else self._handovers.target(entity, request)
-        if peer != NOBODY:
-            self._handovers.send(entity, peer, request)
-        else:
-            self._enqueue(entity, request)
-
-    def _enqueue(self, entity: Entity, request: Request, *, first: bool = False) -> None:
-        """Let a write wait for this node's next batch, behind all others or before them."""
-        context = self._context
-        if self.writes_refused_because:
-            error: PaxosStoreError = DiskFull(self.writes_refused_because)
-        elif len(entity.writes.queue) >= context.tuning.max_queue_requests:
-            error = Overloaded(f"{len(entity.writes.queue)} requests wait for this entity (max_queue_requests)")
-        else:
-            if first:
-                entity.writes.queue.appendleft(request)
-            else:
-                entity.writes.queue.append(request)
-            self._entities.touch(entity)
-            return
-        if request.exposed:
-            error = OutcomeUnknown(f"handed over without an answer, then: {error}")
-        context.refuse(request, error)
-
     # -- messages
 
     def _on_received(self, event: Received) -> None:
@@ -322,7 +257,7 @@ class Shard:
         for message in messages:
             kind = type(message)
             if kind is HandedBack:
-                self._on_handed_back(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
+                self._handovers.handed_back(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
             elif kind is InventoryRequest or kind is InventoryReply:
                 self._learner.inventory(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
             else:
@@ -346,77 +281,15 @@ class Shard:
             return  # a late answer about what is settled, as the slowest peer's is for every entry
         self._entities.touch(entity)
 
-    # -- hand-over
-
     def _on_hand_over(self, entity: Entity, peer: int, message: HandOver) -> None:
-        context = self._context
-        context.counters.handed_over_received += 1
-        handler = context.handlers.get(message.handler)
-        if handler is None or context.silence:  # what would wait for the disk here, another node may do
-            text = f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes"
-            error = InvalidRequest(text) if handler is None else NotServing(context.silence.describe())
-            context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
-            return
-        deadline = context.now_ms + message.budget_ms
-        request = HandedOverRequest(
-            entity.id,
-            peer,
-            handler,
-            message.payload,
-            uuid=message.uuid,
-            digest=message.digest,
-            floor=message.floor,
-            deadline_ms=deadline,
-        )
-        self._take(request)
+        request = self._handovers.received(entity, peer, message)
+        if request is not None:
+            self._intake.take(request)
 
-    def _on_handed_back(self, peer: int, message: HandedBack) -> None:
-        context = self._context
-        found = self._handovers.handed_back(peer, message)
-        if found is None:
-            return
-        request, error = found
-        entity = self._entities.get(request.entity)
-        self._handovers.count_back(entity, peer)
-        if error is not None and error.outcome_known and error.fault is not Fault.CALLER:
-            # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
-            self._handovers.peers[peer].suspect_until_ms = context.now_ms + context.tuning.suspect_ms
-            entity.handover.returned.append(request)
-        else:
-            for earlier in entity.handover.returned:
-                if earlier.hand_over < request.hand_over:  # run now, it would take effect after a later one
-                    context.refuse(earlier, OutcomeUnknown("handed over and refused, while a later request was not"))
-            context.finish(request, message.reply if error is None else b"", error, context.ready.early)
-        self._requeue(entity)
-
-    def _take_back(self, peer: int) -> None:
-        requests = self._handovers.take_back(peer)
-        for request in requests:
-            entity = self._entities.get(request.entity)
-            self._handovers.count_back(entity, peer)
-            entity.handover.returned.append(request)
-        for number in {request.entity for request in requests}:
-            self._requeue(self._entities.get(number))
-
-    def _requeue(self, entity: Entity) -> None:
-        """Once nothing is handed over any more, what has come back waits here, before all others."""
-        self._entities.touch(entity)
-        if entity.handover.count:
-            return
-        returned, entity.handover.returned = entity.handover.returned, []
-        for request in sorted(returned, key=lambda request: request.hand_over, reverse=True):
-            if request.settled:
-                continue
-            if entity.mailbox is not None:
-                entity.mailbox.insert(0, request)
-                self._entities.busy[entity.id] = entity
-            else:
-                self._enqueue(entity, request, first=True)
+    # -- links
 
     def _on_peer_up(self, event: PeerUp) -> None:
-        peer = self._handovers.peers[event.peer]
-        peer.up = True
-        peer.suspect_until_ms = 0.0
+        self._handovers.peer_up(event.peer)
         self._context.reach.up(event.peer)
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
         # and tell our own: if the peer has asked already, the answer was lost for want of this link
@@ -427,8 +300,7 @@ class Shard:
     def _on_peer_down(self, event: PeerDown) -> None:
         if not self._context.reach.down(event.peer, event.reason, self._context.now_ms):
             return  # only the reason is another one
-        self._handovers.peers[event.peer].up = False
-        self._take_back(event.peer)
+        self._handovers.peer_down(event.peer)
         self._context.voters.lost(event.peer)
         self._proposer.ask_again(everywhere=False)  # it may have been the one that was asked
 
@@ -446,7 +318,7 @@ class Shard:
         for item in mailbox:
             if isinstance(item, Request):
                 if not item.settled:
-                    self._on_request(item)
+                    self._intake.deliver(item)
             else:
                 self._admission.let_go(item[1])
                 self._deliver(*item)
@@ -468,12 +340,12 @@ class Shard:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
         self._context.cannot_write = event.reason
         for read in self._undecided.forget(self._released, event.reason):
-            self._on_request(read)  # it waits for the entity to be loaded again: reads go on
+            self._intake.deliver(read)  # it waits for the entity to be loaded again: reads go on
         self._learner.forget()
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
-        self._no_new_writes = event.reason
+        self._context.no_new_writes = event.reason
         if not event.reason:
             self._onlooker.end()
             for entity in self._entities.busy.values():
@@ -485,9 +357,7 @@ class Shard:
         context = self._context
         now = context.now_ms
         self._entities.touch_due(now)
-        for peer in self._handovers.overdue():
-            self._handovers.peers[peer].suspect_until_ms = now + context.tuning.suspect_ms
-            self._take_back(peer)
+        self._handovers.take_back_overdue()
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS
             self._undecided.end_overdue()

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from ...errors import DiskFull, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
 from ..batch.request import Request
+from ..handover.handover import HandOvers
 from ..interface.message import PaxosMessage
 from ..interface.ready import Outcome, Ready, Release, SetStanding
 from ..turn.context import Context
 from ..turn.entities import Entities
-from .handover import HandOvers
 
 
 def values_shown(release: Release) -> set[bytes]:
@@ -119,6 +119,5 @@ class Undecided:
             lost = entity.writes.lost_turn > self._context.durable_turn
             for request in entity.requests():
                 yield request, request.exposed or lost or id(request) in proposed
-        for peer in self._handovers.peers:
-            for pending in peer.pending.values():
-                yield pending.request, True
+        for request in self._handovers.pending():
+            yield request, True

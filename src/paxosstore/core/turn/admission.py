@@ -1,18 +1,21 @@
-"""What may wait on this node, in bytes: requests that are new here, and messages to entities that are being loaded."""
+"""What may wait on this node: requests that are new here, in bytes; writes and events of one entity, in number."""
 
 from __future__ import annotations
 
-from ...errors import Overloaded, TooLarge
+from ...errors import DiskFull, OutcomeUnknown, Overloaded, PaxosStoreError, TooLarge
 from ..batch.request import REQUEST_BYTES, Request
+from ..entity.entity import Entity
 from ..interface.message import HandedBack, HandOver, Message, size_of
 from .context import Context
+from .entities import Entities
 
 
 class Admission:
     """Lets in what there is room for; `Context.waiting_bytes` is what waits already."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, entities: Entities) -> None:
         self._context = context
+        self._entities = entities
 
     def admit(self, request: Request) -> bool:
         """Let a request in, or refuse it; `Context.finish` lets go of it."""
@@ -27,6 +30,34 @@ class Admission:
         else:
             return True
         return False
+
+    def enqueue(self, entity: Entity, request: Request, *, first: bool = False) -> None:
+        """Let a write wait for this node's next batch, behind all others or before them; or refuse it."""
+        context, queue = self._context, entity.writes.queue
+        if context.writes_refused_because:
+            error: PaxosStoreError = DiskFull(context.writes_refused_because)
+        elif len(queue) >= context.tuning.max_queue_requests:
+            error = Overloaded(f"{len(queue)} requests wait for this entity (max_queue_requests)")
+        else:
+            if first:
+                queue.appendleft(request)
+            else:
+                queue.append(request)
+            self._entities.touch(entity)
+            return
+        if request.exposed:
+            error = OutcomeUnknown(f"handed over without an answer, then: {error}")
+        context.refuse(request, error)
+
+    def mail(self, entity: Entity, request: Request) -> None:
+        """Let a request wait until its entity is loaded; or refuse it."""
+        assert entity.mailbox is not None
+        if len(entity.mailbox) >= self._context.tuning.max_mailbox:
+            text = f"{len(entity.mailbox)} events wait for this entity to be loaded (max_mailbox)"
+            self._context.refuse(request, Overloaded(text))
+        else:
+            entity.mailbox.append(request)
+            self._entities.busy[entity.id] = entity
 
     def keep(self, mailbox: list[Request | tuple[int, Message]], peer: int, message: Message) -> None:
         """Let a message wait until its entity is loaded, if there is room."""

@@ -140,6 +140,8 @@ class Context:
         self.durable_turn = 0
         self.cannot_write = ""
         """Why the disk takes no writes, not even a vote; empty: it does (rule 8)."""
+        self.no_new_writes = ""
+        """The disk is almost full: requests are refused, but what is under way is still voted on and ended."""
         self.ready = Ready(1)
         self.work = 0
         """What this turn has done so far, in units of a row (read or written) or a KiB: about a microsecond each."""
@@ -176,6 +178,11 @@ class Context:
         x ^= (x << 17) & 0xFFFFFFFFFFFFFFFF
         self._entropy = x
         return 0.5 + (x >> 11) / (1 << 53)
+
+    @property
+    def writes_refused_because(self) -> str:
+        """Why this node does not write now; empty if it does."""
+        return self.cannot_write or self.no_new_writes
 
     # -- work
 

@@ -10,85 +10,28 @@ propose itself. One full round makes it the preferred proposer, and saves it a h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from ...boundary import exact_bytes, kind
-from ...errors import InvalidRequest, OutcomeUnknown, PaxosStoreError, UuidReused, from_code
+from ...errors import (
+    Fault,
+    InvalidRequest,
+    NotServing,
+    OutcomeUnknown,
+    PaxosStoreError,
+    UuidReused,
+    from_code,
+)
 from ..batch.evaluate import Reply
 from ..batch.request import Request
-from ..entity.entity import NEVER, Entity
+from ..entity.entity import Entity
 from ..entry.ids import NOBODY
 from ..interface.message import HandedBack, HandOver, TakeOver
 from ..log.log import Log
+from ..turn.admission import Admission
 from ..turn.context import Context, HandedOverRequest
-from ..turn.roundtrip import LONGEST_MS, RoundTrip
-
-BYTES_PER_MS = 1_024
-"""What a node runs at least, of requests that only write what they carry."""
-
-Copy = tuple[int, bytes]
-"""(entity, uuid): a uuid means nothing without its entity."""
-
-
-class Pending(NamedTuple):
-    request: Request
-    sent_at_ms: float
-    size: int
-    """Bytes of its payload."""
-
-
-class Peer:
-    """What this node knows of one peer as a place to hand requests over to."""
-
-    __slots__ = ("_overdue", "_pending_bytes", "pending", "round_trip", "suspect_until_ms", "up")
-
-    def __init__(self, margin_ms: float) -> None:
-        self.up = False
-        self.suspect_until_ms = 0.0
-        self.pending: dict[Copy, Pending] = {}
-        """What was handed over and has no outcome yet, oldest first."""
-        self._pending_bytes = 0
-        self._overdue: dict[Copy, float] = {}
-        """When it was sent, of what was taken back: its late answer still tells the round trip."""
-        self.round_trip = RoundTrip(margin_ms)
-
-    def usable(self, now_ms: float) -> bool:
-        return self.up and now_ms >= self.suspect_until_ms
-
-    def hand_over(self, request: Request, size: int, now_ms: float) -> None:
-        copy = request.entity, request.uuid
-        assert copy not in self.pending
-        request.exposed = True
-        self.pending[copy] = Pending(request, now_ms, size)
-        self._pending_bytes += size
-
-    def settle(self, copy: Copy, now_ms: float) -> Request | None:
-        """An outcome came back: the request it belongs to, unless it was taken back meanwhile."""
-        # a late answer proves the peer alive as well
-        self.suspect_until_ms = 0.0
-        pending = self.pending.pop(copy, None)
-        if pending is not None:
-            self._pending_bytes -= pending.size
-        sent_at_ms = pending.sent_at_ms if pending is not None else self._overdue.pop(copy, None)
-        if sent_at_ms is not None:
-            self.round_trip.observe(now_ms - sent_at_ms)
-        return None if pending is None else pending.request
-
-    @property
-    def overdue_at_ms(self) -> float:
-        """When the oldest hand-over has waited for too long: longer than is usual, and than a peer needs to run all of it."""
-        for pending in self.pending.values():
-            return pending.sent_at_ms + self.round_trip.patience_ms + min(self._pending_bytes / BYTES_PER_MS, LONGEST_MS)
-        return NEVER
-
-    def take_back(self) -> list[Request]:
-        """Everything without an outcome, in order, to be proposed locally."""
-        requests = [pending.request for pending in self.pending.values()]
-        self._overdue = {copy: pending.sent_at_ms for copy, pending in self.pending.items()}
-        self.pending.clear()
-        self._pending_bytes = 0
-        return requests
+from ..turn.entities import Entities
+from .peer import Peer
 
 
 def _why_not_twice(first: Request, second: Request) -> PaxosStoreError:
@@ -106,15 +49,28 @@ def _may_be_handed_over(request: Request) -> bool:
 class HandOvers:
     """Decides for each write whether it is handed over, and settles what comes back."""
 
-    def __init__(self, context: Context, log: Log) -> None:
+    def __init__(self, context: Context, entities: Entities, log: Log, admission: Admission) -> None:
         self._context = context
+        self._entities = entities
         self._log = log
+        self._admission = admission
         self.peers = [Peer(context.tuning.handover_margin_ms) for _ in range(context.n)]
         self._count = 0
 
-    def target(self, entity: Entity, request: Request) -> int:
+    # -- away
+
+    def send_new(self, entity: Entity, request: Request) -> bool:
+        """Hand a request over that has just come; False: it is to be proposed here."""
+        peer = self._target(entity, request)
+        if peer != NOBODY:
+            self._send(entity, peer, request)
+        return peer != NOBODY
+
+    def _target(self, entity: Entity, request: Request) -> int:
         """The peer to hand this request over to; NOBODY: propose it here."""
         context = self._context
+        if isinstance(request, HandedOverRequest):
+            return NOBODY
         if not _may_be_handed_over(request) or self._is_to_propose(entity):
             return NOBODY
         if entity.writes.queue or entity.writes.in_flight is not None or entity.handover.returned:
@@ -125,8 +81,7 @@ class HandOvers:
             return NOBODY
         return peer
 
-    def send(self, entity: Entity, peer: int, request: Request) -> None:
-        """Hand a request over."""
+    def _send(self, entity: Entity, peer: int, request: Request) -> None:
         context = self._context
         try:
             payload = exact_bytes("a payload", request.payload())
@@ -175,7 +130,7 @@ class HandOvers:
             if not request.settled:
                 size += request.size
                 context.counters.handed_over_late += 1
-                self.send(entity, peer, request)
+                self._send(entity, peer, request)
         return True
 
     def _is_free(self, entity: Entity) -> bool:
@@ -193,17 +148,7 @@ class HandOvers:
             return next((other for other in context.peers if self.peers[other].usable(context.now_ms)), NOBODY)
         return peer
 
-    def handed_back(self, peer: int, message: HandedBack) -> tuple[Request, PaxosStoreError | None] | None:
-        """An outcome came back: the request it belongs to, and its error if it ended in one."""
-        copy = message.entity, message.uuid
-        pending = self.peers[peer].pending.get(copy)
-        if pending is not None and pending.request.digest != message.digest:
-            return None  # a late answer to another request under the same uuid
-        request = self.peers[peer].settle(copy, self._context.now_ms)
-        if request is None:
-            return None
-        error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None
-        return request, error
+    # -- the habit
 
     def chosen(self, entity: Entity, proposed: Sequence[tuple[Request, Reply]]) -> None:
         """A batch proposed here was chosen: see whether one peer alone sends what this entity is filled with."""
@@ -228,22 +173,110 @@ class HandOvers:
             self._context.counters.taken_over += 1
             entity.handover.taking_over = True
 
-    def count_back(self, entity: Entity, peer: int) -> None:
-        """A request of this entity is not at that peer any more."""
-        if entity.handover.peer == peer and entity.handover.count:
-            entity.handover.count -= 1
+    # -- at the peer that it was handed over to
 
-    def overdue(self) -> list[int]:
-        """Peers whose oldest hand-over has waited longer than it usually takes."""
-        return [number for number, peer in enumerate(self.peers) if self._context.now_ms >= peer.overdue_at_ms]
+    def received(self, entity: Entity, peer: int, message: HandOver) -> HandedOverRequest | None:
+        """A peer hands a request over: the request, unless it goes back at once."""
+        context = self._context
+        context.counters.handed_over_received += 1
+        handler = context.handlers.get(message.handler)
+        if handler is None or context.silence:  # what would wait for the disk here, another node may do
+            text = f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes"
+            error = InvalidRequest(text) if handler is None else NotServing(context.silence.describe())
+            context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
+            return None
+        return HandedOverRequest(
+            entity.id,
+            peer,
+            handler,
+            message.payload,
+            uuid=message.uuid,
+            digest=message.digest,
+            floor=message.floor,
+            deadline_ms=context.now_ms + message.budget_ms,
+        )
 
-    def take_back(self, peer: int) -> list[Request]:
-        """Stop waiting for a peer: everything it was handed comes back, in order."""
-        requests = self.peers[peer].take_back()
-        self._context.counters.handed_over_taken_back += len(requests)
-        return requests
+    # -- how it ends
+
+    def handed_back(self, peer: int, message: HandedBack) -> None:
+        """An outcome came back."""
+        context = self._context
+        copy = message.entity, message.uuid
+        pending = self.peers[peer].pending.get(copy)
+        if pending is not None and pending.request.digest != message.digest:
+            return  # a late answer to another request under the same uuid
+        request = self.peers[peer].settle(copy, context.now_ms)
+        if request is None:
+            return
+        error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None
+        entity = self._came_back(request, peer)
+        if error is not None and error.outcome_known and error.fault is not Fault.CALLER:
+            # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
+            self._suspect(peer)
+            entity.handover.returned.append(request)
+        else:
+            for earlier in entity.handover.returned:
+                if earlier.hand_over < request.hand_over:  # run now, it would take effect after a later one
+                    context.refuse(earlier, OutcomeUnknown("handed over and refused, while a later request was not"))
+            context.finish(request, message.reply if error is None else b"", error, context.ready.early)
+        self._requeue(entity)
+
+    def peer_up(self, peer: int) -> None:
+        """There is a link to this peer."""
+        self.peers[peer].up = True
+        self.peers[peer].suspect_until_ms = 0.0
+
+    def peer_down(self, peer: int) -> None:
+        """The link to this peer is gone, and with it whatever was handed over."""
+        self.peers[peer].up = False
+        self._take_back(peer)
+
+    def take_back_overdue(self) -> None:
+        """Wait no longer for peers whose oldest hand-over has waited longer than it usually takes."""
+        for number in [number for number, peer in enumerate(self.peers) if self._context.now_ms >= peer.overdue_at_ms]:
+            self._suspect(number)
+            self._take_back(number)
 
     @property
     def next_deadline_ms(self) -> float:
         """When the first hand-over becomes overdue."""
         return min(peer.overdue_at_ms for peer in self.peers)
+
+    def pending(self) -> Iterator[Request]:
+        """Every request that is at a peer."""
+        return (pending.request for peer in self.peers for pending in peer.pending.values())
+
+    def _suspect(self, peer: int) -> None:
+        """Hand nothing over to this peer for a while."""
+        self.peers[peer].suspect_until_ms = self._context.now_ms + self._context.tuning.suspect_ms
+
+    def _take_back(self, peer: int) -> None:
+        """Stop waiting for a peer: everything it was handed comes back, in order, to be proposed here."""
+        requests = self.peers[peer].take_back()
+        self._context.counters.handed_over_taken_back += len(requests)
+        for request in requests:
+            self._came_back(request, peer).handover.returned.append(request)
+        for number in {request.entity for request in requests}:
+            self._requeue(self._entities.get(number))
+
+    def _came_back(self, request: Request, peer: int) -> Entity:
+        """A request is not at that peer any more. Returns its entity."""
+        entity = self._entities.get(request.entity)
+        if entity.handover.peer == peer and entity.handover.count:
+            entity.handover.count -= 1
+        return entity
+
+    def _requeue(self, entity: Entity) -> None:
+        """Once nothing is handed over any more, what has come back waits here, before all others."""
+        self._entities.touch(entity)
+        if entity.handover.count:
+            return
+        returned, entity.handover.returned = entity.handover.returned, []
+        for request in sorted(returned, key=lambda request: request.hand_over, reverse=True):
+            if request.settled:
+                continue
+            if entity.mailbox is not None:
+                entity.mailbox.insert(0, request)
+                self._entities.busy[entity.id] = entity
+            else:
+                self._admission.enqueue(entity, request, first=True)
