@@ -29,8 +29,8 @@ from .explorer import Explorer, Plan, Result, Rounds
 
 CHOSEN = "two values chosen"
 HOLDERS = "two holders of pre-auth"
-TWICE = "one ballot, one value"
-"""An assertion of the machine."""
+TWICE = "the replicas differ"
+"""What production itself says when it is shown two values under one ballot: core/log/agreement.py."""
 
 Patch = pytest.MonkeyPatch
 
@@ -267,7 +267,7 @@ MUTANTS = [
     Mutant("5a", preauth_by_ballot, TWO, HOLDERS),
     Mutant("5a", preauth_by_ballot, TWO._replace(joint=False), CHOSEN),
     Mutant("5b", preauth_over_a_row, TWO, "rule 5b"),
-    Mutant("5c", preauth_before_durable, TWO_AGAIN._replace(hasty=(0,)), CHOSEN),
+    Mutant("5c", preauth_before_durable, TWO_AGAIN._replace(hasty=(0,)), TWICE),
     Mutant("6", preauth_after_a_load, AGAIN, TWICE),
     Mutant("6", preauth_above_committed, TWO_AGAIN, TWICE),
     Mutant("6", shows_preauth_as_accepted, ONE, CHOSEN),

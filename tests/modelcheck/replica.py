@@ -125,7 +125,7 @@ class Replica:
         """At BEFORE, which was learned, not loaded: its origin holds pre-auth at FIRST."""
         self._context.ready = Ready(TURN)
         entity = self._loaded(0, b"", [], 0)
-        self._log.learn(entity, BEFORE, preauth_ballot(before), _HISTORY[before])
+        self._log.learn(entity, 1 - self.me if self.me < 2 else 0, BEFORE, preauth_ballot(before), _HISTORY[before])
         self._log.advance(entity)
         return Node(self.me, (Part(), Part()), before, entity.log.last_origin, entity.log.no_preauth_through)
 
@@ -217,6 +217,7 @@ class Replica:
         if node.syncing:
             entity.log.row_turn = TURN
         act(entity)
+        assert entity.stopped is None, "a replica sees that the replicas differ"
         self._log.advance(entity)
         entity.log.validate()
         return self._after(node, entity, context.ready)

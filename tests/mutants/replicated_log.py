@@ -29,6 +29,13 @@ REPLICATED_LOG = (
 """,
         ),
     ),
+    mutant(
+        "values compared at the wrong entry",
+        11,
+        "what was chosen at an entry is compared with what was chosen before it",
+        ("core/entity/divergence.py", "return self._ids[-1 - back] if", "return self._ids[-2 - back] if"),
+        ("core/entity/divergence.py", "0 <= back < len(self._ids) else", "0 <= back < len(self._ids) - 1 else"),
+    ),
     # -- rule 12: reads
     mutant(
         "read asks nobody",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -20,23 +22,25 @@ from paxosstore.core.interface.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    Stopped,
     TakeOver,
 )
 from paxosstore.errors import WireError
 from paxosstore.wire.codec import MAX_ENTRY, decode_messages, encode_messages, encode_payloads, writable
 
 ID = bytes(range(16))
-ROW = PaxosMessage(2**64 - 1, 7, 1, 4, 4, True, ID, b"body", 6, True, False)
+ROW = PaxosMessage(2**64 - 1, 7, 1, 4, 4, True, ID, b"body", 6, True, False, ID[::-1])
 ONE_OF_EACH: list[Message] = [
     ROW,
     ReadQuestion(0, 2**64 - 1),
-    ReadAnswer(1, 2, 4, 3),
-    CatchUpRequest(1, 1, 64),
+    ReadAnswer(1, 2, 4, 3, ID),
+    CatchUpRequest(1, 1, 64, ID),
     CatchUpReply(1, 9, [Learned(1, 1, ID, b""), Learned(2, 5, ID, b"x")]),
     HandOver(1, ID, "redis", b"payload", 0, 5000, ID),
     HandedBack(1, ID, "", b"reply", ID),
     TakeOver(2**64 - 1),
     GiveWay(2**64 - 1, 1, 0),
+    Stopped(2**64 - 1, 1, ID),
     InventoryRequest(-1, 100),
     InventoryReply([(0, 1), (2**64 - 1, 0)], True),
 ]
@@ -46,6 +50,8 @@ entries = st.integers(1, MAX_ENTRY)
 numbers = st.integers(0, MAX_ENTRY)
 ids = st.binary(min_size=16, max_size=16)
 bodies = st.binary(max_size=40)
+known = st.just(b"") | ids
+KINDS = len(get_args(Message))
 
 
 @st.composite
@@ -58,7 +64,7 @@ def rows(draw: st.DrawFn) -> PaxosMessage:
     chosen = bool(accepted) and draw(st.booleans())
     flags = draw(st.tuples(st.booleans(), st.booleans()))
     return PaxosMessage(
-        draw(entities), draw(entries), prepared, promised, accepted, chosen, value_id, body, draw(numbers), *flags
+        draw(entities), draw(entries), prepared, promised, accepted, chosen, value_id, body, draw(numbers), *flags, draw(known)
     )
 
 
@@ -66,13 +72,14 @@ learned = st.builds(Learned, entries, entries, ids, bodies)
 messages = st.lists(
     rows()
     | st.builds(ReadQuestion, entities, entities)
-    | st.builds(ReadAnswer, entities, entities, numbers, numbers)
-    | st.builds(CatchUpRequest, entities, entries, entries)
+    | st.builds(ReadAnswer, entities, entities, numbers, numbers, known)
+    | st.builds(CatchUpRequest, entities, entries, entries, known)
     | st.builds(CatchUpReply, entities, numbers, st.lists(learned, max_size=3))
     | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers, st.just(b"") | ids)
     | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies, st.just(b"") | ids)
     | st.builds(TakeOver, entities)
     | st.builds(GiveWay, entities, entries, numbers)
+    | st.builds(Stopped, entities, entries, ids)
     | st.builds(InventoryRequest, st.integers(-1, 2**64 - 1), entries)
     | st.builds(InventoryReply, st.lists(st.tuples(entities, numbers), max_size=3), st.booleans()),
     max_size=12,
@@ -113,9 +120,12 @@ def test_there_and_back(wanted: list[Message]) -> None:
         ROW._replace(value_id=b"short"),
         ROW._replace(chosen=False, accepted=0, value_id=b""),
         ROW._replace(chosen=False, accepted=0, promised=0, prepared=0),
+        ROW._replace(chosen_id=b"short"),
         ReadQuestion(-1, 1),
         ReadQuestion(1, -1),
         ReadAnswer(1, 1, -1, 0),
+        ReadAnswer(1, 1, 1, 0, b"short"),
+        CatchUpRequest(1, 1, 1, b"short"),
         CatchUpRequest(1, 0, 1),
         CatchUpRequest(1, 1, 0),
         CatchUpReply(1, -1, []),
@@ -132,6 +142,9 @@ def test_there_and_back(wanted: list[Message]) -> None:
         GiveWay(-1, 1, 1),
         GiveWay(1, 0, 1),
         GiveWay(1, 1, -1),
+        Stopped(-1, 1, ID),
+        Stopped(1, 0, ID),
+        Stopped(1, 1, ID[1:]),
         InventoryRequest(-2, 1),
         InventoryRequest(1, 0),
         InventoryReply([(-1, 1)], False),
@@ -169,10 +182,10 @@ def test_mutated_bytes(changes: list[tuple[int, int]], cut: int) -> None:
     "payload",
     [
         b"\x91" * 5000,
-        msgspec.msgpack.encode([[]] * 10),
-        msgspec.msgpack.encode([[]] * 12),
+        msgspec.msgpack.encode([[]] * (KINDS - 1)),
+        msgspec.msgpack.encode([[]] * (KINDS + 1)),
         encode_messages([]) + b"\x00",
-        b"\x9b" + b"\xdd\xff\xff\xff\xff" * 11,
+        bytes([0x90 + KINDS]) + b"\xdd\xff\xff\xff\xff" * KINDS,
         encode_messages([HandedBack(1, ID, "text", b"", b"")]).replace(b"text", b"\xff\xfe\xfd\xfc"),
     ],
     ids=["deep", "a kind less", "a kind more", "trailing", "huge lengths", "no UTF-8"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..core.entry.record import EMPTY, Record
-from ..core.interface.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion
+from ..core.interface.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion, Stopped
 
 Place = tuple[int, int]
 """(entity, entry)"""
@@ -94,6 +94,8 @@ class Invariants:
                 for learned in message.entries:
                     if self.chosen.get((message.entity, learned.entry)) != learned.value_id:
                         raise Violation(f"node {node} teaches a value at {(message.entity, learned.entry)} that is not chosen")
+            case Stopped():
+                raise Violation(f"node {node} takes replicas that are alike for different: {message}")
             case InventoryReply():
                 for entity, committed in message.entities:
                     self._claims(node, entity, committed)

@@ -27,6 +27,7 @@ from ..core.interface.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    Stopped,
     TakeOver,
     size_of,
 )
@@ -52,6 +53,7 @@ _Payload = tuple[
     list[HandedBack],
     list[TakeOver],
     list[GiveWay],
+    list[Stopped],
     list[InventoryRequest],
     list[InventoryReply],
 ]
@@ -144,7 +146,7 @@ def decode_messages(payload: bytes) -> list[Message]:
 
 def _check_paxos(group: list[PaxosMessage]) -> None:
     for message in group:
-        entity, entry, prepared, promised, accepted, chosen, value_id, body, max_chosen, _, _ = message
+        entity, entry, prepared, promised, accepted, chosen, value_id, body, max_chosen, _, _, chosen_id = message
         if not (
             entity >= 0
             and 1 <= entry <= MAX_ENTRY
@@ -153,6 +155,8 @@ def _check_paxos(group: list[PaxosMessage]) -> None:
             and 0 <= max_chosen <= MAX_ENTRY
         ):
             raise _bad(message, "a number is out of range")
+        if len(chosen_id) not in (0, VALUE_ID_BYTES):
+            raise _bad(message, "the id of the last chosen value has a wrong length")
         if value_id:
             if len(value_id) != VALUE_ID_BYTES or promised == 0:
                 raise _bad(message, "the value id has a wrong length, or no ballot")
@@ -170,15 +174,19 @@ def _check_questions(group: list[ReadQuestion]) -> None:
 
 def _check_answers(group: list[ReadAnswer]) -> None:
     for message in group:
-        entity, number, highest, max_chosen = message
+        entity, number, highest, max_chosen, chosen_id = message
         if entity < 0 or number < 0 or not 0 <= highest <= MAX_ENTRY or not 0 <= max_chosen <= MAX_ENTRY:
             raise _bad(message, "a number is out of range")
+        if len(chosen_id) not in (0, VALUE_ID_BYTES):
+            raise _bad(message, "the id of the last chosen value has a wrong length")
 
 
 def _check_catchup_requests(group: list[CatchUpRequest]) -> None:
     for message in group:
         if message.entity < 0 or not 1 <= message.first <= MAX_ENTRY or not 1 <= message.limit <= MAX_ENTRY:
             raise _bad(message, "a number is out of range")
+        if len(message.chosen_id) not in (0, VALUE_ID_BYTES):
+            raise _bad(message, "the id of the last chosen value has a wrong length")
 
 
 def _check_catchup_replies(group: list[CatchUpReply]) -> None:
@@ -220,6 +228,14 @@ def _check_give_ways(group: list[GiveWay]) -> None:
             raise _bad(message, "a number is out of range")
 
 
+def _check_stopped(group: list[Stopped]) -> None:
+    for message in group:
+        if message.entity < 0 or not 1 <= message.entry <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+        if len(message.value_id) != VALUE_ID_BYTES:
+            raise _bad(message, "the value id has a wrong length")
+
+
 def _check_inventory_requests(group: list[InventoryRequest]) -> None:
     for message in group:
         if message.after < -1 or not 1 <= message.limit <= MAX_ENTRY:
@@ -247,6 +263,7 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     HandedBack: _check_handed_back,
     TakeOver: _check_take_overs,
     GiveWay: _check_give_ways,
+    Stopped: _check_stopped,
     InventoryRequest: _check_inventory_requests,
     InventoryReply: _check_inventory_replies,
 }

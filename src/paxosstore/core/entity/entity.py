@@ -6,6 +6,7 @@ from ..batch.request import Request
 from ..interface.event import Loaded
 from ..interface.message import Message
 from .catchup import CatchUpState
+from .divergence import Divergence
 from .handedover import HandedOver
 from .logstate import NEVER as NEVER
 from .logstate import LogState
@@ -26,6 +27,7 @@ class Entity:
         "mailbox",
         "news",
         "reads",
+        "stopped",
         "timer_ms",
         "touched",
         "wake_ms",
@@ -37,6 +39,8 @@ class Entity:
         self.id = entity
         self.mailbox: list[Request | tuple[int, Message]] | None = []
         """Events that wait for the load; None: loaded."""
+        self.stopped: Divergence | None = None
+        """Why nothing is done for it here any more: core/log/agreement.py."""
         self.log = LogState()
         self.writes = Writes()
         self.reads = Reads()

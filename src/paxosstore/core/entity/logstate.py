@@ -14,6 +14,7 @@ from ..entry.ids import NOBODY, origin
 from ..entry.machine import EntryMachine
 from ..interface.event import Loaded
 from .ahead import Ahead
+from .divergence import RecentIds
 
 NEVER = float("inf")
 
@@ -50,6 +51,7 @@ class LogState:
         "max_plog",
         "no_preauth_through",
         "opened",
+        "recent",
         "row_turn",
         "unwritten",
         "vouched",
@@ -69,6 +71,7 @@ class LogState:
         self.opened: dict[int, OpenEntry] = {}
         self.last_origin = NOBODY
         """Where the value chosen at `committed` originated: the holder of pre-auth (rule 5a), hence preferred."""
+        self.recent = RecentIds()
         self.no_preauth_through = 0
         """Rule 6: after a load, no pre-auth up to and including this entry."""
         self.row_turn = 0
@@ -87,6 +90,7 @@ class LogState:
         self.no_preauth_through = self.max_plog + 1
         if loaded.last_value_id:
             self.last_origin = origin(loaded.last_value_id)
+            self.recent.applied(loaded.committed, loaded.last_value_id)
         for entry, record in loaded.records:
             assert entry > loaded.committed
             self.opened[entry] = OpenEntry(EntryMachine(n, me, record))
@@ -104,6 +108,14 @@ class LogState:
     def pointers(self) -> tuple[int, int, int, int]:
         """committed, contiguous chosen, max chosen, max plog."""
         return self.committed, self.contiguous_chosen, self.max_chosen, self.max_plog
+
+    def chosen_id(self, entry: int) -> bytes:
+        """Id of the value that is known here to be chosen there; empty: none is, or memory does not know it any more."""
+        opened = self.opened.get(entry)
+        if opened is None:
+            return self.recent.at(entry)
+        mine = opened.machine.mine
+        return mine.value.id if mine.chosen and mine.value is not None else b""
 
     @property
     def applied(self) -> int:

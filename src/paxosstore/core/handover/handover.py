@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from ...boundary import exact_bytes, kind
 from ...errors import (
+    Diverged,
     Fault,
     InvalidRequest,
     NotServing,
@@ -210,7 +211,7 @@ class HandOvers:
             return
         error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None
         entity = self._came_back(request, peer)
-        if error is not None and error.outcome_known and error.fault is not Fault.CALLER:
+        if error is not None and error.outcome_known and error.fault is not Fault.CALLER and type(error) is not Diverged:
             # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
             self._suspect(peer)
             entity.handover.returned.append(request)

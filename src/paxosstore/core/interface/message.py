@@ -30,6 +30,8 @@ class PaxosMessage(NamedTuple):
     """The sender wants the receiver's row in return."""
     wants_value: bool
     """The sender could not resolve the value id it was sent, and asks for the value."""
+    chosen_id: bytes = b""
+    """Id of the value chosen at `max_chosen`, so that replicas that differ notice it; empty: the sender does not know it."""
 
 
 class ReadQuestion(NamedTuple):
@@ -46,6 +48,8 @@ class ReadAnswer(NamedTuple):
     highest: int
     """Highest entry with an accepted row, or known to be chosen. (A mere promise above it hides nothing: it is no vote.)"""
     max_chosen: int
+    chosen_id: bytes = b""
+    """As in PaxosMessage."""
 
 
 class CatchUpRequest(NamedTuple):
@@ -54,6 +58,8 @@ class CatchUpRequest(NamedTuple):
     entity: int
     first: int
     limit: int
+    chosen_id: bytes = b""
+    """Id of the value that the sender knows to be chosen at the entry before; empty: it does not know it."""
 
 
 class Learned(NamedTuple):
@@ -115,6 +121,14 @@ class GiveWay(NamedTuple):
     """For so long at most; 0: not any more."""
 
 
+class Stopped(NamedTuple):
+    """I do nothing for this entity any more: here I know this value to be chosen, and was shown another (Divergence)."""
+
+    entity: int
+    entry: int
+    value_id: bytes
+
+
 class InventoryRequest(NamedTuple):
     """Which entities do you have, and applied how far? Asked after every (re)connect, page by page."""
 
@@ -154,6 +168,7 @@ Message = (
     | HandedBack
     | TakeOver
     | GiveWay
+    | Stopped
     | InventoryRequest
     | InventoryReply
 )

@@ -74,7 +74,7 @@ class Learner:
         peer = catchup.next_peer(context.n, context.me)
         catchup.asked(context.now_ms)
         context.counters.catchup_requests += 1
-        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST))
+        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST, entity.log.chosen_id(first - 1)))
         entity.wake_at(context.now_ms + interval)
 
     def _may_ask(self, entity: Entity, until_ms: float) -> bool:
@@ -107,16 +107,28 @@ class Learner:
             self._next_pages.clear()
 
     def requested(self, entity: Entity, peer: int, message: CatchUpRequest) -> None:
-        first = message.first
+        first, agreement = message.first, self._log.agreement
+        if not agreement.holds(entity, peer, first - 1, message.chosen_id):
+            return
         last = min(entity.log.contiguous_chosen, first + min(message.limit, ENTRIES_PER_REQUEST) - 1)
         if first <= last:
+            first = agreement.expect(entity, peer, first - 1, message.chosen_id)
             self._context.read_log(LogRead(entity.id, first, last, peer))
         else:
             self._context.send(entity, peer, CatchUpReply(entity.id, entity.log.contiguous_chosen, []))
 
     def log_loaded(self, event: LogLoaded) -> None:
         entity = self._entities.get(event.entity)
-        entries = learned_from(list(event.records))
+        records = list(event.records)
+        if records and self._log.agreement.read(entity, event.peer, *records[0]):
+            entry, _ = records.pop(0)
+            if entity.stopped is None and not records and entry < entity.log.contiguous_chosen:
+                self._log.teach(entity, entry + 1, event.peer)  # it was too large for others to be read with it
+                return
+        if entity.stopped is not None:
+            self._entities.touch(entity)
+            return
+        entries = learned_from(records)
         known = entity.log.contiguous_chosen
         self._context.send(entity, event.peer, CatchUpReply(entity.id, known, entries))
 
@@ -125,7 +137,7 @@ class Learner:
         entity.raise_max_chosen(message.max_chosen, peer)
         for learned in message.entries:
             entity.raise_max_chosen(learned.entry, peer)
-            self._log.learn(entity, learned.entry, learned.ballot, Value(learned.value_id, learned.body))
+            self._log.learn(entity, peer, learned.entry, learned.ballot, Value(learned.value_id, learned.body))
         if message.entries:
             entity.catchup.restart()
         else:

@@ -15,6 +15,7 @@ from ..entry.record import Record, Value, needs_sync
 from ..interface.message import PaxosMessage
 from ..interface.ready import Apply, LogRead, NewEntity
 from ..turn.context import Context
+from .agreement import Agreement
 
 NO_ID = b""
 MAX_NEWS_BYTES = 65_536
@@ -26,6 +27,7 @@ class Log:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.agreement = Agreement(context)
 
     # -- rows
 
@@ -83,8 +85,10 @@ class Log:
                     context.counters.values_asked_for += 1
                     self.tell(entity, entry, opened, [peer], wants_value=True)
                     return None
-        before = machine.mine
-        machine.update(peer, Record(message.prepared, message.promised, message.accepted, value, message.chosen))
+        before, theirs = machine.mine, Record(message.prepared, message.promised, message.accepted, value, message.chosen)
+        if not self.agreement.allows(entity, peer, entry, theirs):
+            return None
+        machine.update(peer, theirs)
         mine = machine.mine
         if message.chosen and entry > entity.log.vouched:
             entity.log.vouched = entry
@@ -156,6 +160,7 @@ class Log:
                     entity.log.contiguous_chosen,
                     asks,
                     wants_value,
+                    entity.log.chosen_id(entity.log.contiguous_chosen),
                 ),
             )
 
@@ -182,6 +187,7 @@ class Log:
             entity.log.contiguous_chosen,
             True,
             False,
+            entity.log.chosen_id(entity.log.contiguous_chosen),
         )
         for peer in peers:
             opened.told.add((peer, mine.value.id))
@@ -206,13 +212,15 @@ class Log:
 
     # -- chosen
 
-    def learn(self, entity: Entity, entry: int, ballot: int, value: Value) -> None:
+    def learn(self, entity: Entity, peer: int, entry: int, ballot: int, value: Value) -> None:
         """Take a chosen entry from a peer's catch-up reply."""
+        if not self.agreement.holds(entity, peer, entry, value.id):
+            return
         if entry <= entity.log.contiguous_chosen or entry > entity.log.contiguous_chosen + self._context.tuning.max_open_entries:
             return
         machine = self.open(entity, entry).machine
         before = machine.mine
-        if before.chosen:
+        if before.chosen or not self.agreement.allows(entity, peer, entry, Record(0, ballot, ballot, value, True)):
             return
         machine.learn(ballot, value)
         self.changed(entity, entry, before, machine.mine)
@@ -245,6 +253,7 @@ class Log:
             if batch.cleared and entity.log.unwritten is not None:
                 context.work += len(entity.log.unwritten.writes)  # what stays is found by looking at each
             entity.log.last_origin = origin(value.id)
+            entity.log.recent.applied(entry, value.id)
             entity.way.chosen(entry, entity.log.last_origin)
             if opened.driving:
                 due_at_once = len(value.body) > MAX_NEWS_BYTES

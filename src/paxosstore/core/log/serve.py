@@ -86,11 +86,19 @@ class ReadServer:
         self._log.tell_chosen(entity, [peer])  # the reader waits for it
         if entity.writes.in_flight is not None:
             entity.news.readers.add(peer)
-        answer = ReadAnswer(entity.id, message.number, entity.log.highest, entity.log.contiguous_chosen)
+        answer = ReadAnswer(
+            entity.id,
+            message.number,
+            entity.log.highest,
+            entity.log.contiguous_chosen,
+            entity.log.chosen_id(entity.log.contiguous_chosen),
+        )
         self._context.send(entity, peer, answer)
 
     def answer(self, entity: Entity, peer: int, message: ReadAnswer) -> None:
+        self._entities.touch(entity)
+        if not self._log.agreement.holds(entity, peer, message.max_chosen, message.chosen_id):
+            return
         entity.raise_max_chosen(max(message.max_chosen, message.highest - 1), peer)
         context = self._context
         entity.reads.answer(peer, message.number, message.highest, context.quorum, context.now_ms)
-        self._entities.touch(entity)

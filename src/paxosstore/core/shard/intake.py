@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import InvalidRequest, Overloaded
+from ...errors import Diverged, InvalidRequest, OutcomeUnknown, Overloaded
 from ..batch.request import Request
 from ..entity.entity import Entity
 from ..entry.ids import is_uuid
@@ -39,6 +39,10 @@ class Intake:
         entity = self._entities.get(request.entity)
         if entity.mailbox is not None:
             self._admission.mail(entity, request)
+        elif entity.stopped is not None:
+            error = Diverged(entity.stopped.describe(entity.id, context.me))
+            unknown = OutcomeUnknown(f"handed over without an answer, then: {error}")
+            context.refuse(request, unknown if request.exposed else error)
         elif request.read_only:
             self._read(entity, request)
         else:

@@ -41,6 +41,7 @@ from ..interface.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    Stopped,
     TakeOver,
 )
 from ..interface.ready import InventoryRead, Ready, Release
@@ -69,6 +70,7 @@ class Shard:
     def __init__(self, identity: Identity, reader: DataReader, codec: BodyCodec, handlers: Mapping[str, Handler]) -> None:
         self._context = context = Context(identity, reader, codec, handlers)
         self._log = Log(context)
+        self._agreement = self._log.agreement
         self._entities = Entities(context)
         self._admission = Admission(context, self._entities)
         self._way = RightOfWay(context, self._entities)
@@ -105,6 +107,7 @@ class Shard:
             HandOver: self._on_hand_over,
             TakeOver: self._handovers.told_to_take_over,
             GiveWay: self._way.asked,
+            Stopped: self._agreement.heard,
         }
 
     # -- the interface
@@ -211,6 +214,10 @@ class Shard:
         """Everything an entity can do now, in the one order that is right."""
         context, proposer = self._context, self._proposer
         entity.wake_ms = NEVER
+        if entity.stopped is not None:
+            self._undecided.end_stopped(entity)
+            self._entities.attended(entity)
+            return
         before = entity.log.committed
         decided = None if context.cannot_write else self._log.advance(entity)  # what is applied has to be written
         release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
@@ -268,9 +275,16 @@ class Shard:
         if entity.mailbox is not None:
             self._admission.keep(entity.mailbox, peer, message)
             return
-        self._on_message[type(message)](entity, peer, message)
+        if entity.stopped is None or not self._agreement.answer(entity, peer, message):
+            self._on_message[type(message)](entity, peer, message)
+            if entity.stopped is not None:
+                self._entities.touch(entity)
 
     def _on_paxos(self, entity: Entity, peer: int, message: PaxosMessage) -> None:
+        if not self._agreement.holds(entity, peer, message.max_chosen, message.chosen_id):
+            return
+        if message.chosen and not self._agreement.holds(entity, peer, message.entry, message.value_id):
+            return
         if self._context.cannot_write:  # a vote could not be kept
             self._onlooker.heard(entity, peer, message)
             return
@@ -313,6 +327,7 @@ class Shard:
         assert mailbox is not None
         entity.load(event, context.n, context.me)
         entity.mailbox = None
+        self._agreement.loaded(entity, event.stopped)
         context.counters.loads += 1
         self._entities.touch(entity)
         for item in mailbox:
@@ -348,6 +363,7 @@ class Shard:
         self._context.no_new_writes = event.reason
         if not event.reason:
             self._onlooker.end()
+            self._agreement.keep_all()
             for entity in self._entities.busy.values():
                 self._entities.touch(entity)
 

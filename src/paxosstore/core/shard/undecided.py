@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ...errors import DiskFull, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
+from ...errors import DiskFull, Diverged, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
 from ..batch.request import Request
+from ..entity.entity import Entity
 from ..handover.handover import HandOvers
 from ..interface.message import PaxosMessage
 from ..interface.ready import Outcome, Ready, Release, SetStanding
@@ -107,6 +108,19 @@ class Undecided:
         context.ready.inventory_reads += failed.inventory_reads
         return reads
 
+    def end_stopped(self, entity: Entity) -> None:
+        """End what waits at an entity that is stopped."""
+        assert entity.stopped is not None
+        refusal = Diverged(entity.stopped.describe(entity.id, self._context.me))
+        for request, may_happen in list(self._waiting_at(entity)):
+            self._end(request, may_happen, str(refusal), refusal)
+        if entity.writes.in_flight is not None:
+            self._context.in_flight_bytes -= len(entity.writes.in_flight.value.body)
+            entity.writes.in_flight = None
+        entity.writes.queue.clear()
+        entity.handover.returned.clear()
+        entity.reads.drop_settled()
+
     def _end(self, request: Request, may_happen: bool, why: str, refusal: PaxosStoreError) -> None:
         unknown = OutcomeUnknown(f"{why}: it may have happened, or may yet happen")
         self._context.refuse(request, unknown if may_happen else refusal)
@@ -114,10 +128,14 @@ class Undecided:
     def _waiting(self) -> Iterator[tuple[Request, bool]]:
         """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
         for entity in self._entities.busy.values():
-            proposed = {id(request) for request in entity.writes.proposed}
-            # found on rows that a crash may forget: it may still be chosen
-            lost = entity.writes.lost_turn > self._context.durable_turn
-            for request in entity.requests():
-                yield request, request.exposed or lost or id(request) in proposed
+            yield from self._waiting_at(entity)
         for request in self._handovers.pending():
             yield request, True
+
+    def _waiting_at(self, entity: Entity) -> Iterator[tuple[Request, bool]]:
+        """The same of one entity."""
+        proposed = {id(request) for request in entity.writes.proposed}
+        # found on rows that a crash may forget: it may still be chosen
+        lost = entity.writes.lost_turn > self._context.durable_turn
+        for request in entity.requests():
+            yield request, request.exposed or lost or id(request) in proposed

@@ -11,6 +11,7 @@ from ...errors import PaxosStoreError, UuidReused
 from ...settings import ClusterSettings, TuningSettings
 from ..batch.overlay import BodyCodec, DataReader, Overlay, View
 from ..batch.request import REQUEST_BYTES, Request
+from ..entity.divergence import Divergence
 from ..entity.entity import Entity
 from ..entry.ids import majority, value_id
 from ..interface.message import HandedBack, Message
@@ -74,6 +75,7 @@ class Counters:
     gulps: int = 0
     overdue_for_the_disk: int = 0
     dropped_for_the_disk: int = 0
+    divergences_seen: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -155,6 +157,8 @@ class Context:
         """(entity, peer) -> the latest it asked for; done as the turns' work allows."""
         self.inventory_reads: dict[tuple[int, int], InventoryRead] = {}
         """(after, peer) -> the page it asked for."""
+        self.stopped: dict[int, Divergence] = {}
+        """Entities that are known to be stopped here: core/log/agreement.py."""
         self._ids = 0
         self._entropy = identity.incarnation or 1
 
