@@ -1,7 +1,7 @@
 """What one seed decides: the cluster, its settings, what clients ask and when, and every fault. A plan is data: it can be looked
 at, made smaller, and run again.
 
-A fault is a name in `FAULTS` here, and a line in `simulation.py` where it strikes and ends.
+A fault is a name in `FAULTS` here, and a line in `faults.py` where it strikes and ends.
 """
 
 from __future__ import annotations
