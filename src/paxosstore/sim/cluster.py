@@ -15,9 +15,12 @@ from ..core.turn.context import Handler
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
 from .brief import brief
+from .disk import SimDisk
 from .invariants import Invariants
 from .node import SimNode
 from .weather import Weather
+
+DISKS_SEED = 0xD15C
 
 
 class SimCluster:
@@ -31,13 +34,16 @@ class SimCluster:
         handlers: Mapping[str, Handler] | None = None,
         uuid_window_entries: int = 64,
         trace: Callable[[str], None] | None = None,
+        keep_entries: int | None = None,
     ) -> None:
         self.random = random.Random(seed)
+        self._disk_ids = random.Random(seed ^ DISKS_SEED)
         self.settings = ClusterSettings("sim", nodes, uuid_window_entries)
         self.tuning = tuning or TuningSettings()
         self.handlers = handlers or {}
         self.codec = MsgpackBodyCodec()
         self.weather = Weather()
+        self.keep_entries = keep_entries
         self.invariants = Invariants(nodes)
         self.now_ms = 0.0
         self.events = 0
@@ -110,6 +116,8 @@ class SimCluster:
     def kill(self, number: int, keep_unsynced: int = 0) -> None:
         node = self.nodes[number]
         _add_counters(self.lost_counters, node)
+        if node.loses_disk is not None:
+            keep_unsynced = 0
         node.kill(keep_unsynced)
         self.note("kill", number, "keeping", keep_unsynced, "unsynced writes")
         self._mark(2, number, keep_unsynced)
@@ -117,6 +125,21 @@ class SimCluster:
             if peer is not node and peer.up:
                 peer.step(PeerDown(number, "it was killed"))
         self.on_kill(node)
+        if node.loses_disk is not None:
+            disk, node.loses_disk = node.loses_disk(), None
+            self.change_disk(number, disk)
+
+    def new_disk(self) -> SimDisk:
+        """An empty one."""
+        disk = SimDisk()
+        disk.id = self._disk_ids.getrandbits(63) | 1
+        return disk
+
+    def change_disk(self, number: int, disk: SimDisk) -> None:
+        """A node that is down finds another disk when it starts again."""
+        self.note("the disk of", number, "is another one:", f"{disk.id:x}")
+        self.nodes[number].change_disk(disk)
+        self.invariants.disk_changed(number)
 
     def survivors(self, number: int) -> int:
         """How many of a node's unsynced writes a power cut leaves: any subset may, and the log is read up to the first hole."""

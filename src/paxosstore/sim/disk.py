@@ -3,19 +3,23 @@
 A power cut may keep any subset of what was not synced, and tear the last write. A log is read up to its first hole, so what is
 found afterwards is always a prefix of the batches: `crash(keep)` takes its length. (That the real store reads its log so
 is what the crash images test.)
+
+It lets rows of the log expire, as the real store does beside its turns (rule 17), and watches that nobody reads what is being
+installed (rule 16).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply, Change
+from ..core.interface.ready import Apply, Change, EndInstall
 from ..errors import DiskFull, NodeError
 from ..storage.memory import MemoryStore
+from .invariants import Place, Violation
 
-Rows = dict[tuple[int, int], Record]
+Rows = dict[Place, Record]
 """(entity, entry) -> row."""
 
 
@@ -24,6 +28,12 @@ class SimDisk(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
+        self.id = 0
+        """Of the data directory: another one for each disk, the same for its copies."""
+        self.keep_entries: int | None = None
+        """So many applied entries are kept in the log; None: all."""
+        self.expired = 0
+        """Rows that are gone."""
         self.full = False
         self.read_fails = False
         """The next read raises, once."""
@@ -32,25 +42,35 @@ class SimDisk(MemoryStore):
         self.not_applied: dict[int, int] = {}
         """(entity -> entry) of the last write, if it failed: what its turn had taken for chosen."""
         self.rows: Rows = {}
-        """As written."""
+        """As written, those that have expired as well."""
         self.durable_rows: Rows = {}
         """As a power cut would leave them at the least."""
         self.on_write: Callable[[], None] = lambda: None
         """Called before and after each write: where a crash may come in between."""
-        self.on_rows: Callable[[Rows, Mapping[tuple[int, int], Record]], None] = lambda before, rows: None
+        self.on_changes: Callable[[Sequence[Change]], None] = lambda changes: None
+        """Called before and after such changes are written, and when they are synced."""
+        self.on_rows: Callable[[Rows, Mapping[Place, Record]], None] = lambda before, rows: None
         """Rows that are about to be written, and all that stood there before."""
-        self.on_durable: Callable[[Mapping[tuple[int, int], Record]], None] = lambda rows: None
-        self._unsynced_rows: list[Mapping[tuple[int, int], Record]] = []
+        self.on_durable: Callable[[Mapping[Place, Record]], None] = lambda rows: None
+        self._unsynced_rows: list[Mapping[Place, Record]] = []
+        self._kept_from: dict[int, int] = {}
+        """Entity -> the lowest entry that has not expired."""
 
     def crash(self, keep: int = 0) -> SimDisk:
         found = super().crash(keep)
         assert isinstance(found, SimDisk)
+        found.id, found.keep_entries, found.expired = self.id, self.keep_entries, self.expired
+        found._kept_from = dict(self._kept_from)
         found.durable_rows = dict(self.durable_rows)
         for rows in self._unsynced_rows[:keep]:
             found.durable_rows.update(rows)
             self.on_durable(rows)  # whoever opens a store syncs what it finds
         found.rows = dict(found.durable_rows)
         return found
+
+    def copy(self) -> SimDisk:
+        """What somebody gets who copies the directory: no more than a power cut would leave."""
+        return self.crash()
 
     def durable_row(self, entity: int, entry: int) -> Record:
         return self.durable_rows.get((entity, entry), EMPTY)
@@ -65,19 +85,31 @@ class SimDisk(MemoryStore):
         if self.change_fails and any(map(self._changes_vote, records.items())):
             self.change_fails = False
             raise DiskFull("no room for another vote")
+        if changes:
+            self.on_changes(changes)
+        self._watch_rules(records, applies, changes)
         self.on_rows(self.rows, records)
         super().write(records, applies, changes)
         self.not_applied = {}
         self.rows.update(records)
         self._unsynced_rows.append(records)
+        if changes:
+            self.on_changes(changes)
         self.on_write()
 
     def sync(self) -> None:
+        batches = self._unsynced
+        changes = [change for batch in batches for change in batch.changes]
+        applied = {apply[0] for batch in batches for apply in batch.applies} if self.keep_entries is not None else ()
         super().sync()
-        batches, self._unsynced_rows = self._unsynced_rows, []
-        for rows in batches:
+        written, self._unsynced_rows = self._unsynced_rows, []
+        for rows in written:
             self.durable_rows.update(rows)
             self.on_durable(rows)
+        for entity in applied:
+            self._expire(entity)
+        if changes:
+            self.on_changes(changes)
 
     def load(self, entity: int) -> Loaded:
         self._read()
@@ -90,9 +122,47 @@ class SimDisk(MemoryStore):
     def get(self, entity: int, key: bytes) -> bytes | None:
         if self.read_fails:
             self._read()
+        self._served(entity)
         return super().get(entity, key)
 
-    def _changes_vote(self, row: tuple[tuple[int, int], Record]) -> bool:
+    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self._served(entity)
+        return super().scan(entity, start, end)
+
+    # -- rules
+
+    def _served(self, entity: int) -> None:
+        if entity in self._now.recovering:
+            raise Violation(f"entity {entity} is read while it is being installed (rule 16)")
+
+    def _watch_rules(self, rows: Mapping[Place, Record], applies: Sequence[Apply], changes: Sequence[Change]) -> None:
+        for entity, entry in rows:
+            if entry <= self.committed_entry(entity) and not rows[entity, entry].chosen:
+                raise Violation(f"a vote at {(entity, entry)}, and {self.committed_entry(entity)} is applied already (rule 17)")
+        if self._now.recovering:
+            ended = {change.entity for change in changes if isinstance(change, EndInstall)}
+            for apply in applies:
+                if apply.entity in self._now.recovering - ended:
+                    raise Violation(f"entry {apply.entry} is applied to entity {apply.entity} while that is installed (rule 16)")
+
+    def _expire(self, entity: int) -> None:
+        """Rule 17: delete rows that are applied in the durable DB, and older than what is kept."""
+        assert self.keep_entries is not None
+        last = self._durable.committed.items.get(entity, 0) - self.keep_entries
+        first = self._kept_from.get(entity, 1)
+        if last < first:
+            return
+        for contents in (self._now, self._durable):
+            log = contents.log.get(entity)
+            if log is not None:
+                for entry in range(first, last + 1):
+                    log.delete(entry)
+        self.expired += last + 1 - first
+        self._kept_from[entity] = last + 1
+
+    # -- faults
+
+    def _changes_vote(self, row: tuple[Place, Record]) -> bool:
         place, new = row
         old = self.rows.get(place, EMPTY)
         return old.value is not None and new.value is not None and old.value.id != new.value.id

@@ -6,6 +6,7 @@ A check is a method of `Invariants`, called by the cluster where the thing it is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion, Stopped
@@ -16,6 +17,15 @@ Place = tuple[int, int]
 
 class Violation(AssertionError):
     """What the store promised does not hold."""
+
+
+class Asked(NamedTuple):
+    """What everybody's answers to a read question must show."""
+
+    votes: list[int]
+    """Of each node, the highest entry that it has voted for."""
+    chosen: int
+    """The highest entry that was chosen."""
 
 
 class Invariants:
@@ -42,15 +52,29 @@ class Invariants:
         self._nodes = range(nodes)
         self._accepted: dict[tuple[int, int], int] = {}
         """(node, entity) -> highest entry at which the node has a vote that is durable."""
-        self._accepted_when_asked: dict[tuple[int, int], list[int]] = {}
-        """(entity, number of a read question) -> that of every node, at the moment of the question."""
+        self._lost: dict[tuple[int, int], int] = {}
+        """(node, entity) -> highest entry at which it had one on disks that are lost."""
+        self._asked: dict[tuple[int, int], Asked] = {}
+        """(entity, number of a read question) -> how things stood then."""
 
     def started(self, node: int) -> None:
         """A node begins a new life."""
         self._starts[node] += 1
 
+    def disk_changed(self, node: int) -> None:
+        """A node has another disk: what was chosen with its votes stays chosen, what was not may be forgotten (rule 19)."""
+        for place in [place for place in self._accepted if place[0] == node]:
+            self._lost[place] = max(self._lost.get(place, 0), self._accepted.pop(place))
+        for asked in self._asked.values():
+            asked.votes[node] = min(asked.votes[node], asked.chosen)
+
+    def _voted(self, node: int, entity: int, chosen: int) -> int:
+        """The highest entry at which a node must not hide its vote; below its floor it does not answer at all."""
+        place = node, entity
+        return max(self._accepted.get(place, 0), min(self._lost.get(place, 0), chosen))
+
     def written(self, node: int, before: Mapping[Place, Record], rows: Mapping[Place, Record]) -> None:
-        """Rows only move forward on a disk."""
+        """Rows only move forward on a disk, within the life of that disk."""
         for place, new in rows.items():
             old = before.get(place, EMPTY)
             backwards = new.promised < old.promised or new.prepared < old.prepared or (old.chosen and not new.chosen)
@@ -82,12 +106,14 @@ class Invariants:
                 start = self._starts[node]
                 if self._questions.setdefault((node, message.entity, message.number), start) != start:
                     raise Violation(f"node {node} asks under a number of an earlier life: {message} (rule 12)")
-                place = message.entity, message.number
-                if place not in self._accepted_when_asked:
-                    self._accepted_when_asked[place] = [self._accepted.get((each, message.entity), 0) for each in self._nodes]
+                question = message.entity, message.number
+                if question not in self._asked:
+                    chosen = self.latest.get(message.entity, 0)
+                    votes = [self._voted(each, message.entity, chosen) for each in self._nodes]
+                    self._asked[question] = Asked(votes, chosen)
             case ReadAnswer():
                 self._claims(node, message.entity, message.max_chosen)
-                if message.highest < self._accepted_when_asked[message.entity, message.number][node]:
+                if message.highest < self._asked[message.entity, message.number].votes[node]:
                     raise Violation(f"node {node} hides a vote that it had when it was asked: {message} (rule 12)")
             case CatchUpReply():
                 self._claims(node, message.entity, message.max_chosen)

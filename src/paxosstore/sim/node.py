@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..core.batch.overlay import View
 from ..core.batch.request import Request
 from ..core.interface.event import Event
 from ..core.interface.message import HandedBack, Message, PaxosMessage
-from ..core.interface.ready import Apply, Release
+from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import SWEEP_MS, Shard
 from ..core.turn.context import Handler, Identity
 from ..errors import DiskFull, PaxosStoreError, RequestFailed, TooLarge
@@ -52,6 +52,8 @@ class World(Protocol):
     weather: Weather
     invariants: Invariants
     now_ms: float
+    keep_entries: int | None
+    """So many applied entries the stores keep in their logs; None: all."""
     evaluations: Counter[tuple[int, int]]
     """(node, number of a costly request) -> how often it was evaluated there."""
     on_turn: Callable[[SimNode], None]
@@ -65,6 +67,14 @@ class World(Protocol):
     def kill(self, number: int, keep_unsynced: int) -> None: ...
 
     def survivors(self, number: int) -> int: ...
+
+
+class CutAt(NamedTuple):
+    """Cut the power where something is changed on the disk: right before such a write, after it, or when it is synced."""
+
+    kinds: tuple[type[Change], ...]
+    places: int
+    """At the how-manieth of these places."""
 
 
 class SimNode:
@@ -88,6 +98,9 @@ class SimNode:
         """The turn that is taken in gulps cannot be written."""
         self.crash_in_steps = 0
         """The power is cut so many steps from now, wherever that is inside a turn; 0: it is not."""
+        self.cut_at: CutAt | None = None
+        self.loses_disk: Callable[[], SimDisk] | None = None
+        """The disk does not survive the next power cut, and what is there instead then."""
         self._deferred: list[Callable[[], None]] = []
         self._shown: dict[Request, set[tuple[Place, bytes]]] = {}
         """Request -> the values with it that have left this node, and where they were proposed."""
@@ -100,6 +113,7 @@ class SimNode:
         self._busy_from_ms = 0.0
         self._idle_at_ms = 0.0
         """When the last of them is over."""
+        self.store.keep_entries = cluster.keep_entries
         self._watch_disk()
 
     def start(self) -> None:
@@ -125,6 +139,13 @@ class SimNode:
         full = self.store.full
         self.store = self.store.crash(min(keep_unsynced, self.store.unsynced))
         self.store.full = full
+        self._watch_disk()
+
+    def change_disk(self, disk: SimDisk) -> None:
+        """Find another disk at the next start."""
+        assert not self.up
+        disk.keep_entries = self.cluster.keep_entries
+        self.store = disk
         self._watch_disk()
 
     def step(self, event: Event | Request) -> None:
@@ -266,6 +287,14 @@ class SimNode:
             if not self.crash_in_steps:
                 raise PowerCut
 
+    def _change_step(self, changes: Sequence[Change]) -> None:
+        """A place at which the power may be cut because of what is changed."""
+        cut = self.cut_at
+        if cut is not None and any(isinstance(change, cut.kinds) for change in changes):
+            self.cut_at = cut._replace(places=cut.places - 1) if cut.places > 1 else None
+            if self.cut_at is None:
+                raise PowerCut
+
     def _let_go(self, release: Release) -> None:
         cluster, invariants = self.cluster, self.cluster.invariants
         by_peer: dict[int, list[Message]] = {}
@@ -321,5 +350,6 @@ class SimNode:
             invariants.written(number, before, rows)  # type: ignore[arg-type]  # rows are records
 
         self.store.on_write = self.one_step
+        self.store.on_changes = self._change_step
         self.store.on_rows = rows_written
         self.store.on_durable = lambda rows: invariants.durable(number, rows)

@@ -1,0 +1,85 @@
+"""The simulated disk: what expires, what is copied, and what it does not let pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.entry.ids import value_id
+from paxosstore.core.entry.record import Record, Value
+from paxosstore.core.interface.ready import Apply, BeginInstall, EndInstall, InstallRows
+from paxosstore.sim.disk import SimDisk
+from paxosstore.sim.invariants import Violation
+
+ENTITY = 1
+
+
+def chosen(entry: int) -> Record:
+    return Record(1, 1, 1, Value(value_id(0, 1, entry), b"body"), True)
+
+
+def put(entry: int) -> Apply:
+    batch = WriteBatch({DATA + b"key": b"%d" % entry})
+    return Apply(ENTITY, entry, batch)
+
+
+def filled(keep_entries: int | None, entries: int) -> SimDisk:
+    disk = SimDisk()
+    disk.keep_entries = keep_entries
+    for entry in range(1, entries + 1):
+        disk.write({(ENTITY, entry): chosen(entry)}, [put(entry)])
+    return disk
+
+
+def entries_of(disk: SimDisk) -> list[int]:
+    return [entry for entry, _ in disk.read_log(ENTITY, 1, 100)]
+
+
+def test_rows_expire_when_they_are_applied_in_the_durable_db() -> None:
+    disk = filled(2, 5)
+    assert entries_of(disk) == [1, 2, 3, 4, 5]
+    disk.sync()
+    assert entries_of(disk) == [4, 5]
+    assert disk.expired == 3
+    assert entries_of(disk.crash()) == [4, 5]
+    disk.write({(ENTITY, 6): chosen(6)}, [put(6)])
+    disk.sync()
+    assert entries_of(disk) == [5, 6]
+    assert entries_of(filled(None, 5)) == [1, 2, 3, 4, 5]
+
+
+def test_a_copy_is_what_a_power_cut_would_leave() -> None:
+    disk = filled(None, 3)
+    disk.id = 7
+    disk.sync()
+    disk.write({(ENTITY, 4): chosen(4)}, [put(4)])
+    copy = disk.copy()
+    assert copy.id == 7
+    assert entries_of(copy) == [1, 2, 3]
+    disk.sync()
+    assert entries_of(copy) == [1, 2, 3], "the original goes on alone"
+
+
+def test_no_vote_where_an_entry_is_applied() -> None:
+    disk = filled(0, 5)
+    disk.sync()
+    with pytest.raises(Violation, match="rule 17"):
+        disk.write({(ENTITY, 4): Record(4, 4, 0, None, False)}, [])
+
+
+def test_nothing_is_read_from_what_is_being_installed() -> None:
+    disk = filled(None, 3)
+    disk.write({}, [], [BeginInstall(ENTITY), InstallRows(ENTITY, [(DATA + b"key", b"9")])])
+    with pytest.raises(Violation, match="rule 16"):
+        disk.get(ENTITY, DATA + b"key")
+    with pytest.raises(Violation, match="rule 16"):
+        disk.scan(ENTITY, b"", b"\xff")
+    disk.write({}, [], [EndInstall(ENTITY, 9)])
+    assert disk.get(ENTITY, DATA + b"key") == b"9"
+
+
+def test_nothing_is_applied_to_what_is_being_installed() -> None:
+    disk = filled(None, 3)
+    disk.write({}, [], [BeginInstall(ENTITY)])
+    with pytest.raises(Violation, match="rule 16"):
+        disk.write({(ENTITY, 4): chosen(4)}, [put(4)])
