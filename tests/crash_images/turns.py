@@ -13,13 +13,15 @@ from paxosstore.core.entry.ids import MAX_ENTITY
 from paxosstore.core.entry.record import Record, Value
 from paxosstore.core.interface.ready import Apply
 from paxosstore.storage.api import Store
+from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.memory import MemoryStore
 
 COUNTER = 1
 """Entity that gets one row in every turn: its highest row is the number of the last turn a store holds."""
 ENTITIES = (2, 3, 4, 5, 6)
+CODEC = MsgpackBodyCodec()
 SIZES = (20, 20, 20, 200, 200, 2_000, 2_000, 20_000, 60_000)
-"""Bytes of a value's body, to draw from: some fit into a sector, some go over several blocks of a WAL."""
+"""Bytes of a key's value, to draw from: some fit into a sector, some go over several blocks of a WAL."""
 
 
 class Turn(NamedTuple):
@@ -60,11 +62,12 @@ class Turns:
         if row.is_empty:
             row = Record(prepared=4, promised=4)
         elif row.accepted == 0:
-            value = Value(random.randbytes(16), random.randbytes(random.choice(SIZES)))
+            value = Value(random.randbytes(16), CODEC.encode(_batch(random)))
             row = row._replace(accepted=4, value=value)
         else:
             row = row._replace(chosen=True)
-            turn.applies.append(Apply(entity, entry, _batch(random)))
+            assert row.value is not None
+            turn.applies.append(Apply(entity, entry, CODEC.decode(row.value.body)))
             self._committed[entity] = entry
         turn.records[entity, entry] = row
         self._rows[entity] = Record() if row.chosen else row
@@ -75,6 +78,8 @@ def _batch(random: Random) -> WriteBatch:
     for _ in range(random.randrange(6)):
         key = DATA + b"key%d" % random.randrange(20)
         batch.writes[key] = None if random.random() < 0.2 else random.randbytes(random.choice(SIZES[:7]))
+    if random.random() < 0.3:
+        batch.writes[DATA + b"large"] = random.randbytes(random.choice(SIZES))
     return batch
 
 

@@ -27,6 +27,12 @@ def entry_of(key: bytes) -> int:
     return entry
 
 
+def entity_of_row(key: bytes) -> int:
+    """The entity of a PLog key."""
+    entity: int = _ROW.unpack(key)[0]
+    return entity
+
+
 def plog_end(entity: int) -> bytes:
     """Above every PLog key of an entity."""
     return plog_key(entity, MAX_ENTITY) + b"\0"

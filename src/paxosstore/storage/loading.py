@@ -61,10 +61,10 @@ def take_piece(
     return taken, False
 
 
-def new_committed(applies: Sequence[Apply], changes: Sequence[Change], committed: Callable[[int], int]) -> dict[int, int]:
-    """The committed entries that a write sets. Asserts rule 10: entries are applied one after the other, none twice.
+def assert_applies(applies: Sequence[Apply], changes: Sequence[Change], committed: Callable[[int], int]) -> None:
+    """Entries are applied one after the other, none twice (rule 10), and to no half a snapshot (rule 16).
 
-    `committed` tells that of an entity before the write.
+    `committed` tells the committed entry of an entity before the write.
     """
     new: dict[int, int] = {}
     installing: set[int] = set()
@@ -85,4 +85,3 @@ def new_committed(applies: Sequence[Apply], changes: Sequence[Change], committed
         before = new[entity] if entity in new else committed(entity)
         assert apply.entry == before + 1, f"entity {entity}: entry {apply.entry} applied after {before}"
         new[entity] = apply.entry
-    return new

@@ -27,7 +27,7 @@ from ..core.interface.ready import (
 from ..errors import PaxosStoreError
 from .api import Reader, ViewPiece
 from .keys import entity_prefix, hash_content, plog_key
-from .loading import new_committed, range_load, take_piece, take_rows
+from .loading import assert_applies, range_load, take_piece, take_rows
 from .record_codec import encode_row
 from .sorted_map import SortedMap
 
@@ -142,7 +142,7 @@ class MemoryStore:
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
         rows = [(entity, entry, encode_row(plog_key(entity, entry), record)) for (entity, entry), record in records.items()]
-        new_committed(applies, changes, self.committed_entry)
+        assert_applies(applies, changes, self.committed_entry)
         # the writes are copied: the caller may go on with its batch
         writes = [(a.entity, a.entry, a.batch.cleared, list(a.batch.writes.items())) for a in applies]
         batch = _Batch(rows, writes, list(changes))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from ..core.batch.overlay import DATA as DATA_SPACE
-from ..core.entry.record import Record
+from ..core.batch.overlay import WriteBatch
 from ..core.interface.ready import (
-    Apply,
     BeginInstall,
     Change,
     EndInstall,
@@ -17,10 +14,8 @@ from ..core.interface.ready import (
     SetStanding,
     StopEntity,
 )
-from .keys import committed_key, encode_entry, entity_prefix, mark_key, plog_key
-from .loading import new_committed
+from .keys import committed_key, encode_entry, entity_prefix, mark_key
 from .marks import FLOOR, RECOVERING, STANDING_KEY, STOPPED, encode_floor, encode_mark
-from .record_codec import encode_row
 
 Operation = tuple[bytes, bytes | tuple[bytes] | None]
 """(key, value), (key, None) to delete it, or (start, (end,)) to delete start <= key < end."""
@@ -31,31 +26,18 @@ AFTER_DATA = b"e"
 _DATA_SPACE_END = bytes((DATA_SPACE[0] + 1,))
 
 
-def operations_of(
-    records: dict[tuple[int, int], Record],
-    applies: Sequence[Apply],
-    changes: Sequence[Change],
-    committed: Callable[[int], int],
-) -> list[Operation]:
-    """All of a write, in the order of `Store.write`. `committed` tells an entity's committed entry before it."""
-    operations: list[Operation] = []
-    new = new_committed(applies, changes, committed)
-    for change in changes:
-        _add_change(operations, change)
-    for (entity, entry), record in records.items():
-        key = plog_key(entity, entry)
-        operations.append((PLOG + key, encode_row(key, record)))
-    for entity, _, batch in applies:
-        prefix = DATA + entity_prefix(entity)
-        if batch.cleared:
-            operations.append((prefix + DATA_SPACE, (prefix + _DATA_SPACE_END,)))
-        operations += [(prefix + key, value) for key, value in batch.writes.items()]
-    operations += [(META + committed_key(entity), encode_entry(entry)) for entity, entry in new.items()]
-    return operations
+def apply_operations(entity: int, batch: WriteBatch) -> list[Operation]:
+    """An entry's writes."""
+    prefix = DATA + entity_prefix(entity)
+    writes: list[Operation] = [(prefix + key, value) for key, value in batch.writes.items()]
+    return [(prefix + DATA_SPACE, (prefix + _DATA_SPACE_END,)), *writes] if batch.cleared else writes
 
 
-def _add_change(operations: list[Operation], change: Change) -> None:
-    """All but committed entries."""
+def committed_operation(entity: int, entry: int) -> Operation:
+    return META + committed_key(entity), encode_entry(entry)
+
+
+def add_change(operations: list[Operation], change: Change) -> None:
     match change:
         case SetStanding(content):
             operations.append((META + STANDING_KEY, encode_mark(STANDING_KEY, content)))
@@ -68,13 +50,14 @@ def _add_change(operations: list[Operation], change: Change) -> None:
         case InstallRows(entity, rows):
             prefix = DATA + entity_prefix(entity)
             operations += [(prefix + key, value) for key, value in rows]
-        case EndInstall(entity, _):
+        case EndInstall(entity, committed):
             operations.append((META + mark_key(RECOVERING, entity), None))
+            operations.append(committed_operation(entity, committed))
         case StopEntity(entity, reason):
             key = mark_key(STOPPED, entity)
             operations.append((META + key, encode_mark(key, reason.encode(errors="replace"))))
-        case NewEntity(_):
-            pass
+        case NewEntity(entity):
+            operations.append(committed_operation(entity, 0))
 
 
 def after_entity(entity: int) -> bytes:

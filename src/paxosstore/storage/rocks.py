@@ -1,6 +1,6 @@
 """The durable store: a journal that is synced, and a RocksDB that holds the same batches as a table.
 
-    path/journal/    journal.py: every batch, one after the other; `sync` is its fdatasync
+    path/journal/    journal.py: every batch, one after the other (payload.py); `sync` is its fdatasync
     path/rocksdb/    PLog, data and meta in one table, told apart by the first byte of a key; no log of its own
 
 A write goes into RocksDB's memory and into the journal, under the journal's next sequence. RocksDB writes its memory out in whole
@@ -26,8 +26,6 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
 from ..core.entry.record import Record
 from ..core.interface.event import Loaded
 from ..core.interface.ready import Apply, BeginInstall, Change
@@ -52,7 +50,7 @@ from .keys import (
     plog_end,
     plog_key,
 )
-from .loading import range_load, take_rows
+from .loading import assert_applies, range_load, take_rows
 from .manifest import cut_torn_manifest
 from .marks import (
     FLOOR,
@@ -64,8 +62,10 @@ from .marks import (
     decode_standing,
     decode_stopped,
 )
-from .operations import AFTER_DATA, DATA, META, PLOG, Operation, operations_of
+from .operations import AFTER_DATA, DATA, META, PLOG, Operation
+from .payload import Payloads, replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
+from .upgrade import additions
 from .upkeep import Upkeep
 from .views import Views
 
@@ -76,9 +76,6 @@ MAX_DELETED = 65_536
 CLEAR_WEIGHT = 1_024
 """What a range deleted counts for: each makes the reads after the next one dearer, of whatever key."""
 _COMMITTED_END = META + marks_end(META_COMMITTED)
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Operation]).decode
 
 
 def create_store(path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -93,12 +90,13 @@ def create_store(path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
 class _Open:
     """An open store. Without a journal it can only be read."""
 
-    __slots__ = ("deleted", "failed", "journal", "table", "upkeep", "views")
+    __slots__ = ("deleted", "failed", "journal", "payloads", "table", "upkeep", "views")
 
     def __init__(self, table: RocksTable, journal: Journal | None) -> None:
         self.table = table
         self.views = Views(table)
         self.journal = journal
+        self.payloads = Payloads()
         self.failed = False
         """Whether RocksDB has failed to write, and must be opened anew."""
         self.deleted = 0
@@ -178,19 +176,20 @@ class RocksStore:
         opened = self._use()
         if opened.journal is None or opened.failed:
             self._make_writable()
-        operations = operations_of(records, applies, changes, self.committed_entry)
-        payload = _encode(operations)
+        assert_applies(applies, changes, self.committed_entry)
         try:
-            self._write(operations, payload)
+            self._write(*self._use().payloads.of(records, applies, changes))
         except DiskFull:
             if not self._use().failed:
                 raise
             self._make_writable()  # what RocksDB says may be old: its last flush met a disk that has room by now
-            self._write(operations, payload)
+            self._write(*self._use().payloads.of(records, applies, changes))
         opened = self._use()
+        opened.payloads.written(records, applies)
         for _, _, batch in applies:
             opened.deleted += [*batch.writes.values()].count(None) + CLEAR_WEIGHT * batch.cleared
-        opened.deleted += CLEAR_WEIGHT * sum(isinstance(change, BeginInstall) for change in changes)
+        for change in changes:
+            opened.deleted += CLEAR_WEIGHT * isinstance(change, BeginInstall)
         if opened.deleted >= MAX_DELETED and opened.upkeep is not None:
             opened.upkeep.wake()
 
@@ -310,7 +309,8 @@ class RocksStore:
         read = JournalReader(self.path / "journal")
         with _os_errors(self.path):
             for sequence, payload in read.records(held):
-                table.write([*_decode(payload), (_SEQUENCE, encode_entry(sequence))])
+                table.write([*replayed(payload, table.get, read.folder), (_SEQUENCE, encode_entry(sequence))])
+        table.write(additions(table))
         return read, held
 
     def _write(self, operations: Sequence[Operation], payload: bytes) -> None:
