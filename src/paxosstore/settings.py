@@ -108,6 +108,14 @@ class TuningSettings:
     """Above so much under proposal by this node, what waits is not proposed yet."""
     max_catch_ups: int = 32
     """Entities that ask peers for missing entries at one time: an answer holds a megabyte, or a single larger entry."""
+    max_snapshots: int = 2
+    """Entities whose data is copied to this node at one time, and as many of which copies are read from it."""
+    snapshot_bytes_per_second: int = 67_108_864
+    """What this node sends of such copies at most, all together."""
+    snapshot_piece_bytes: int = 262_144
+    """How much of a copy is read, sent and written at one go: the larger, the quicker, and the longer others wait for it."""
+    snapshot_timeout_ms: float = 5_000.0
+    """After so long without a piece another peer is asked; after so long without a question a view is closed."""
     max_turn_work: int = 30_000
     """After so much work the rest waits for the next turn, so that no turn holds the loop for long. Units of about a
     microsecond: a row read or written, a KiB."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paxosstore.core.entity.catchup import CatchUpState, learned_from
+from paxosstore.core.entry.ids import NOBODY
 from paxosstore.core.entry.record import Record, Value
 from paxosstore.core.interface.event import PeerUp
 from paxosstore.core.interface.message import InventoryRequest
@@ -60,12 +61,44 @@ def test_a_peer_that_has_nothing_is_passed_by_at_once_once_around() -> None:
 
 def test_only_the_unbroken_run_of_chosen_rows_is_told() -> None:
     leftover = Record(0, 4, 4, V)  # accepted, perhaps lost: rule 3
-    assert [one.entry for one in learned_from([(3, CHOSEN), (4, CHOSEN), (5, leftover), (6, CHOSEN)])] == [3, 4]
-    assert [one.entry for one in learned_from([(3, CHOSEN), (5, CHOSEN)])] == [3]
-    assert learned_from([(3, leftover), (4, CHOSEN)]) == []
-    assert learned_from([]) == []
-    (one,) = learned_from([(3, CHOSEN)])
+    assert [one.entry for one in learned_from(3, [(3, CHOSEN), (4, CHOSEN), (5, leftover), (6, CHOSEN)])] == [3, 4]
+    assert [one.entry for one in learned_from(3, [(3, CHOSEN), (5, CHOSEN)])] == [3]
+    assert learned_from(3, [(3, leftover), (4, CHOSEN)]) == []
+    assert learned_from(3, []) == []
+    (one,) = learned_from(3, [(3, CHOSEN)])
     assert (one.ballot, one.value_id, one.body) == (4, b"v", b"body")
+
+
+def test_nothing_is_told_that_begins_behind_what_was_asked_for() -> None:
+    """The asker could not apply it, and would ask for the same again and again instead of for a snapshot (rule 17)."""
+    assert learned_from(3, [(4, CHOSEN), (5, CHOSEN)]) == []
+
+
+def test_whoever_no_longer_has_an_entry_is_not_asked_for_it_again() -> None:
+    state = CatchUpState()
+    for _ in range(3):
+        state.news_from(2)  # it is ahead, and says so all the time
+        state.lacks(2, gone=True)
+        assert state.offer == 2
+        assert state.next_peer(3, 0) == 1
+        state.asked(0.0)
+    state.lacks(1, gone=True)  # then nobody has it: whoever is asked, it ends
+    assert state.next_peer(3, 0) in (1, 2)
+
+
+def test_who_never_had_an_entry_offers_nothing_and_may_be_asked_again() -> None:
+    state = CatchUpState()
+    state.news_from(2)
+    state.lacks(2, gone=False)
+    assert state.offer == NOBODY
+    assert state.next_peer(3, 0) == 2
+
+
+def test_what_has_come_says_nothing_of_the_next() -> None:
+    state = CatchUpState()
+    state.lacks(1, gone=True)
+    state.has_come()
+    assert (state.offer, state.lacking) == (NOBODY, {})
 
 
 def test_a_link_that_comes_up_tells_the_peer_what_is_here() -> None:

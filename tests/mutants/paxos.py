@@ -115,7 +115,7 @@ PAXOS = (
         "leftovers taught",
         3,
         "a catch-up reply holds accepted rows",
-        ("core/entity/catchup.py", "if not record.chosen or", "if not record.accepted or"),
+        ("core/entity/catchup.py", "or not record.chosen:", "or not record.accepted:"),
         ("core/log/learn.py", "last = min(entity.log.contiguous_chosen, first", "last = min(entity.log.highest, first"),
     ),
     # -- rule 4: value ids

@@ -296,7 +296,11 @@ REPLICATED_LOG = (
         "digest not handed over",
         15,
         "a request that is handed over cannot be told from another one under its uuid",
-        ("core/handover/handover.py", "budget_ms, request.digest)", 'budget_ms, b"")'),
+        (
+            "core/handover/handover.py",
+            "            request.digest,\n            request.read_only,",
+            '            b"",\n            request.read_only,',
+        ),
     ),
     mutant(
         "twin told at once",
@@ -346,8 +350,8 @@ REPLICATED_LOG = (
         "a request that was proposed and not decided before its deadline is told that nothing happened",
         (
             "core/shard/undecided.py",
-            "yield request, request.exposed or lost or id(request) in proposed",
-            "yield request, request.exposed",
+            "not request.read_only and (request.exposed or lost or id(request) in proposed)",
+            "not request.read_only and request.exposed",
         ),
     ),
     mutant(

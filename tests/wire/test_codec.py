@@ -22,6 +22,8 @@ from paxosstore.core.interface.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    SnapshotPiece,
+    SnapshotRequest,
     Stopped,
     TakeOver,
 )
@@ -34,9 +36,11 @@ ONE_OF_EACH: list[Message] = [
     ROW,
     ReadQuestion(0, 2**64 - 1),
     ReadAnswer(1, 2, 4, 3, ID),
-    CatchUpRequest(1, 1, 64, ID),
-    CatchUpReply(1, 9, [Learned(1, 1, ID, b""), Learned(2, 5, ID, b"x")]),
-    HandOver(1, ID, "redis", b"payload", 0, 5000, ID),
+    CatchUpRequest(1, 1, 64, ID, True),
+    CatchUpReply(1, 9, [Learned(1, 1, ID, b""), Learned(2, 5, ID, b"x")], False, True),
+    SnapshotRequest(1, 2**64 - 1, b"dkey", 1),
+    SnapshotPiece(1, 2**64 - 1, b"dkey", 9, [(b"dkez", b"x"), (b"wkey", b"")], True, True),
+    HandOver(1, ID, "redis", b"payload", 0, 5000, ID, True),
     HandedBack(1, ID, "", b"reply", ID),
     TakeOver(2**64 - 1),
     GiveWay(2**64 - 1, 1, 0),
@@ -68,14 +72,24 @@ def rows(draw: st.DrawFn) -> PaxosMessage:
     )
 
 
+@st.composite
+def pieces(draw: st.DrawFn) -> SnapshotPiece:
+    keys = draw(st.lists(st.builds(lambda space, key: space + key, st.sampled_from([b"d", b"u", b"w"]), bodies), unique=True))
+    found = [(key, draw(bodies)) for key in sorted(keys)]
+    more = bool(found) and draw(st.booleans())
+    return SnapshotPiece(draw(entities), draw(st.integers(1, 2**64 - 1)), b"", draw(numbers), found, more, draw(st.booleans()))
+
+
 learned = st.builds(Learned, entries, entries, ids, bodies)
 messages = st.lists(
     rows()
     | st.builds(ReadQuestion, entities, entities)
     | st.builds(ReadAnswer, entities, entities, numbers, numbers, known)
-    | st.builds(CatchUpRequest, entities, entries, entries, known)
-    | st.builds(CatchUpReply, entities, numbers, st.lists(learned, max_size=3))
-    | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers, st.just(b"") | ids)
+    | st.builds(CatchUpRequest, entities, entries, entries, known, st.booleans())
+    | st.builds(CatchUpReply, entities, numbers, st.lists(learned, max_size=3), st.booleans(), st.booleans())
+    | st.builds(SnapshotRequest, entities, st.integers(1, 2**64 - 1), bodies, entries)
+    | pieces()
+    | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers, st.just(b"") | ids, st.booleans())
     | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies, st.just(b"") | ids)
     | st.builds(TakeOver, entities)
     | st.builds(GiveWay, entities, entries, numbers)
@@ -132,6 +146,17 @@ def test_there_and_back(wanted: list[Message]) -> None:
         CatchUpReply(1, 1, [Learned(0, 1, ID, b"")]),
         CatchUpReply(1, 1, [Learned(1, 0, ID, b"")]),
         CatchUpReply(1, 1, [Learned(1, 1, ID[1:], b"")]),
+        SnapshotRequest(-1, 1, b"", 1),
+        SnapshotRequest(1, 0, b"", 1),
+        SnapshotRequest(1, 1, b"", 0),
+        SnapshotPiece(-1, 1, b"", 1, [], False, True),
+        SnapshotPiece(1, 0, b"", 1, [], False, True),
+        SnapshotPiece(1, 1, b"", -1, [], False, True),
+        SnapshotPiece(1, 1, b"dk", 1, [(b"dk", b"")], False, True),
+        SnapshotPiece(1, 1, b"", 1, [(b"dk", b""), (b"dk", b"")], False, True),
+        SnapshotPiece(1, 1, b"", 1, [(b"xk", b"")], False, True),
+        SnapshotPiece(1, 1, b"", 1, [(b"", b"")], False, True),
+        SnapshotPiece(1, 1, b"", 1, [], True, True),
         HandOver(1, ID[1:], "h", b"", 1, 1, b""),
         HandOver(1, ID, "h", b"", -1, 1, b""),
         HandOver(1, ID, "h", b"", 1, -1, b""),

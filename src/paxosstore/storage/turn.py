@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.batch.request import Request
-from ..core.interface.event import DiskSilent, Durable, Event, InventoryLoaded, LogLoaded, Tick, WriteFailed
-from ..core.interface.ready import Apply, Ready, Release
+from ..core.interface.event import DiskSilent, Durable, Event, InventoryLoaded, LogLoaded, SnapshotLoaded, Tick, WriteFailed
+from ..core.interface.message import SnapshotPiece
+from ..core.interface.ready import Apply, Ready, Release, SnapshotRead
 from ..core.shard.shard import Shard
 from ..errors import PaxosStoreError
 from .api import Store
@@ -87,15 +88,26 @@ class Turn:
         self._release(ready.late)
         if ready.applies:
             self._applied(ready.applies)
+        for reader in ready.snapshot_closes:
+            self._store.close_snapshot(reader)
         loaded: list[Event] = [self._store.load(entity) for entity in ready.loads]
         for read in ready.log_reads:
             records = self._store.read_log(read.entity, read.first, read.last)
-            loaded.append(LogLoaded(read.entity, read.peer, records))
+            loaded.append(LogLoaded(read.entity, read.peer, records, read.first + read.compared, read.cheaper))
         for page in ready.inventory_reads:
             rows = self._store.committed(page.after)
             entities = [row for _, row in zip(range(page.limit), rows, strict=False)]
             loaded.append(InventoryLoaded(page.peer, entities, len(entities) == page.limit))
+        loaded += [self._read_snapshot(piece) for piece in ready.snapshot_reads]
         return loaded
+
+    def _read_snapshot(self, read: SnapshotRead) -> SnapshotLoaded:
+        """A piece for a peer; that there is none, if its view is not open."""
+        found = self._store.read_snapshot((read.peer, read.entity, read.number), read.after, read.max_bytes)
+        if found is None:
+            return SnapshotLoaded(read.peer, SnapshotPiece(read.entity, read.number, read.after, 0, [], False, False))
+        piece = SnapshotPiece(read.entity, read.number, read.after, found.committed, found.rows, found.more, True)
+        return SnapshotLoaded(read.peer, piece)
 
     def _step(self, events: Iterable[Event | Request], now_ms: float, wall_ms: int) -> None:
         shard = self._shard

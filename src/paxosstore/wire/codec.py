@@ -12,6 +12,7 @@ from typing import get_args
 
 import msgspec
 
+from ..core.batch.overlay import DATA, UUID, WINDOW
 from ..core.batch.request import DIGEST_BYTES
 from ..core.entry.ids import VALUE_ID_BYTES
 from ..core.interface.message import (
@@ -27,6 +28,8 @@ from ..core.interface.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    SnapshotPiece,
+    SnapshotRequest,
     Stopped,
     TakeOver,
     size_of,
@@ -41,6 +44,8 @@ MAX_MESSAGES = 4_096
 MAX_ENTRY = 2**63 - 1
 """Highest entry or ballot taken, so that the next one still fits into 64 bits."""
 UUID_BYTES = 16
+SPACES = (DATA, UUID, WINDOW)
+"""What keys of an entity's data begin with."""
 
 _KINDS: tuple[type[Message], ...] = get_args(Message)
 _Payload = tuple[
@@ -49,6 +54,8 @@ _Payload = tuple[
     list[ReadAnswer],
     list[CatchUpRequest],
     list[CatchUpReply],
+    list[SnapshotRequest],
+    list[SnapshotPiece],
     list[HandOver],
     list[HandedBack],
     list[TakeOver],
@@ -200,6 +207,25 @@ def _check_catchup_replies(group: list[CatchUpReply]) -> None:
                 raise _bad(learned, "the value id has a wrong length")
 
 
+def _check_snapshot_requests(group: list[SnapshotRequest]) -> None:
+    for message in group:
+        if message.entity < 0 or message.number < 1 or not 1 <= message.limit <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+
+
+def _check_snapshot_pieces(group: list[SnapshotPiece]) -> None:
+    for message in group:
+        if message.entity < 0 or message.number < 1 or not 0 <= message.committed <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+        last = message.after
+        for key, _ in message.rows:
+            if key <= last or key[:1] not in SPACES:
+                raise _bad(message, "its keys are not those of an entity's data, or not in order")
+            last = key
+        if message.more and not message.rows:
+            raise _bad(message, "it is empty, and not the last")
+
+
 def _check_handovers(group: list[HandOver]) -> None:
     for message in group:
         if message.entity < 0 or not 0 <= message.floor <= MAX_ENTRY or not 0 <= message.budget_ms <= MAX_ENTRY:
@@ -259,6 +285,8 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     ReadAnswer: _check_answers,
     CatchUpRequest: _check_catchup_requests,
     CatchUpReply: _check_catchup_replies,
+    SnapshotRequest: _check_snapshot_requests,
+    SnapshotPiece: _check_snapshot_pieces,
     HandOver: _check_handovers,
     HandedBack: _check_handed_back,
     TakeOver: _check_take_overs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..entry.ids import NOBODY
 from ..entry.record import Record
 from ..interface.message import Learned
@@ -12,7 +14,7 @@ ENTRIES_PER_REQUEST = 64
 class CatchUpState:
     """The catch-up of one entity: whom to ask next, and when."""
 
-    __slots__ = ("asked_at_ms", "attempts", "peer", "wanted")
+    __slots__ = ("asked_at_ms", "attempts", "lacking", "peer", "wanted", "weighs")
 
     def __init__(self) -> None:
         self.peer = NOBODY
@@ -21,6 +23,11 @@ class CatchUpState:
         self.attempts = 0
         self.wanted = 0
         """Entry up to which somebody asked us to catch up; 0: none."""
+        self.lacking: dict[int, bool] = {}
+        """Peers that do not have the first entry that is missing here, and whether they had: they have applied it, and keep it no
+        longer (rule 17)."""
+        self.weighs = True
+        """The next question asks as well whether copying all data is cheaper."""
 
     def due(self, now_ms: float, interval_ms: float) -> bool:
         return now_ms >= self.asked_at_ms + interval_ms  # the same sum as the timer's, to the last bit
@@ -39,25 +46,43 @@ class CatchUpState:
         self.asked_at_ms = -1e18
         self.attempts = 0
 
+    def lacks(self, peer: int, *, gone: bool) -> None:
+        """This peer does not have the first entry that is missing here; `gone`: not any more."""
+        self.lacking[peer] = gone
+
+    @property
+    def offer(self) -> int:
+        """A peer whose data holds what its log does not; NOBODY: none is known."""
+        return next((peer for peer, gone in self.lacking.items() if gone), NOBODY)
+
+    def has_come(self) -> None:
+        """Some of what was missing is here: who lacked that may have the next."""
+        self.lacking.clear()
+        self.restart()
+
     def had_nothing(self, peers: int) -> None:
         """The peer asked last has nothing: the next one may be asked at once, once around."""
         if self.attempts < peers:
             self.asked_at_ms = -1e18
 
     def next_peer(self, n: int, me: int) -> int:
-        """The peer to ask: the one that is known to be ahead first, the others in turn when it stays silent."""
+        """The peer to ask: the one that is known to be ahead first, the others in turn when it is silent or has it no more."""
         if self.peer < 0 or self.attempts:
             self.peer = (max(self.peer, 0) + 1) % n
-        if self.peer == me:
+        gone = [peer for peer, had in self.lacking.items() if had]
+        while self.peer == me or (self.peer in gone and len(gone) < n - 1):
             self.peer = (self.peer + 1) % n
         return self.peer
 
 
-def learned_from(records: list[tuple[int, Record]]) -> list[Learned]:
-    """The unbroken run of chosen rows at the start of a PLog range, as it goes to a peer (rule 3: only flagged rows)."""
+def learned_from(first: int, records: Sequence[tuple[int, Record]]) -> list[Learned]:
+    """The unbroken run of chosen rows from `first` on, as it goes to a peer (rule 3: only flagged rows).
+
+    Of what begins later nothing: the peer could not apply it, and has to hear that `first` is not there.
+    """
     learned: list[Learned] = []
-    for entry, record in records:
-        if not record.chosen or (learned and entry != learned[-1].entry + 1):
+    for due, (entry, record) in enumerate(records, first):
+        if entry != due or not record.chosen:
             break
         assert record.value is not None
         learned.append(Learned(entry, record.accepted, record.value.id, record.value.body))

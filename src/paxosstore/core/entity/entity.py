@@ -8,6 +8,7 @@ from ..interface.message import Message
 from .catchup import CatchUpState
 from .divergence import Divergence
 from .handedover import HandedOver
+from .install import Install
 from .logstate import NEVER as NEVER
 from .logstate import LogState
 from .news import News
@@ -23,6 +24,7 @@ class Entity:
         "catchup",
         "handover",
         "id",
+        "install",
         "log",
         "mailbox",
         "news",
@@ -48,6 +50,8 @@ class Entity:
         self.handover = HandedOver()
         self.way = Way()
         self.news = News()
+        self.install: Install | None = None
+        """The copy of its data that is under way: core/log/install.py."""
         self.wake_ms = NEVER
         """When to look at this entity again."""
         self.timer_ms = NEVER
@@ -65,6 +69,20 @@ class Entity:
         """Have it looked at again at this time, or earlier."""
         if at_ms < self.wake_ms:
             self.wake_ms = at_ms
+
+    @property
+    def serves(self) -> bool:
+        """Whether this node may evaluate requests on this entity's data, and pass the data on."""
+        return self.install is None
+
+    def describe(self) -> str:
+        """Why this node does not serve it now, as a person reads it; empty: it does."""
+        return "" if self.install is None else f"entity {self.id}: {self.install.describe()}"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the DB holds parts of two states (rule 16)."""
+        return self.install is not None and self.install.begun
 
     @property
     def busy(self) -> bool:

@@ -121,6 +121,13 @@ class Reads:
         self.gathering = [*self.answerable, *self.gathering]
         self.answerable.clear()
 
+    def take_all(self) -> list[Request]:
+        """Everything that waits: none of it waits here any more, and no answer is waited for."""
+        waiting = [request for request in self.all() if not request.settled]
+        self.gathering, self.asked, self.blocked = [], None, []
+        self.answerable.clear()
+        return waiting
+
     def all(self) -> Iterator[Request]:
         yield from self.gathering
         if self.asked is not None:

@@ -44,7 +44,12 @@ def _why_not_twice(first: Request, second: Request) -> PaxosStoreError:
 
 def _may_be_handed_over(request: Request) -> bool:
     """Whether another node can run it."""
-    return bool(request.handler) and not request.at_entry
+    return bool(request.handler) and not request.at_entry and not request.commit_limit
+
+
+def _may_try_another(error: PaxosStoreError) -> bool:
+    """Whether that node cannot, and another one might."""
+    return error.outcome_known and error.fault is not Fault.CALLER and type(error) is not Diverged
 
 
 class HandOvers:
@@ -82,6 +87,34 @@ class HandOvers:
             return NOBODY
         return peer
 
+    def send_read(self, entity: Entity, request: Request) -> bool:
+        """Hand a read over that cannot be served here; False: no peer can run it now."""
+        peer = self._anybody()
+        if peer == NOBODY or not _may_be_handed_over(request):
+            return False
+        request.uuid = self._context.new_id()  # only to know its outcome by
+        self._send(entity, peer, request)
+        return True
+
+    def send_away(self, entity: Entity) -> None:
+        """Hand over all that waits at an entity which this node does not serve now, as far as peers can run it."""
+        waiting = entity.reads.take_all()
+        entity.reads.gathering = [request for request in waiting if not self._leaves(entity, request)]
+        writes, queue = entity.writes, entity.writes.queue
+        if any(isinstance(request, HandedOverRequest) for request in queue):
+            left = [request for request in queue if not self._leaves(entity, request)]
+            queue.clear()
+            queue.extend(left)
+        if queue and writes.in_flight is None:
+            self.send_waiting(entity)
+
+    def _leaves(self, entity: Entity, request: Request) -> bool:
+        """Whether a read, or a request of a peer's, does not wait here any longer: a peer's goes back, to be run there."""
+        if isinstance(request, HandedOverRequest):
+            self._context.refuse(request, NotServing(entity.describe()))
+            return True
+        return request.read_only and self.send_read(entity, request)
+
     def _send(self, entity: Entity, peer: int, request: Request) -> None:
         context = self._context
         try:
@@ -101,13 +134,24 @@ class HandOvers:
         self._count += 1
         request.hand_over = self._count
         self.peers[peer].hand_over(request, len(payload), context.now_ms)
-        entity.handover.peer = peer
-        entity.handover.count += 1
-        context.counters.handed_over += 1
+        if request.read_only:
+            context.counters.reads_handed_over += 1
+        else:
+            entity.handover.peer = peer
+            entity.handover.count += 1
+            context.counters.handed_over += 1
         budget_ms = max(1, int(request.deadline_ms - context.now_ms))
-        context.send_early(
-            peer, HandOver(entity.id, request.uuid, request.handler, payload, request.floor, budget_ms, request.digest)
+        message = HandOver(
+            entity.id,
+            request.uuid,
+            request.handler,
+            payload,
+            request.floor,
+            budget_ms,
+            request.digest,
+            request.read_only,
         )
+        context.send_early(peer, message)
 
     def send_waiting(self, entity: Entity) -> bool:
         """Hand over what waits here, in order, rather than compete with the preferred proposer; whether that is possible.
@@ -115,9 +159,9 @@ class HandOvers:
         As much as makes one batch: the rest waits for its outcome.
         """
         context, peer, queue = self._context, self._preferred(entity), entity.writes.queue
-        if peer in (NOBODY, context.me) or entity.log.committed != entity.log.max_chosen or not self._is_free(entity):
+        if peer in (NOBODY, context.me) or not self.peers[peer].usable(context.now_ms) or not self._is_free(entity):
             return False
-        if not self.peers[peer].usable(context.now_ms) or not all(map(_may_be_handed_over, queue)):
+        if entity.serves and (entity.log.committed != entity.log.max_chosen or not all(map(_may_be_handed_over, queue))):
             return False
         if entity.writes.lost_turn > context.durable_turn:
             entity.wake_at(context.now_ms)  # as soon as the loss is durable: forgotten, what lost might yet be chosen as well
@@ -127,6 +171,8 @@ class HandOvers:
         for _ in range(most):
             if (entity.id, queue[0].uuid) in pending or size >= context.tuning.max_batch_bytes:
                 break  # a repetition waits for what it repeats
+            if not _may_be_handed_over(queue[0]):
+                break
             request = queue.popleft()
             if not request.settled:
                 size += request.size
@@ -140,14 +186,19 @@ class HandOvers:
 
     def _is_to_propose(self, entity: Entity) -> bool:
         """Whether the preferred proposer has asked this node to propose itself, and it can."""
-        return entity.handover.taking_over and not self._context.silence
+        return entity.handover.taking_over and not self._context.silence and entity.serves
 
     def _preferred(self, entity: Entity) -> int:
-        """Who is to propose at this entity: the preferred proposer, or anybody else if that is this node, with a silent disk."""
+        """Who is to propose at this entity: the preferred proposer, or anybody else if that is this node and it cannot now."""
         peer, context = entity.log.last_origin, self._context
-        if peer in (NOBODY, context.me) and context.silence:
-            return next((other for other in context.peers if self.peers[other].usable(context.now_ms)), NOBODY)
+        if not entity.serves or (peer in (NOBODY, context.me) and context.silence):
+            return self._anybody()
         return peer
+
+    def _anybody(self) -> int:
+        """A peer that takes requests now."""
+        context = self._context
+        return next((other for other in context.peers if self.peers[other].usable(context.now_ms)), NOBODY)
 
     # -- the habit
 
@@ -181,9 +232,10 @@ class HandOvers:
         context = self._context
         context.counters.handed_over_received += 1
         handler = context.handlers.get(message.handler)
-        if handler is None or context.silence:  # what would wait for the disk here, another node may do
+        if handler is None or context.silence or not entity.serves:  # what would wait here, another node may do
             text = f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes"
-            error = InvalidRequest(text) if handler is None else NotServing(context.silence.describe())
+            why = context.silence.describe() or entity.describe()
+            error = InvalidRequest(text) if handler is None else NotServing(why)
             context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
             return None
         return HandedOverRequest(
@@ -195,6 +247,7 @@ class HandOvers:
             digest=message.digest,
             floor=message.floor,
             deadline_ms=context.now_ms + message.budget_ms,
+            read_only=message.read_only,
         )
 
     # -- how it ends
@@ -210,8 +263,11 @@ class HandOvers:
         if request is None:
             return
         error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None
+        if request.read_only:
+            self._read_came_back(request, peer, message.reply, error)
+            return
         entity = self._came_back(request, peer)
-        if error is not None and error.outcome_known and error.fault is not Fault.CALLER and type(error) is not Diverged:
+        if error is not None and _may_try_another(error):
             # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
             self._suspect(peer)
             entity.handover.returned.append(request)
@@ -221,6 +277,25 @@ class HandOvers:
                     context.refuse(earlier, OutcomeUnknown("handed over and refused, while a later request was not"))
             context.finish(request, message.reply if error is None else b"", error, context.ready.early)
         self._requeue(entity)
+
+    def _read_came_back(self, request: Request, peer: int, reply: bytes, error: PaxosStoreError | None) -> None:
+        context = self._context
+        if error is not None and _may_try_another(error):
+            self._suspect(peer)
+            self._read_again(request)
+        else:
+            context.finish(request, reply if error is None else b"", error, context.ready.early)
+
+    def _read_again(self, request: Request) -> None:
+        """A read that no peer has answered: another may, or it waits here."""
+        entity = self._entities.get(request.entity)
+        if request.settled:
+            return
+        if entity.mailbox is not None:
+            self._admission.mail(entity, request)
+        elif entity.serves or not self.send_read(entity, request):
+            entity.reads.gathering.append(request)
+            self._entities.touch(entity)
 
     def peer_up(self, peer: int) -> None:
         """There is a link to this peer."""
@@ -255,10 +330,14 @@ class HandOvers:
         """Stop waiting for a peer: everything it was handed comes back, in order, to be proposed here."""
         requests = self.peers[peer].take_back()
         self._context.counters.handed_over_taken_back += len(requests)
-        for request in requests:
+        writes = [request for request in requests if not request.read_only]
+        for request in writes:
             self._came_back(request, peer).handover.returned.append(request)
-        for number in {request.entity for request in requests}:
+        for number in {request.entity for request in writes}:
             self._requeue(self._entities.get(number))
+        for request in requests:
+            if request.read_only:
+                self._read_again(request)
 
     def _came_back(self, request: Request, peer: int) -> Entity:
         """A request is not at that peer any more. Returns its entity."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..entry.record import Record
-from .message import Message
+from .message import Message, SnapshotPiece
 
 
 class Received(NamedTuple):
@@ -61,6 +61,17 @@ class LogLoaded(NamedTuple):
     entity: int
     peer: int
     records: Sequence[tuple[int, Record]]
+    asked: int
+    """The first entry that the peer wants to learn."""
+    cheaper: bool = False
+    """As in the `LogRead`."""
+
+
+class SnapshotLoaded(NamedTuple):
+    """The answer to a `SnapshotRead`, as it goes to the peer."""
+
+    peer: int
+    piece: SnapshotPiece
 
 
 class Durable(NamedTuple):
@@ -105,6 +116,7 @@ Event = (
     | PeerDown
     | Loaded
     | LogLoaded
+    | SnapshotLoaded
     | InventoryLoaded
     | Durable
     | DiskSilent

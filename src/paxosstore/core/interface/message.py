@@ -60,6 +60,8 @@ class CatchUpRequest(NamedTuple):
     limit: int
     chosen_id: bytes = b""
     """Id of the value that the sender knows to be chosen at the entry before; empty: it does not know it."""
+    weighs: bool = False
+    """Say as well whether copying all data is cheaper than so many entries."""
 
 
 class Learned(NamedTuple):
@@ -75,6 +77,37 @@ class CatchUpReply(NamedTuple):
     entity: int
     max_chosen: int
     entries: list[Learned]
+    gone: bool = False
+    """Rule 17: the entry asked for is applied here, and its row is no longer kept. Only a snapshot tells of it."""
+    cheaper: bool = False
+    """To copy all data costs less than to learn what is missing."""
+
+
+class SnapshotRequest(NamedTuple):
+    """Rule 16: send me an entity's data, the next piece of one consistent view."""
+
+    entity: int
+    number: int
+    """The view's own, drawn by the asker: another one is another view."""
+    after: bytes
+    """The last key that the asker has of it; empty: open it."""
+    limit: int
+    """Of the piece, in bytes; it ends after the row that crosses this."""
+
+
+class SnapshotPiece(NamedTuple):
+    entity: int
+    number: int
+    after: bytes
+    """Those of the request."""
+    committed: int
+    """The entry through which the view is applied, the same in each of its pieces."""
+    rows: list[tuple[bytes, bytes]]
+    """(key with its space byte, value), ascending."""
+    more: bool
+    """Whether something may follow."""
+    found: bool
+    """Whether there is a view to read. If not, nothing else here counts."""
 
 
 class HandOver(NamedTuple):
@@ -90,6 +123,8 @@ class HandOver(NamedTuple):
     """Time left until the client's deadline."""
     digest: bytes
     """What tells the request from another under its uuid; empty: the sender drew the uuid."""
+    read_only: bool = False
+    """A read, of an entity that the sender cannot serve now."""
 
 
 class HandedBack(NamedTuple):
@@ -153,6 +188,8 @@ def size_of(message: Message) -> int:
         carried = len(message.reply)
     elif isinstance(message, CatchUpReply):
         carried = sum(len(learned.body) + 200 for learned in message.entries)
+    elif isinstance(message, SnapshotPiece):
+        carried = sum(len(key) + len(value) + 150 for key, value in message.rows)
     else:
         carried = 0
     return carried + 400
@@ -164,6 +201,8 @@ Message = (
     | ReadAnswer
     | CatchUpRequest
     | CatchUpReply
+    | SnapshotRequest
+    | SnapshotPiece
     | HandOver
     | HandedBack
     | TakeOver

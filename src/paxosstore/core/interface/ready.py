@@ -6,7 +6,7 @@ The driver does, for each Ready, in this order:
 2. release `early`: it shows only rows that were durable before this turn, or a pre-auth proposal (rule 6);
 3. if `needs_sync`, sync, and do not go on before it returned. A failed sync ends the process (rule 8);
 4. `step(Durable(turn))` and release `late`: what shows rows that this turn has written;
-5. do `loads`, `log_reads` and `inventory_reads`, and step their results in.
+5. do `snapshot_closes`, `loads`, `log_reads`, `inventory_reads` and `snapshot_reads`, and step their results in.
 
 While the sync of 3 takes long, the next turn is open and may be taken in gulps: `Shard.gulp` hands out what is `early` by
 then, as often as the driver likes, and its loads. Early is what leaves before the turn is written anyway, now it does so in
@@ -93,6 +93,20 @@ class LogRead(NamedTuple):
     first: int
     last: int
     peer: int
+    compared: int = 0
+    """So many entries at its beginning are read only to compare them with what the peer knows."""
+    cheaper: bool = False
+    """The peer is to be told that copying all data is cheaper."""
+
+
+class SnapshotRead(NamedTuple):
+    """Read a piece of a view of an entity's data (`Store.read_snapshot`) and step it in as `SnapshotLoaded` for this peer."""
+
+    peer: int
+    entity: int
+    number: int
+    after: bytes
+    max_bytes: int
 
 
 class InventoryRead(NamedTuple):
@@ -138,3 +152,7 @@ class Ready:
     """Entities to load; step the result in as `Loaded`."""
     log_reads: list[LogRead] = field(default_factory=list)
     inventory_reads: list[InventoryRead] = field(default_factory=list)
+    snapshot_reads: list[SnapshotRead] = field(default_factory=list)
+    """Done when the turn is durable, for what a peer installs must never be forgotten here; but never of a mixed DB (rule 16)."""
+    snapshot_closes: list[tuple[int, int, int]] = field(default_factory=list)
+    """(peer, entity, number) of views that are not read any more: `Store.close_snapshot`."""

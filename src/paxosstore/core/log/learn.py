@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from ..entity.catchup import ENTRIES_PER_REQUEST, learned_from
+from ..entity.catchup import ENTRIES_PER_REQUEST, CatchUpState, learned_from
 from ..entity.entity import Entity
+from ..entry.ids import NOBODY
 from ..entry.record import Value
 from ..interface.event import InventoryLoaded, LogLoaded
 from ..interface.message import CatchUpReply, CatchUpRequest, InventoryReply, InventoryRequest
 from ..interface.ready import InventoryRead, LogRead
 from ..turn.context import Context
 from ..turn.entities import Entities
+from .install import Installer
 from .log import Log
+from .snapshot import LEAST_GAP, SnapshotSender
 from .write import Proposer
 
 INVENTORY_PAGE = 1_000
@@ -19,11 +22,21 @@ INVENTORY_PAGE = 1_000
 class Learner:
     """Acts on the catch-up state (catchup.py) of entities."""
 
-    def __init__(self, context: Context, entities: Entities, log: Log, proposer: Proposer) -> None:
+    def __init__(
+        self,
+        context: Context,
+        entities: Entities,
+        log: Log,
+        proposer: Proposer,
+        installer: Installer,
+        sender: SnapshotSender,
+    ) -> None:
         self._context = context
         self._entities = entities
         self._log = log
         self._proposer = proposer
+        self._installer = installer
+        self._sender = sender
         self._asking: dict[int, float] = {}
         """Entity -> until when it waits for the answer to its question: each may be a megabyte, so only some ask at a time."""
         self._waiting: dict[int, Entity] = {}
@@ -55,6 +68,8 @@ class Learner:
                 entity.catchup.wanted = 0
                 self._behind.discard(entity.id)
                 self._ask_for_pages()
+            catchup.weighs = True
+            catchup.lacking.clear()
             self._asking.pop(entity.id, None)
             opened = entity.log.opened.get(first)
             if opened is None or opened.driving or opened.machine.mine.is_empty or catchup.attempts >= 4:
@@ -63,6 +78,9 @@ class Learner:
                 return
             if catchup.asked_at_ms < 0.0:
                 catchup.asked_at_ms = context.now_ms  # give its proposer the time to say so first
+        elif catchup.offer != NOBODY and self._nobody_else_has_it(catchup):
+            self._copy(entity, catchup.offer)
+            return
         elif catchup.attempts >= context.n - 1:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
         interval = context.tuning.retry_ms * (1 << min(catchup.attempts, 4))
@@ -74,8 +92,26 @@ class Learner:
         peer = catchup.next_peer(context.n, context.me)
         catchup.asked(context.now_ms)
         context.counters.catchup_requests += 1
-        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST, entity.log.chosen_id(first - 1)))
+        weighs = catchup.weighs and goal - first >= LEAST_GAP
+        catchup.weighs = False
+        chosen_id = entity.log.chosen_id(first - 1)
+        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST, chosen_id, weighs))
         entity.wake_at(context.now_ms + interval)
+
+    def _nobody_else_has_it(self, catchup: CatchUpState) -> bool:
+        """Whether every peer that can be asked for the entry has said that it does not have it, or says nothing."""
+        context = self._context
+        return catchup.attempts >= context.n - 1 or all(
+            peer in catchup.lacking or context.reach.is_down(peer) for peer in context.peers
+        )
+
+    def _copy(self, entity: Entity, peer: int) -> None:
+        """Have all data copied instead: the log begins anew behind it."""
+        self._asking.pop(entity.id, None)
+        self._waiting.pop(entity.id, None)
+        entity.catchup.has_come()
+        self._installer.start(entity, peer)
+        self._let_next_ask()
 
     def _may_ask(self, entity: Entity, until_ms: float) -> bool:
         """Whether this entity's turn has come; else it waits, behind those that wait already."""
@@ -112,25 +148,30 @@ class Learner:
             return
         last = min(entity.log.contiguous_chosen, first + min(message.limit, ENTRIES_PER_REQUEST) - 1)
         if first <= last:
-            first = agreement.expect(entity, peer, first - 1, message.chosen_id)
-            self._context.read_log(LogRead(entity.id, first, last, peer))
+            cheaper = message.weighs and self._sender.is_cheaper(entity, entity.log.contiguous_chosen - first + 1)
+            begin = agreement.expect(entity, peer, first - 1, message.chosen_id)
+            self._context.read_log(LogRead(entity.id, begin, last, peer, first - begin, cheaper))
         else:
             self._context.send(entity, peer, CatchUpReply(entity.id, entity.log.contiguous_chosen, []))
 
     def log_loaded(self, event: LogLoaded) -> None:
         entity = self._entities.get(event.entity)
-        records = list(event.records)
+        records, asked = list(event.records), event.asked
         if records and self._log.agreement.read(entity, event.peer, *records[0]):
             entry, _ = records.pop(0)
             if entity.stopped is None and not records and entry < entity.log.contiguous_chosen:
                 self._log.teach(entity, entry + 1, event.peer)  # it was too large for others to be read with it
                 return
+            asked = max(asked, entry + 1)
         if entity.stopped is not None:
             self._entities.touch(entity)
             return
-        entries = learned_from(records)
-        known = entity.log.contiguous_chosen
-        self._context.send(entity, event.peer, CatchUpReply(entity.id, known, entries))
+        entries = learned_from(asked, records)
+        # the row is gone, or was never chosen here: what the entry did is in the data, if that is whole
+        gone = not entries and asked <= entity.log.committed and entity.serves
+        self._context.counters.entries_gone += gone
+        reply = CatchUpReply(entity.id, entity.log.contiguous_chosen, entries, gone, event.cheaper)
+        self._context.send(entity, event.peer, reply)
 
     def replied(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
         self._asking.pop(entity.id, None)
@@ -139,10 +180,20 @@ class Learner:
             entity.raise_max_chosen(learned.entry, peer)
             self._log.learn(entity, peer, learned.entry, learned.ballot, Value(learned.value_id, learned.body))
         if message.entries:
-            entity.catchup.restart()
+            entity.catchup.has_come()
         else:
+            entity.catchup.lacks(peer, gone=message.gone)
             entity.catchup.had_nothing(self._context.n - 1)
+        if message.cheaper:
+            self._copying_is_cheaper(entity, peer)
         self._entities.touch(entity)
+
+    def _copying_is_cheaper(self, entity: Entity, peer: int) -> None:
+        """So a peer says, and has room for it. If this node has none, entries do as well."""
+        missing = max(entity.log.max_chosen, entity.catchup.wanted) - entity.log.contiguous_chosen
+        if entity.install is None and missing >= LEAST_GAP and self._installer.has_room:
+            self._context.counters.snapshots_cheaper += 1
+            self._copy(entity, peer)
 
     def inventory(self, peer: int, message: InventoryRequest | InventoryReply) -> None:
         context = self._context

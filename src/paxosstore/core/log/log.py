@@ -9,7 +9,7 @@ from ..entity.entity import Entity
 from ..entity.logstate import OpenEntry
 from ..entity.news import Chosen
 from ..entity.writes import InFlight
-from ..entry.ids import NO_BALLOT, origin, owner, preauth_ballot
+from ..entry.ids import NO_BALLOT, NOBODY, origin, owner, preauth_ballot
 from ..entry.machine import EntryMachine
 from ..entry.record import Record, Value, needs_sync
 from ..interface.message import PaxosMessage
@@ -266,6 +266,19 @@ class Log:
         while (ahead := entity.log.opened.get(entity.log.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
             entity.log.contiguous_chosen += 1
         return decided
+
+    def jump(self, entity: Entity, entry: int) -> None:
+        """The DB holds a snapshot at this entry (rule 16). It replaces data, never votes: rows above it stay as they are."""
+        log = entity.log
+        assert log.unwritten is None
+        assert entry >= log.committed
+        log.committed = entry
+        log.contiguous_chosen = max(log.contiguous_chosen, entry)
+        log.max_chosen = max(log.max_chosen, entry)
+        log.max_plog = max(log.max_plog, entry)  # below it nothing is ever opened again, so nothing is looked for
+        log.no_preauth_through = max(log.no_preauth_through, entry + 1)
+        log.last_origin = NOBODY
+        log.opened = {number: opened for number, opened in log.opened.items() if number > entry}
 
     def _apply(self, entity: Entity, entry: int, batch: WriteBatch) -> None:
         """Rule 10: the writes and the new committed entry go into one atomic write."""

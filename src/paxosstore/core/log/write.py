@@ -121,6 +121,25 @@ class Proposer:
             entity.writes.queue.extendleft(request for request, _ in reversed(proposed) if not request.settled)
         self._way.decided(entity, in_flight, chosen)
 
+    def overtaken(self, entity: Entity) -> None:
+        """The entry of the own batch is decided, and no row tells how: only a snapshot, by the uuids in it.
+
+        So what has a uuid waits again, and finds its outcome under it, if it took effect; of the rest nothing can be known.
+        """
+        context, in_flight = self._context, entity.writes.in_flight
+        assert in_flight is not None
+        entity.writes.in_flight = None
+        context.in_flight_bytes -= len(in_flight.value.body)
+        for request, _ in reversed(in_flight.evaluated.proposed):
+            if request.settled:
+                continue
+            if request.uuid and not request.at_entry:
+                request.exposed = True
+                entity.writes.queue.appendleft(request)
+            else:
+                text = "proposed at an entry of which only a snapshot tells: it may have happened"
+                context.refuse(request, OutcomeUnknown(text))
+
     # -- rounds
 
     def answered(self, entity: Entity, entry: int, opened: OpenEntry) -> None:
@@ -267,7 +286,7 @@ class Proposer:
 
     def _nothing(self, entity: Entity, entry: int) -> WriteBatch:
         """What fills an entry for which nobody has a value: no request, only what every entry does about old uuids."""
-        if entity.log.committed != entry - 1:
+        if entity.log.committed != entry - 1 or entity.is_mixed:
             return WriteBatch()
         overlay = self._context.overlay(entity)
         forget_uuids(overlay, entry - self._context.cluster.uuid_window_entries)

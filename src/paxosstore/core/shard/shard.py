@@ -14,6 +14,7 @@ from ...errors import NoQuorum, NotServing
 from ..batch.overlay import BodyCodec, DataReader
 from ..batch.request import Request
 from ..entity.entity import NEVER, Entity
+from ..entity.install import Transfer
 from ..handover.handover import HandOvers
 from ..interface.event import (
     DiskSilent,
@@ -25,6 +26,7 @@ from ..interface.event import (
     PeerDown,
     PeerUp,
     Received,
+    SnapshotLoaded,
     Tick,
     WriteFailed,
     WritesAllowed,
@@ -41,15 +43,19 @@ from ..interface.message import (
     PaxosMessage,
     ReadAnswer,
     ReadQuestion,
+    SnapshotPiece,
+    SnapshotRequest,
     Stopped,
     TakeOver,
 )
 from ..interface.ready import InventoryRead, Ready, Release
 from ..log.giveway import RightOfWay
+from ..log.install import Installer
 from ..log.learn import INVENTORY_PAGE, Learner
 from ..log.log import Log
 from ..log.onlooker import Onlooker
 from ..log.serve import ReadServer
+from ..log.snapshot import SnapshotSender
 from ..log.write import Proposer
 from ..turn.admission import Admission
 from ..turn.context import Context, Handler, Identity
@@ -78,7 +84,9 @@ class Shard:
         self._handovers = HandOvers(context, self._entities, self._log, self._admission)
         self._intake = Intake(context, self._entities, self._admission, self._handovers)
         self._reads = ReadServer(context, self._entities, self._log)
-        self._learner = Learner(context, self._entities, self._log, self._proposer)
+        self._installer = Installer(context, self._entities, self._log, self._proposer)
+        self._sender = SnapshotSender(context)
+        self._learner = Learner(context, self._entities, self._log, self._proposer, self._installer, self._sender)
         self._onlooker = Onlooker(context, self._entities, self._log)
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
@@ -92,6 +100,7 @@ class Shard:
             Loaded: self._on_loaded,
             LogLoaded: self._learner.log_loaded,
             InventoryLoaded: self._learner.inventory_loaded,
+            SnapshotLoaded: self._sender.loaded,
             Durable: self._on_durable,
             DiskSilent: self._on_disk_silent,
             WriteFailed: self._on_write_failed,
@@ -104,6 +113,8 @@ class Shard:
             ReadAnswer: self._reads.answer,
             CatchUpRequest: self._learner.requested,
             CatchUpReply: lambda *reply: (self._onlooker if context.cannot_write else self._learner).replied(*reply),
+            SnapshotRequest: self._sender.requested,
+            SnapshotPiece: self._installer.piece,
             HandOver: self._on_hand_over,
             TakeOver: self._handovers.told_to_take_over,
             GiveWay: self._way.asked,
@@ -127,7 +138,7 @@ class Shard:
         """Decide on everything that was touched, and hand out what the turn produced."""
         self._attend_touched()
         context = self._context
-        self._unfinished |= load(context) | read_for_peers(context)
+        self._unfinished |= load(context) | read_for_peers(context) | self._sender.read()
         context.counters.turns_cut += self._unfinished
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
@@ -167,7 +178,7 @@ class Shard:
         due = self._entities.next_timer_ms
         if self._entities.busy or self._context.silence or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
-        return min(due, self._handovers.next_deadline_ms)
+        return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
 
     def entity(self, entity: int) -> Entity | None:
         """The state of an entity that is in memory, for inspection only."""
@@ -177,6 +188,11 @@ class Shard:
     def context(self) -> Context:
         """Counters and identity, for inspection only."""
         return self._context
+
+    @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """The snapshots under way, to this node and from it, as they stand now."""
+        return (*self._installer.transfers, *self._sender.transfers)
 
     @property
     def entities_in_memory(self) -> int:
@@ -216,10 +232,12 @@ class Shard:
         entity.wake_ms = NEVER
         if entity.stopped is not None:
             self._undecided.end_stopped(entity)
+            self._installer.give_up(entity)
             self._entities.attended(entity)
             return
         before = entity.log.committed
-        decided = None if context.cannot_write else self._log.advance(entity)  # what is applied has to be written
+        applies = not (context.cannot_write or entity.is_mixed)  # what is applied has to be written, on what it was meant for
+        decided = self._log.advance(entity) if applies else None
         release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
         if decided is not None:
             in_flight, chosen = decided
@@ -231,9 +249,12 @@ class Shard:
             entity.log.lease_until_ms = 0.0
             self._log.tell_chosen(entity, entity.news.readers)
             entity.news.readers.clear()
-        if entity.reads:
+        if entity.reads and entity.serves:
             self._reads.serve(entity)
-        if context.cannot_write:
+        if entity.install is not None:
+            self._handovers.send_away(entity)
+            self._installer.attend(entity)
+        elif context.cannot_write:
             self._onlooker.ask(entity)
         else:
             if entity.writes.queue and entity.writes.in_flight is None:
@@ -244,7 +265,7 @@ class Shard:
             self._way.withdraw(entity)
         self._log.tell_due(entity)
         follow_up = entity.log.opened.get(entity.log.committed + 1)
-        if follow_up is not None and follow_up.machine.mine.chosen and not context.cannot_write:
+        if applies and follow_up is not None and follow_up.machine.mine.chosen:
             entity.wake_at(context.now_ms)  # the commit limit was reached
         self._entities.attended(entity)
         entity.log.validate()
@@ -330,6 +351,8 @@ class Shard:
         self._agreement.loaded(entity, event.stopped)
         context.counters.loads += 1
         self._entities.touch(entity)
+        if event.recovering:
+            self._installer.loaded(entity)
         for item in mailbox:
             if isinstance(item, Request):
                 if not item.settled:
@@ -347,6 +370,7 @@ class Shard:
             for peer in context.peers:  # what it was told and did not take in, nobody tells it again
                 context.send_early(peer, InventoryRequest(-1, INVENTORY_PAGE))
         context.silence.end()
+        self._unfinished |= self._installer.durable(event.turn)
 
     def _on_disk_silent(self, event: DiskSilent) -> None:
         self._context.silence.lasts(event.for_ms)
@@ -357,6 +381,7 @@ class Shard:
         for read in self._undecided.forget(self._released, event.reason):
             self._intake.deliver(read)  # it waits for the entity to be loaded again: reads go on
         self._learner.forget()
+        self._installer.forget()
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
@@ -364,6 +389,7 @@ class Shard:
         if not event.reason:
             self._onlooker.end()
             self._agreement.keep_all()
+            self._installer.go_on()
             for entity in self._entities.busy.values():
                 self._entities.touch(entity)
 
@@ -373,6 +399,7 @@ class Shard:
         context = self._context
         now = context.now_ms
         self._entities.touch_due(now)
+        self._sender.end_overdue()
         self._handovers.take_back_overdue()
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS

@@ -37,8 +37,11 @@ class Undecided:
         missing = context.reach.describe(now)
         remarks = ", ".join(filter(None, (context.silence.describe(), missing)))
         remark = f" ({remarks})" if remarks else ""
-        for request, may_happen in self._waiting():
-            if now >= request.deadline_ms:
+        for request, may_happen, not_served in self._waiting():
+            if now >= request.deadline_ms and not_served:
+                why = f"{not_served}{remark}"
+                self._end(request, may_happen, f"not decided before the deadline: {why}", NotServing(f"{why}: nothing happened"))
+            elif now >= request.deadline_ms:
                 refusal = NoQuorum(f"no majority answered before the deadline{remark}: nothing happened")
                 self._end(request, may_happen, f"not decided before the deadline{remark}", refusal)
             elif lost is not None and not may_happen and now >= max(lost, request.arrived_ms) + context.tuning.no_majority_ms:
@@ -70,7 +73,7 @@ class Undecided:
 
         What peers have handed over is not answered: they see this node go, and propose it themselves.
         """
-        for request, may_happen in [*((request, False) for request in not_taken), *self._waiting()]:
+        for request, may_happen, _ in [*((request, False, "") for request in not_taken), *self._waiting()]:
             self._end(request, may_happen, "the node has stopped", NotServing("the node has stopped: nothing happened"))
         return Release(outcomes=self._context.ready.early.outcomes)
 
@@ -99,20 +102,22 @@ class Undecided:
                     context.refuse(request, OutcomeUnknown(f"proposed, then this node could not write: {reason}"))
                 else:
                     context.refuse(request, DiskFull(reason))
-        for request, may_happen in self._waiting():
+        for request, may_happen, _ in self._waiting():
             if not may_happen and not request.read_only:
                 context.refuse(request, DiskFull(reason))  # it would wait for its deadline
         # what asked for no write is not lost
         context.ready.loads += [number for number in failed.loads if number not in dirty]
         context.ready.log_reads += failed.log_reads
         context.ready.inventory_reads += failed.inventory_reads
+        context.ready.snapshot_reads += failed.snapshot_reads
+        context.ready.snapshot_closes += failed.snapshot_closes
         return reads
 
     def end_stopped(self, entity: Entity) -> None:
         """End what waits at an entity that is stopped."""
         assert entity.stopped is not None
         refusal = Diverged(entity.stopped.describe(entity.id, self._context.me))
-        for request, may_happen in list(self._waiting_at(entity)):
+        for request, may_happen, _ in list(self._waiting_at(entity)):
             self._end(request, may_happen, str(refusal), refusal)
         if entity.writes.in_flight is not None:
             self._context.in_flight_bytes -= len(entity.writes.in_flight.value.body)
@@ -125,17 +130,19 @@ class Undecided:
         unknown = OutcomeUnknown(f"{why}: it may have happened, or may yet happen")
         self._context.refuse(request, unknown if may_happen else refusal)
 
-    def _waiting(self) -> Iterator[tuple[Request, bool]]:
-        """Every request that waits, and whether it may happen without this node: it was proposed or handed over."""
+    def _waiting(self) -> Iterator[tuple[Request, bool, str]]:
+        """Every request that waits; whether it may happen without this node: it was proposed or handed over; and why this node
+        does not serve its entity now, if so."""
         for entity in self._entities.busy.values():
             yield from self._waiting_at(entity)
         for request in self._handovers.pending():
-            yield request, True
+            yield request, not request.read_only, ""
 
-    def _waiting_at(self, entity: Entity) -> Iterator[tuple[Request, bool]]:
+    def _waiting_at(self, entity: Entity) -> Iterator[tuple[Request, bool, str]]:
         """The same of one entity."""
         proposed = {id(request) for request in entity.writes.proposed}
         # found on rows that a crash may forget: it may still be chosen
         lost = entity.writes.lost_turn > self._context.durable_turn
+        not_served = entity.describe()
         for request in entity.requests():
-            yield request, request.exposed or lost or id(request) in proposed
+            yield request, not request.read_only and (request.exposed or lost or id(request) in proposed), not_served

@@ -51,6 +51,7 @@ class Counters:
     read_drives: int = 0
     handed_over: int = 0
     handed_over_late: int = 0
+    reads_handed_over: int = 0
     handed_over_taken_back: int = 0
     handed_over_received: int = 0
     taken_over: int = 0
@@ -64,6 +65,23 @@ class Counters:
     entries_learned: int = 0
     entries_applied: int = 0
     entries_read_ahead: int = 0
+    entries_gone: int = 0
+    snapshots_wanted: int = 0
+    snapshots_cheaper: int = 0
+    snapshots_held: int = 0
+    snapshots_not_needed: int = 0
+    snapshots_outdated: int = 0
+    snapshots_refused: int = 0
+    snapshots_timed_out: int = 0
+    snapshots_recovered: int = 0
+    snapshots_installed: int = 0
+    snapshots_given: int = 0
+    snapshots_not_given: int = 0
+    snapshots_abandoned: int = 0
+    snapshot_pieces: int = 0
+    snapshot_pieces_late: int = 0
+    snapshot_bytes_installed: int = 0
+    snapshot_bytes_sent: int = 0
     loads: int = 0
     requests_refused: int = 0
     requests_unknown: int = 0
@@ -107,8 +125,9 @@ class HandedOverRequest(Request):
         digest: bytes,
         floor: int,
         deadline_ms: float,
+        read_only: bool = False,
     ) -> None:
-        super().__init__(entity, uuid=uuid, floor=floor, deadline_ms=deadline_ms)
+        super().__init__(entity, read_only=read_only, uuid=uuid, floor=floor, deadline_ms=deadline_ms)
         self.digest = digest
         self.peer = peer
         self._handler = handler

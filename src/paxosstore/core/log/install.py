@@ -1,0 +1,226 @@
+"""Getting an entity's data from a peer, when its log does not reach back far enough, or copying is cheaper (rules 16 and 17).
+
+Nothing of the old data goes before a newer view is open at a peer: the first piece and the mark that the old data is gone are
+one write. The later pieces follow one by one: the next is asked for when the last is durable, so a disk that is slow slows
+the peer down. The last piece, the end of the mark and the new committed entry are one write again; the pointers jump after it.
+
+What this replica has promised and accepted above the view's entry stays: a snapshot replaces data, never votes.
+"""
+
+from __future__ import annotations
+
+from ..entity.entity import Entity
+from ..entity.install import Install, Transfer
+from ..entry.ids import NOBODY
+from ..interface.message import SnapshotPiece, SnapshotRequest
+from ..interface.ready import BeginInstall, EndInstall, InstallRows
+from ..turn.context import Context
+from ..turn.entities import Entities
+from .log import Log
+from .write import Proposer
+
+MAX_DOUBLINGS = 4
+
+
+class Installer:
+    """Acts on the `install` of entities."""
+
+    def __init__(self, context: Context, entities: Entities, log: Log, proposer: Proposer) -> None:
+        self._context = context
+        self._entities = entities
+        self._log = log
+        self._proposer = proposer
+        self._active: dict[int, Entity] = {}
+        """Those that copy, `max_snapshots` at most."""
+        self._waiting: dict[int, Entity] = {}
+        """Those that would, the one that has waited for longest first."""
+        self._written: dict[int, Entity] = {}
+        """Those that have written a piece which is not durable yet."""
+
+    # -- begin and end
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another copy may begin now."""
+        return len(self._active) < self._context.tuning.max_snapshots
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """What is copied to this node now."""
+        now = self._context.now_ms
+        return [entity.install.transfer(entity.id, now) for entity in self._active.values() if entity.install is not None]
+
+    def start(self, entity: Entity, peer: int, *, begun: bool = False) -> None:
+        """Have the data copied, from this peer first. From now on the entity is not served here."""
+        context = self._context
+        assert entity.install is None
+        entity.install = Install(peer, context.now_ms, begun=begun)
+        context.counters.snapshots_wanted += 1
+        in_flight = entity.writes.in_flight
+        if in_flight is not None and in_flight.evaluated.entry > entity.log.contiguous_chosen:
+            self._proposer.overtaken(entity)  # decided, for it is below what the peer has applied
+        self._entities.touch(entity)
+
+    def loaded(self, entity: Entity) -> None:
+        """The disk says that an installation has begun here and not ended: it begins again, from any peer."""
+        self._context.counters.snapshots_recovered += 1
+        self.start(entity, NOBODY, begun=True)
+
+    def forget(self) -> None:
+        """Entities were dropped from memory: those that come back say themselves what is to be done."""
+        for waiting in (self._active, self._waiting, self._written):
+            for number in [number for number, entity in waiting.items() if self._entities.find(number) is not entity]:
+                del waiting[number]
+        self._next()
+
+    def go_on(self) -> None:
+        """The disk takes writes again, or a peer is back: all that copy are looked at."""
+        for entity in (*self._active.values(), *self._waiting.values()):
+            self._entities.touch(entity)
+
+    def give_up(self, entity: Entity) -> None:
+        """Nothing is done for it any more."""
+        if entity.install is not None:
+            self._stop(entity)
+
+    def _stop(self, entity: Entity) -> None:
+        entity.install = None
+        for waiting in (self._active, self._waiting, self._written):
+            waiting.pop(entity.id, None)
+        entity.catchup.restart()
+        self._entities.touch(entity)
+        self._next()
+
+    def _next(self) -> None:
+        """Let those that wait have the room that there is."""
+        for _, entity in zip(range(self._context.tuning.max_snapshots - len(self._active)), self._waiting.values(), strict=False):
+            self._entities.touch(entity)
+
+    def _has_place(self, entity: Entity, install: Install) -> bool:
+        """Whether this one's turn has come; else it waits, behind those that wait already."""
+        if entity.id in self._active:
+            return True
+        if not self.has_room:
+            self._context.counters.snapshots_held += entity.id not in self._waiting
+            self._waiting[entity.id] = entity
+            return False
+        self._waiting.pop(entity.id, None)
+        self._active[entity.id] = entity
+        install.heard_at_ms = self._context.now_ms
+        return True
+
+    # -- asking
+
+    def attend(self, entity: Entity) -> None:
+        """Ask for the piece that is due."""
+        install, context = entity.install, self._context
+        assert install is not None
+        if install.turn:
+            return
+        if context.cannot_write:
+            if entity.id not in self._active:
+                self._waiting[entity.id] = entity
+            return
+        if not install.begun and entity.log.contiguous_chosen >= max(entity.log.max_chosen, entity.catchup.wanted):
+            context.counters.snapshots_not_needed += 1
+            self._stop(entity)
+            return
+        if not self._has_place(entity, install):
+            return
+        now = context.now_ms
+        if now - install.heard_at_ms >= context.tuning.snapshot_timeout_ms:
+            context.counters.snapshots_timed_out += 1
+            install.turn_to(self._after(install.peer), now)
+        interval = context.tuning.retry_ms * (1 << min(install.attempts + install.refusals, MAX_DOUBLINGS))
+        if now < install.asked_at_ms + interval:
+            entity.wake_at(install.asked_at_ms + interval)
+            return
+        if not install.number:
+            install.number = context.new_number()
+            if install.peer == NOBODY:
+                install.peer = self._after(NOBODY)
+        install.asked_at_ms = now
+        install.attempts += 1
+        limit = context.tuning.snapshot_piece_bytes
+        context.send_early(install.peer, SnapshotRequest(entity.id, install.number, install.after, limit))
+        entity.wake_at(now + interval)
+
+    def _after(self, peer: int) -> int:
+        """The peer to turn to after this one: the next in turn to which there is a link."""
+        context = self._context
+        others = [number % context.n for number in range(peer + 1, peer + 1 + context.n) if number % context.n != context.me]
+        return next((other for other in others if not context.reach.is_down(other)), others[0])
+
+    # -- what comes in
+
+    def piece(self, entity: Entity, peer: int, message: SnapshotPiece) -> None:
+        """A piece from a peer: written by this turn, if it is the one that is due."""
+        install, context = entity.install, self._context
+        if install is None or context.cannot_write or not install.expects(peer, message.number, message.after):
+            context.counters.snapshot_pieces_late += 1
+            return
+        self._entities.touch(entity)
+        if not message.found or (install.committed and message.committed != install.committed):
+            self._refused(install)
+            return
+        if not install.committed and not self._begin(entity, install, peer, message):
+            return
+        changes = context.ready.changes
+        if message.rows:
+            changes.append(InstallRows(entity.id, message.rows))
+        if not message.more:
+            changes.append(EndInstall(entity.id, install.committed))
+        context.ready.needs_sync = True  # one piece after the other: the disk is never owed more than one
+        install.take(message.rows, context.ready.turn, context.now_ms, more=message.more)
+        self._written[entity.id] = entity
+        context.counters.snapshot_pieces += 1
+        context.work += len(message.rows) + (sum(len(value) for _, value in message.rows) >> 10)
+
+    def _refused(self, install: Install) -> None:
+        """The peer has no view to read, or not this one any more: another one is asked, after a round of them a little later."""
+        context = self._context
+        context.counters.snapshots_refused += 1
+        install.turn_to(self._after(install.peer), context.now_ms)
+        install.refusals += 1
+        if install.refusals >= context.n - 1:
+            install.asked_at_ms = context.now_ms
+
+    def _begin(self, entity: Entity, install: Install, peer: int, message: SnapshotPiece) -> bool:
+        """The first piece of a view: whether it is newer than what is here (rule 16). Then the old data goes."""
+        context, log = self._context, entity.log
+        if message.committed < log.committed or (message.committed == log.committed and not install.begun):
+            context.counters.snapshots_outdated += 1
+            if install.begun:
+                self._refused(install)
+            else:
+                self._stop(entity)
+            return False
+        if log.unwritten is not None:
+            return False  # this turn writes to the old data as well: the piece is asked for again
+        if entity.writes.in_flight is not None:
+            self._proposer.overtaken(entity)
+        install.begun = True
+        install.committed = message.committed
+        entity.raise_max_chosen(message.committed, peer)
+        context.ready.changes.append(BeginInstall(entity.id))
+        return True
+
+    def durable(self, turn: int) -> bool:
+        """All writes up to this turn are durable: go on with what they were waited for; whether there is anything."""
+        done = [entity for entity in self._written.values() if entity.install is not None and entity.install.turn <= turn]
+        for entity in done:
+            self._written.pop(entity.id)
+            install = entity.install
+            assert install is not None
+            install.written(self._context.now_ms)
+            if install.ended:
+                self._end(entity, install)
+            self._entities.touch(entity)
+        return bool(done)
+
+    def _end(self, entity: Entity, install: Install) -> None:
+        """All of it is in the DB: the pointers jump."""
+        self._log.jump(entity, install.committed)
+        self._context.counters.snapshots_installed += 1
+        self._context.counters.snapshot_bytes_installed += install.size
+        self._stop(entity)
