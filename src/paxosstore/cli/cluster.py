@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -162,6 +164,14 @@ class LocalCluster:
         except subprocess.TimeoutExpired:
             self.kill(node)
             return process.wait()
+
+    def lose_disk(self, node: int) -> Path:
+        """Move the data directory of a node that does not run out of its way, and return where it is. Raises OSError."""
+        assert not self.is_running(node)
+        places = (self.directory / f"lost-{number}-of-node-{node}" for number in count())
+        place = next(place for place in places if not place.exists())
+        shutil.move(self.data_dir(node), place)
+        return place
 
     def close(self) -> None:
         """End every node's process for good, suspended ones too; data stays."""
