@@ -20,8 +20,10 @@ from paxosstore.cli.config import load_config
 from paxosstore.cli.init import write_configs
 from paxosstore.cli.main import app, main
 from paxosstore.core.batch.overlay import WriteBatch
+from paxosstore.core.entity.divergence import Divergence
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.ready import Apply
+from paxosstore.core.interface.ready import Apply, StopEntity
+from paxosstore.errors import DirectoryInUse
 from paxosstore.services.card.rules import entity_of
 from paxosstore.services.card.server import CardServer
 from paxosstore.services.http.server import HttpServer, Page, as_json, text
@@ -211,7 +213,7 @@ def test_no_server_answers(run: Run) -> None:
 # -- status and inspect
 
 
-def status_pages(node: int, refused: str = "", no_quorum: str = "") -> dict[str, Page]:
+def status_pages(node: int, refused: str = "", no_quorum: str = "", stopped: str = "") -> dict[str, Page]:
     links = {"2": {"up": True, "queued_frames": 0}, "7": {"up": False, "queued_frames": 5, "down_reason": "no [answer]"}}
     status = {
         "node": node,
@@ -220,6 +222,7 @@ def status_pages(node: int, refused: str = "", no_quorum: str = "") -> dict[str,
         "entities_in_memory": 11,
         "waiting_requests": 12,
         "waiting_events": 13,
+        "stopped": {"7": stopped} if stopped else {},
         "committed": {"5": 100, "6": 23},
         "committed_complete": True,
         "peers": links,
@@ -230,7 +233,7 @@ def status_pages(node: int, refused: str = "", no_quorum: str = "") -> dict[str,
 def test_status(run: Run) -> None:
     one, other, dead, strange = (free_port() for _ in range(4))
     servers = [
-        HttpServer(HOST, one, status_pages(0)),
+        HttpServer(HOST, one, status_pages(0, stopped="entity 7 is [stopped]")),
         HttpServer(HOST, other, status_pages(1, "no [room] left")),
         HttpServer(HOST, strange, {"/status": lambda query: text(HTTPStatus.OK, "hello")}),
     ]
@@ -243,6 +246,7 @@ def test_status(run: Run) -> None:
     assert "up" in rows[one]
     for figure in ("11", "123", "12 requests", "2 up"):
         assert figure in rows[one]
+    assert "node 0: THE REPLICAS DIFFER: entity 7 is [stopped]" in out
     assert "7 down, 5 frames queued" in out
     assert "  no [answer]" in out
     assert "refuses writes: no [room] left" in rows[other]
@@ -313,7 +317,8 @@ def test_inspect_a_running_node(run: Run, config: Path) -> None:
         assert isinstance(query, dict)
         asked.append(query)
         pointers = {"committed": 8, "max_chosen": None}
-        return as_json({"entity": 5, "node": 0, "pointers": pointers, "rows": [row]})
+        marks = {"gaps": [(3, 3), (5, 7)], "floor": 9, "recovering": True, "stopped": "entity 5 is stopped: [why]"}
+        return as_json({"entity": 5, "node": 0, "pointers": pointers, "rows": [row], **marks})
 
     pages: dict[str, Page] = {"/inspect": page}  # type: ignore[dict-item]  # it takes and gives what a page does
     with serving(HttpServer(HOST, load_config(config).listen.http.port, pages)):
@@ -326,7 +331,29 @@ def test_inspect_a_running_node(run: Run, config: Path) -> None:
     assert [int(query["entity"]) for query in asked[2:]] == [REDIS_BASE + 3, SLOT_BASE + 7, entity_of(42)]
     assert "entity 5 on node 0 (running)" in out
     assert "committed 8, max chosen ?" in out
+    for mark in ("chosen, and not known here: 3, 5-7", "floor 9", "is being copied", "entity 5 is stopped: [why]"):
+        assert mark in out
     assert "ab" * 16 in out
+
+
+def test_an_entity_whose_replicas_differ_is_resumed_on_a_stopped_node(run: Run, config: Path) -> None:
+    settings = load_config(config)
+    found = Divergence(2, b"\x01" * 16, b"\x02" * 16, 2)
+    with open_directory(settings.data_dir, settings.cluster, 0) as directory:
+        store = RocksStore(directory.store_path)
+        store.write({}, [], [StopEntity(5, found.encode()), StopEntity(6, found.encode())])
+        store.sync()
+        store.close()
+        assert run("resume", 5, "--config", config)[0] == DirectoryInUse.exit_code
+    assert "node 0 and node 2 know different values at entry 2" in run("inspect", "--config", config, "entity", 5)[1]
+    code, _, err = run("resume", 7, "--config", config)
+    assert code == 2
+    assert "entity 7 is not stopped on node 0: name one that is (5, 6)" in err
+    code, out, err = run("resume", 5, "--config", config)
+    assert (code, err) == (0, "")
+    assert "node 0 and node 2 know different values at entry 2" in out
+    assert "are stopped" not in run("inspect", "--config", config, "entity", 5)[1]
+    assert run("resume", 5, "--config", config)[0] == 2, "it is not stopped any more"
 
 
 def test_inspect_a_stopped_node(run: Run, config: Path) -> None:

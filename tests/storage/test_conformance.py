@@ -302,6 +302,16 @@ def test_a_stopped_entity_stays_stopped(store: Store) -> None:
     store.write({(1, 1): row(1)}, [Apply(1, 1, puts(a=b"1"))], [StopEntity(2, "two values")])
     assert store.load(2).stopped == "two values"
     assert store.load(1).stopped == ""
+    assert store.stopped() == [(2, "two values")]
+
+
+def test_stopped_entities_are_listed_until_an_operator_has_mended_them(store: Store) -> None:
+    assert store.stopped() == []
+    store.write({}, [], [StopEntity(entity, str(entity)) for entity in (MAX_ENTITY, 2, 0)])
+    assert store.stopped() == [(0, "0"), (2, "2"), (MAX_ENTITY, str(MAX_ENTITY))]
+    store.write({}, [], [StopEntity(2, "")])
+    assert store.stopped() == [(0, "0"), (MAX_ENTITY, str(MAX_ENTITY))]
+    assert store.load(2).stopped == ""
 
 
 def test_entities_are_listed_by_what_there_is_of_them(store: Store) -> None:

@@ -113,10 +113,12 @@ def status(
     ] = HTTP_SERVERS,
 ) -> int:
     """Show nodes, peers, entities, committed entries and queues. Ends with 1 if no node reaches a majority, 3 if none answers."""
-    from .watch import collect_status, console, exit_code, status_table
+    from .watch import collect_status, console, exit_code, status_notes, status_table
 
     answers = collect_status(servers)
     console().print(status_table(answers))
+    for note in status_notes(answers):
+        console().print(note, highlight=False)
     return exit_code(answers)
 
 
@@ -167,6 +169,22 @@ def inspect_entity(
         raise InvalidRequest("inspect: --config FILE is missing: name the node's configuration file")
     found, source = look_at_entity(load_config(file), number, entries)
     console().print(entity_table(found, source))
+
+
+@app.command()
+def resume(
+    entity: Annotated[str, typer.Argument(metavar="ID", help="A number, or redis:DATABASE, slot:SLOT, card:CARD.")],
+    config: ConfigOption,
+) -> None:
+    """Serve an entity again that was stopped because its replicas differ. Only on nodes whose data is right, and only when the
+    data of the others is out of the way: docs/OPERATING.md, "Two values seen chosen". The node must be stopped."""
+    from .config import load_config
+    from .resume import resume_entity
+    from .watch import parse_entity
+
+    number = parse_entity(entity)
+    typer.echo(f"was: {resume_entity(load_config(config), number)}")
+    typer.echo(f"entity {number} is served again when the node starts")
 
 
 @card_app.command("insert")

@@ -8,8 +8,9 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.entry.ids import MAX_ENTITY
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 140
 TIMEOUT_S = 3.0
 STRANGER = "this is no paxosstore node's HTTP address"
+MAX_GAPS = 10
+MAX_STOPPED = 10
+"""Stopped entities of a node that are shown."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -103,9 +107,22 @@ def _cells(answer: Mapping[str, Any]) -> list[str]:
         state = f"[red]disk does not answer for {silent_ms / 1000:.1f} s[/red]"
     if lonely := answer.get("no_quorum_because"):
         state = f"[red]{escape(lonely)}[/red]"
+    if stopped := answer.get("stopped"):
+        state += f"\n[bold red]the replicas of {len(stopped)} entities differ[/bold red]"
     committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
     waiting = f"{answer['waiting_requests']} requests\n{answer['waiting_events']} events"
     return [escape(str(answer["node"])), state, _peers(answer), escape(str(answer["entities_in_memory"])), committed, waiting]
+
+
+def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iterator[str]:
+    """What does not fit into the table: a line each, as markup."""
+    from rich.markup import escape
+
+    for _, answer in answers:
+        if isinstance(answer, str):
+            continue
+        for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:
+            yield f"node {answer['node']}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
 
 
 def exit_code(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> int:
@@ -160,22 +177,29 @@ def look_at_entity(config: NodeConfig, entity: int, entries: str | None) -> tupl
 
 
 def _look_at_disk(config: NodeConfig, entity: int, entries: str | None) -> Mapping[str, Any]:
-    from ..runtime.inspection import describe_row, stored_pointers
+    from ..runtime.inspection import describe_entity
     from ..storage.directory import open_directory
     from ..storage.rocks import RocksStore
 
     with open_directory(config.data_dir, config.cluster, config.node, create=False) as directory:
         store = RocksStore(directory.store_path, read_only=True)
         try:
-
-            def inspect(entity: int, first: int, last: int) -> Mapping[str, Any]:
-                rows = [describe_row(entry, record) for entry, record in store.read_log(entity, first, last)]
-                pointers = stored_pointers(store, entity)
-                return {"entity": entity, "node": config.node, "in_memory": False, "pointers": pointers, "rows": rows}
-
-            return inspect_entries(inspect, entity, entries)
+            return inspect_entries(partial(describe_entity, config.node, store, None), entity, entries)
         finally:
             store.close()
+
+
+def _marks(found: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps an entity from being served, or from voting, a line each."""
+    if gaps := found.get("gaps"):
+        shown = [str(first) if first == last else f"{first}-{last}" for first, last in gaps]
+        yield f"chosen, and not known here: {', '.join(shown[:MAX_GAPS])}{', ...' if len(shown) > MAX_GAPS else ''}"
+    if found.get("floor"):
+        yield f"floor {found['floor']}: below it this node only learns, for it has lost what it had promised there"
+    if found.get("recovering"):
+        yield "its data is being copied from a peer, and is not whole"
+    if found.get("stopped"):
+        yield found["stopped"]
 
 
 def entity_table(found: Mapping[str, Any], source: str) -> Table:
@@ -185,7 +209,7 @@ def entity_table(found: Mapping[str, Any], source: str) -> Table:
     pointers = ", ".join(
         f"{name.replace('_', ' ')} {'?' if entry is None else entry}" for name, entry in found["pointers"].items()
     )
-    title = f"entity {found['entity']} on node {found['node']} ({source})\n{pointers}"
+    title = "\n".join((f"entity {found['entity']} on node {found['node']} ({source})", pointers, *_marks(found)))
     table = Table(title=escape(title), caption=escape(found.get("cut_off", "")) or None)
     for name in ("entry", "prepared", "promised", "accepted", "chosen", "value id", "value bytes"):
         table.add_column(name, overflow="fold")

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.entity.divergence import decode
+from ..core.entity.entity import Entity
 from ..core.entry.ids import majority
 from ..core.entry.record import Record
+from ..core.shard.shard import Shard
 from ..core.turn.reach import describe
 from ..storage.rocks import RocksStore
 from .histogram import Histogram
 from .links import LinkStatistics
+from .loop import TurnLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class NodeStatistics:
     """What both hold of memory."""
     in_flight_bytes: int
     """Of the values that this node proposes now."""
+    stopped: Mapping[int, str]
+    """Entity -> why it is not served here any more: its replicas differ."""
     peers: Mapping[int, LinkStatistics]
     turn_ms: Histogram
     sync_ms: Histogram
@@ -44,13 +50,52 @@ class NodeStatistics:
         return f"no quorum: {describe(down)}" if len(down) > nodes - majority(nodes) else ""
 
 
-def stored_pointers(store: RocksStore, entity: int) -> dict[str, int | None]:
-    """What the disk alone says of an entity; what only memory knows is None."""
+def statistics_of(node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics]) -> NodeStatistics:
+    """What a running node is doing at this moment."""
+    context = shard.context
+    return NodeStatistics(
+        node=node,
+        serving=True,
+        writes_refused_because=shard.writes_refused_because,
+        disk_silent_ms=turns.disk_silent_ms,
+        counters=context.counters.as_dict(),
+        entities_in_memory=shard.entities_in_memory,
+        waiting_requests=shard.waiting_requests,
+        waiting_events=turns.waiting,
+        waiting_bytes=context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,
+        in_flight_bytes=context.in_flight_bytes,
+        stopped={entity: found.describe(entity, node) for entity, found in sorted(context.stopped.items())},
+        peers=peers,
+        turn_ms=turns.turn_ms,
+        sync_ms=turns.sync_ms,
+        events_per_turn=turns.events_per_turn,
+    )
+
+
+def describe_entity(node: int, store: RocksStore, state: Entity | None, entity: int, first: int, last: int) -> dict[str, Any]:
+    """Pointers, marks and rows of one entity, as plain data. `state` is what a running node has of it in memory."""
     loaded = store.load(entity)
-    return {"committed": loaded.committed, "contiguous_chosen": None, "max_chosen": None, "max_plog": loaded.max_plog}
+    pointers: dict[str, int | None] = dict.fromkeys(("committed", "contiguous_chosen", "max_chosen", "max_plog"))
+    gaps: list[tuple[int, int]] = []
+    if state is not None and state.mailbox is None:
+        pointers = dict(zip(pointers, state.log.pointers, strict=True))
+        gaps = state.log.gaps
+    else:
+        pointers |= {"committed": loaded.committed, "max_plog": loaded.max_plog}
+    return {
+        "entity": entity,
+        "node": node,
+        "in_memory": state is not None,
+        "pointers": pointers,
+        "gaps": gaps,
+        "floor": loaded.floor,
+        "recovering": loaded.recovering,
+        "stopped": decode(loaded.stopped).describe(entity, node) if loaded.stopped else "",
+        "rows": [_describe_row(entry, record) for entry, record in store.read_log(entity, first, last)],
+    }
 
 
-def describe_row(entry: int, record: Record) -> dict[str, Any]:
+def _describe_row(entry: int, record: Record) -> dict[str, Any]:
     """A PLog row as plain data."""
     value = record.value
     return {

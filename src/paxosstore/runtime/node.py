@@ -27,6 +27,7 @@ from ..boundary import (
 )
 from ..core.batch.overlay import DATA, View, WriteBatch
 from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
+from ..core.entity.divergence import decode
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
 from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.interface.message import Message
@@ -52,9 +53,10 @@ from .calls import CallRequest, FunctionRequest, replay
 from .disk import CLOSE_S, close_in_time, watch_room
 from .home import Home
 from .inspection import NodeStatistics as NodeStatistics
-from .inspection import describe_row, stored_pointers
+from .inspection import describe_entity, statistics_of
 from .links import Links
 from .loop import TurnLoop, end_process, now_ms
+from .reporter import Reporter
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ class Node:
         self._shard: Shard | None = None
         self._turns: TurnLoop | None = None
         self._links: Links | None = None
-        self._room: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._met = asyncio.Event()
         """Set when a link comes up, and when the node stops."""
         self._home: Home | None = None
@@ -177,6 +179,7 @@ class Node:
         incarnation = secrets.randbits(64) | 1
         identity = Identity(self.cluster, self.tuning, self.node_id, incarnation)
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
+        self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
         self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
         self._turns.on_told = self.on_told
         self._turns.on_applied = self.on_applied
@@ -192,12 +195,13 @@ class Node:
         )
         self._turns.inbox.on_full = lambda full: None if self._links is None else self._links.hold(full)
         await self._links.start()
-        watching = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
-        self._room = asyncio.get_running_loop().create_task(watching)
+        room = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
+        report = Reporter(self.statistics).run()
+        self._watching = [asyncio.get_running_loop().create_task(watching) for watching in (room, report)]
 
     async def _close(self) -> None:
-        if self._room is not None:
-            self._room.cancel()
+        for watching in self._watching:
+            watching.cancel()
         answers = False
         turns, self._turns = self._turns, None
         links, self._links = self._links, None
@@ -384,22 +388,7 @@ class Node:
         if shard is None or turns is None or links is None or self._home is None:
             raise NotServing("the node is not running")
         self._home.check_thread()
-        return NodeStatistics(
-            node=self.node_id,
-            serving=True,
-            writes_refused_because=shard.writes_refused_because,
-            disk_silent_ms=turns.disk_silent_ms,
-            counters=shard.context.counters.as_dict(),
-            entities_in_memory=shard.entities_in_memory,
-            waiting_requests=shard.waiting_requests,
-            waiting_events=turns.waiting,
-            waiting_bytes=shard.context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,
-            in_flight_bytes=shard.context.in_flight_bytes,
-            peers=links.statistics(),
-            turn_ms=turns.turn_ms,
-            sync_ms=turns.sync_ms,
-            events_per_turn=turns.events_per_turn,
-        )
+        return statistics_of(self.node_id, shard, turns, links.statistics())
 
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""
@@ -440,18 +429,7 @@ class Node:
         entity = exact_entity(entity)
         first, last = (exact_int(name, entry, 0, MAX_ENTRY) for name, entry in (("first", first), ("last", last)))
         state = self._shard.entity(entity) if self._shard is not None else None
-        if state is not None and state.mailbox is None:
-            committed, contiguous, max_chosen, max_plog = state.log.pointers
-            pointers: dict[str, int | None] = {
-                "committed": committed,
-                "contiguous_chosen": contiguous,
-                "max_chosen": max_chosen,
-                "max_plog": max_plog,
-            }
-        else:
-            pointers = stored_pointers(store, entity)
-        rows = [describe_row(entry, record) for entry, record in store.read_log(entity, first, last)]
-        return {"entity": entity, "node": self.node_id, "in_memory": state is not None, "pointers": pointers, "rows": rows}
+        return describe_entity(self.node_id, store, state, entity, first, last)
 
     # -- inside
 

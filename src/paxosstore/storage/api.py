@@ -88,6 +88,10 @@ class Store(Protocol):
         """(entity, floor) of up to `limit` entities above `after` that have one (rule 19c), ascending."""
         ...
 
+    def stopped(self) -> list[tuple[int, str]]:
+        """(entity, reason) of every entity that is stopped, ascending: few, as a rule none."""
+        ...
+
     def standing(self) -> bytes:
         """What `SetStanding` wrote last; empty: nothing yet."""
         ...

@@ -104,6 +104,8 @@ class _Contents:
             case EndInstall(entity, committed):
                 self.recovering.discard(entity)
                 self.committed.put(entity, committed)
+            case StopEntity(entity, ""):
+                self.stopped.pop(entity, None)
             case StopEntity(entity, reason):
                 self.stopped[entity] = reason
             case NewEntity(entity):
@@ -191,6 +193,9 @@ class MemoryStore:
 
     def floors(self, after: int, limit: int) -> list[tuple[int, int]]:
         return list(islice(self._now.floors.range(after + 1), limit))
+
+    def stopped(self) -> list[tuple[int, str]]:
+        return sorted(self._now.stopped.items())
 
     def standing(self) -> bytes:
         return self._now.standing

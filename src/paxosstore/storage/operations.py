@@ -55,7 +55,7 @@ def add_change(operations: list[Operation], change: Change) -> None:
             operations.append(committed_operation(entity, committed))
         case StopEntity(entity, reason):
             key = mark_key(STOPPED, entity)
-            operations.append((META + key, encode_mark(key, reason.encode(errors="replace"))))
+            operations.append((META + key, encode_mark(key, reason.encode(errors="replace")) if reason else None))
         case NewEntity(entity):
             operations.append(committed_operation(entity, 0))
 

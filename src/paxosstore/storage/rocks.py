@@ -240,6 +240,11 @@ class RocksStore:
         entities = ((entity_of(key[1:]), value) for key, value in rows)
         return [(entity, decode_floor(entity, value, self.path)) for entity, value in entities]
 
+    def stopped(self) -> list[tuple[int, str]]:
+        rows = self._use().table.range(META + STOPPED, META + marks_end(STOPPED))
+        entities = ((entity_of(key[1:]), row) for key, row in rows)
+        return [(entity, decode_stopped(entity, row, self.path)) for entity, row in entities]
+
     def standing(self) -> bytes:
         return decode_standing(self._use().table.get(META + STANDING_KEY), self.path)
 

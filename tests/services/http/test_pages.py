@@ -53,6 +53,7 @@ def statistics(first: bool = True, refused: str = "") -> NodeStatistics:
         waiting_events=1,
         waiting_bytes=3_000,
         in_flight_bytes=400,
+        stopped={7: "entity 7 is stopped"},
         peers={0: link(first), 2: link(False)},
         turn_ms=turn,
         sync_ms=sync,

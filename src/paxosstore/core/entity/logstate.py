@@ -118,6 +118,17 @@ class LogState:
         return mine.value.id if mine.chosen and mine.value is not None else b""
 
     @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """(first, last) entries that are known to be chosen, and what was chosen there is not known here; ascending."""
+        found, known = [], self.contiguous_chosen
+        chosen = sorted(entry for entry, opened in self.opened.items() if entry > known and opened.machine.mine.chosen)
+        for entry in (*chosen, self.max_chosen + 1):
+            if entry > known + 1:
+                found.append((known + 1, entry - 1))
+            known = entry
+        return found
+
+    @property
     def applied(self) -> int:
         """Highest entry that reads see: `committed`, or further in memory only."""
         return self.committed if self.ahead is None else self.ahead.applied

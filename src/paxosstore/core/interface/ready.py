@@ -69,10 +69,11 @@ class EndInstall(NamedTuple):
 
 
 class StopEntity(NamedTuple):
-    """Two values were seen chosen at one entry: the entity is never served here again."""
+    """Two values were seen chosen at one entry: the entity is not served here any more."""
 
     entity: int
     reason: str
+    """Empty: an operator has mended it, and it is served again."""
 
 
 class NewEntity(NamedTuple):

@@ -31,6 +31,7 @@ HELP = {
     "catchup_requests": "Catch-up requests sent.",
     "entries_learned": "Chosen entries learned by catch-up.",
     "entries_applied": "Entries applied to the data.",
+    "divergences_seen": "Entities of which replicas were seen to differ: the entity is stopped. Anything above 0 is an alarm.",
 }
 """Of the counters whose name does not say enough."""
 
@@ -61,6 +62,7 @@ class NodeMetrics(Collector):
                 "waiting_events": now.waiting_events,
                 "waiting_bytes": now.waiting_bytes,
                 "in_flight_bytes": now.in_flight_bytes,
+                "entities_stopped": len(now.stopped),
             },
         )
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)

@@ -115,6 +115,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "waiting_events": now.waiting_events,
         "waiting_bytes": now.waiting_bytes,
         "in_flight_bytes": now.in_flight_bytes,
+        "stopped": {str(entity): why for entity, why in now.stopped.items()},
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
         "peers": {str(peer): {**asdict(link), "disk_id": link.disk_id.hex()} for peer, link in now.peers.items()},
