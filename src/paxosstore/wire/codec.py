@@ -18,6 +18,9 @@ from ..core.entry.ids import VALUE_ID_BYTES
 from ..core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    Fill,
+    FloorPage,
+    FloorRequest,
     GiveWay,
     HandedBack,
     HandOver,
@@ -30,10 +33,12 @@ from ..core.interface.message import (
     ReadQuestion,
     SnapshotPiece,
     SnapshotRequest,
+    Standing,
     Stopped,
     TakeOver,
     size_of,
 )
+from ..core.turn.standing import State
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
 
@@ -46,6 +51,7 @@ MAX_ENTRY = 2**63 - 1
 UUID_BYTES = 16
 SPACES = (DATA, UUID, WINDOW)
 """What keys of an entity's data begin with."""
+STATES = {state.value for state in State}
 
 _KINDS: tuple[type[Message], ...] = get_args(Message)
 _Payload = tuple[
@@ -63,6 +69,10 @@ _Payload = tuple[
     list[Stopped],
     list[InventoryRequest],
     list[InventoryReply],
+    list[Standing],
+    list[FloorRequest],
+    list[FloorPage],
+    list[Fill],
 ]
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Payload)
@@ -275,6 +285,39 @@ def _check_inventory_replies(group: list[InventoryReply]) -> None:
                 raise _bad(message, "a number is out of range")
 
 
+def _check_standings(group: list[Standing]) -> None:
+    for message in group:
+        state, disks, founding, replaced, _ = message
+        numbers = [*(number for disk in disks for number in disk), *founding, *replaced]
+        if state not in STATES or len(founding) not in (0, len(disks)) or any(number < 0 for number in numbers):
+            raise _bad(message, "no such state, or no such disk")
+
+
+def _check_floor_requests(group: list[FloorRequest]) -> None:
+    for message in group:
+        if message.disk < 0 or message.after < -1 or not 1 <= message.limit <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+
+
+def _check_floor_pages(group: list[FloorPage]) -> None:
+    for message in group:
+        last = message.after
+        if message.disk < 0 or last < -1 or not 0 <= message.default <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+        for entity, highest in message.entities:
+            if entity <= last or not 0 <= highest < MAX_ENTRY - 1:
+                raise _bad(message, "its entities do not ascend, or an entry is out of range")
+            last = entity
+        if message.more and not message.entities:
+            raise _bad(message, "there is more, and nothing here")
+
+
+def _check_fills(group: list[Fill]) -> None:
+    for message in group:
+        if message.entity < 0 or not 1 <= message.through <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+
+
 def _bad(message: Message | Learned, reason: str) -> WireError:
     return WireError(f"{type(message).__name__}: {reason}")
 
@@ -294,6 +337,10 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     Stopped: _check_stopped,
     InventoryRequest: _check_inventory_requests,
     InventoryReply: _check_inventory_replies,
+    Standing: _check_standings,
+    FloorRequest: _check_floor_requests,
+    FloorPage: _check_floor_pages,
+    Fill: _check_fills,
 }
 assert set(_CHECKS) == set(_KINDS)
 assert tuple(get_args(group)[0] for group in get_args(_Payload)) == _KINDS

@@ -178,6 +178,49 @@ class InventoryReply(NamedTuple):
     more: bool
 
 
+class Standing(NamedTuple):
+    """What I am, and by which disks I know all nodes (rule 19a). Sent when it is durable."""
+
+    state: str
+    """That of core/turn/standing.py: State."""
+    disks: list[tuple[int, int, int]]
+    """By node number: its disk, how often it has started on it, and its incarnation; 0: never seen. The sender's own included."""
+    founding: list[int]
+    """The disks of all nodes when the cluster began; empty: not known."""
+    replaced: list[int]
+    """Disks of the receiver's number that another has taken the place of."""
+    asks: bool
+    """The sender wants the receiver's in return."""
+
+
+class FloorRequest(NamedTuple):
+    """Which entities do you have anything at all of, and up to which entry? I come back with this disk (rule 19c)."""
+
+    disk: int
+    after: int
+    """Only entities above this one; -1: from the start."""
+    limit: int
+
+
+class FloorPage(NamedTuple):
+    """The answer: the disk that asked was noted, durably, before this was read (rule 19b)."""
+
+    disk: int
+    after: int
+    entities: list[tuple[int, int]]
+    """(entity, highest entry with anything at all), ascending; of an entity with a floor of its own, at least the entry below it."""
+    more: bool
+    default: int
+    """The sender's own floor of entities that it does not have; 0: none."""
+
+
+class Fill(NamedTuple):
+    """See that the entries of this entity are decided up to this one: I may not propose there (rule 19c)."""
+
+    entity: int
+    through: int
+
+
 def size_of(message: Message) -> int:
     """About how much memory a message holds while it waits."""
     if isinstance(message, PaxosMessage):
@@ -210,4 +253,8 @@ Message = (
     | Stopped
     | InventoryRequest
     | InventoryReply
+    | Standing
+    | FloorRequest
+    | FloorPage
+    | Fill
 )

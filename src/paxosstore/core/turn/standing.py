@@ -1,0 +1,270 @@
+"""What this node is to its cluster, and which disks it knows its peers by (rule 19). One durable row; this file alone changes it.
+
+    NEW          nothing was ever voted on this disk. It becomes a member when all n nodes say so of theirs, or a member says that it
+                 was there when the cluster began; it re-enters when the members know another disk under its number
+    MEMBER       votes, entity by entity above its floor
+    REENTERING   lost its disk, or is a stale copy: learns only, up to the cursor of its walk over the entities (core/reentry/walk.py)
+
+A node's number may have one disk at a time: which one is noted here before anything is told to it (the fence), and a disk
+that another has taken the place of is never taken back. Before a start votes, enough members have said that its disk is still
+the one they know (`confirmed`). Deciding only; the argument is in docs/PROTOCOL.md, rule 19.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple
+
+from ..entry.ids import MAX_ENTITY
+from ..interface.message import Standing
+
+INFINITE = 2**63 - 1
+"""The floor of an entity that is not looked at yet: above every entry."""
+NOWHERE = -1
+END = MAX_ENTITY
+"""The cursor when all entities have their floor."""
+MAX_REPLACED = 256
+"""Disks remembered as replaced. More of them is two processes under one number, not bad luck."""
+VERSION = 1
+
+
+class State(Enum):
+    NEW = "new"
+    MEMBER = "member"
+    REENTERING = "reentering"
+
+
+class Disk(NamedTuple):
+    """A node's disk as last noted, and the start that it was seen at."""
+
+    id: int = 0
+    """0: never seen."""
+    starts: int = 0
+    """How often a node has started on it."""
+    incarnation: int = 0
+
+
+class Sight(Enum):
+    """What it means that a peer comes with this disk."""
+
+    KNOWN = "known"
+    NOTED = "noted"
+    """Its first one, or another start of it."""
+    FENCED = "fenced"
+    """Another one than before: nothing of the old one counts from now on."""
+    REPLACED = "replaced"
+    """One that another has taken the place of: nothing of it counts."""
+
+
+class StandingRow(NamedTuple):
+    """What is durable."""
+
+    state: State
+    disks: tuple[Disk, ...]
+    """Of all nodes, by number; the own one included."""
+    founding: tuple[int, ...] = ()
+    """The disks of all nodes as agreed when the cluster began; empty: not known."""
+    replaced: tuple[tuple[int, int], ...] = ()
+    """(node, disk), the oldest first."""
+    cursor: int = NOWHERE
+    """Re-entry: every entity up to this one has its floor."""
+    default: int = 0
+    """Re-entry: the floor of entities that none of those asked has; 0: none."""
+    without: int = 0
+    """Re-entry: a bit for each peer that some floor was found without."""
+    floors: int = 0
+    """Floors that were set."""
+    forced: bool = False
+    """The operator has let it re-enter with fewer peers than the rule needs."""
+
+    def encode(self) -> bytes:
+        numbers: list[int] = [VERSION, list(State).index(self.state), len(self.disks)]
+        numbers += (number for disk in self.disks for number in disk)
+        numbers += (len(self.founding), *self.founding, len(self.replaced))
+        numbers += (number for pair in self.replaced for number in pair)
+        numbers += (self.cursor, self.default, self.without, self.floors, int(self.forced))
+        return b" ".join(b"%d" % number for number in numbers)
+
+
+def decode_standing(content: bytes) -> StandingRow:
+    """The row that `StandingRow.encode` wrote. Raises ValueError for one of a later version."""
+    numbers = iter([int(word) for word in content.split()])
+
+    def some(count: int) -> list[int]:
+        return [next(numbers) for _ in range(count)]
+
+    version, state, n = some(3)
+    if version != VERSION:
+        raise ValueError(f"the standing of this node is of version {version}, this program reads {VERSION}")
+    disks = tuple(Disk(*some(3)) for _ in range(n))
+    founding = tuple(some(next(numbers)))
+    replaced = tuple((number, disk) for number, disk in (some(2) for _ in range(next(numbers))))
+    cursor, default, without, floors, forced = some(5)
+    return StandingRow(list(State)[state], disks, founding, replaced, cursor, default, without, floors, bool(forced))
+
+
+def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds_data: bool, force: bool = False) -> StandingRow:
+    """The row of a start, to be durable before the first hello.
+
+    `content` is what the store has (empty: nothing yet), `disk` the id of the data directory. A directory that holds data and no
+    standing is of an earlier version: a member, whose peers are noted when they are first seen.
+    """
+    if content:
+        row = decode_standing(content)
+    else:
+        disks = tuple(Disk(disk) if node == me else Disk() for node in range(n))
+        row = StandingRow(State.MEMBER, disks, cursor=END) if holds_data else StandingRow(State.NEW, disks)
+    own = row.disks[me]
+    row = row._replace(disks=_with(row.disks, me, own._replace(starts=own.starts + 1, incarnation=incarnation)))
+    return row._replace(forced=row.forced or force)
+
+
+class OwnStanding:
+    """The row, and what the peers have said since this start."""
+
+    __slots__ = ("_quorum", "active", "confirmed_by", "me", "row", "words")
+
+    def __init__(self, me: int, quorum: int, row: StandingRow | None) -> None:
+        self.me = me
+        self._quorum = quorum
+        self.active = row is not None
+        """Rule 19 is in force. (Else this is a part of a node, in a test.)"""
+        self.row = row or StandingRow(State.MEMBER, (), cursor=END)
+        self.words: dict[int, Standing] = {}
+        """The latest word of each peer about itself, from the disk that is known."""
+        self.confirmed_by: set[int] = set()
+
+    # -- what it is
+
+    @property
+    def disk(self) -> Disk:
+        return self.row.disks[self.me]
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether so many members know this disk, at this very start, that no other one can have taken its place."""
+        return not self.active or len(self.confirmed_by) >= self._quorum - 1
+
+    @property
+    def votes(self) -> bool:
+        """Whether this node votes at all: above the floors of its entities."""
+        return self.row.state is not State.NEW and self.confirmed
+
+    def floor_of(self, entity: int, stored: int, committed: int) -> int:
+        """The floor of an entity that is loaded with this one stored: below it this node only learns; 0: none."""
+        row = self.row
+        if row.state is State.NEW or (row.state is State.REENTERING and entity > row.cursor):
+            return INFINITE
+        floor = stored or row.default
+        return floor if committed < floor - 1 else 0
+
+    # -- which disks
+
+    def admits(self, peer: int, disk: int) -> bool:
+        """Rule 19b: whether what comes over a link of this disk counts."""
+        return not self.active or not disk or disk == self.row.disks[peer].id
+
+    def sight(self, peer: int, seen: Disk) -> Sight:
+        """A peer comes with this disk, at this start."""
+        row, known = self.row, self.row.disks[peer]
+        if (peer, seen.id) in row.replaced:
+            return Sight.REPLACED
+        if known.id == seen.id:
+            if seen.starts <= known.starts:
+                return Sight.KNOWN  # if it is another start, it learns from our word that it is a stale copy
+            self.row = row._replace(disks=_with(row.disks, peer, seen))
+            return Sight.NOTED
+        replaced = row.replaced
+        if known.id:
+            replaced = (*replaced, (peer, known.id))[-MAX_REPLACED:]
+            self.words.pop(peer, None)
+            self.confirmed_by.discard(peer)
+        self.row = row._replace(disks=_with(row.disks, peer, seen), replaced=replaced)
+        return Sight.FENCED if known.id else Sight.NOTED
+
+    def knows_better(self, word: Standing) -> bool:
+        """Rule 19a: whether a peer's word shows that this disk was replaced, or has been further than it is."""
+        mine, theirs = self.disk, Disk(*word.disks[self.me])
+        copied = theirs.id == mine.id and theirs.starts >= mine.starts and theirs.incarnation != mine.incarnation
+        return mine.id in word.replaced or copied
+
+    def renew(self, disk: int) -> None:
+        """This disk does not count any more: become another one. What had votes re-enters."""
+        row, own = self.row, self.disk
+        state = State.NEW if row.state is State.NEW else State.REENTERING
+        row = row._replace(disks=_with(row.disks, self.me, own._replace(id=disk)))
+        self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0)
+        self.confirmed_by.clear()
+
+    # -- founding
+
+    def heard(self, peer: int, word: Standing) -> bool:
+        """Take in what a peer says of itself; whether the own state is another one now."""
+        self.words[peer] = word
+        if word.state == State.MEMBER.value and word.disks[self.me][0] == self.disk.id:
+            self.confirmed_by.add(peer)
+        row = self.row
+        if row.state is not State.NEW:
+            if word.founding and not row.founding:
+                self.row = row._replace(founding=tuple(word.founding))
+            return False
+        if word.state == State.NEW.value:
+            return self._found()
+        if word.founding and word.founding[self.me] == self.disk.id:
+            if word.state != State.MEMBER.value:
+                return False  # it knows by hearsay: a member will say so
+            self.row = row._replace(state=State.MEMBER, founding=tuple(word.founding), cursor=END)
+            return True
+        if word.state != State.MEMBER.value and not word.founding:
+            return False
+        self.row = row._replace(state=State.REENTERING, founding=tuple(word.founding), cursor=NOWHERE)
+        return True
+
+    def _found(self) -> bool:
+        """Become a member if all are new and know each other by the same disks."""
+        table = [disk.id for disk in self.row.disks]
+        others = [self.words.get(peer) for peer in range(len(table)) if peer != self.me]
+        if not all(table) or not all(word is not None and says_new(word, table) for word in others):
+            return False
+        self.row = self.row._replace(state=State.MEMBER, founding=tuple(table), cursor=END)
+        self.confirmed_by.update(peer for peer in range(len(table)) if peer != self.me)
+        return True
+
+    # -- re-entry
+
+    def intact(self) -> list[int]:
+        """The peers that may be asked for floors: members that have noted this disk."""
+        return [
+            peer
+            for peer, word in sorted(self.words.items())
+            if word.state == State.MEMBER.value and word.disks[self.me][0] == self.disk.id
+        ]
+
+    def walked(self, cursor: int, default: int, missing: Iterable[int], floors: int) -> None:
+        """The floors of all entities up to this one are set."""
+        row = self.row
+        assert row.state is State.REENTERING
+        assert row.cursor < cursor
+        without = row.without
+        for peer in missing:
+            without |= 1 << peer
+        state = State.MEMBER if cursor == END else State.REENTERING
+        self.row = row._replace(
+            state=state, cursor=cursor, default=max(default, row.default), without=without, floors=row.floors + floors
+        )
+
+    def said(self, peer: int, *, asks: bool) -> Standing:
+        """What a peer is told."""
+        row = self.row
+        replaced = [disk for node, disk in row.replaced if node == peer]
+        return Standing(row.state.value, [tuple(disk) for disk in row.disks], list(row.founding), replaced, asks)
+
+
+def says_new(word: Standing, table: list[int]) -> bool:
+    """Whether a peer says that it is new, and knows all nodes by these disks."""
+    return word.state == State.NEW.value and [disk for disk, _, _ in word.disks] == table
+
+
+def _with(disks: tuple[Disk, ...], node: int, disk: Disk) -> tuple[Disk, ...]:
+    return (*disks[:node], disk, *disks[node + 1 :])
