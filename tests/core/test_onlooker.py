@@ -156,12 +156,12 @@ def test_a_witness_sees_the_choice_and_casts_no_vote() -> None:
     machine = EntryMachine(3, 2)
     assert machine.witness(0, vote) is None, "one vote is no choice"
     assert machine.witness(0, vote) is None
-    assert machine.witness(1, Record(0, 5, 5, value, False)) == value
+    assert machine.witness(1, Record(0, 5, 5, value, False)) == (5, value)
     assert machine.mine == EMPTY
 
     machine = EntryMachine(3, 2, Record(0, 5, 5, value, False))
     assert machine.witness(0, Record(5, 5, 0, value, False)) is None, "a proposal that is not counted yet (rule 6)"
-    assert machine.witness(0, vote) == value, "with the own vote, which is on the disk"
+    assert machine.witness(0, vote) == (vote.accepted, value), "with the own vote, which is on the disk"
     assert not machine.mine.chosen
 
     machine = EntryMachine(3, 2)

@@ -155,7 +155,8 @@ DISK = (
             "        decided = opened.machine.witness(peer, row)\n",
             """\
         opened.machine.update(peer, row)
-        decided = opened.machine.mine.value if opened.machine.mine.chosen else None
+        mine = opened.machine.mine
+        decided = (mine.accepted, mine.value) if mine.chosen else None
 """,
         ),
     ),

@@ -17,6 +17,8 @@ from .ahead import Ahead
 from .divergence import RecentIds
 
 NEVER = float("inf")
+INFINITE = 2**63 - 1
+"""A floor that is above every entry."""
 
 
 class OpenEntry:
@@ -37,6 +39,11 @@ class OpenEntry:
         self.told: set[tuple[int, bytes]] = set()
         """(peer, value id) of values sent in full: repeated by their id alone (rule 4)."""
 
+    def forget(self, peer: int) -> None:
+        """What this peer has shown and was told counts no more: it was on another disk (rule 19b)."""
+        self.machine.forget(peer)
+        self.told = {(other, value) for other, value in self.told if other != peer}
+
 
 class LogState:
     """Where the log of an entity stands here."""
@@ -45,6 +52,8 @@ class LogState:
         "ahead",
         "committed",
         "contiguous_chosen",
+        "floor",
+        "floor_stored",
         "last_origin",
         "lease_until_ms",
         "max_chosen",
@@ -68,6 +77,10 @@ class LogState:
         """Highest entry that a peer has called chosen: all up to it is, whatever becomes of this replica's own votes."""
         self.max_plog = 0
         """Highest entry with a row in the local PLog: above this the disk is empty (rule 9)."""
+        self.floor = 0
+        """Below this entry this replica only learns, for it may have voted there on a disk that is lost (rule 19c); 0: none."""
+        self.floor_stored = False
+        """The floor has a row of its own on the disk."""
         self.opened: dict[int, OpenEntry] = {}
         self.last_origin = NOBODY
         """Where the value chosen at `committed` originated: the holder of pre-auth (rule 5a), hence preferred."""
@@ -98,6 +111,18 @@ class LogState:
                 self.max_chosen = max(self.max_chosen, entry)
         self.max_chosen = max(self.max_chosen, self.max_plog - 1)  # rule 11
         self.validate()
+
+    def set_floor(self, floor: int, *, stored: bool) -> None:
+        """Rules 19c and 19d. Written by core/reentry alone."""
+        self.floor = floor
+        self.floor_stored = stored
+        if floor < INFINITE:
+            self.no_preauth_through = max(self.no_preauth_through, floor)
+
+    @property
+    def learns_only(self) -> bool:
+        """Whether this replica may lack what it has voted for on a disk that is lost: its word on what is chosen does not count."""
+        return self.contiguous_chosen < self.floor - 1
 
     def validate(self) -> None:
         """Assert the order of the pointers."""

@@ -100,13 +100,18 @@ class EntryMachine:
             self._set(mine._replace(promised=promised))
         self._conclude()
 
-    def witness(self, peer: int, theirs: Record) -> Value | None:
-        """Take in a peer's row and leave the own one as it is; the value that is chosen, if the rows show that (rule 3)."""
+    def witness(self, peer: int, theirs: Record) -> tuple[int, Value] | None:
+        """Take in a peer's row and leave the own one as it is; ballot and value that are chosen, if the rows show that (rule 3)."""
         self._see(peer, theirs)
         if theirs.chosen:
-            return theirs.value
-        decided = self._decided
-        return None if decided is None else decided[1]
+            assert theirs.value is not None
+            return theirs.accepted, theirs.value
+        return self._decided
+
+    def forget(self, peer: int) -> None:
+        """What this peer has shown does not count any more (rule 19b)."""
+        assert peer != self.me
+        self.rows[peer] = EMPTY
 
     def learn(self, ballot: int, value: Value) -> None:
         """Take in that `value` was chosen under `ballot`, from whoever knows it (rule 3)."""

@@ -104,6 +104,16 @@ class InventoryLoaded(NamedTuple):
     more: bool
 
 
+class FloorsLoaded(NamedTuple):
+    """The answer to a `FloorRead`."""
+
+    peer: int
+    disk: int
+    after: int
+    entities: Sequence[tuple[int, int]]
+    more: bool
+
+
 class WritesAllowed(NamedTuple):
     """Whether this node takes new writes: an empty reason means yes, and ends what a failed write began (rule 8)."""
 
@@ -118,6 +128,7 @@ Event = (
     | LogLoaded
     | SnapshotLoaded
     | InventoryLoaded
+    | FloorsLoaded
     | Durable
     | DiskSilent
     | WriteFailed

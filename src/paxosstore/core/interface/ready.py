@@ -6,7 +6,8 @@ The driver does, for each Ready, in this order:
 2. release `early`: it shows only rows that were durable before this turn, or a pre-auth proposal (rule 6);
 3. if `needs_sync`, sync, and do not go on before it returned. A failed sync ends the process (rule 8);
 4. `step(Durable(turn))` and release `late`: what shows rows that this turn has written;
-5. do `snapshot_closes`, `loads`, `log_reads`, `inventory_reads` and `snapshot_reads`, and step their results in.
+5. do `snapshot_closes`, `loads` and the reads, and step their results in. If the disk was `renewed`: end all links, and begin
+   anew under it.
 
 While the sync of 3 takes long, the next turn is open and may be taken in gulps: `Shard.gulp` hands out what is `early` by
 then, as often as the driver likes, and its loads. Early is what leaves before the turn is written anyway, now it does so in
@@ -118,6 +119,19 @@ class InventoryRead(NamedTuple):
     peer: int
 
 
+class FloorRead(NamedTuple):
+    """Rule 19c. List what there is anything of above `after`, `limit` entities, and step it in as `FloorsLoaded`.
+
+    For a peer, which came back with this disk: (entity, highest entry with anything, but at least the one below its floor).
+    For this node itself: (entity, floor) of those that have one.
+    """
+
+    after: int
+    limit: int
+    peer: int
+    disk: int
+
+
 class Outcome(NamedTuple):
     request: Request
     reply: bytes
@@ -157,3 +171,6 @@ class Ready:
     """Done when the turn is durable, for what a peer installs must never be forgotten here; but never of a mixed DB (rule 16)."""
     snapshot_closes: list[tuple[int, int, int]] = field(default_factory=list)
     """(peer, entity, number) of views that are not read any more: `Store.close_snapshot`."""
+    floor_reads: list[FloorRead] = field(default_factory=list)
+    renewed: int = 0
+    """This node's disk is another one from now on (rule 19a): when the turn is durable, all links begin anew; 0: it is not."""

@@ -65,7 +65,7 @@ class Onlooker:
         decided = opened.machine.witness(peer, row)
         if decided is not None:
             entity.raise_max_chosen(entry, peer)
-            self._apply(entity, entry, decided)
+            self._apply(entity, entry, decided[1])
         self._entities.touch(entity)
 
     def replied(self, entity: Entity, peer: int, message: CatchUpReply) -> None:

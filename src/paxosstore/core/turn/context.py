@@ -15,9 +15,10 @@ from ..entity.divergence import Divergence
 from ..entity.entity import Entity
 from ..entry.ids import majority, value_id
 from ..interface.message import HandedBack, Message
-from ..interface.ready import InventoryRead, LogRead, Outcome, Ready, Release
+from ..interface.ready import FloorRead, InventoryRead, LogRead, Outcome, Ready, Release
 from .reach import Reach
 from .silence import Silence
+from .standing import OwnStanding, StandingRow
 from .voters import Voters
 
 MAX_LOG_READS = 1_024
@@ -94,6 +95,18 @@ class Counters:
     overdue_for_the_disk: int = 0
     dropped_for_the_disk: int = 0
     divergences_seen: int = 0
+    founded: int = 0
+    peers_fenced: int = 0
+    messages_fenced: int = 0
+    copies_found_out: int = 0
+    reentries: int = 0
+    floors_set: int = 0
+    floors_passed: int = 0
+    votes_withheld: int = 0
+    answers_withheld: int = 0
+    fills_asked: int = 0
+    entries_filled: int = 0
+    bytes_learned: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -107,6 +120,8 @@ class Identity(NamedTuple):
     me: int
     incarnation: int
     """64 random bits drawn at each start (rule 4)."""
+    standing: StandingRow | None = None
+    """What the disk says of this node, this start counted; None: rule 19 is not in force (tests of a part)."""
 
 
 class HandedOverRequest(Request):
@@ -152,6 +167,7 @@ class Context:
         self.voters = Voters(self.peers, self.quorum - 1, self.tuning.widen_margin_ms)
         self.reach = Reach(self.n, self.quorum)
         self.silence = Silence(self.tuning.max_silent_bytes)
+        self.standing = OwnStanding(self.me, self.quorum, identity.standing)
         self.reader = reader
         self.codec = codec
         self.handlers = handlers
@@ -178,6 +194,8 @@ class Context:
         """(after, peer) -> the page it asked for."""
         self.stopped: dict[int, Divergence] = {}
         """Entities that are known to be stopped here: core/log/agreement.py."""
+        self.floor_reads: dict[int, FloorRead] = {}
+        """Peer, or this node -> the page it asked for last."""
         self._ids = 0
         self._entropy = identity.incarnation or 1
 
@@ -206,6 +224,21 @@ class Context:
     def writes_refused_because(self) -> str:
         """Why this node does not write now; empty if it does."""
         return self.cannot_write or self.no_new_writes
+
+    def new_disk(self) -> int:
+        """An id that no disk has had: 63 bits (rule 19a)."""
+        self.jitter()
+        return self._entropy >> 1 | 1
+
+    # -- votes
+
+    def may_vote(self, entity: Entity, entry: int) -> bool:
+        """Rules 19a and 19c: whether this replica may promise, accept and propose there, and show its row."""
+        return entry >= entity.log.floor and self.standing.votes
+
+    def may_answer(self, entity: Entity) -> bool:
+        """Rule 19c: whether this replica's word on what was accepted there counts. It has learned all that it may have forgotten."""
+        return self.standing.votes and not entity.log.learns_only
 
     # -- work
 

@@ -33,4 +33,10 @@ def read_for_peers(context: Context) -> bool:
         context.work += READ_WORK
         if context.spent:
             break
-    return bool(logs or pages)
+    floors = context.floor_reads
+    while floors:
+        context.ready.floor_reads.append(floors.pop(next(iter(floors))))
+        context.work += READ_WORK
+        if context.spent:
+            break
+    return bool(logs or pages or floors)

@@ -16,11 +16,10 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
+from ..entity.logstate import INFINITE
 from ..entry.ids import MAX_ENTITY
 from ..interface.message import Standing
 
-INFINITE = 2**63 - 1
-"""The floor of an entity that is not looked at yet: above every entry."""
 NOWHERE = -1
 END = MAX_ENTITY
 """The cursor when all entities have their floor."""
@@ -75,6 +74,8 @@ class StandingRow(NamedTuple):
     """Re-entry: a bit for each peer that some floor was found without."""
     floors: int = 0
     """Floors that were set."""
+    passed: int = 0
+    """Of them, those that were passed: a number for people, written now and then."""
     forced: bool = False
     """The operator has let it re-enter with fewer peers than the rule needs."""
 
@@ -83,7 +84,7 @@ class StandingRow(NamedTuple):
         numbers += (number for disk in self.disks for number in disk)
         numbers += (len(self.founding), *self.founding, len(self.replaced))
         numbers += (number for pair in self.replaced for number in pair)
-        numbers += (self.cursor, self.default, self.without, self.floors, int(self.forced))
+        numbers += (self.cursor, self.default, self.without, self.floors, self.passed, int(self.forced))
         return b" ".join(b"%d" % number for number in numbers)
 
 
@@ -100,8 +101,8 @@ def decode_standing(content: bytes) -> StandingRow:
     disks = tuple(Disk(*some(3)) for _ in range(n))
     founding = tuple(some(next(numbers)))
     replaced = tuple((number, disk) for number, disk in (some(2) for _ in range(next(numbers))))
-    cursor, default, without, floors, forced = some(5)
-    return StandingRow(list(State)[state], disks, founding, replaced, cursor, default, without, floors, bool(forced))
+    cursor, default, without, floors, passed, forced = some(6)
+    return StandingRow(list(State)[state], disks, founding, replaced, cursor, default, without, floors, passed, bool(forced))
 
 
 def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds_data: bool, force: bool = False) -> StandingRow:
@@ -194,7 +195,7 @@ class OwnStanding:
         row, own = self.row, self.disk
         state = State.NEW if row.state is State.NEW else State.REENTERING
         row = row._replace(disks=_with(row.disks, self.me, own._replace(id=disk)))
-        self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0)
+        self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0, passed=0)
         self.confirmed_by.clear()
 
     # -- founding
@@ -253,6 +254,14 @@ class OwnStanding:
         self.row = row._replace(
             state=state, cursor=cursor, default=max(default, row.default), without=without, floors=row.floors + floors
         )
+
+    def note_passed(self, passed: int) -> None:
+        """So many of the floors are behind."""
+        self.row = self.row._replace(passed=passed)
+
+    def revert(self, row: StandingRow) -> None:
+        """What has become of the row since could not be written."""
+        self.row = row
 
     def said(self, peer: int, *, asks: bool) -> Standing:
         """What a peer is told."""

@@ -1,0 +1,223 @@
+"""Which disks this node and its peers are on, and what follows when one of them is another one (rules 19a and 19b).
+
+A word (`Standing`) tells what the sender is and by which disks it knows all nodes. It leaves when that is durable, so whoever is
+told has been noted: from then on nothing that comes over a link of an older disk counts.
+"""
+
+from __future__ import annotations
+
+from ..entity.logstate import INFINITE, NEVER
+from ..interface.event import PeerUp
+from ..interface.message import Standing
+from ..interface.ready import SetStanding
+from ..log.write import Proposer
+from ..turn.admission import Admission
+from ..turn.context import Context
+from ..turn.entities import Entities
+from ..turn.standing import END, Disk, Sight, State
+from .progress import describe_waiting
+
+MAX_DOUBLINGS = 4
+
+
+class Membership:
+    """Acts on the standing (core/turn/standing.py)."""
+
+    def __init__(self, context: Context, entities: Entities, proposer: Proposer, admission: Admission) -> None:
+        self._context = context
+        self._entities = entities
+        self._proposer = proposer
+        self._admission = admission
+        self._standing = context.standing
+        self._safe = self._standing.row
+        """As the turns before the one that was written last have left it."""
+        self._latest = self._safe
+        """As the turn that was written last has."""
+        self._seen: dict[int, Disk] = {}
+        """What each peer comes with now, as it says itself."""
+        self._ask_at_ms = 0.0 if self._standing.active else NEVER
+        self._asked = 0
+
+    # -- what comes in
+
+    def admits(self, peer: int, disk: int) -> bool:
+        """Rule 19b: whether what came over a link of this disk counts."""
+        if self._standing.admits(peer, disk):
+            return True
+        self._context.counters.messages_fenced += 1
+        return False
+
+    def peer_up(self, event: PeerUp) -> None:
+        """A link stands, and its hello said who is there."""
+        if event.disk and self._standing.active:
+            self._sight(event.peer, Disk(event.disk, event.starts, event.incarnation))
+            self._say(event.peer, asks=True)
+
+    def heard(self, peer: int, disk: int, word: Standing) -> None:
+        """A peer's word about itself and all others."""
+        context, standing = self._context, self._standing
+        if not standing.active or len(word.disks) != context.n:
+            return
+        seen = Disk(*word.disks[peer])
+        if not seen.id or (disk and disk != seen.id):
+            return  # it has become another since, and will say so
+        sight = self._sight(peer, seen)
+        if word.asks or sight is Sight.REPLACED:
+            self._say(peer, asks=False)
+        if standing.row.disks[peer].id != seen.id:
+            return
+        if context.cannot_write and standing.row.state is State.NEW:
+            return  # what it becomes could not be kept
+        if standing.knows_better(word):
+            if not context.cannot_write:
+                self._renew()
+            return
+        before, confirmed = standing.row.state, standing.confirmed
+        known = standing.words.get(peer)
+        changed = standing.heard(peer, word)
+        if changed:
+            self._became(before)
+        if changed or (standing.confirmed and not confirmed):
+            self._tell_all()
+        if known is None or known.state != word.state or changed:
+            self._proposer.ask_again(everywhere=True)  # it may vote now, or this node may
+
+    def _sight(self, peer: int, seen: Disk) -> Sight:
+        """Note which disk a peer is on, durably before it is told so."""
+        context, standing = self._context, self._standing
+        self._seen[peer] = seen
+        if context.cannot_write:
+            return Sight.KNOWN
+        sight = standing.sight(peer, seen)
+        if sight is Sight.FENCED:
+            context.counters.peers_fenced += 1
+            self._purge(peer)
+        if sight in (Sight.NOTED, Sight.FENCED):
+            self._write()
+            if standing.row.state is State.NEW:
+                self._tell_all()  # all of them have to know all disks
+        return sight
+
+    def _purge(self, peer: int) -> None:
+        """Rule 19b: forget what this peer has shown on its old disk."""
+        for entity in self._entities:
+            if entity.mailbox is not None:
+                kept = []
+                for item in entity.mailbox:
+                    if isinstance(item, tuple) and item[0] == peer:
+                        self._admission.let_go(item[1])
+                    else:
+                        kept.append(item)
+                entity.mailbox[:] = kept
+            for opened in entity.log.opened.values():
+                opened.forget(peer)
+        self._proposer.ask_again(everywhere=True)
+
+    # -- what becomes of this node
+
+    def _became(self, before: State) -> None:
+        context, state = self._context, self._standing.row.state
+        assert before is State.NEW
+        self._write()
+        if state is State.MEMBER:
+            context.counters.founded += 1
+            for entity in self._entities:
+                if entity.mailbox is None:
+                    entity.log.set_floor(0, stored=False)
+                    self._entities.touch(entity)
+        else:
+            context.counters.reentries += 1
+
+    def _renew(self) -> None:
+        """Rule 19a: a peer knows that this disk was replaced, or has been further: it is a stale copy. Re-enter as another one."""
+        context = self._context
+        context.counters.copies_found_out += 1
+        disk = context.new_disk()
+        self._standing.renew(disk)
+        self._standing.words.clear()
+        context.ready.renewed = disk
+        self._write()
+        for entity in self._entities:
+            if entity.mailbox is None:
+                entity.log.set_floor(INFINITE, stored=False)
+
+    # -- what leaves
+
+    def _say(self, peer: int, *, asks: bool) -> None:
+        """Tell a peer when what is told is durable."""
+        self._context.ready.late.messages.append((peer, self._standing.said(peer, asks=asks)))
+
+    def _tell_all(self) -> None:
+        for peer in self._context.peers:
+            self._say(peer, asks=False)
+
+    def _write(self) -> None:
+        """Have the row written in this turn."""
+        ready = self._context.ready
+        assert not self._context.cannot_write
+        ready.changes = [change for change in ready.changes if not isinstance(change, SetStanding)]
+        ready.changes.append(SetStanding(self._standing.row.encode()))
+        ready.needs_sync = True
+
+    def walked(self) -> None:
+        """The walk has set floors up to its cursor: the row says so in the batch that sets them."""
+        self._write()
+        if self._standing.row.cursor == END:
+            self._tell_all()
+
+    def note_passed(self, passed: int) -> None:
+        """Keep a number for people, without haste."""
+        if not self._context.cannot_write and self._standing.row.passed != passed:
+            self._standing.note_passed(passed)
+            self._write()
+
+    # -- the disk
+
+    def turn_written(self) -> None:
+        """The turn leaves the shard to be written."""
+        self._safe, self._latest = self._latest, self._standing.row
+
+    def write_failed(self) -> None:
+        """What the failed turn was to note is not there: whoever was noted in vain was not told so."""
+        self._standing.revert(self._safe)
+        self._latest = self._safe
+        for entity in self._entities:
+            if entity.mailbox is None:
+                floor = self._standing.floor_of(entity.id, entity.log.floor, entity.log.committed)
+                if floor == INFINITE:
+                    entity.log.set_floor(INFINITE, stored=False)
+
+    def writes_allowed(self) -> None:
+        """Note what could not be noted."""
+        if self._context.cannot_write or not self._standing.active:
+            return
+        for peer, seen in self._seen.items():
+            if self._sight(peer, seen) in (Sight.NOTED, Sight.FENCED):
+                self._say(peer, asks=True)
+
+    # -- time
+
+    def tick(self) -> None:
+        """Ask the peers again while it is not clear what this node is."""
+        context = self._context
+        if self._settled or context.now_ms < self._ask_at_ms:
+            return
+        self._ask_at_ms = context.now_ms + context.tuning.retry_ms * (1 << min(self._asked, MAX_DOUBLINGS))
+        self._asked += 1
+        for peer in context.peers:
+            if not context.reach.is_down(peer):
+                self._say(peer, asks=True)
+
+    @property
+    def next_ms(self) -> float:
+        return NEVER if self._settled else self._ask_at_ms
+
+    @property
+    def _settled(self) -> bool:
+        standing = self._standing
+        return not standing.active or (standing.row.state is State.MEMBER and standing.confirmed)
+
+    def waits_for(self) -> str:
+        """What this node waits for before it votes, as a person reads it; empty: nothing."""
+        return describe_waiting(self._context)
+

@@ -1,0 +1,157 @@
+"""Rule 19c: a node that lost its disk asks intact peers which entities there are, and sets a floor for each.
+
+Page by page, with one cursor over the ids of entities: of each page, all that were asked answer for the same range, and the
+floors of the range and the new cursor are written at one go. Nothing else of the walk is kept: after a crash it goes on there.
+"""
+
+from __future__ import annotations
+
+from ..entity.logstate import NEVER
+from ..interface.event import FloorsLoaded
+from ..interface.message import FloorPage, FloorRequest
+from ..interface.ready import FloorRead, SetFloor
+from ..turn.context import Context
+from ..turn.entities import Entities
+from ..turn.standing import END, State
+from .membership import Membership
+from .progress import floors_needed
+
+PAGE = 1_000
+"""Entities of a page."""
+PATIENCE_MS = 1_000.0
+"""How long a peer is waited for that need not be asked: with the answers of all, floors are lower."""
+FORCE_AFTER_MS = 10_000.0
+"""How long one that is forced to go on with fewer peers waits for more of them all the same."""
+
+
+class FloorWalk:
+    """Asks and answers for floors."""
+
+    def __init__(self, context: Context, entities: Entities, membership: Membership) -> None:
+        self._context = context
+        self._entities = entities
+        self._membership = membership
+        self._standing = context.standing
+        self._pages: dict[int, FloorPage] = {}
+        """By peer, of the range after the cursor."""
+        self._since_ms = -1.0
+        """When this range was first asked for; negative: not yet."""
+        self._ask_at_ms = 0.0
+        self._step_turn = 0
+        """The turn that wrote the last step: it is durable before the next range is asked for."""
+        self._short_since_ms = -1.0
+        """Since when there are too few peers to ask; negative: there are enough."""
+        self.just_set: dict[int, int] = {}
+        """The floors of the last step: an entity that was loaded before they were written has missed them."""
+
+    # -- at an intact peer
+
+    def requested(self, peer: int, message: FloorRequest) -> None:
+        """A peer comes back. It is answered if its disk is noted; this turn, if it was in this one, is durable before the read."""
+        context, standing = self._context, self._standing
+        if context.cannot_write or standing.row.state is not State.MEMBER or not standing.confirmed:
+            return
+        if standing.row.disks[peer].id == message.disk:
+            context.floor_reads[peer] = FloorRead(message.after, min(max(message.limit, 1), PAGE), peer, message.disk)
+
+    def loaded(self, event: FloorsLoaded) -> None:
+        """Its page was read."""
+        if self._standing.row.disks[event.peer].id == event.disk:
+            page = FloorPage(event.disk, event.after, list(event.entities), event.more, self._standing.row.default)
+            self._context.send_early(event.peer, page)
+
+    # -- at the one that re-enters
+
+    def answered(self, peer: int, message: FloorPage) -> None:
+        """A peer's page."""
+        standing = self._standing
+        row = standing.row
+        if row.state is not State.REENTERING or message.disk != standing.disk.id or message.after != row.cursor:
+            return
+        if peer in standing.intact():
+            self._pages[peer] = message
+            self.tick()
+
+    def tick(self) -> None:
+        """Go on: ask, ask again, or set the floors of the range that is answered for."""
+        context, standing = self._context, self._standing
+        if standing.row.state is not State.REENTERING or context.cannot_write or context.durable_turn < self._step_turn:
+            return
+        asked = [peer for peer in standing.intact() if not context.reach.is_down(peer)]
+        needed = self._needed(asked)
+        if len(asked) < needed and len(self._pages) < needed:
+            return
+        if self._since_ms < 0.0:
+            self._since_ms = context.now_ms
+        waited = context.now_ms >= self._since_ms + PATIENCE_MS
+        if len(self._pages) >= needed and (waited or all(peer in self._pages for peer in asked)):
+            self._step()
+        elif context.now_ms >= self._ask_at_ms:
+            self._ask_at_ms = context.now_ms + context.tuning.retry_ms
+            for peer in asked:
+                if peer not in self._pages:
+                    context.send_early(peer, FloorRequest(standing.disk.id, standing.row.cursor, PAGE))
+
+    def _needed(self, asked: list[int]) -> int:
+        """How many answers a floor takes; forced, as many as there are, after some patience."""
+        context, standing = self._context, self._standing
+        needed = floors_needed(context)
+        if len(asked) >= needed:
+            self._short_since_ms = -1.0
+            return needed
+        if self._short_since_ms < 0.0:
+            self._short_since_ms = context.now_ms
+        if not standing.row.forced or context.now_ms < self._short_since_ms + FORCE_AFTER_MS:
+            return needed
+        if not asked and sum(not context.reach.is_down(peer) for peer in standing.words) < context.quorum - 1:
+            return needed  # nobody is there: that is no loss yet
+        return len(asked)
+
+    def _step(self) -> None:
+        """Set the floors of all entities up to where every page reaches."""
+        context, standing, pages = self._context, self._standing, self._pages
+        before = standing.row.cursor
+        upto = min((page.entities[-1][0] for page in pages.values() if page.more), default=END)
+        above = 1 if len(pages) == context.n - 1 else 2
+        # of what a peer does not list, all it can say is its own floor of such entities
+        least = max((page.default - 1 for page in pages.values()), default=0)
+        highest: dict[int, int] = {}
+        for page in pages.values():
+            for entity, entry in page.entities:
+                if entity <= upto:
+                    highest[entity] = max(entry, least, highest.get(entity, 0))
+        floors = {entity: entry + above for entity, entry in sorted(highest.items())}
+        default = max(least, 0) + above
+        default = default if default > 1 else 0  # there is nothing below entry 1
+        self.just_set = floors
+        passed = {entity for entity, floor in floors.items() if context.reader.committed_entry(entity) >= floor - 1}
+        context.ready.changes += [SetFloor(entity, 0 if entity in passed else floor) for entity, floor in floors.items()]
+        context.work += len(floors)
+        context.counters.floors_set += len(floors)
+        standing.walked(upto, default, set(context.peers) - set(pages), len(floors) - len(passed))
+        self._membership.walked()
+        for entity in self._entities:
+            if entity.mailbox is None and before < entity.id <= upto:
+                floor = floors.get(entity.id, default)
+                entity.log.set_floor(floor, stored=entity.id in floors and entity.id not in passed)
+                self._entities.touch(entity)
+        self._pages = {}
+        self._since_ms = -1.0
+        self._ask_at_ms = 0.0
+        self._step_turn = context.ready.turn
+
+    def forget(self) -> None:
+        """A turn could not be written: begin again where the disk says."""
+        self._pages = {}
+        self._since_ms = -1.0
+        self._step_turn = 0
+        self.just_set = {}
+        self._context.floor_reads.clear()  # what they rest on may not have been noted
+
+    @property
+    def next_ms(self) -> float:
+        if self._standing.row.state is not State.REENTERING:
+            return NEVER
+        if self._since_ms < 0.0:
+            return self._short_since_ms + FORCE_AFTER_MS if self._standing.row.forced and self._short_since_ms >= 0.0 else NEVER
+        return max(self._ask_at_ms, self._context.now_ms) if self._ask_at_ms else NEVER
