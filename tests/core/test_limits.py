@@ -51,6 +51,7 @@ class Append(Operation):
 def cluster_of(tuning: TuningSettings) -> SimCluster:
     cluster = SimCluster(1, 3, tuning, HANDLERS)
     cluster.start_all()
+    cluster.found()
     cluster.run_until(50.0)
     return cluster
 
@@ -170,6 +171,7 @@ def test_nothing_is_held_any_more_when_all_has_ended_whatever_went_wrong() -> No
     cluster = SimCluster(3, 3, tuning, HANDLERS)
     cluster.weather.loss = 0.1
     cluster.start_all()
+    cluster.found()
     rng = cluster.random
     requests = []
     for number in range(400):

@@ -27,6 +27,7 @@ class Cluster(SimCluster):
         self.said: list[object] = []
         super().__init__(1, 3, TuningSettings(**tuning), HANDLERS)  # type: ignore[arg-type]  # whole numbers only
         self.start_all()
+        self.found()
         for entity in (ONE, OTHER):
             assert self.do(0, entity, "put k first").reply == b"done"
         self.wait(100.0)
@@ -165,13 +166,14 @@ def test_a_witness_sees_the_choice_and_casts_no_vote() -> None:
     assert not machine.mine.chosen
 
     machine = EntryMachine(3, 2)
-    assert machine.witness(1, vote._replace(prepared=0, chosen=True)) == value, "a row that says so (rule 3)"
+    assert machine.witness(1, vote._replace(prepared=0, chosen=True)) == (vote.accepted, value), "a row that says so (rule 3)"
     assert machine.mine == EMPTY
 
 
 def test_what_waits_to_be_written_is_refused_when_the_disk_fails_not_when_its_deadline_comes() -> None:
     cluster = SimCluster(1, 3, TuningSettings(), HANDLERS)
     cluster.start_all()
+    cluster.found()
 
     def submit(entity: int, wait_ms: float) -> Operation:
         request = Operation(entity, b"put k v")

@@ -57,6 +57,7 @@ class Frames(SimCluster):
         self.seen: list[tuple[int, int, list[Message]]] = []
         super().__init__(1, 3, TuningSettings(**tuning), {Told.handler: run})  # type: ignore[arg-type]  # floats only
         self.start_all()
+        self.found()
         self.run_until(50.0)
         assert self.do(0, b"set a 1").reply == b"ok"  # node 0 is preferred from here on
 

@@ -21,6 +21,7 @@ ENTITY = 7
 def cluster_of(nodes: int = 3, tuning: TuningSettings | None = None, uuid_window_entries: int = 64) -> SimCluster:
     cluster = SimCluster(1, nodes, tuning, HANDLERS, uuid_window_entries)
     cluster.start_all()
+    cluster.found()
     return cluster
 
 
@@ -374,6 +375,7 @@ def run_under_load(seed: int) -> None:
     cluster.weather.loss = 0.1
     cluster.weather.sync_ms = (0.5, 5.0)
     cluster.start_all()
+    cluster.found()
     rng = cluster.random
     for number in range(150):
         read_only = rng.random() < 0.3

@@ -57,6 +57,7 @@ class BigRead(Answered):
 def cluster_of(max_turn_work: int = MOST) -> SimCluster:
     cluster = SimCluster(1, 3, TuningSettings(max_turn_work=max_turn_work, request_timeout_ms=60_000.0), HANDLERS)
     cluster.start_all()
+    cluster.found()
     cluster.run_until(50.0)  # they have told each other what they have
     return cluster
 
@@ -217,6 +218,7 @@ def test_a_request_over_its_rows_is_refused_alone_and_names_the_setting() -> Non
 
     cluster = SimCluster(1, 3, TuningSettings(max_request_rows=500), HANDLERS)
     cluster.start_all()
+    cluster.found()
     order: list[Operation] = []
     requests: list[Operation] = [Operation(ENTITY, b"incr c"), Endless(ENTITY, b"", order), Operation(ENTITY, b"incr c")]
     requests.append(Endless(ENTITY, b"", order, read_only=True))

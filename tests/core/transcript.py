@@ -129,6 +129,7 @@ class Transcript:
         tuning = {name: parse[kinds[name]](text) for name, text in given.items()}
         self._cluster = SimCluster(self._seed, nodes, TuningSettings(**tuning), HANDLERS)  # type: ignore[arg-type]  # parsed by the field's type
         self._cluster.start_all()
+        self._cluster.found()
         self._do_mark()
 
     def _do_request(self, node: str, verb: str, entity: str, words: str, options: str, name: str | None, outcome: str) -> None:

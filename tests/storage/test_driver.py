@@ -64,6 +64,9 @@ class Hand:
     def applied(self, applies: Sequence[Apply]) -> None:
         pass
 
+    def renewed(self, disk: int) -> None:
+        pass
+
     def run(self) -> None:
         """What is to happen soon."""
         while self.soon:

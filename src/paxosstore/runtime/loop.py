@@ -90,6 +90,8 @@ class TurnLoop:
         """Set when the last turn of a closed loop is over."""
         self.on_told: list[Callable[[], None]] = []
         """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
+        self.on_renewed: Callable[[int], None] = lambda disk: None
+        """Called when this node has become another one: all links begin anew under that disk id (rule 19a)."""
         self.on_applied: list[Callable[[Iterable[int]], None]] = []
         """Called with the entities to which a turn has applied something."""
         self.turn_ms = Histogram(MILLISECONDS)
@@ -193,6 +195,9 @@ class TurnLoop:
                 follow(entities)
             except Exception:
                 log.exception("a service could not follow what was applied")
+
+    def renewed(self, disk: int) -> None:
+        self.on_renewed(disk)
 
     # -- the sync
 

@@ -100,6 +100,13 @@ class SimCluster:
         for node in self.nodes:
             self.start(node.number)
 
+    def found(self, within_ms: float = 1_000.0) -> None:
+        """Let all nodes, which have been started on empty disks, become members (rule 19)."""
+        last_ms = self.now_ms + within_ms
+        while any(node.shard.waits_for for node in self.nodes):
+            assert self.now_ms < last_ms, [node.shard.waits_for for node in self.nodes]
+            self.run_until(self.now_ms + 1.0)
+
     def start(self, number: int) -> None:
         node = self.nodes[number]
         node.start()
@@ -179,14 +186,25 @@ class SimCluster:
             if self.nodes[one].up and self.nodes[other].up:
                 self._link_up(self.nodes[one], self.nodes[other])
 
+    def relink(self, number: int) -> None:
+        """All links of a node begin anew: it has become another one (rule 19a)."""
+        node = self.nodes[number]
+        for peer in self.nodes:
+            if peer is node or not peer.up or (number, peer.number) in self._unlinked:
+                continue
+            for pair in ((number, peer.number), (peer.number, number)):
+                self._links[pair] = self._links.get(pair, 0) + 1
+                self.nodes[pair[0]].step(PeerDown(pair[1], "it begins anew"))
+            self._link_up(node, peer)
+
     def _link_up(self, one: SimNode, other: SimNode) -> None:
-        one.step(PeerUp(other.number))
-        other.step(PeerUp(one.number))
+        one.step(PeerUp(other.number, *other.disk))
+        other.step(PeerUp(one.number, *one.disk))
 
     def send(self, sender: int, receiver: int, messages: list[Message]) -> None:
         """One frame; the weather decides when, how often, and whether it arrives."""
         weather, rng = self.weather, self.random
-        link = self._links.get((sender, receiver), 0)
+        link, disk = self._links.get((sender, receiver), 0), self.nodes[sender].disk.id
         copies = 2 if rng.random() < weather.duplication else 1
         for _ in range(copies):
             if (sender, receiver) in weather.cuts or (sender, receiver) in self._unlinked or rng.random() < weather.loss:
@@ -197,9 +215,9 @@ class SimCluster:
             delay = low + (high - low) * rng.random()
             if rng.random() < weather.long_delay:
                 delay = rng.uniform(delay, 200.0)
-            self.after(delay, lambda: self._arrive(sender, receiver, link, messages))
+            self.after(delay, lambda: self._arrive(sender, receiver, link, disk, messages))
 
-    def _arrive(self, sender: int, receiver: int, link: int, messages: list[Message]) -> None:
+    def _arrive(self, sender: int, receiver: int, link: int, disk: int, messages: list[Message]) -> None:
         node = self.nodes[receiver]
         if not node.up or self._links.get((sender, receiver), 0) != link:
             return
@@ -210,7 +228,7 @@ class SimCluster:
             self._mark(3, sender, receiver, len(messages), first.entity, first.entry, first.promised, first.accepted)
         else:
             self._mark(3, sender, receiver, len(messages))
-        node.step(Received(sender, messages))
+        node.step(Received(sender, messages, 0, disk))
 
 
 def _add_counters(total: dict[str, int], node: SimNode) -> None:

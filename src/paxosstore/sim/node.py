@@ -15,10 +15,12 @@ from ..core.interface.message import HandedBack, Message, PaxosMessage
 from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import SWEEP_MS, Shard
 from ..core.turn.context import Handler, Identity
+from ..core.turn.standing import Disk
 from ..errors import DiskFull, PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.driver import Driver
+from ..storage.start import count_start
 from .clocks import Clocks
 from .disk import Rows, SimDisk
 from .invariants import Invariants, Place
@@ -66,6 +68,8 @@ class World(Protocol):
 
     def kill(self, number: int, keep_unsynced: int) -> None: ...
 
+    def relink(self, number: int) -> None: ...
+
     def survivors(self, number: int) -> int: ...
 
 
@@ -84,6 +88,10 @@ class SimNode:
         self.cluster = cluster
         self.number = number
         self.store = SimDisk()
+        self.made_as = cluster.random.getrandbits(63) | 1
+        """The id that was drawn when its data directory was made."""
+        self.disk = Disk()
+        """What its links say of it (rule 19)."""
         self.clocks = Clocks()
         self.life = 0
         """Counts starts, so that events of an earlier life are recognised."""
@@ -122,13 +130,24 @@ class SimNode:
         self.life += 1
         cluster = self.cluster
         cluster.invariants.started(self.number)
+        self.crash_in_steps = 0
         identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
+        identity = count_start(identity, self.store, self.made_as)
+        self.disk = self._own_disk(identity)
         self.shard = Shard(identity, self.store, cluster.codec, {**cluster.handlers, COSTLY: self.run_costly})
         self.driver = Driver(self.shard, self.store, self, GULP_MS)
         self._shown.clear()
         self._finishing = False
         self._busy_ms = self._idle_at_ms = 0.0
-        self.crash_in_steps = 0
+
+    @staticmethod
+    def _own_disk(identity: Identity) -> Disk:
+        assert identity.standing is not None
+        return identity.standing.disks[identity.me]
+
+    def renewed(self, disk: int) -> None:
+        self.disk = self.disk._replace(id=disk)
+        self.cluster.relink(self.number)
 
     def kill(self, keep_unsynced: int) -> None:
         """Lose memory, and all unsynced writes but the first `keep_unsynced`."""

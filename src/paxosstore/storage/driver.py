@@ -65,6 +65,10 @@ class Host(Protocol):
         """The store has taken this in."""
         ...
 
+    def renewed(self, disk: int) -> None:
+        """This node has another disk id from now on (rule 19a): end all links, and begin anew under it."""
+        ...
+
 
 class Driver:
     """Drives one shard and its store, for its host."""
@@ -75,7 +79,7 @@ class Driver:
         self.slow = False
         """The sync under way takes long: the next turn is taken in gulps."""
         self._shard = shard
-        self._turn = Turn(shard, store, host.release, host.applied)
+        self._turn = Turn(shard, store, host.release, host.applied, host.renewed)
         self._host = host
         self._gulp_ms = gulp_ms
         """What only time has brought is looked at so often at most between gulps."""

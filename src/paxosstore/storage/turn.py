@@ -18,6 +18,7 @@ from ..core.interface.ready import Apply, Ready, Release, SnapshotRead
 from ..core.shard.shard import Shard
 from ..errors import PaxosStoreError
 from .api import Store
+from .floors import read_floors
 
 
 class Turn:
@@ -29,12 +30,15 @@ class Turn:
         store: Store,
         release: Callable[[Release], None],
         applied: Callable[[Sequence[Apply]], None] = lambda applies: None,
+        renewed: Callable[[int], None] = lambda disk: None,
     ) -> None:
         self._shard = shard
         self._store = store
         self._release = release
         self._applied = applied
         """Told what the store has taken in, for whoever follows it."""
+        self._renewed = renewed
+        """Told that this node's disk is another one from now on (rule 19a): all links begin anew."""
         self._under_way: Ready | None = None
         self._begun_ms = 0.0
 
@@ -86,6 +90,8 @@ class Turn:
         assert ready is not None
         self._shard.step(Durable(ready.turn), now_ms, wall_ms)
         self._release(ready.late)
+        if ready.renewed:
+            self._renewed(ready.renewed)
         if ready.applies:
             self._applied(ready.applies)
         for reader in ready.snapshot_closes:
@@ -99,6 +105,7 @@ class Turn:
             entities = [row for _, row in zip(range(page.limit), rows, strict=False)]
             loaded.append(InventoryLoaded(page.peer, entities, len(entities) == page.limit))
         loaded += [self._read_snapshot(piece) for piece in ready.snapshot_reads]
+        loaded += [read_floors(self._store, floors) for floors in ready.floor_reads]
         return loaded
 
     def _read_snapshot(self, read: SnapshotRead) -> SnapshotLoaded:

@@ -14,7 +14,7 @@ ENTRIES_PER_REQUEST = 64
 class CatchUpState:
     """The catch-up of one entity: whom to ask next, and when."""
 
-    __slots__ = ("asked_at_ms", "attempts", "lacking", "peer", "wanted", "weighs")
+    __slots__ = ("asked_at_ms", "attempts", "fill_at_ms", "fill_peer", "lacking", "peer", "wanted", "weighs")
 
     def __init__(self) -> None:
         self.peer = NOBODY
@@ -28,6 +28,10 @@ class CatchUpState:
         longer (rule 17)."""
         self.weighs = True
         """The next question asks as well whether copying all data is cheaper."""
+        self.fill_peer = NOBODY
+        """Who was asked last to have an entry decided (rule 19c)."""
+        self.fill_at_ms = 0.0
+        """When the next one may be."""
 
     def due(self, now_ms: float, interval_ms: float) -> bool:
         return now_ms >= self.asked_at_ms + interval_ms  # the same sum as the timer's, to the last bit

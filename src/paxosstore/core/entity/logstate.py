@@ -121,7 +121,7 @@ class LogState:
 
     @property
     def learns_only(self) -> bool:
-        """Whether this replica may lack what it has voted for on a disk that is lost: its word on what is chosen does not count."""
+        """Whether this replica may lack what it has voted for on a disk that is lost: its word on that does not count."""
         return self.contiguous_chosen < self.floor - 1
 
     def validate(self) -> None:

@@ -23,24 +23,25 @@ class Question:
 
     __slots__ = ("_answers", "asked_at_ms", "needed", "number", "own", "requests", "since_ms")
 
-    def __init__(self, number: int, requests: list[Request], own: int, now_ms: float) -> None:
+    def __init__(self, number: int, requests: list[Request], own: int | None, now_ms: float) -> None:
         self.number = number
         """Its own: answers to any other do not count."""
         self.requests = requests
         self.own = own
-        """This replica's own answer, as it stood when it asked."""
+        """This replica's own answer, as it stood when it asked; None: it may have forgotten votes, so it does not count."""
         self.asked_at_ms = self.since_ms = now_ms
         """When it was asked last; since when it has been answered."""
-        self.needed = own
+        self.needed = own or 0
         """The reads may be served from the DB once it is applied through this."""
         self._answers: dict[int, int] = {}
 
     def answer(self, peer: int, highest: int, quorum: int) -> bool:
-        """Count a peer's answer; whether a majority has answered, this replica included."""
+        """Count a peer's answer; whether a majority has answered, this replica included if its answer counts."""
         self._answers[peer] = min(highest, self._answers.get(peer, highest))  # each of a peer's answers holds
-        if len(self._answers) + 1 < quorum:
+        answers = [*self._answers.values(), *(() if self.own is None else (self.own,))]
+        if len(answers) < quorum:
             return False
-        self.needed = sorted((self.own, *self._answers.values()))[quorum - 1]
+        self.needed = sorted(answers)[quorum - 1]
         return True
 
     def unanswered(self, n: int, me: int) -> list[int]:
@@ -72,7 +73,7 @@ class Reads:
     def may_ask(self) -> bool:
         return bool(self.gathering) and self.asked is None
 
-    def ask(self, number: int, own_highest: int, now_ms: float) -> Question:
+    def ask(self, number: int, own_highest: int | None, now_ms: float) -> Question:
         """Start a question for everything gathered so far; our own answer is already in."""
         assert self.may_ask
         assert number
@@ -115,6 +116,12 @@ class Reads:
         if self.blocked:
             self.answerable += [r for blocked in self.blocked if blocked.needed <= committed for r in blocked.requests]
             self.blocked = [blocked for blocked in self.blocked if blocked.needed > committed]
+
+    def ask_anew(self) -> None:
+        """Now the own answer counts: ask once more, with it."""
+        assert self.asked is not None
+        self.gathering = [*self.asked.requests, *self.gathering]
+        self.asked = None
 
     def ask_again(self) -> None:
         """What was answerable is no longer applied: ask anew, as for those that have just come."""

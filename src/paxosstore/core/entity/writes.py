@@ -24,13 +24,16 @@ class InFlight(NamedTuple):
 class Writes:
     """What is to be proposed here, and what is."""
 
-    __slots__ = ("in_flight", "lost_turn", "queue")
+    __slots__ = ("fill_through", "in_flight", "lost_turn", "queue")
 
     def __init__(self) -> None:
         self.queue: deque[Request] = deque()
         self.in_flight: InFlight | None = None
         self.lost_turn = 0
         """Turn in which the own batch was last found to have lost."""
+
+        self.fill_through = 0
+        """Entries up to this one are to be decided, though nobody here waits for them: a peer has asked (rule 19c)."""
 
     def __bool__(self) -> bool:
         return bool(self.queue or self.in_flight)

@@ -101,7 +101,7 @@ class EntryMachine:
         self._conclude()
 
     def witness(self, peer: int, theirs: Record) -> tuple[int, Value] | None:
-        """Take in a peer's row and leave the own one as it is; ballot and value that are chosen, if the rows show that (rule 3)."""
+        """Take in a peer's row and leave the own one as it is; what is chosen, if the rows show that (rule 3)."""
         self._see(peer, theirs)
         if theirs.chosen:
             assert theirs.value is not None

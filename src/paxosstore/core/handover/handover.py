@@ -32,6 +32,7 @@ from ..log.log import Log
 from ..turn.admission import Admission
 from ..turn.context import Context, HandedOverRequest
 from ..turn.entities import Entities
+from ..turn.waiting import describe_floor
 from .peer import Peer
 
 
@@ -161,7 +162,7 @@ class HandOvers:
         context, peer, queue = self._context, self._preferred(entity), entity.writes.queue
         if peer in (NOBODY, context.me) or not self.peers[peer].usable(context.now_ms) or not self._is_free(entity):
             return False
-        if entity.serves and (entity.log.committed != entity.log.max_chosen or not all(map(_may_be_handed_over, queue))):
+        if self._proposes(entity) and (entity.log.committed != entity.log.max_chosen or not all(map(_may_be_handed_over, queue))):
             return False
         if entity.writes.lost_turn > context.durable_turn:
             entity.wake_at(context.now_ms)  # as soon as the loss is durable: forgotten, what lost might yet be chosen as well
@@ -186,19 +187,29 @@ class HandOvers:
 
     def _is_to_propose(self, entity: Entity) -> bool:
         """Whether the preferred proposer has asked this node to propose itself, and it can."""
-        return entity.handover.taking_over and not self._context.silence and entity.serves
+        return entity.handover.taking_over and not self._context.silence and self._proposes(entity)
+
+    def _proposes(self, entity: Entity) -> bool:
+        """Whether this node may propose there: it has the data, and may vote at the next entry (rules 16 and 19)."""
+        return entity.serves and self._context.may_vote(entity, entity.log.committed + 1)
+
+    def reads_here(self, entity: Entity) -> bool:
+        """Whether reads are best served by this node."""
+        return entity.serves and self._context.may_answer(entity)
 
     def _preferred(self, entity: Entity) -> int:
         """Who is to propose at this entity: the preferred proposer, or anybody else if that is this node and it cannot now."""
         peer, context = entity.log.last_origin, self._context
-        if not entity.serves or (peer in (NOBODY, context.me) and context.silence):
-            return self._anybody()
-        return peer
+        if peer in (NOBODY, context.me):
+            return self._anybody() if context.silence or not self._proposes(entity) else peer
+        return peer if self._proposes(entity) or self._takes_requests(peer) else self._anybody()
 
     def _anybody(self) -> int:
         """A peer that takes requests now."""
-        context = self._context
-        return next((other for other in context.peers if self.peers[other].usable(context.now_ms)), NOBODY)
+        return next((peer for peer in self._context.peers if self._takes_requests(peer)), NOBODY)
+
+    def _takes_requests(self, peer: int) -> bool:
+        return self.peers[peer].usable(self._context.now_ms) and self._context.standing.serves(peer)
 
     # -- the habit
 
@@ -232,9 +243,10 @@ class HandOvers:
         context = self._context
         context.counters.handed_over_received += 1
         handler = context.handlers.get(message.handler)
-        if handler is None or context.silence or not entity.serves:  # what would wait here, another node may do
+        takes = entity.serves if message.read_only else self._proposes(entity)
+        if handler is None or context.silence or not takes:  # what would wait here, another node may do
             text = f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes"
-            why = context.silence.describe() or entity.describe()
+            why = context.silence.describe() or entity.describe() or describe_floor(context, entity)
             error = InvalidRequest(text) if handler is None else NotServing(why)
             context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
             return None
@@ -293,7 +305,7 @@ class HandOvers:
             return
         if entity.mailbox is not None:
             self._admission.mail(entity, request)
-        elif entity.serves or not self.send_read(entity, request):
+        elif self.reads_here(entity) or not self.send_read(entity, request):
             entity.reads.gathering.append(request)
             self._entities.touch(entity)
 

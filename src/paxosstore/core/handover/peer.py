@@ -43,7 +43,7 @@ class Peer:
     def hand_over(self, request: Request, size: int, now_ms: float) -> None:
         copy = request.entity, request.uuid
         assert copy not in self.pending
-        request.exposed = True
+        request.exposed = request.exposed or not request.read_only
         self.pending[copy] = Pending(request, now_ms, size)
         self._pending_bytes += size
 

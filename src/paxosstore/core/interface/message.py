@@ -208,7 +208,7 @@ class FloorPage(NamedTuple):
     disk: int
     after: int
     entities: list[tuple[int, int]]
-    """(entity, highest entry with anything at all), ascending; of an entity with a floor of its own, at least the entry below it."""
+    """(entity, highest entry with anything at all), ascending; of one with a floor, at least the entry below that."""
     more: bool
     default: int
     """The sender's own floor of entities that it does not have; 0: none."""

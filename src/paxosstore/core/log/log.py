@@ -11,7 +11,7 @@ from ..entity.news import Chosen
 from ..entity.writes import InFlight
 from ..entry.ids import NO_BALLOT, NOBODY, origin, owner, preauth_ballot
 from ..entry.machine import EntryMachine
-from ..entry.record import Record, Value, needs_sync
+from ..entry.record import EMPTY, Record, Value, needs_sync
 from ..interface.message import PaxosMessage
 from ..interface.ready import Apply, LogRead, NewEntity
 from ..turn.context import Context
@@ -88,7 +88,12 @@ class Log:
         before, theirs = machine.mine, Record(message.prepared, message.promised, message.accepted, value, message.chosen)
         if not self.agreement.allows(entity, peer, entry, theirs):
             return None
-        machine.update(peer, theirs)
+        if context.may_vote(entity, entry):
+            machine.update(peer, theirs)
+        else:  # rule 19: it only learns there
+            context.counters.votes_withheld += 1
+            if not before.chosen and (decided := machine.witness(peer, theirs)) is not None:
+                machine.learn(*decided)
         mine = machine.mine
         if message.chosen and entry > entity.log.vouched:
             entity.log.vouched = entry
@@ -135,8 +140,15 @@ class Log:
         wants_value: bool = False,
         force_value: bool = False,
     ) -> None:
-        """Show the own row to peers, with the value's body unless they hold it (rule 4)."""
+        """Show the own row to peers, with the value's body unless they hold it (rule 4).
+
+        Where this node may not vote it shows none, but for what is chosen (rule 19c).
+        """
         mine = opened.machine.mine
+        if not mine.chosen and not self._context.may_vote(entity, entry):
+            if not asks and not wants_value:
+                return
+            mine = EMPTY
         value = mine.value
         for peer in peers:
             body = None
@@ -225,6 +237,7 @@ class Log:
         machine.learn(ballot, value)
         self.changed(entity, entry, before, machine.mine)
         self._context.counters.entries_learned += 1
+        self._context.counters.bytes_learned += len(value.body)
 
     def advance(self, entity: Entity) -> tuple[InFlight, bool] | None:
         """Apply what is chosen, in order: `max_commit_num` entries at most, and as far as the turn's work goes.

@@ -30,8 +30,11 @@ class ReadServer:
             self._answer(entity, release)
         if reads.limited:
             self._end_at_limit(entity, release)
-        if reads.may_ask:
-            asked = reads.ask(context.new_number(), entity.log.highest, context.now_ms)
+        counts = context.may_answer(entity)
+        if counts and reads.asked is not None and reads.asked.own is None:
+            reads.ask_anew()
+        if reads.may_ask and context.standing.learns:
+            asked = reads.ask(context.new_number(), entity.log.highest if counts else None, context.now_ms)
             context.counters.read_questions += 1
             question = ReadQuestion(entity.id, asked.number)
             for peer in context.peers:
@@ -86,6 +89,9 @@ class ReadServer:
         self._log.tell_chosen(entity, [peer])  # the reader waits for it
         if entity.writes.in_flight is not None:
             entity.news.readers.add(peer)
+        if not self._context.may_answer(entity):
+            self._context.counters.answers_withheld += 1
+            return
         answer = ReadAnswer(
             entity.id,
             message.number,

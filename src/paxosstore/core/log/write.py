@@ -7,11 +7,12 @@ from ..batch.evaluate import Evaluated, evaluate, forget_uuids
 from ..batch.overlay import WriteBatch
 from ..batch.request import Request
 from ..entity.entity import Entity
-from ..entity.logstate import OpenEntry
+from ..entity.logstate import INFINITE, OpenEntry
 from ..entity.writes import InFlight
 from ..entry.ids import preauth_ballot
 from ..entry.machine import State
 from ..entry.record import Value
+from ..interface.message import Fill
 from ..interface.ready import Release
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -45,6 +46,8 @@ class Proposer:
         if entity.handover.count:
             return  # what was handed over before this must not be overtaken
         entry = entity.log.committed + 1
+        if not context.may_vote(entity, entry):
+            return  # rule 19: it waits until this node may, or a peer can take it
         opened = entity.log.opened.get(entry)
         if opened is not None and not opened.machine.mine.is_empty and not self._may_compete(entity, opened):
             return
@@ -173,6 +176,9 @@ class Proposer:
         opened = entity.log.opened.get(entry)
         if entity.writes.in_flight is not None or (opened is not None and opened.driving):
             self.drive(entity, entry)
+        elif entry <= entity.writes.fill_through and not self._way.gives_way(entity):
+            context.counters.entries_filled += 1
+            self.drive(entity, entry)
         elif entity.reads.needs_entry >= entry and not self._way.gives_way(entity):
             since = min(blocked.since_ms for blocked in entity.reads.blocked)
             if context.now_ms >= since + context.tuning.drive_after_ms:
@@ -184,6 +190,9 @@ class Proposer:
     def drive(self, entity: Entity, entry: int) -> None:
         """Bring an undecided entry to its end, whoever began it; at most once per retry interval."""
         context = self._context
+        if not context.may_vote(entity, entry):
+            self._have_filled(entity, entry)
+            return
         opened = self._log.open(entity, entry)
         if opened.machine.mine.chosen:
             return
@@ -206,6 +215,26 @@ class Proposer:
         in_flight = entity.writes.in_flight
         own = in_flight.value if in_flight is not None and in_flight.evaluated.entry == entry else None
         self._prepare(entity, entry, opened, own)
+
+    def _have_filled(self, entity: Entity, entry: int) -> None:
+        """Rule 19c: this node may not propose there. Ask the peers in turn to see to it that it is decided."""
+        context, catchup = self._context, entity.catchup
+        if context.now_ms >= catchup.fill_at_ms and context.standing.learns:
+            catchup.fill_at_ms = context.now_ms + 2 * context.tuning.retry_ms
+            catchup.fill_peer = (catchup.fill_peer + 1) % context.n
+            if catchup.fill_peer == context.me:
+                catchup.fill_peer = (context.me + 1) % context.n
+            context.counters.fills_asked += 1
+            through = entity.log.floor - 1 if entity.log.floor < INFINITE else entry
+            context.send_early(catchup.fill_peer, Fill(entity.id, max(entry, through)))
+        entity.wake_at(max(catchup.fill_at_ms, context.now_ms + context.tuning.retry_ms))
+
+    def fill(self, entity: Entity, peer: int, message: Fill) -> None:
+        """A peer may not propose there, and needs these entries decided."""
+        last = min(message.through, entity.log.max_chosen + 1)
+        if self._context.may_vote(entity, entity.log.committed + 1) and last > entity.writes.fill_through:
+            entity.writes.fill_through = last
+        self._entities.touch(entity)
 
     def ask_again(self, *, everywhere: bool) -> None:
         """Let proposals under way go to all peers at once: all of them, or those that have not gone to all yet."""

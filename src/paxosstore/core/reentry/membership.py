@@ -15,7 +15,7 @@ from ..turn.admission import Admission
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, Disk, Sight, State
-from .progress import describe_waiting
+from ..turn.waiting import describe_waiting
 
 MAX_DOUBLINGS = 4
 
@@ -129,7 +129,7 @@ class Membership:
             context.counters.reentries += 1
 
     def _renew(self) -> None:
-        """Rule 19a: a peer knows that this disk was replaced, or has been further: it is a stale copy. Re-enter as another one."""
+        """Rule 19a: a peer knows that this disk was replaced, or has been further: re-enter as another one."""
         context = self._context
         context.counters.copies_found_out += 1
         disk = context.new_disk()
@@ -189,8 +189,13 @@ class Membership:
 
     def writes_allowed(self) -> None:
         """Note what could not be noted."""
-        if self._context.cannot_write or not self._standing.active:
+        context, standing = self._context, self._standing
+        if context.cannot_write or not standing.active:
             return
+        if not standing.disk.starts:
+            standing.count(context.identity.starts)
+            self._write()
+            self._tell_all()
         for peer, seen in self._seen.items():
             if self._sight(peer, seen) in (Sight.NOTED, Sight.FENCED):
                 self._say(peer, asks=True)
@@ -220,4 +225,3 @@ class Membership:
     def waits_for(self) -> str:
         """What this node waits for before it votes, as a person reads it; empty: nothing."""
         return describe_waiting(self._context)
-

@@ -15,7 +15,9 @@ from ..interface.ready import FloorRead, SetFloor
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, NOWHERE, State
+from ..turn.waiting import describe_waiting
 from .membership import Membership
+from .progress import Progress
 
 PAGE = 256
 """Floors read from the disk at a time."""
@@ -147,6 +149,22 @@ class Passing:
         self._reading = False
         if not self._done:
             self._begin_round()
+
+    def progress(self) -> Progress:
+        """Where re-entry stands."""
+        row, now = self._standing.row, self._context.now_ms
+        without = tuple(peer for peer in self._context.peers if row.without >> peer & 1)
+        return Progress(
+            row.state.value,
+            describe_waiting(self._context),
+            min(self.passed_in_all, row.floors),
+            row.floors,
+            row.state is State.REENTERING,
+            self.passed,
+            self._context.counters.bytes_learned,
+            0.0 if self.began_ms < 0.0 else (now - self.began_ms) / 1000.0,
+            without if row.forced else (),
+        )
 
     @property
     def next_ms(self) -> float:

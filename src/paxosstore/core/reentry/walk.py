@@ -13,8 +13,8 @@ from ..interface.ready import FloorRead, SetFloor
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, State
+from ..turn.waiting import floors_needed
 from .membership import Membership
-from .progress import floors_needed
 
 PAGE = 1_000
 """Entities of a page."""
@@ -47,7 +47,7 @@ class FloorWalk:
     # -- at an intact peer
 
     def requested(self, peer: int, message: FloorRequest) -> None:
-        """A peer comes back. It is answered if its disk is noted; this turn, if it was in this one, is durable before the read."""
+        """A peer comes back. It is answered if its disk is noted: should that be in this turn, it is durable before the read."""
         context, standing = self._context, self._standing
         if context.cannot_write or standing.row.state is not State.MEMBER or not standing.confirmed:
             return
@@ -130,11 +130,11 @@ class FloorWalk:
         context.counters.floors_set += len(floors)
         standing.walked(upto, default, set(context.peers) - set(pages), len(floors) - len(passed))
         self._membership.walked()
-        for entity in self._entities:
-            if entity.mailbox is None and before < entity.id <= upto:
-                floor = floors.get(entity.id, default)
-                entity.log.set_floor(floor, stored=entity.id in floors and entity.id not in passed)
-                self._entities.touch(entity)
+        for loaded in self._entities:
+            if loaded.mailbox is None and before < loaded.id <= upto:
+                floor = floors.get(loaded.id, default)
+                loaded.log.set_floor(floor, stored=loaded.id in floors and loaded.id not in passed)
+                self._entities.touch(loaded)
         self._pages = {}
         self._since_ms = -1.0
         self._ask_at_ms = 0.0

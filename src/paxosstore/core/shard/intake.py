@@ -51,7 +51,7 @@ class Intake:
     def _read(self, entity: Entity, request: Request) -> None:
         context = self._context
         context.counters.reads += 1
-        if not entity.serves and self._handovers.send_read(entity, request):
+        if not self._handovers.reads_here(entity) and self._handovers.send_read(entity, request):
             return
         if len(entity.reads.gathering) >= context.tuning.max_queue_requests:
             text = f"{len(entity.reads.gathering)} reads wait for this entity (max_queue_requests)"

@@ -20,6 +20,7 @@ from ..interface.event import (
     DiskSilent,
     Durable,
     Event,
+    FloorsLoaded,
     InventoryLoaded,
     Loaded,
     LogLoaded,
@@ -34,6 +35,9 @@ from ..interface.event import (
 from ..interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    Fill,
+    FloorPage,
+    FloorRequest,
     GiveWay,
     HandedBack,
     HandOver,
@@ -45,6 +49,7 @@ from ..interface.message import (
     ReadQuestion,
     SnapshotPiece,
     SnapshotRequest,
+    Standing,
     Stopped,
     TakeOver,
 )
@@ -57,10 +62,15 @@ from ..log.onlooker import Onlooker
 from ..log.serve import ReadServer
 from ..log.snapshot import SnapshotSender
 from ..log.write import Proposer
+from ..reentry.membership import Membership
+from ..reentry.passing import Passing
+from ..reentry.progress import Progress
+from ..reentry.walk import FloorWalk
 from ..turn.admission import Admission
 from ..turn.context import Context, Handler, Identity
 from ..turn.entities import Entities
 from ..turn.errands import load, read_for_peers
+from ..turn.waiting import describe_waiting
 from .intake import Intake
 from .undecided import Undecided, values_shown
 
@@ -88,6 +98,9 @@ class Shard:
         self._sender = SnapshotSender(context)
         self._learner = Learner(context, self._entities, self._log, self._proposer, self._installer, self._sender)
         self._onlooker = Onlooker(context, self._entities, self._log)
+        self._membership = Membership(context, self._entities, self._proposer, self._admission)
+        self._walk = FloorWalk(context, self._entities, self._membership)
+        self._passing = Passing(context, self._entities, self._membership)
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
         self._released = context.ready
@@ -101,6 +114,7 @@ class Shard:
             LogLoaded: self._learner.log_loaded,
             InventoryLoaded: self._learner.inventory_loaded,
             SnapshotLoaded: self._sender.loaded,
+            FloorsLoaded: self._on_floors_loaded,
             Durable: self._on_durable,
             DiskSilent: self._on_disk_silent,
             WriteFailed: self._on_write_failed,
@@ -119,6 +133,14 @@ class Shard:
             TakeOver: self._handovers.told_to_take_over,
             GiveWay: self._way.asked,
             Stopped: self._agreement.heard,
+            Fill: self._proposer.fill,
+        }
+        self._on_node_message: dict[type, Callable[[int, Any], None]] = {
+            HandedBack: self._handovers.handed_back,
+            InventoryRequest: self._learner.inventory,
+            InventoryReply: self._learner.inventory,
+            FloorRequest: self._walk.requested,
+            FloorPage: self._walk.answered,
         }
 
     # -- the interface
@@ -142,6 +164,7 @@ class Shard:
         context.counters.turns_cut += self._unfinished
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
+        self._membership.turn_written()
         writes = ready.records or ready.applies or ready.changes
         assert not (context.cannot_write and writes), "a disk that failed a write is left alone"
         for apply in ready.applies:
@@ -178,6 +201,7 @@ class Shard:
         due = self._entities.next_timer_ms
         if self._entities.busy or self._context.silence or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
+        due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms)
         return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
 
     def entity(self, entity: int) -> Entity | None:
@@ -208,6 +232,16 @@ class Shard:
     def writes_refused_because(self) -> str:
         """Why this node does not write now; empty if it does."""
         return self._context.writes_refused_because
+
+    @property
+    def waits_for(self) -> str:
+        """Whom this node waits for before it votes at all, and why (rule 19); empty: nobody."""
+        return describe_waiting(self._context)
+
+    @property
+    def progress(self) -> Progress:
+        """Where the re-entry of a node that lost its disk stands (rule 19)."""
+        return self._passing.progress()
 
     @property
     def _unsynced(self) -> list[Ready]:
@@ -245,6 +279,8 @@ class Shard:
             entity.handover.taking_over = False
             if chosen:
                 self._handovers.chosen(entity, in_flight.evaluated.proposed)
+        if entity.log.floor:
+            self._passing.attended(entity)
         if entity.log.committed != before:
             entity.log.lease_until_ms = 0.0
             self._log.tell_chosen(entity, entity.news.readers)
@@ -280,14 +316,17 @@ class Shard:
 
     def _on_received(self, event: Received) -> None:
         peer, messages = event.peer, event.messages
+        if not self._membership.admits(peer, event.disk):
+            messages = [message for message in messages if type(message) is Standing]
         if self._context.silence.for_ms:
             messages = list(self._context.silence.take_in(messages))
         for message in messages:
-            kind = type(message)
-            if kind is HandedBack:
-                self._handovers.handed_back(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
-            elif kind is InventoryRequest or kind is InventoryReply:
-                self._learner.inventory(peer, message)  # type: ignore[arg-type]  # narrowed by `kind`
+            on_message = self._on_node_message.get(type(message))
+            if on_message is not None:
+                on_message(peer, message)
+            elif type(message) is Standing:
+                self._membership.heard(peer, event.disk, message)
+                self._go_on()
             else:
                 self._deliver(peer, message)
 
@@ -324,6 +363,7 @@ class Shard:
     # -- links
 
     def _on_peer_up(self, event: PeerUp) -> None:
+        self._membership.peer_up(event)
         self._handovers.peer_up(event.peer)
         self._context.reach.up(event.peer)
         self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
@@ -347,10 +387,13 @@ class Shard:
         mailbox = entity.mailbox
         assert mailbox is not None
         entity.load(event, context.n, context.me)
+        stored = self._walk.just_set.get(entity.id, event.floor)
+        entity.log.set_floor(context.standing.floor_of(entity.id, stored, event.committed), stored=stored > 0)
         entity.mailbox = None
         self._agreement.loaded(entity, event.stopped)
         context.counters.loads += 1
         self._entities.touch(entity)
+        self._passing.entity_loaded(entity)
         if event.recovering:
             self._installer.loaded(entity)
         for item in mailbox:
@@ -371,6 +414,18 @@ class Shard:
                 context.send_early(peer, InventoryRequest(-1, INVENTORY_PAGE))
         context.silence.end()
         self._unfinished |= self._installer.durable(event.turn)
+        self._go_on()
+
+    def _on_floors_loaded(self, event: FloorsLoaded) -> None:
+        if event.peer == self._context.me:
+            self._passing.loaded(event)
+        else:
+            self._walk.loaded(event)
+
+    def _go_on(self) -> None:
+        """Go on with re-entry, if something of it can be done now."""
+        self._walk.tick()
+        self._passing.go_on()
 
     def _on_disk_silent(self, event: DiskSilent) -> None:
         self._context.silence.lasts(event.for_ms)
@@ -382,6 +437,9 @@ class Shard:
             self._intake.deliver(read)  # it waits for the entity to be loaded again: reads go on
         self._learner.forget()
         self._installer.forget()
+        self._membership.write_failed()
+        self._walk.forget()
+        self._passing.forget()
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
@@ -390,6 +448,8 @@ class Shard:
             self._onlooker.end()
             self._agreement.keep_all()
             self._installer.go_on()
+            self._membership.writes_allowed()
+            self._go_on()
             for entity in self._entities.busy.values():
                 self._entities.touch(entity)
 
@@ -401,6 +461,8 @@ class Shard:
         self._entities.touch_due(now)
         self._sender.end_overdue()
         self._handovers.take_back_overdue()
+        self._membership.tick()
+        self._go_on()
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS
             self._undecided.end_overdue()

@@ -15,6 +15,7 @@ from ..interface.message import PaxosMessage
 from ..interface.ready import Outcome, Ready, Release, SetStanding
 from ..turn.context import Context
 from ..turn.entities import Entities
+from ..turn.waiting import describe_floor, describe_waiting
 
 
 def values_shown(release: Release) -> set[bytes]:
@@ -35,6 +36,8 @@ class Undecided:
         context = self._context
         now, lost = context.now_ms, context.reach.lost_at_ms
         missing = context.reach.describe(now)
+        if lost is None and not context.standing.learns:  # rule 19: it does not vote, nor does it know that the others do
+            lost, missing = 0.0, f"node {context.me} {describe_waiting(context)}"
         remarks = ", ".join(filter(None, (context.silence.describe(), missing)))
         remark = f" ({remarks})" if remarks else ""
         for request, may_happen, not_served in self._waiting():
@@ -143,6 +146,6 @@ class Undecided:
         proposed = {id(request) for request in entity.writes.proposed}
         # found on rows that a crash may forget: it may still be chosen
         lost = entity.writes.lost_turn > self._context.durable_turn
-        not_served = entity.describe()
+        not_served = entity.describe() or describe_floor(self._context, entity)
         for request in entity.requests():
             yield request, not request.read_only and (request.exposed or lost or id(request) in proposed), not_served

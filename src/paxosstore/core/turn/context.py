@@ -122,6 +122,10 @@ class Identity(NamedTuple):
     """64 random bits drawn at each start (rule 4)."""
     standing: StandingRow | None = None
     """What the disk says of this node, this start counted; None: rule 19 is not in force (tests of a part)."""
+    starts: int = 0
+    """How often it has started on its disk."""
+    cannot_write: str = ""
+    """Why the start could not be counted: the disk took no writes then."""
 
 
 class HandedOverRequest(Request):
@@ -175,7 +179,7 @@ class Context:
         self.now_ms = 0.0
         self.wall_ms = 0
         self.durable_turn = 0
-        self.cannot_write = ""
+        self.cannot_write = identity.cannot_write
         """Why the disk takes no writes, not even a vote; empty: it does (rule 8)."""
         self.no_new_writes = ""
         """The disk is almost full: requests are refused, but what is under way is still voted on and ended."""
@@ -237,7 +241,7 @@ class Context:
         return entry >= entity.log.floor and self.standing.votes
 
     def may_answer(self, entity: Entity) -> bool:
-        """Rule 19c: whether this replica's word on what was accepted there counts. It has learned all that it may have forgotten."""
+        """Rule 19c: whether this replica's word on what was accepted there counts: it has learned all that it may forget."""
         return self.standing.votes and not entity.log.learns_only
 
     # -- work

@@ -47,6 +47,11 @@ class Reach:
         """Whether there is no link to this peer."""
         return peer in self._down
 
+    def reason(self, peer: int) -> str:
+        """Why there is no link to this peer; empty: there is one."""
+        down = self._down.get(peer)
+        return "" if down is None else down.reason
+
     def describe(self, now_ms: float) -> str:
         """Who is down, for how long and why; empty: nobody is."""
         return describe((down.peer, (now_ms - down.since_ms) / 1000.0, down.reason) for _, down in sorted(self._down.items()))

@@ -1,9 +1,9 @@
-"""What this node is to its cluster, and which disks it knows its peers by (rule 19). One durable row; this file alone changes it.
+"""What this node is to its cluster, and which disks it knows its peers by (rule 19). One durable row, which this file changes.
 
-    NEW          nothing was ever voted on this disk. It becomes a member when all n nodes say so of theirs, or a member says that it
-                 was there when the cluster began; it re-enters when the members know another disk under its number
+    NEW          nothing was ever voted on this disk. It becomes a member when all n nodes say so of theirs, or a member says
+                 that it was there when the cluster began; it re-enters when a member says that it was not
     MEMBER       votes, entity by entity above its floor
-    REENTERING   lost its disk, or is a stale copy: learns only, up to the cursor of its walk over the entities (core/reentry/walk.py)
+    REENTERING   lost its disk, or is a stale copy: learns only, but for entities that its walk has passed (core/reentry/walk.py)
 
 A node's number may have one disk at a time: which one is noted here before anything is told to it (the fence), and a disk
 that another has taken the place of is never taken back. Before a start votes, enough members have said that its disk is still
@@ -121,6 +121,11 @@ def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds
     return row._replace(forced=row.forced or force)
 
 
+def not_counted(row: StandingRow, me: int) -> StandingRow:
+    """The row of a start that could not be written: it says no number until it can be, and does not vote."""
+    return row._replace(disks=_with(row.disks, me, row.disks[me]._replace(starts=0)))
+
+
 class OwnStanding:
     """The row, and what the peers have said since this start."""
 
@@ -145,12 +150,22 @@ class OwnStanding:
     @property
     def confirmed(self) -> bool:
         """Whether so many members know this disk, at this very start, that no other one can have taken its place."""
-        return not self.active or len(self.confirmed_by) >= self._quorum - 1
+        return not self.active or (self.disk.starts > 0 and len(self.confirmed_by) >= self._quorum - 1)
 
     @property
     def votes(self) -> bool:
         """Whether this node votes at all: above the floors of its entities."""
         return self.row.state is not State.NEW and self.confirmed
+
+    @property
+    def learns(self) -> bool:
+        """Whether the peers' words on entities mean anything to this node: the cluster is there."""
+        return self.row.state is State.REENTERING or self.votes
+
+    def serves(self, peer: int) -> bool:
+        """Whether requests may be handed over to this peer, as far as is known."""
+        word = self.words.get(peer)
+        return word is None or word.state == State.MEMBER.value
 
     def floor_of(self, entity: int, stored: int, committed: int) -> int:
         """The floor of an entity that is loaded with this one stored: below it this node only learns; 0: none."""
@@ -187,8 +202,12 @@ class OwnStanding:
     def knows_better(self, word: Standing) -> bool:
         """Rule 19a: whether a peer's word shows that this disk was replaced, or has been further than it is."""
         mine, theirs = self.disk, Disk(*word.disks[self.me])
-        copied = theirs.id == mine.id and theirs.starts >= mine.starts and theirs.incarnation != mine.incarnation
+        copied = theirs.id == mine.id and theirs.starts >= mine.starts > 0 and theirs.incarnation != mine.incarnation
         return mine.id in word.replaced or copied
+
+    def count(self, starts: int) -> None:
+        """This start is counted now."""
+        self.row = self.row._replace(disks=_with(self.row.disks, self.me, self.disk._replace(starts=starts)))
 
     def renew(self, disk: int) -> None:
         """This disk does not count any more: become another one. What had votes re-enters."""
@@ -267,7 +286,9 @@ class OwnStanding:
         """What a peer is told."""
         row = self.row
         replaced = [disk for node, disk in row.replaced if node == peer]
-        return Standing(row.state.value, [tuple(disk) for disk in row.disks], list(row.founding), replaced, asks)
+        return Standing(
+            row.state.value, [(disk.id, disk.starts, disk.incarnation) for disk in row.disks], list(row.founding), replaced, asks
+        )
 
 
 def says_new(word: Standing, table: list[int]) -> bool:
