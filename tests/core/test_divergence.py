@@ -199,6 +199,7 @@ def test_a_stopped_entity_is_stopped_after_a_restart_too() -> None:
     cluster = Differing()
     cluster.falsify(2, 1)
     cluster.start(2)
+    cluster.wait(50.0)
     cluster.do(0, ENTITY, b"get a", read_only=True)
     for node in range(3):
         cluster.kill(node, 0)

@@ -166,8 +166,8 @@ DISK = (
         "a node whose disk takes no writes reads what one peer has accepted",
         (
             "core/entry/machine.py",
-            "        if theirs.chosen:\n            return theirs.value\n",
-            "        if theirs.accepted:\n            return theirs.value\n",
+            "        if theirs.chosen:\n            assert theirs.value is not None\n            return theirs.accepted",
+            "        if theirs.accepted:\n            assert theirs.value is not None\n            return theirs.accepted",
         ),
     ),
     mutant(

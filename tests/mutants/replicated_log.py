@@ -56,8 +56,8 @@ REPLICATED_LOG = (
         "read asks too few",
         12,
         "one answer less than a majority is enough where there is more than one",
-        (READ, "if len(self._answers) + 1 < quorum:", "if len(self._answers) + 2 < quorum:"),
-        (READ, "self._answers.values()))[quorum - 1]", "self._answers.values()))[min(len(self._answers), quorum - 1)]"),
+        (READ, "if len(answers) < quorum:", "if len(answers) + 1 < quorum:"),
+        (READ, "sorted(answers)[quorum - 1]", "sorted(answers)[min(len(answers) - 1, quorum - 1)]"),
     ),
     mutant(
         "late answers counted",
@@ -87,15 +87,15 @@ REPLICATED_LOG = (
         "who has not answered yet counts as not having accepted anything",
         (
             READ,
-            "sorted((self.own, *self._answers.values()))[quorum - 1]",
-            "sorted((*[0] * (2 * quorum - 2 - len(self._answers)), self.own, *self._answers.values()))[quorum - 1]",
+            "sorted(answers)[quorum - 1]",
+            "sorted((*[0] * (2 * quorum - 1 - len(answers)), *answers))[quorum - 1]",
         ),
     ),
     mutant(
         "one denial is enough",
         12,
         "what one replica has not accepted is not waited for",
-        (READ, "self._answers.values()))[quorum - 1]", "self._answers.values()))[0]"),
+        (READ, "sorted(answers)[quorum - 1]", "sorted(answers)[0]"),
     ),
     mutant(
         "denials of one peer counted twice",
@@ -127,7 +127,7 @@ REPLICATED_LOG = (
         "who has just accepted or applied an entry reads without asking for as long as the lease lasts",
         (
             SERVE,
-            "        if reads.may_ask:\n",
+            "        if reads.may_ask and context.standing.learns:\n",
             """\
         if reads.may_ask and context.now_ms < entity.log.lease_until_ms:
             reads.ask(context.new_number(), entity.log.highest, context.now_ms)

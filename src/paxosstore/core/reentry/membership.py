@@ -35,6 +35,8 @@ class Membership:
         """As the turn that was written last has."""
         self._seen: dict[int, Disk] = {}
         """What each peer comes with now, as it says itself."""
+        self._to_tell: dict[int, bool] = {}
+        """Peers that are told in this turn, and whether they are asked too."""
         self._ask_at_ms = 0.0 if self._standing.active else NEVER
         self._asked = 0
 
@@ -144,8 +146,14 @@ class Membership:
     # -- what leaves
 
     def _say(self, peer: int, *, asks: bool) -> None:
-        """Tell a peer when what is told is durable."""
-        self._context.ready.late.messages.append((peer, self._standing.said(peer, asks=asks)))
+        """Tell a peer, when this turn is durable."""
+        self._to_tell[peer] = asks or self._to_tell.get(peer, False)
+
+    def speak(self) -> None:
+        """What is told shows the row as this turn writes it."""
+        for peer, asks in self._to_tell.items():
+            self._context.ready.late.messages.append((peer, self._standing.said(peer, asks=asks)))
+        self._to_tell.clear()
 
     def _tell_all(self) -> None:
         for peer in self._context.peers:

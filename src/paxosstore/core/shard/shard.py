@@ -162,6 +162,7 @@ class Shard:
         context = self._context
         self._unfinished |= load(context) | read_for_peers(context) | self._sender.read()
         context.counters.turns_cut += self._unfinished
+        self._membership.speak()
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
         self._membership.turn_written()
