@@ -5,6 +5,7 @@
 
 from .core.batch.overlay import View, WriteBatch
 from .core.batch.request import Request
+from .core.entity.install import Transfer
 from .core.turn.context import Handler
 from .errors import (
     CallerError,
@@ -74,6 +75,7 @@ __all__ = [
     "Request",
     "RequestFailed",
     "TooLarge",
+    "Transfer",
     "TuningSettings",
     "UuidReused",
     "View",

@@ -121,8 +121,11 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
     for _, answer in answers:
         if isinstance(answer, str):
             continue
+        node = escape(f"node {answer['node']}")
+        for line in answer.get("doing", ()):
+            yield f"{node}: {escape(str(line))}"
         for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:
-            yield f"node {answer['node']}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
+            yield f"{node}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
 
 
 def exit_code(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> int:

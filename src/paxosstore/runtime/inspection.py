@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.entity.divergence import decode
 from ..core.entity.entity import Entity
+from ..core.entity.install import Transfer
 from ..core.entry.ids import majority
 from ..core.entry.record import Record
 from ..core.shard.shard import Shard
 from ..core.turn.reach import describe
 from ..storage.rocks import RocksStore
+from .doing import describe_transfers
 from .histogram import Histogram
 from .links import LinkStatistics
 from .loop import TurnLoop
@@ -37,10 +39,17 @@ class NodeStatistics:
     """Of the values that this node proposes now."""
     stopped: Mapping[int, str]
     """Entity -> why it is not served here any more: its replicas differ."""
+    transfers: Sequence[Transfer]
+    """Snapshots under way, to this node and from it."""
     peers: Mapping[int, LinkStatistics]
     turn_ms: Histogram
     sync_ms: Histogram
     events_per_turn: Histogram
+
+    @property
+    def doing(self) -> list[str]:
+        """A sentence for each thing that goes on besides serving, and will end."""
+        return list(describe_transfers(self.transfers))
 
     @property
     def no_quorum_because(self) -> str:
@@ -65,6 +74,7 @@ def statistics_of(node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, 
         waiting_bytes=context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,
         in_flight_bytes=context.in_flight_bytes,
         stopped={entity: found.describe(entity, node) for entity, found in sorted(context.stopped.items())},
+        transfers=shard.transfers,
         peers=peers,
         turn_ms=turns.turn_ms,
         sync_ms=turns.sync_ms,

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from paxosstore.core.entity.install import Transfer
 from paxosstore.core.turn.context import Counters
 from paxosstore.errors import InvalidRequest, NotServing
 from paxosstore.runtime.histogram import COUNTS, MILLISECONDS, Histogram
@@ -54,6 +55,7 @@ def statistics(first: bool = True, refused: str = "") -> NodeStatistics:
         waiting_bytes=3_000,
         in_flight_bytes=400,
         stopped={7: "entity 7 is stopped"},
+        transfers=(Transfer(5, 2, True, 9, 40, 8_000, 2.0), Transfer(6, 0, False, 0, 0, 0, 0.0)),
         peers={0: link(first), 2: link(False)},
         turn_ms=turn,
         sync_ms=sync,
@@ -227,6 +229,9 @@ def test_the_status_is_plain_data() -> None:
     assert status["no_quorum_because"] == ""
     assert status["peers"]["0"]["disk_id"] == "01ff"
     assert status["counters"]["writes"] == 12
+    assert status["stopped"] == {"7": "entity 7 is stopped"}
+    assert status["transfers"][0]["bytes_per_second"] == 4_000
+    assert status["doing"][0] == "entity 5 is copied to node 2 as of entry 9: 8.0 kB in 2.0 s, 4.0 kB a second"
 
 
 def test_the_status_lists_no_more_than_it_may() -> None:
@@ -265,6 +270,11 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["paxosstore_waiting_requests",] == 2
     assert samples["paxosstore_waiting_bytes",] == 3_000
     assert samples["paxosstore_in_flight_bytes",] == 400
+    assert samples["paxosstore_entities_stopped",] == 1
+    assert samples["paxosstore_snapshots_active", "to_peer"] == 1
+    assert samples["paxosstore_snapshots_bytes", "to_peer"] == 8_000
+    assert samples["paxosstore_snapshots_bytes_per_second", "to_peer"] == 4_000
+    assert samples["paxosstore_snapshots_bytes", "from_peer"] == 0
     assert samples["paxosstore_peer_up", "0"] == 1
     assert samples["paxosstore_peer_up", "2"] == 0
     assert samples["paxosstore_peer_queued_bytes", "2"] == 700

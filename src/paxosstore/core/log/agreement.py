@@ -9,13 +9,13 @@ from __future__ import annotations
 from ..entity.divergence import Divergence, decode
 from ..entity.entity import Entity
 from ..entry.record import Record
-from ..interface.message import CatchUpRequest, HandOver, Message, PaxosMessage, ReadQuestion, Stopped
+from ..interface.message import CatchUpRequest, HandOver, Message, PaxosMessage, ReadQuestion, SnapshotRequest, Stopped
 from ..interface.ready import LogRead, StopEntity
 from ..turn.context import Context
 
 MAX_NOTED = 1_024
 """Comparisons that wait for the disk, or were made; beyond it they are forgotten: whoever differs is met again."""
-ASKING = (PaxosMessage, ReadQuestion, CatchUpRequest)
+ASKING = (PaxosMessage, ReadQuestion, CatchUpRequest, SnapshotRequest)
 
 
 class Agreement:

@@ -59,10 +59,11 @@ class Reach:
 
 def describe(missing: Iterable[tuple[int, float, str]]) -> str:
     """(peer, seconds, reason) of each that is down, as a person reads it."""
-    return ", ".join(f"node {peer} down for {_duration(seconds)} ({reason})" for peer, seconds, reason in missing)
+    return ", ".join(f"node {peer} down for {duration(seconds)} ({reason})" for peer, seconds, reason in missing)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """As a person reads it."""
     if seconds < 10.0:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 600.0 else f"{seconds / 60.0:.0f} min"

@@ -65,6 +65,7 @@ class NodeMetrics(Collector):
                 "entities_stopped": len(now.stopped),
             },
         )
+        yield from _snapshots(now)
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)
         yield _histogram("sync_milliseconds", "Time of one sync of the log.", now.sync_ms)
         yield _histogram("turn_events", "Events taken in by one turn.", now.events_per_turn)
@@ -81,6 +82,20 @@ def counters(part: str, values: Mapping[str, float]) -> Iterator[Metric]:
 def gauges(part: str, values: Mapping[str, float]) -> Iterator[Metric]:
     for name, value in values.items():
         yield GaugeMetricFamily(_name(part, name), _words(name), value=value)
+
+
+def _snapshots(now: NodeStatistics) -> Iterator[Metric]:
+    families = [
+        GaugeMetricFamily(_name("snapshots", "active"), "Entities that are copied now.", labels=["way"]),
+        GaugeMetricFamily(_name("snapshots", "bytes"), "Bytes of them that are copied already.", labels=["way"]),
+        GaugeMetricFamily(_name("snapshots", "bytes_per_second"), "The rate of that, since each began.", labels=["way"]),
+    ]
+    for way, sends in (("to_peer", True), ("from_peer", False)):
+        some = [transfer for transfer in now.transfers if transfer.sends == sends]
+        values = (len(some), sum(one.size for one in some), sum(one.bytes_per_second for one in some))
+        for family, value in zip(families, values, strict=True):
+            family.add_metric([way], value)
+    yield from families
 
 
 def _peers(now: NodeStatistics) -> Iterator[Metric]:

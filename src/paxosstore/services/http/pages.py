@@ -116,6 +116,8 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "waiting_bytes": now.waiting_bytes,
         "in_flight_bytes": now.in_flight_bytes,
         "stopped": {str(entity): why for entity, why in now.stopped.items()},
+        "doing": now.doing,
+        "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
         "peers": {str(peer): {**asdict(link), "disk_id": link.disk_id.hex()} for peer, link in now.peers.items()},

@@ -1,0 +1,38 @@
+"""What a node does besides serving requests, in sentences: the same ones in its log, its status and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..core.entity.install import Transfer
+from ..core.entry.ids import NOBODY
+from ..core.turn.reach import duration
+
+MAX_TRANSFERS = 8
+"""Copies that are told of one by one."""
+UNITS = ("bytes", "kB", "MB", "GB")
+
+
+def describe_transfers(transfers: Sequence[Transfer]) -> Iterator[str]:
+    """The snapshots under way."""
+    yield from map(_describe_transfer, transfers[:MAX_TRANSFERS])
+    if len(transfers) > MAX_TRANSFERS:
+        yield f"{len(transfers) - MAX_TRANSFERS} more entities are copied"
+
+
+def _describe_transfer(transfer: Transfer) -> str:
+    peer = "some peer" if transfer.peer == NOBODY else f"node {transfer.peer}"
+    way = f"to {peer}" if transfer.sends else f"from {peer}"
+    at = f" as of entry {transfer.committed}" if transfer.committed else ""
+    return (
+        f"entity {transfer.entity} is copied {way}{at}: {amount(transfer.size)} in {duration(transfer.seconds)}, "
+        f"{amount(transfer.bytes_per_second)} a second"
+    )
+
+
+def amount(size: float) -> str:
+    """Bytes, as a person reads them: powers of ten, two digits that count."""
+    unit = 0
+    while size >= 999.5 and unit < len(UNITS) - 1:
+        size, unit = size / 1_000.0, unit + 1
+    return f"{size:.1f} {UNITS[unit]}" if unit and size < 9.95 else f"{size:.0f} {UNITS[unit]}"
