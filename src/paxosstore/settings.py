@@ -108,6 +108,14 @@ class TuningSettings:
     """Above so much under proposal by this node, what waits is not proposed yet."""
     max_catch_ups: int = 32
     """Entities that ask peers for missing entries at one time: an answer holds a megabyte, or a single larger entry."""
+    plog_keep_entries: int = 100_000
+    """How many applied entries of an entity stay in the log, for peers that catch up by entries. A row goes as soon as one of
+    the three limits is exceeded; an entity's last applied one stays. With the defaults, a node that was away for a coffee
+    break catches up by entries."""
+    plog_keep_bytes: int = 134_217_728
+    """How much of the log of all entities stays. A node that missed more copies data instead, which is less then, or quicker."""
+    plog_keep_seconds: float = 900.0
+    """For how long rows stay in the log, counted while the node is up."""
     max_snapshots: int = 2
     """Entities whose data is copied to this node at one time, and as many of which copies are read from it."""
     snapshot_bytes_per_second: int = 67_108_864

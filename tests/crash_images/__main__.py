@@ -26,7 +26,8 @@ def main() -> int:
     report = Report()
     run(arguments.seed, arguments.images, report)
     print(f"{report.calls.total():,} calls of {report.recordings} nodes recorded:", _counts(report.calls))
-    print(f"{report.images.total():,} images judged in {report.seconds:.0f} s, {report.torn:,} of them with a torn journal")
+    print(f"{report.images.total():,} images judged in {report.seconds:.0f} s, {report.torn:,} of them with a torn journal,")
+    print(f"{report.expired:,} with a PLog of which rows have expired")
     failed = Counter((failure.image.kind, failure.fault.kind) for failure in report.failures)
     for kind in KINDS:
         found = {fault: count for (name, fault), count in failed.items() if name == kind.__name__}

@@ -71,6 +71,8 @@ class Report:
     """Images judged by kind; all of them differ."""
     torn: int = 0
     """Images in whose journal something stands behind a record that is torn or lost."""
+    expired: int = 0
+    """Images in whose PLog rows have expired."""
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -185,7 +187,8 @@ def _run_seed(seed: int, wanted: int, each: int, report: Report) -> None:
                 with mounted(image) as disk:
                     report.torn += is_torn(disk)
                     found = judge(disk, reference, image.promise, sizes)
-                sound.append(Base(image.tree, Promise(image.promise.disk_id, found, found)))
+                report.expired += found.expired > 0
+                sound.append(Base(image.tree, Promise(image.promise.disk_id, found.turn, found.turn)))
             except Fault as fault:
                 report.failures.append(Failure(image, fault, seed, generation))
         if wanted <= 0 or not sound:

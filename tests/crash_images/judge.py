@@ -14,8 +14,8 @@ from paxosstore.storage.rocks import RocksStore
 from paxosstore.storage.segment import SegmentContent
 
 from .recorder import Claim
-from .turns import Reference, fingerprint, highest
-from .workload import CLUSTER, DATA, NODE, Sizes
+from .turns import ENTITIES, Reference, applied_rows, fingerprint, highest
+from .workload import CLUSTER, DATA, KEEP, NODE, Sizes
 
 
 class Promise(NamedTuple):
@@ -65,16 +65,25 @@ def is_torn(disk: Path) -> bool:
     return False
 
 
-def judge(disk: Path, reference: Reference, promise: Promise, sizes: Sizes) -> int:
-    """The number of the last turn that is there. Raises Fault."""
+class Found(NamedTuple):
+    """What is there."""
+
+    turn: int
+    """Number of the last one."""
+    expired: int
+    """Rows that are not there any more, and need not be."""
+
+
+def judge(disk: Path, reference: Reference, promise: Promise, sizes: Sizes) -> Found:
+    """Raises Fault."""
     try:
         with open_directory(disk / DATA, CLUSTER, NODE) as directory:
             if promise.disk_id not in (0, directory.disk_id):
                 raise Fault("lost", f"the data directory is made anew; it was disk {promise.disk_id}")
-            store = RocksStore(directory.store_path, segment_bytes=sizes.segment_bytes)
+            store = RocksStore(directory.store_path, segment_bytes=sizes.segment_bytes, keep=KEEP)
             try:
                 found = _check_content(store, reference, promise)
-                _check_use(store, reference, found)
+                _check_use(store, reference, found.turn)
             finally:
                 store.close()
     except Fault:
@@ -86,7 +95,7 @@ def judge(disk: Path, reference: Reference, promise: Promise, sizes: Sizes) -> i
     return found
 
 
-def _check_content(store: RocksStore, reference: Reference, promise: Promise) -> int:
+def _check_content(store: RocksStore, reference: Reference, promise: Promise) -> Found:
     found = highest(store)
     if found < promise.first:
         raise Fault("lost", f"turn {promise.first} was durable, {found} is the last one there")
@@ -94,7 +103,19 @@ def _check_content(store: RocksStore, reference: Reference, promise: Promise) ->
         raise Fault("invented", f"turn {found} is there, {promise.last} was the last one written")
     if fingerprint(store) != reference.after(found):
         raise Fault("mixed", f"turn {found} is the last one there, but the content is not that after turn {found}")
-    return found
+    return Found(found, _check_log(store, reference, found))
+
+
+def _check_log(store: RocksStore, reference: Reference, found: int) -> int:
+    """Of what is applied, rows may be missing, so many are; none differs, and an entity's last one is there."""
+    all_rows, rows = reference.applied_rows(found), applied_rows(store)
+    for entity in ENTITIES:
+        last = store.committed_entry(entity)
+        if last and (entity, last) not in rows:
+            raise Fault("mixed", f"entity {entity} has no row of its last applied entry {last}")
+    if any(all_rows.get(place) != row for place, row in rows.items()):
+        raise Fault("mixed", f"turn {found} is the last one there, but a row is not what it was after turn {found}")
+    return len(all_rows) - len(rows)
 
 
 def _check_use(store: RocksStore, reference: Reference, found: int) -> None:

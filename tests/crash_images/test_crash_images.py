@@ -52,6 +52,7 @@ def test_no_power_cut_loses_what_was_synced() -> None:
     assert report.images.total() == 100
     assert set(report.images) == {kind.__name__ for kind in fate.KINDS}
     assert report.torn
+    assert report.expired
     assert {"pwrite64", "fdatasync", "fsync", "rename", "unlink"} <= set(report.calls)
 
 

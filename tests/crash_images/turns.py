@@ -9,9 +9,18 @@ from typing import NamedTuple
 import msgspec
 
 from paxosstore.core.batch.overlay import DATA, WriteBatch
-from paxosstore.core.entry.ids import MAX_ENTITY
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.ready import Apply
+from paxosstore.core.interface.ready import (
+    Apply,
+    BeginInstall,
+    Change,
+    EndInstall,
+    InstallRows,
+    NewEntity,
+    SetFloor,
+    SetStanding,
+    StopEntity,
+)
 from paxosstore.storage.api import Store
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.memory import MemoryStore
@@ -19,6 +28,8 @@ from paxosstore.storage.memory import MemoryStore
 COUNTER = 1
 """Entity that gets one row in every turn: its highest row is the number of the last turn a store holds."""
 ENTITIES = (2, 3, 4, 5, 6)
+INSTALLED = 7
+"""Entity that only gets snapshots."""
 CODEC = MsgpackBodyCodec()
 SIZES = (20, 20, 20, 200, 200, 2_000, 2_000, 20_000, 60_000)
 """Bytes of a key's value, to draw from: some fit into a sector, some go over several blocks of a WAL."""
@@ -29,6 +40,7 @@ class Turn(NamedTuple):
 
     records: dict[tuple[int, int], Record]
     applies: list[Apply]
+    changes: list[Change]
 
 
 class Turns:
@@ -36,18 +48,27 @@ class Turns:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._committed = dict.fromkeys(ENTITIES, 0)
+        self._committed = dict.fromkeys((*ENTITIES, INSTALLED), 0)
         self._rows = dict.fromkeys(ENTITIES, Record())
+        self._installing = False
+        self._new = {*ENTITIES, COUNTER}
         self.number = 0
         """Of the turn drawn last; they are counted from 1."""
 
     def next(self) -> Turn:
         self.number += 1
         random = Random(f"{self._seed}/{self.number}")
-        turn = Turn({(COUNTER, self.number): Record(promised=self.number)}, [])
+        turn = Turn({(COUNTER, self.number): Record(promised=self.number)}, [], [])
         for entity in random.sample(ENTITIES, random.choice((0, 1, 1, 2, 3))):
             for _ in range(random.choice((1, 1, 2, 5))):
                 self._advance(random, entity, turn)
+        for entity in sorted(self._new & {entity for entity, _ in turn.records}):
+            self._new.remove(entity)
+            turn.changes.append(NewEntity(entity))
+        if random.random() < 0.4:
+            self._install(random, turn)
+        if random.random() < 0.2:
+            turn.changes.append(_mark(random, self.number))
         return turn
 
     def skip_to(self, number: int) -> None:
@@ -72,6 +93,25 @@ class Turns:
         turn.records[entity, entry] = row
         self._rows[entity] = Record() if row.chosen else row
 
+    def _install(self, random: Random, turn: Turn) -> None:
+        """One step of a snapshot's installation (rule 16), or several; at times it begins anew half-way."""
+        for _ in range(random.choice((1, 1, 3))):
+            if not self._installing or random.random() < 0.1:
+                self._installing = True
+                turn.changes.append(BeginInstall(INSTALLED))
+            elif random.random() < 0.7:
+                rows = [(DATA + b"key%d" % random.randrange(20), random.randbytes(random.choice(SIZES[:7]))) for _ in range(3)]
+                turn.changes.append(InstallRows(INSTALLED, rows))
+            else:
+                self._installing = False
+                self._committed[INSTALLED] += random.randrange(5)
+                turn.changes.append(EndInstall(INSTALLED, self._committed[INSTALLED]))
+
+
+def _mark(random: Random, number: int) -> Change:
+    entity = random.randrange(10)
+    return random.choice((SetStanding(b"%d" % number), SetFloor(entity, random.randrange(3)), StopEntity(entity, f"{number}")))
+
 
 def _batch(random: Random) -> WriteBatch:
     batch = WriteBatch(cleared=random.random() < 0.05)
@@ -89,12 +129,23 @@ def highest(store: Store) -> int:
 
 
 def fingerprint(store: Store) -> str:
-    """Everything a store shows, as one hash."""
+    """Everything a store shows, as one hash, but for the PLog up to the committed entry: rows may have expired there."""
     digest = sha256(store.content_hash().encode())
-    for entity in (COUNTER, *ENTITIES):
-        shown = (store.load(entity), store.read_log(entity, 1, MAX_ENTITY, 1 << 40), store.committed_entry(entity))
-        digest.update(msgspec.msgpack.encode(shown))
+    shown = (store.standing(), store.floors(-1, 99), store.entities(-1, 99))
+    digest.update(msgspec.msgpack.encode(shown))
+    for entity in range(10):
+        digest.update(msgspec.msgpack.encode((store.load(entity), store.committed_entry(entity))))
+        digest.update(msgspec.msgpack.encode(list(store.scan(entity, b"", b"\xff"))))
     return digest.hexdigest()
+
+
+def applied_rows(store: Store) -> dict[tuple[int, int], Record]:
+    """The PLog up to the committed entries: what of it has not expired."""
+    return {
+        (entity, entry): row
+        for entity in ENTITIES
+        for entry, row in store.read_log(entity, 1, store.committed_entry(entity), 1 << 40)
+    }
 
 
 class Reference:
@@ -108,18 +159,25 @@ class Reference:
     def after(self, number: int) -> str:
         """The fingerprint after turn `number`."""
         if number not in self._known:
-            if self._turns.number > number:
-                self._restart()
-            while self._turns.number < number:
-                self._store.write(*self._turns.next())
-                self._store.sync()
-            self._known[number] = fingerprint(self._store)
+            self._known[number] = fingerprint(self._at(number))
         return self._known[number]
+
+    def applied_rows(self, number: int) -> dict[tuple[int, int], Record]:
+        """All of them, after turn `number`."""
+        return applied_rows(self._at(number))
 
     def turn(self, number: int) -> Turn:
         turns = Turns(self.seed)
         turns.skip_to(number - 1)
         return turns.next()
+
+    def _at(self, number: int) -> Store:
+        if self._turns.number > number:
+            self._restart()
+        while self._turns.number < number:
+            self._store.write(*self._turns.next())
+            self._store.sync()
+        return self._store
 
     def _restart(self) -> None:
         self._store = MemoryStore()

@@ -24,6 +24,7 @@ from rocksdict import Options
 from paxosstore.settings import ClusterSettings
 from paxosstore.storage import directory, rocks_table
 from paxosstore.storage.directory import open_directory
+from paxosstore.storage.epochs import Keep
 from paxosstore.storage.rocks import RocksStore, create_store
 from paxosstore.storage.rocks_options import table_options
 
@@ -39,6 +40,10 @@ AT_WORK = (
     *("rocksdb.compaction-pending", "rocksdb.num-running-compactions"),
 )
 """Properties of RocksDB that are 0 while it does nothing in the background."""
+
+
+KEEP = Keep(entries=2, bytes=50_000, seconds=0.1)
+"""So little of the PLog that rows expire all the time, by each of the limits."""
 
 
 class Sizes(NamedTuple):
@@ -71,7 +76,7 @@ class Life:
     def __init__(self, seed: int, disk: Path, claims: int, sizes: Sizes) -> None:
         self._claims = claims
         self._directory = open_directory(disk / DATA, CLUSTER, NODE)
-        self._store = RocksStore(self._directory.store_path, segment_bytes=sizes.segment_bytes)
+        self._store = RocksStore(self._directory.store_path, segment_bytes=sizes.segment_bytes, keep=KEEP)
         self._syncing: Future[None] | None = None
         self._syncer = ThreadPoolExecutor(1)
         self._turns = Turns(seed)

@@ -38,6 +38,7 @@ from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.descriptors import LEAST, limit
 from ..storage.directory import Directory, open_directory
+from ..storage.epochs import Keep
 from ..storage.rocks import RocksStore
 from .arguments import (
     MAX_ENTRY,
@@ -175,7 +176,8 @@ class Node:
 
     async def _open(self) -> None:
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
-        self._store = RocksStore(self._directory.store_path)
+        keep = Keep(self.tuning.plog_keep_entries, self.tuning.plog_keep_bytes, self.tuning.plog_keep_seconds)
+        self._store = RocksStore(self._directory.store_path, keep=keep)
         incarnation = secrets.randbits(64) | 1
         identity = Identity(self.cluster, self.tuning, self.node_id, incarnation)
         self._shard = Shard(identity, self._store, self._codec, self._handlers)

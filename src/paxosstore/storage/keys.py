@@ -27,10 +27,10 @@ def entry_of(key: bytes) -> int:
     return entry
 
 
-def entity_of_row(key: bytes) -> int:
-    """The entity of a PLog key."""
-    entity: int = _ROW.unpack(key)[0]
-    return entity
+def row_of(key: bytes) -> tuple[int, int]:
+    """(entity, entry) of a PLog key."""
+    place: tuple[int, int] = _ROW.unpack(key)
+    return place
 
 
 def plog_end(entity: int) -> bytes:

@@ -54,8 +54,12 @@ class Payloads:
 
     def of(
         self, records: Mapping[Place, Record], applies: Sequence[Apply], changes: Sequence[Change]
-    ) -> tuple[list[Operation], bytes]:
-        """What a write does to the table, and what the journal says of it. In the order of `Store.write`."""
+    ) -> tuple[list[Operation], bytes, int]:
+        """What a write does to the table, what the journal says of it, and the bytes of its chosen rows.
+
+        In the order of `Store.write`.
+        """
+        chosen_bytes = 0
         operations: list[Operation] = []
         for change in changes:
             add_change(operations, change)
@@ -66,6 +70,8 @@ class Payloads:
             key = plog_key(*place)
             row = PLOG + key, encode_row(key, record)
             operations.append(row)
+            if record.chosen:
+                chosen_bytes += len(row[1])
             value = known.get(place)
             if value is not None and record.value is not None and record.value.id == value.id:
                 marks.append((*place, record.prepared, record.promised, record.accepted, record.chosen))
@@ -81,7 +87,7 @@ class Payloads:
             named.append((entity, entry, None if value is not None and self._is(batch, value) else writes))
             committed[entity] = committed_operation(entity, entry)
         operations += committed.values()
-        return operations, _VERSION + _encode((said, marks, named))
+        return operations, _VERSION + _encode((said, marks, named)), chosen_bytes
 
     def written(self, records: Mapping[Place, Record], applies: Sequence[Apply]) -> None:
         """A payload is in the journal: what it holds can be named from now on."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import shutil
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -33,6 +34,8 @@ from ..errors import DiskFull, NodeError, NotServing
 from .api import Reader, ViewPiece
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path
+from .epochs import Epochs, Keep, Span, replayed_spans, spans_of
+from .expiry import Expiry
 from .forking import give_up_in_child, used_in_child
 from .journal import SEGMENT_BYTES, Journal, create_journal
 from .journal_reader import JournalReader
@@ -62,10 +65,10 @@ from .marks import (
     decode_standing,
     decode_stopped,
 )
-from .operations import AFTER_DATA, DATA, META, PLOG, Operation
+from .operations import AFTER_DATA, DATA, META, PLOG, Operation, after_entity
 from .payload import Payloads, replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
-from .upgrade import additions
+from .upgrade import add_what_lacks
 from .upkeep import Upkeep
 from .views import Views
 
@@ -90,9 +93,9 @@ def create_store(path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
 class _Open:
     """An open store. Without a journal it can only be read."""
 
-    __slots__ = ("deleted", "failed", "journal", "payloads", "table", "upkeep", "views")
+    __slots__ = ("deleted", "epochs", "expiry", "failed", "journal", "payloads", "table", "upkeep", "views")
 
-    def __init__(self, table: RocksTable, journal: Journal | None) -> None:
+    def __init__(self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None) -> None:
         self.table = table
         self.views = Views(table)
         self.journal = journal
@@ -101,13 +104,19 @@ class _Open:
         """Whether RocksDB has failed to write, and must be opened anew."""
         self.deleted = 0
         """Keys deleted in RocksDB's memory, and what counts as such."""
+        self.epochs = epochs
         self.upkeep: Upkeep | None = None
+        self.expiry: Expiry | None = None
         if journal is not None:
             self.upkeep = Upkeep(self._tend)
             self.upkeep.wake()
+        if epochs is not None:
+            self.expiry = Expiry(table, epochs, self.committed_entry, self.ranges_deleted)
 
     def close(self, *, in_order: bool) -> None:
         """`in_order`: have RocksDB write out its memory, so that the next start finds nothing to replay. Raises nothing."""
+        if self.expiry is not None:
+            self.expiry.stop()
         if self.upkeep is not None:
             self.upkeep.close()
         stored = False
@@ -118,7 +127,29 @@ class _Open:
         with suppress(OSError):
             if self.journal is not None:
                 self.journal.close(stored=stored)
+        if self.expiry is not None:
+            self.table.stop_compacting()
+            self.expiry.close()
         self.table.release()
+
+    def committed_entry(self, entity: int) -> int:
+        value = self.table.get(META + committed_key(entity))
+        if value is None:
+            return 0
+        try:
+            return decode_entry(value)
+        except struct.error:
+            raise damaged(self.table.path, f"the committed entry of entity {entity} has {len(value)} bytes") from None
+
+    def cleared(self, entity: int) -> None:
+        """Data of an entity was deleted as a range."""
+        self.ranges_deleted(1)
+        if self.expiry is not None:
+            self.expiry.cleared(DATA + entity_prefix(entity), after_entity(entity))
+
+    def ranges_deleted(self, count: int) -> None:
+        """Reads of whatever key get dearer by it."""
+        self.deleted += CLEAR_WEIGHT * count
 
     def _tend(self) -> None:
         """In the upkeep's thread: free the segments that are full, and have the next one ready."""
@@ -138,14 +169,24 @@ class _Open:
 class RocksStore:
     """`storage.api.Store` on a disk."""
 
-    def __init__(self, path: Path | str, *, read_only: bool = False, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        read_only: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+        keep: Keep = Keep(),  # noqa: B008  # it is immutable
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Open the store that `create_store` made. Raises Damaged, DirectoryInUse, NodeError.
 
-        `read_only` changes nothing on the disk, and refuses writes.
+        `read_only` changes nothing on the disk, and refuses writes. `keep`: what is kept of the PLog, by this clock (seconds).
         """
         self.path = Path(path)
         self._read_only = read_only
         self._segment_bytes = segment_bytes
+        self._keep = keep
+        self._clock = clock
         self._lock = threading.Lock()  # a sync in another thread must not see the journal go
         self._in_child = False
         self._opened: _Open | None = self._open()
@@ -177,19 +218,23 @@ class RocksStore:
         if opened.journal is None or opened.failed:
             self._make_writable()
         assert_applies(applies, changes, self.committed_entry)
+        spans = spans_of(applies, changes, self.committed_entry)
         try:
-            self._write(*self._use().payloads.of(records, applies, changes))
+            self._write(spans, *self._use().payloads.of(records, applies, changes))
         except DiskFull:
             if not self._use().failed:
                 raise
             self._make_writable()  # what RocksDB says may be old: its last flush met a disk that has room by now
-            self._write(*self._use().payloads.of(records, applies, changes))
+            self._write(spans, *self._use().payloads.of(records, applies, changes))
         opened = self._use()
         opened.payloads.written(records, applies)
-        for _, _, batch in applies:
-            opened.deleted += [*batch.writes.values()].count(None) + CLEAR_WEIGHT * batch.cleared
+        for entity, _, batch in applies:
+            opened.deleted += [*batch.writes.values()].count(None)
+            if batch.cleared:
+                opened.cleared(entity)
         for change in changes:
-            opened.deleted += CLEAR_WEIGHT * isinstance(change, BeginInstall)
+            if isinstance(change, BeginInstall):
+                opened.cleared(change.entity)
         if opened.deleted >= MAX_DELETED and opened.upkeep is not None:
             opened.upkeep.wake()
 
@@ -219,8 +264,7 @@ class RocksStore:
             yield key[skip:], value
 
     def committed_entry(self, entity: int) -> int:
-        value = self._use().table.get(META + committed_key(entity))
-        return 0 if value is None else self._decode_committed(entity, value)
+        return self._use().committed_entry(entity)
 
     def committed(self, after: int = -1) -> Iterator[tuple[int, int]]:
         start = META_COMMITTED if after < 0 else committed_key(after) + b"\0"
@@ -297,35 +341,43 @@ class RocksStore:
             cut_torn_manifest(self.path / "rocksdb")
         table = RocksTable(self.path / "rocksdb")
         try:
-            read, held = self._replay(table)
+            epochs = Epochs(table, self._keep, self._clock)
+            read, held = self._replay(table, epochs)
             if read.highest > held:
                 table.write([(_SEQUENCE, encode_entry(read.highest))])
                 table.flush()
             with _os_errors(self.path):
-                return _Open(table, Journal(read, self._segment_bytes))
+                return _Open(table, Journal(read, self._segment_bytes), epochs)
         except BaseException:
             table.release()
             raise
 
-    def _replay(self, table: RocksTable) -> tuple[JournalReader, int]:
+    def _replay(self, table: RocksTable, epochs: Epochs | None = None) -> tuple[JournalReader, int]:
         """Bring a table up to the end of the journal. Returns the journal as read, and the sequence that the table had."""
         found = table.get(_SEQUENCE)
         held = 0 if found is None else decode_entry(found)
         read = JournalReader(self.path / "journal")
         with _os_errors(self.path):
             for sequence, payload in read.records(held):
-                table.write([*replayed(payload, table.get, read.folder), (_SEQUENCE, encode_entry(sequence))])
-        table.write(additions(table))
+                operations = replayed(payload, table.get, read.folder)
+                if epochs is not None:
+                    operations += epochs.applied(*replayed_spans(operations, table))
+                table.write([*operations, (_SEQUENCE, encode_entry(sequence))])
+        if add_what_lacks(table) and epochs is not None:
+            epochs.begin_with_0()
         return read, held
 
-    def _write(self, operations: Sequence[Operation], payload: bytes) -> None:
+    def _write(self, spans: dict[int, Span], operations: list[Operation], payload: bytes, chosen_bytes: int) -> None:
         """One batch, into RocksDB's memory and the journal. Raises DiskFull, NodeError: then it is in neither."""
         opened = self._use()
         journal = opened.journal
         assert journal is not None
         try:
             moved = journal.reserve(len(payload))
-            opened.table.write([*operations, (_SEQUENCE, encode_entry(journal.sequence + 1))])
+            if (spans or chosen_bytes) and opened.epochs is not None:
+                operations += opened.epochs.applied(spans, chosen_bytes)
+            operations.append((_SEQUENCE, encode_entry(journal.sequence + 1)))
+            opened.table.write(operations)
         except OSError as error:
             raise os_failed(self.path, error) from error
         except NodeError:

@@ -75,6 +75,17 @@ class RocksTable:
         except Exception as error:
             raise _error(self.path, error) from error
 
+    def compact(self, start: bytes, end: bytes) -> None:
+        """Have what was deleted there leave the disk (blocking; releases the GIL). Raises DiskFull, NodeError."""
+        try:
+            self._db.compact_range(start, end)
+        except Exception as error:
+            raise _error(self.path, error) from error
+
+    def stop_compacting(self) -> None:
+        """Raises nothing. No flush comes after it."""
+        self._db.cancel_all_background(True)
+
     def get(self, key: bytes) -> bytes | None:
         try:
             value: bytes | None = self._db.get(key)

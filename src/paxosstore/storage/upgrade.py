@@ -4,30 +4,53 @@ in a crash is added again."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from ..core.entry.ids import MAX_ENTITY
-from .keys import committed_key, entity_of_row, plog_key
+from .epochs import Span, span_operations
+from .keys import META_COMMITTED, committed_key, decode_entry, entity_of, marks_end, plog_key, row_of
 from .operations import META, PLOG, Operation, committed_operation
 from .rocks_table import RocksTable
 
 _LISTED = META + b"e"
-"""There if every entity that has a row has a committed entry, be it 0 (since format 4)."""
+"""There if every entity that has a row has a committed entry, be it 0, and what was applied is in an epoch (since format 4)."""
 
 
-def additions(table: RocksTable) -> Iterator[Operation]:
+_PIECE = 10_000
+"""So many rows are written at one go."""
+
+
+def add_what_lacks(table: RocksTable) -> bool:
+    """Whether there was anything."""
     if table.get(_LISTED) is not None:
-        return
+        return False
+    rows = _additions(table)
+    while piece := list(islice(rows, _PIECE)):
+        table.write(piece)
+    return True
+
+
+def _additions(table: RocksTable) -> Iterator[Operation]:
     for entity in _entities_with_rows(table):
         if table.get(META + committed_key(entity)) is None:
             yield committed_operation(entity, 0)
+    yield from span_operations(_applied(table))
     yield _LISTED, b""
+
+
+def _applied(table: RocksTable) -> Iterator[tuple[int, Span]]:
+    """So that it expires: who has applied entries, and through which one."""
+    for key, value in table.range(META + META_COMMITTED, META + marks_end(META_COMMITTED)):
+        committed = decode_entry(value)
+        if committed:
+            yield entity_of(key[len(META) :]), (1, committed)
 
 
 def _entities_with_rows(table: RocksTable) -> Iterator[int]:
     """One look at each."""
     start, end = PLOG, bytes((PLOG[0] + 1,))
     while (found := next(table.range(start, end), None)) is not None:
-        entity = entity_of_row(found[0][len(PLOG) :])
+        entity, _ = row_of(found[0][len(PLOG) :])
         yield entity
         if entity == MAX_ENTITY:
             return

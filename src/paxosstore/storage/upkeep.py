@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 
 class Upkeep:
-    """Runs a task, which must not raise, once for each `wake`."""
+    """Runs a task, which must not raise, after each `wake`, and when so much time has passed."""
 
-    def __init__(self, task: Callable[[], None]) -> None:
+    def __init__(self, task: Callable[[], None], name: str = "paxosstore-upkeep", every_s: float | None = None) -> None:
         self._task = task
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="paxosstore-upkeep", daemon=True)
+        self._every_s = every_s
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
@@ -25,5 +26,12 @@ class Upkeep:
         self._thread.join()
 
     def _run(self) -> None:
-        while self._wanted.get():
+        while self._wait():
             self._task()
+
+    def _wait(self) -> bool:
+        """Whether to go on."""
+        try:
+            return self._wanted.get(timeout=self._every_s)
+        except queue.Empty:
+            return True
