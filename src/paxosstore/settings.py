@@ -131,6 +131,16 @@ class TuningSettings:
     """How long a sync may take before the node goes on without it with what needs no disk."""
     max_silent_bytes: int = 67_108_864
     """While the disk does not answer, messages of peers are kept in memory up to this; more are dropped."""
+    max_mem_entities: int = 100_000
+    """Entities kept in memory, some 2.5 kB each; the ones that were not used for longest leave it. One that is in use stays."""
+    max_mem_entries: int = 200_000
+    """Open entries kept in memory with them: not decided, or not applied yet."""
+    max_mem_bytes: int = 268_435_456
+    """What both take together, values of open entries included."""
+    max_loads: int = 128
+    """Entities that one turn loads from the disk; the others wait for the next ones."""
+    max_load_wait_ms: float = 1_000.0
+    """A request whose entity is still not loaded after so long is refused as Overloaded."""
     max_mailbox: int = 4_096
     """Events kept for an entity that is being loaded; more are dropped (messages) or refused (requests)."""
 

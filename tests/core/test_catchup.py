@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from paxosstore.core.batch.overlay import WriteBatch
 from paxosstore.core.entity.catchup import CatchUpState, learned_from
 from paxosstore.core.entry.ids import NOBODY
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.event import PeerUp
-from paxosstore.core.interface.message import InventoryRequest
-from paxosstore.core.interface.ready import InventoryRead
+from paxosstore.core.interface.event import LogLoaded, PeerUp
+from paxosstore.core.interface.message import CatchUpReply, InventoryRequest, Learned
+from paxosstore.core.interface.ready import Apply, InventoryRead
 from paxosstore.core.log.learn import INVENTORY_PAGE
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
@@ -109,3 +110,17 @@ def test_a_link_that_comes_up_tells_the_peer_what_is_here() -> None:
     ready = shard.ready()
     assert ready.early.messages == [(1, InventoryRequest(-1, INVENTORY_PAGE))]
     assert ready.inventory_reads == [InventoryRead(-1, INVENTORY_PAGE, 1)]
+
+
+def test_what_has_left_memory_is_told_from_the_disk() -> None:
+    """A peer has asked for entries, and the entity was let go of before they were read: it is not loaded for that."""
+    store = MemoryStore()
+    row = Record(4, 4, 4, Value(b"v" * 16, b"body"), True)
+    store.write({(7, 1): row}, [Apply(7, 1, WriteBatch())])
+    shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
+    shard.step(LogLoaded(7, 1, [(1, row)], 1), 0.0, 0)
+    ready = shard.ready()
+    assert ready.early.messages == [(1, CatchUpReply(7, 1, [Learned(1, 4, b"v" * 16, b"body")]))]
+    assert ready.loads == []
+    shard.step(LogLoaded(7, 1, [], 1), 0.0, 0)
+    assert shard.ready().early.messages == [(1, CatchUpReply(7, 1, [], True))], "its row is gone (rule 17)"

@@ -6,7 +6,7 @@ import pytest
 
 from paxosstore.core.batch.overlay import View, WriteBatch
 from paxosstore.core.batch.request import REQUEST_BYTES
-from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.event import Received, Tick
 from paxosstore.core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
@@ -21,7 +21,7 @@ from paxosstore.core.interface.message import (
 from paxosstore.core.log import learn
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Context, Identity
-from paxosstore.errors import Overloaded
+from paxosstore.errors import OutcomeUnknown, Overloaded
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.sim.cluster import SimCluster
 from paxosstore.storage.body import MsgpackBodyCodec
@@ -64,7 +64,7 @@ def end(cluster: SimCluster, *requests: Operation) -> list[str]:
     return [request.outcome for request in requests]
 
 
-def lone_shard(**limits: int) -> tuple[Shard, Context]:
+def lone_shard(**limits: float) -> tuple[Shard, Context]:
     tuning = TuningSettings(**limits)  # type: ignore[arg-type]  # all of them are numbers
     shard = Shard(Identity(ClusterSettings("test"), tuning, 0, 1), MemoryStore(), MsgpackBodyCodec(), HANDLERS)
     return shard, shard.context
@@ -263,3 +263,40 @@ def test_a_large_value_is_not_kept_for_those_that_were_not_asked() -> None:
         entity = cluster.nodes[0].shard.entity(ENTITY)
         assert entity is not None
         assert bool(entity.news.untold) == (request is first[0])
+
+
+def test_one_turn_loads_some_entities_only() -> None:
+    shard, _ = lone_shard(max_loads=3)
+    for entity in range(7):
+        shard.step(Operation(entity, b"get k", read_only=True), 100.0, 0)
+    assert [len(shard.ready().loads) for _ in range(4)] == [3, 3, 1, 0]
+
+
+def test_who_waits_too_long_for_the_disk_is_told_that_it_is_busy() -> None:
+    shard, context = lone_shard(max_load_wait_ms=200.0, request_timeout_ms=1_000.0)
+    first, later = (Operation(ENTITY, b"get k", read_only=True) for _ in range(2))
+    shard.step(first, 100.0, 0)
+    shard.step(later, 250.0, 0)
+    shard.ready()
+    assert shard.next_deadline_ms <= 150.0
+    shard.step(Tick(), 299.0, 0)
+    assert not shard.ready().early.outcomes
+    shard.step(Tick(), 350.0, 0)
+    [(request, _, error)] = shard.ready().early.outcomes
+    assert request is first
+    assert isinstance(error, Overloaded)
+    assert "max_load_wait_ms" in str(error)
+    assert context.counters.refused_while_loading == 1
+
+
+def test_a_copy_may_run_of_what_was_handed_over_before_so_it_is_not_called_refused() -> None:
+    shard, _ = lone_shard(max_load_wait_ms=200.0, request_timeout_ms=1_000.0)
+    request = Operation(ENTITY, b"incr c")
+    request.exposed = True
+    shard.step(request, 100.0, 0)
+    shard.ready()
+    shard.step(Tick(), 500.0, 0)
+    assert not shard.ready().early.outcomes
+    shard.step(Tick(), 1_100.0, 0)
+    [(_, _, error)] = shard.ready().early.outcomes
+    assert isinstance(error, OutcomeUnknown)

@@ -336,9 +336,11 @@ class Node:
         request = FunctionRequest(options.pop("entity"), lambda view: None, **options)
         request.commit_limit = 1
         await self._run(request)
-        state = self._shard.entity(request.entity) if self._shard is not None else None
-        if state is None:
+        if self._shard is None:
             raise NotServing("the node is not running")
+        state = self._shard.entity(request.entity)
+        if state is None or state.mailbox is not None:
+            return self._open_store().committed_entry(request.entity)  # it has left memory, and the DB has all of it
         return state.log.committed  # the DB may not have all of it yet
 
     async def run_paxos(

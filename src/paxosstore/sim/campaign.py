@@ -47,6 +47,8 @@ BRANCHES = (
     "requests_unknown",
     "requests_refused",
     "refused_without_majority",
+    "evictions",
+    "evictions_held",
     "gulps",
     "overdue_for_the_disk",
     "dropped_for_the_disk",

@@ -16,6 +16,7 @@ from .workload import Call, Workload
 
 HOUR_MS = 3_600_000.0
 RIVALS_SEED = 0x51FE
+MEMORY_SEED = 0x3E3
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -137,7 +138,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     return Plan(
         seed=seed,
         nodes=nodes,
-        tuning=_roomy(tuning) if rivals else tuning,
+        tuning=replace(_roomy(tuning) if rivals else tuning, max_mem_entities=_draw_memory(seed)),
         uuid_window_entries=rng.choice((16, 64, 1_000)) if not rivals else 100_000,
         loss=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.3))),
         duplication=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.5))),
@@ -151,6 +152,11 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
         rivals=rivals,
     )
+
+
+def _draw_memory(seed: int) -> int:
+    """How many entities stay in memory; there are a few only."""
+    return random.Random(seed ^ MEMORY_SEED).choice((1, 2, 100_000, 100_000))
 
 
 def _roomy(tuning: TuningSettings) -> TuningSettings:

@@ -14,13 +14,15 @@ ENTRIES_PER_REQUEST = 64
 class CatchUpState:
     """The catch-up of one entity: whom to ask next, and when."""
 
-    __slots__ = ("asked_at_ms", "attempts", "fill_at_ms", "fill_peer", "lacking", "peer", "wanted", "weighs")
+    __slots__ = ("asked_at_ms", "attempts", "fill_at_ms", "fill_peer", "lacking", "peer", "waits", "wanted", "weighs")
 
     def __init__(self) -> None:
         self.peer = NOBODY
         """Peer to ask."""
         self.asked_at_ms = -1e18
         self.attempts = 0
+        self.waits = False
+        """Whether it would ask, if not so many others did."""
         self.wanted = 0
         """Entry up to which somebody asked us to catch up; 0: none."""
         self.lacking: dict[int, bool] = {}

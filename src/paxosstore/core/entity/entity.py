@@ -21,7 +21,9 @@ class Entity:
     """State of a loaded entity, or the mailbox of one that is being loaded (rule 9)."""
 
     __slots__ = (
+        "bytes",
         "catchup",
+        "entries",
         "handover",
         "id",
         "install",
@@ -58,6 +60,9 @@ class Entity:
         """The earliest timer that is set for it: core/turn/entities.py."""
         self.touched = False
         """Whether it is to be looked at: core/turn/entities.py."""
+        self.entries = 0
+        self.bytes = 0
+        """What was noted of what it takes: core/turn/memory.py."""
 
     def load(self, loaded: Loaded, n: int, me: int) -> None:
         """Take what the disk says, and whatever waits in the mailbox from now on."""
@@ -88,6 +93,23 @@ class Entity:
     def busy(self) -> bool:
         """Whether any request waits here."""
         return bool(self.writes or self.reads or self.handover.returned or self.mailbox)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way here: no load, no copying, no request, no proposal, nothing at a peer, no question to
+        one, nothing to be told, and nothing that memory alone knows (rule 18). An accepted leftover that nobody asks about is
+        at rest."""
+        return not (
+            self.mailbox is not None
+            or self.install is not None
+            or self.busy
+            or self.touched
+            or self.wake_ms != NEVER
+            or self.handover.count
+            or self.news.untold
+            or self.catchup.waits
+            or self.log.ahead is not None
+        )
 
     def raise_max_chosen(self, entry: int, peer: int) -> None:
         """A peer has shown that `entry` is chosen."""

@@ -50,6 +50,7 @@ class LogState:
 
     __slots__ = (
         "ahead",
+        "changed_turn",
         "committed",
         "contiguous_chosen",
         "floor",
@@ -89,6 +90,8 @@ class LogState:
         """Rule 6: after a load, no pre-auth up to and including this entry."""
         self.row_turn = 0
         """Turn that last changed a row in a way that needs syncing."""
+        self.changed_turn = 0
+        """Turn that last wrote a row, an entry or a floor: until it is durable, the disk may not have all of it (rule 18)."""
         self.lease_until_ms = 0.0
         """Somebody else was active at the open entry: until then it is not competed with (rule 13)."""
         self.unwritten: WriteBatch | None = None
@@ -157,6 +160,17 @@ class LogState:
     def applied(self) -> int:
         """Highest entry that reads see: `committed`, or further in memory only."""
         return self.committed if self.ahead is None else self.ahead.applied
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether everything that is known to be chosen is applied."""
+        return self.committed == self.max_chosen
+
+    @property
+    def value_bytes(self) -> int:
+        """What the values of open entries take of memory, roughly: what peers propose there is mostly the same."""
+        values = (opened.machine.mine.value or opened.machine.proposal for opened in self.opened.values())
+        return sum(len(value.body) for value in values if value is not None)
 
     @property
     def highest(self) -> int:

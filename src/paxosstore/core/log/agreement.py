@@ -75,7 +75,8 @@ class Agreement:
         context.counters.divergences_seen += 1
         entity.stopped = context.stopped[entity.id] = found
         self._keep(entity.id, found)
-        entity.log.row_turn = context.ready.turn  # nothing is said of it, and it is not evicted, before that is durable
+        # nothing is said of it, and it is not evicted, before that is durable
+        entity.log.row_turn = entity.log.changed_turn = context.ready.turn
         for peer in context.peers:
             self._tell(entity, peer, found)
 

@@ -123,8 +123,10 @@ class Learner:
         if len(asking) >= self._context.tuning.max_catch_ups or (answered_late and self._waiting):
             self._context.counters.catchups_held += 1
             self._waiting[entity.id] = entity
+            entity.catchup.waits = True
             return False
         self._waiting.pop(entity.id, None)
+        entity.catchup.waits = False
         asking[entity.id] = until_ms
         return True
 
@@ -132,6 +134,7 @@ class Learner:
         while self._waiting:
             number = next(iter(self._waiting))
             entity = self._waiting.pop(number)
+            entity.catchup.waits = False
             if self._entities.find(number) is entity:
                 self._entities.touch(entity)
                 return
@@ -155,7 +158,10 @@ class Learner:
             self._context.send(entity, peer, CatchUpReply(entity.id, entity.log.contiguous_chosen, []))
 
     def log_loaded(self, event: LogLoaded) -> None:
-        entity = self._entities.get(event.entity)
+        entity = self._entities.find(event.entity)
+        if entity is None or entity.mailbox is not None:
+            self._tell_from_disk(event)
+            return
         records, asked = list(event.records), event.asked
         if records and self._log.agreement.read(entity, event.peer, *records[0]):
             entry, _ = records.pop(0)
@@ -172,6 +178,17 @@ class Learner:
         self._context.counters.entries_gone += gone
         reply = CatchUpReply(entity.id, entity.log.contiguous_chosen, entries, gone, event.cheaper)
         self._context.send(entity, event.peer, reply)
+
+    def _tell_from_disk(self, event: LogLoaded) -> None:
+        """The entity has left memory since it was asked: all of it is on the disk (rule 18), and it is not loaded for this."""
+        context = self._context
+        if event.entity in context.stopped:
+            return
+        known = context.reader.committed_entry(event.entity)
+        entries = learned_from(event.asked, list(event.records))
+        gone = not entries and event.asked <= known
+        context.counters.entries_gone += gone
+        context.send_early(event.peer, CatchUpReply(event.entity, known, entries, gone, event.cheaper))
 
     def replied(self, entity: Entity, peer: int, message: CatchUpReply) -> None:
         self._asking.pop(entity.id, None)

@@ -45,6 +45,7 @@ class Log:
             return
         ready = self._context.ready
         ready.records[entity.id, entry] = after
+        entity.log.changed_turn = ready.turn
         if not entity.log.max_plog:
             ready.changes.append(NewEntity(entity.id))
         entity.log.max_plog = max(entity.log.max_plog, entry)  # rule 9
@@ -302,6 +303,7 @@ class Log:
             entity.log.unwritten = WriteBatch()
         entity.log.unwritten.merge(batch)
         entity.log.committed = entry
+        entity.log.changed_turn = context.ready.turn
         entity.log.contiguous_chosen = max(entity.log.contiguous_chosen, entry)
         entity.log.max_chosen = max(entity.log.max_chosen, entry)
         context.counters.entries_applied += 1

@@ -83,6 +83,7 @@ class Passing:
             return
         if log.floor_stored:
             self._context.ready.changes.append(SetFloor(entity.id, 0))
+            log.changed_turn = self._context.ready.turn
             self._context.counters.floors_passed += 1
             self.passed += 1
         log.set_floor(0, stored=False)

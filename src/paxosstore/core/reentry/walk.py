@@ -133,6 +133,7 @@ class FloorWalk:
         for loaded in self._entities:
             if loaded.mailbox is None and before < loaded.id <= upto:
                 floor = floors.get(loaded.id, default)
+                loaded.log.changed_turn = context.ready.turn
                 loaded.log.set_floor(floor, stored=loaded.id in floors and loaded.id not in passed)
                 self._entities.touch(loaded)
         self._pages = {}

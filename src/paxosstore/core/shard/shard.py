@@ -200,7 +200,8 @@ class Shard:
         if self._unfinished:
             return self._context.now_ms
         due = self._entities.next_timer_ms
-        if self._entities.busy or self._context.silence or any(True for _ in self._handovers.pending()):
+        waiting = self._entities.busy or self._entities.memory.is_overfull or self._context.silence
+        if waiting or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
         due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms)
         return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
@@ -260,6 +261,7 @@ class Shard:
             self._attend(entity)
             context.work += ATTEND_WORK
         self._unfinished = self._entities.leave()
+        self._entities.evict()
 
     def _attend(self, entity: Entity) -> None:
         """Everything an entity can do now, in the one order that is right."""

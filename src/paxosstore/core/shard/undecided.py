@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ...errors import DiskFull, Diverged, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError
+from ...errors import DiskFull, Diverged, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PaxosStoreError
 from ..batch.request import Request
 from ..entity.entity import Entity
 from ..handover.handover import HandOvers
@@ -40,6 +40,7 @@ class Undecided:
             lost, missing = 0.0, f"node {context.me} {describe_waiting(context)}"
         remarks = ", ".join(filter(None, (context.silence.describe(), missing)))
         remark = f" ({remarks})" if remarks else ""
+        self._end_unloaded(now)
         for request, may_happen, not_served in self._waiting():
             if now >= request.deadline_ms and not_served:
                 why = f"{not_served}{remark}"
@@ -128,6 +129,20 @@ class Undecided:
         entity.writes.queue.clear()
         entity.handover.returned.clear()
         entity.reads.drop_settled()
+
+    def _end_unloaded(self, now_ms: float) -> None:
+        """End requests that have waited for too long for their entity to be loaded: the disk is busy with others."""
+        context = self._context
+        for entity in self._entities.busy.values():
+            for request in entity.mailbox or ():
+                if not isinstance(request, Request) or request.settled or request.exposed:
+                    continue
+                if now_ms >= min(request.deadline_ms, request.arrived_ms + context.tuning.max_load_wait_ms):
+                    text = (
+                        f"busy: {len(context.loads)} entities wait to be loaded (max_loads, max_load_wait_ms): nothing happened"
+                    )
+                    context.counters.refused_while_loading += 1
+                    context.refuse(request, Overloaded(text))
 
     def _end(self, request: Request, may_happen: bool, why: str, refusal: PaxosStoreError) -> None:
         unknown = OutcomeUnknown(f"{why}: it may have happened, or may yet happen")

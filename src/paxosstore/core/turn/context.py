@@ -84,6 +84,9 @@ class Counters:
     snapshot_bytes_installed: int = 0
     snapshot_bytes_sent: int = 0
     loads: int = 0
+    evictions: int = 0
+    evictions_held: int = 0
+    refused_while_loading: int = 0
     requests_refused: int = 0
     requests_unknown: int = 0
     refused_without_majority: int = 0

@@ -1,4 +1,4 @@
-"""The entities in memory: found or loaded, touched in this turn, waiting for a time, busy with requests."""
+"""The entities in memory: found or loaded, touched in this turn, waiting for a time, busy with requests, let go of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 from ..entity.entity import NEVER, Entity
 from .context import Context
+from .memory import Memory
+
+LOOKS = 256
+"""In one turn, so many entities are looked at at most to see whether they can leave memory."""
 
 
 class Entities:
@@ -15,7 +19,7 @@ class Entities:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._by_id: dict[int, Entity] = {}
+        self.memory = Memory(context.tuning)
         self._touched: deque[Entity] = deque()
         self._timers: list[tuple[float, int]] = []
         self.busy: dict[int, Entity] = {}
@@ -24,31 +28,53 @@ class Entities:
         """Those that would propose, if not so much were under proposal."""
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self.memory)
 
     def __iter__(self) -> Iterator[Entity]:
-        return iter(self._by_id.values())
+        return iter(self.memory)
 
     def find(self, entity: int) -> Entity | None:
-        return self._by_id.get(entity)
+        return self.memory.find(entity)
 
     def get(self, entity: int) -> Entity:
         """The entity; if it is not in memory, its load begins and its events wait in its mailbox (rule 9)."""
-        found = self._by_id.get(entity)
+        found = self.memory.use(entity)
         if found is None:
-            found = self._by_id[entity] = Entity(entity)
+            found = Entity(entity)
+            self.memory.put(found)
             self._context.loads.append(entity)
         return found
 
     def forget(self, entity: int) -> Entity:
         """Drop an entity from memory; the next event loads it again."""
-        found = self._by_id.pop(entity)
+        found = self.memory.drop(entity)
         self.busy.pop(entity, None)
         found.touched = True  # it is not to be looked at again
         self._held.pop(entity, None)
         if found.writes.in_flight is not None:
             self._context.in_flight_bytes -= len(found.writes.in_flight.value.body)
         return found
+
+    def evict(self) -> None:
+        """Let go of what has not been used for longest, while there is too much in memory. What cannot go counts as used."""
+        memory, counters = self.memory, self._context.counters
+        for _ in range(min(LOOKS, len(memory))):
+            if not memory.is_overfull:
+                break
+            entity = memory.longest_unused
+            if self._may_go(entity):
+                self.forget(entity.id)
+                counters.evictions += 1
+            else:
+                memory.use(entity.id)
+                counters.evictions_held += 1
+
+    def _may_go(self, entity: Entity) -> bool:
+        """Rule 18: nothing is in flight, the disk has all that memory has, and nothing is to be learned now."""
+        context, log = self._context, entity.log
+        if not entity.is_idle or log.changed_turn > context.durable_turn:
+            return False
+        return bool(context.cannot_write) or (log.is_caught_up and not entity.catchup.wanted)  # else it cannot learn anyway
 
     def touch(self, entity: Entity) -> None:
         """Have it attended to in this turn, or in the next ones if there is too much to do."""
@@ -61,7 +87,7 @@ class Entities:
         while self._touched:
             entity = self._touched.popleft()
             entity.touched = False
-            if entity.mailbox is None and self._by_id.get(entity.id) is entity:
+            if entity.mailbox is None and self.memory.find(entity.id) is entity:
                 return entity
         return None
 
@@ -83,6 +109,7 @@ class Entities:
             self.busy[entity.id] = entity
         else:
             self.busy.pop(entity.id, None)
+        self.memory.weigh(entity)
         self._set_timer(entity)
         if self._held and self._context.in_flight_bytes < self._context.tuning.max_in_flight_bytes:
             self.touch(self._held.pop(next(iter(self._held))))
@@ -91,7 +118,7 @@ class Entities:
         """Touch every entity whose time has come."""
         while self._timers and self._timers[0][0] <= now_ms:
             at, number = heapq.heappop(self._timers)
-            entity = self._by_id.get(number)
+            entity = self.memory.find(number)
             if entity is None or entity.timer_ms != at:
                 continue
             entity.timer_ms = NEVER

@@ -15,7 +15,7 @@ def load(context: Context) -> bool:
     while context.loads:
         context.ready.loads.append(context.loads.popleft())
         context.work += LOAD_WORK
-        if context.spent:
+        if context.spent or len(context.ready.loads) >= context.tuning.max_loads:
             break
     return bool(context.loads)
 
