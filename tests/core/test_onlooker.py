@@ -23,9 +23,10 @@ FULL = 2
 class Cluster(SimCluster):
     """Three nodes; the last one's disk fails every write from the second entry on. Keeps what it says."""
 
-    def __init__(self, **tuning: int) -> None:
+    def __init__(self, keep_entries: int | None = None, **tuning: int) -> None:
         self.said: list[object] = []
-        super().__init__(1, 3, TuningSettings(**tuning), HANDLERS)  # type: ignore[arg-type]  # whole numbers only
+        settings = TuningSettings(**tuning)  # type: ignore[arg-type]  # whole numbers only
+        super().__init__(1, 3, settings, HANDLERS, keep_entries=keep_entries)
         self.start_all()
         self.found()
         for entity in (ONE, OTHER):
@@ -100,6 +101,23 @@ def test_memory_is_bounded_in_bytes_over_all_entities_and_says_so() -> None:
     assert cluster.full.context.counters.catchup_requests == asked, "at once: it is not fetched to find that out"
     assert cluster.read(OTHER).reply == b"second", "what nobody reads makes room for it"
     assert cluster.held(ONE).log.ahead is None
+
+
+def test_reads_of_what_the_peers_keep_no_longer_are_served_by_them() -> None:
+    """The entries have expired everywhere, and a copy of the data needs room here (rules 16 and 17)."""
+    cluster = Cluster(keep_entries=1)
+    for value in ("third", "fourth"):
+        assert cluster.do(0, ONE, f"put k {value}").reply == b"done"
+    cluster.wait(100.0)
+    assert cluster.read(ONE).reply == b"fourth"
+    assert cluster.full.context.counters.reads_handed_over == 1
+    assert not cluster.held(ONE).is_mixed, "nothing is deleted for a copy that cannot be written"
+    cluster.nodes[FULL].store.full = False
+    cluster.allow_writes(FULL, "")
+    cluster.wait(500.0)
+    assert cluster.nodes[FULL].store.committed_entry(ONE) == 4
+    assert cluster.read(ONE).reply == b"fourth"
+    assert cluster.full.context.counters.reads_handed_over == 1
 
 
 def test_with_room_again_memory_is_dropped_and_the_disk_catches_up() -> None:

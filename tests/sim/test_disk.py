@@ -61,7 +61,7 @@ def test_a_copy_is_what_a_power_cut_would_leave() -> None:
 
 
 def test_no_vote_where_an_entry_is_applied() -> None:
-    disk = filled(0, 5)
+    disk = filled(1, 5)
     disk.sync()
     with pytest.raises(Violation, match="rule 17"):
         disk.write({(ENTITY, 4): Record(4, 4, 0, None, False)}, [])

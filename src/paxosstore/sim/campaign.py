@@ -13,7 +13,7 @@ from itertools import count, islice
 from typing import NamedTuple
 
 from ..errors import ConfigError
-from .plan import FAULTS, draw_plan
+from .plan import FAULTS, LOSSES, draw_plan
 from .simulation import Report, Simulation
 from .workload import STANDARD, Workload
 
@@ -50,9 +50,22 @@ BRANCHES = (
     "evictions",
     "evictions_held",
     "gulps",
+    "entries_gone",
+    "snapshots_wanted",
+    "snapshots_held",
+    "snapshots_not_needed",
+    "snapshots_outdated",
+    "snapshots_refused",
+    "snapshots_timed_out",
+    "snapshots_recovered",
+    "snapshots_installed",
+    "snapshots_not_given",
+    "snapshots_abandoned",
+    "snapshot_pieces_late",
     "overdue_for_the_disk",
     "dropped_for_the_disk",
     *FAULTS,
+    *LOSSES,
 )
 """The rare ones: seeds that do not reach them say nothing about them."""
 SEEDS_FOR_ALL_BRANCHES = 300

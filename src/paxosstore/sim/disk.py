@@ -31,7 +31,7 @@ class SimDisk(MemoryStore):
         self.id = 0
         """Of the data directory: another one for each disk, the same for its copies."""
         self.keep_entries: int | None = None
-        """So many applied entries are kept in the log; None: all."""
+        """So many applied entries are kept in the log, one at least, as in the real store; None: all."""
         self.expired = 0
         """Rows that are gone."""
         self.full = False

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from ..core.interface.ready import BeginInstall, EndInstall, InstallRows
 from ..errors import DiskFull
 from .cluster import SimCluster
-from .node import SimNode
+from .node import CutAt, SimNode
 from .plan import Fault, Plan
 
 
@@ -40,6 +41,8 @@ class Faults:
             "wall clock jumps": (self._jump, self._set_clock_right),
             "clocks stop": (self._stop_clocks, self._start_clocks),
             "everything loses power": (self._cut_all_power, self._restart_all),
+            "away": (self._kill, self._restart),
+            "power cut in an installation": (self._cut_power_in_installation, self._restart),
         }
 
     def begin(self) -> None:
@@ -91,12 +94,16 @@ class Faults:
     def _cut_power_inside(self, fault: Fault, node: SimNode) -> None:
         node.crash_in_steps = int(fault.value)
 
+    def _cut_power_in_installation(self, fault: Fault, node: SimNode) -> None:
+        node.cut_at = CutAt((BeginInstall, InstallRows, EndInstall), int(fault.value))
+
     def _kill(self, fault: Fault, node: SimNode) -> None:
         if node.up:
             self._cluster.kill(node.number, node.store.unsynced)  # the machine lives, and with it what was written
 
     def _restart(self, fault: Fault, node: SimNode) -> None:
         node.crash_in_steps = 0
+        node.cut_at = None
         node.store.read_fails = False
         if not node.up:
             self._cluster.start(node.number)

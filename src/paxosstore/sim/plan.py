@@ -16,7 +16,7 @@ from .workload import Call, Workload
 
 HOUR_MS = 3_600_000.0
 RIVALS_SEED = 0x51FE
-MEMORY_SEED = 0x3E3
+LOSSES_SEED = 0xD15C
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -86,6 +86,8 @@ class Plan:
     """How wrong each node's wall clock is at first."""
     rivals: tuple[Rival, ...] = ()
     """Who competes for an entity; mostly nobody does."""
+    keep_entries: int | None = None
+    """So many applied entries the stores keep in their logs; None: all."""
 
     @property
     def size(self) -> int:
@@ -126,6 +128,12 @@ FAULTS: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
 }
 """Name -> (how often, relative to the others; what its value is drawn from)."""
 
+LOSSES: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
+    "away": (4, _nothing),
+    "power cut in an installation": (3, lambda rng, nodes: float(rng.randrange(1, 12))),
+}
+"""The same of faults from which only peers help: drawn beside the others, in some seeds."""
+
 
 def draw_plan(seed: int, workload: Workload) -> Plan:
     """The plan of a seed."""
@@ -135,10 +143,13 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     calm = rng.random() < 0.3
     rivals = _draw_rivals(random.Random(seed ^ RIVALS_SEED), nodes)
     tuning = _draw_tuning(rng)
+    losses = random.Random(seed ^ LOSSES_SEED)
+    tuning = _draw_small(losses, tuning)
+    keep_entries = losses.choice((None, 20, 20) if rivals else (None, None, 1, 2, 5, 20))
     return Plan(
         seed=seed,
         nodes=nodes,
-        tuning=replace(_roomy(tuning) if rivals else tuning, max_mem_entities=_draw_memory(seed)),
+        tuning=_roomy(tuning) if rivals else tuning,
         uuid_window_entries=rng.choice((16, 64, 1_000)) if not rivals else 100_000,
         loss=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.3))),
         duplication=0.0 if calm else rng.choice((0.0, rng.uniform(0.0, 0.5))),
@@ -147,22 +158,19 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         sync_ms=rng.choice(((0.1, 0.5), (0.1, 0.5), (0.1, 20.0))),
         patience_ms=rng.choice((150.0, 3_000.0)),
         clients=_draw_clients(rng, nodes, length_ms, workload),
-        faults=_draw_faults(rng, nodes, length_ms),
+        faults=tuple(sorted(_draw_faults(rng, nodes, length_ms) + _draw_losses(losses, nodes, length_ms))),
         length_ms=length_ms,
         wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
         rivals=rivals,
+        keep_entries=keep_entries,
     )
-
-
-def _draw_memory(seed: int) -> int:
-    """How many entities stay in memory; there are a few only."""
-    return random.Random(seed ^ MEMORY_SEED).choice((1, 2, 100_000, 100_000))
 
 
 def _roomy(tuning: TuningSettings) -> TuningSettings:
     """Who competes is to be held up by others, not by limits that are too small for so many requests."""
     roomy = replace(tuning, max_queue_requests=20_000, max_batch_requests=100, max_waiting_bytes=1 << 28)
-    return replace(roomy, max_turn_work=30_000, max_in_flight_bytes=1 << 27)
+    roomy = replace(roomy, max_turn_work=30_000, max_in_flight_bytes=1 << 27)
+    return replace(roomy, snapshot_piece_bytes=262_144, snapshot_bytes_per_second=1 << 26, snapshot_timeout_ms=5_000.0)
 
 
 def _draw_rivals(rng: random.Random, nodes: int) -> tuple[Rival, ...]:
@@ -176,6 +184,21 @@ def _draw_rivals(rng: random.Random, nodes: int) -> tuple[Rival, ...]:
     at = rng.sample(range(nodes), rng.choice((1, 1, 2, 3)))
     costly = [Rival(node, rng.random() < 0.5, cost_ms, 3.0 * cost_ms * len(at)) for node in at]
     return (*quick, *costly)
+
+
+def _draw_small(rng: random.Random, tuning: TuningSettings) -> TuningSettings:
+    """What bounds memory and copies, in some seeds so small that it is reached."""
+    return replace(
+        tuning,
+        max_mem_entities=rng.choice((1, 2, 100_000, 100_000)),
+        max_mem_entries=rng.choice((1, 200_000, 200_000)),
+        max_mem_bytes=rng.choice((1_000, 268_435_456, 268_435_456)),
+        max_loads=rng.choice((1, 128)),
+        max_snapshots=rng.choice((1, 2)),
+        snapshot_piece_bytes=rng.choice((20, 200, 262_144)),
+        snapshot_timeout_ms=rng.choice((20.0, 200.0, 5_000.0)),
+        snapshot_bytes_per_second=rng.choice((20_000, 67_108_864, 67_108_864)),
+    )
 
 
 def _draw_tuning(rng: random.Random) -> TuningSettings:
@@ -245,4 +268,15 @@ def _draw_faults(rng: random.Random, nodes: int, length_ms: float) -> tuple[Faul
         (name,) = rng.choices(names, weights)
         until_ms = at_ms + rng.choice((rng.uniform(1.0, 30.0), rng.uniform(10.0, 500.0)))
         faults.append(Fault(at_ms, name, rng.randrange(nodes), until_ms, FAULTS[name][1](rng, nodes)))
-    return tuple(sorted(faults))
+    return tuple(faults)
+
+
+def _draw_losses(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:
+    if rng.random() < 0.5:
+        return ()
+    faults = []
+    for name in rng.choices(list(LOSSES), [weight for weight, _ in LOSSES.values()], k=rng.choice((1, 2, 3))):
+        at_ms = rng.uniform(0.0, length_ms)
+        until_ms = at_ms + (rng.uniform(100.0, 1_500.0) if name == "away" else rng.choice((1.0, rng.uniform(1.0, 300.0))))
+        faults.append(Fault(at_ms, name, rng.randrange(nodes), until_ms, LOSSES[name][1](rng, nodes)))
+    return tuple(faults)

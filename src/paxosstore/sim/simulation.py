@@ -48,7 +48,9 @@ class Simulation:
     def __init__(self, plan: Plan, workload: Workload, trace: Callable[[str], None] | None = None) -> None:
         self.plan = plan
         self.workload = workload
-        self.cluster = SimCluster(plan.seed, plan.nodes, plan.tuning, workload.handlers, plan.uuid_window_entries, trace)
+        self.cluster = SimCluster(
+            plan.seed, plan.nodes, plan.tuning, workload.handlers, plan.uuid_window_entries, trace, plan.keep_entries
+        )
         self.peace = False
         """Everything is mended."""
         self.history: list[Operation] = []

@@ -78,8 +78,7 @@ class Learner:
                 return
             if catchup.asked_at_ms < 0.0:
                 catchup.asked_at_ms = context.now_ms  # give its proposer the time to say so first
-        elif catchup.offer != NOBODY and self._nobody_else_has_it(catchup):
-            self._copy(entity, catchup.offer)
+        elif self.must_copy(entity):
             return
         elif catchup.attempts >= context.n - 1:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
@@ -97,6 +96,14 @@ class Learner:
         chosen_id = entity.log.chosen_id(first - 1)
         context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST, chosen_id, weighs))
         entity.wake_at(context.now_ms + interval)
+
+    def must_copy(self, entity: Entity) -> bool:
+        """Whether the first entry that is missing is kept by nobody any more; its data is copied then."""
+        offer = entity.catchup.offer
+        if offer == NOBODY or not self._nobody_else_has_it(entity.catchup):
+            return False
+        self._copy(entity, offer)
+        return True
 
     def _nobody_else_has_it(self, catchup: CatchUpState) -> bool:
         """Whether every peer that can be asked for the entry has said that it does not have it, or says nothing."""

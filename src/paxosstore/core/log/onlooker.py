@@ -76,8 +76,9 @@ class Onlooker:
             if learned.entry <= entity.reads.needs_entry:
                 self._apply(entity, learned.entry, Value(learned.value_id, learned.body))
         if message.entries:
-            entity.catchup.restart()
+            entity.catchup.has_come()
         else:
+            entity.catchup.lacks(peer, gone=message.gone)
             entity.catchup.had_nothing(self._context.n - 1)
         self._entities.touch(entity)
 

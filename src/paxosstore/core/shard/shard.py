@@ -294,7 +294,8 @@ class Shard:
             self._handovers.send_away(entity)
             self._installer.attend(entity)
         elif context.cannot_write:
-            self._onlooker.ask(entity)
+            if not self._learner.must_copy(entity):  # that waits for room, and reads go to peers meanwhile
+                self._onlooker.ask(entity)
         else:
             if entity.writes.queue and entity.writes.in_flight is None:
                 self._propose(entity, release)
