@@ -331,7 +331,7 @@ class SimNode:
         for request, reply, error in release.outcomes:
             self.one_step()
             self._check_in_time(request)
-            if error is None and not request.exposed:  # else another node vouched for it, and was held to that
+            if error is None and not request.hand_over:  # else another node vouched for it, and was held to that
                 invariants.told(self.number, request.entity, self._told_of(request.entity))
             shown = self._shown.pop(request, ())
             outcome = isinstance(error, RequestFailed | TooLarge)
