@@ -6,7 +6,11 @@
                                        and `taking 40ms` (to evaluate, where it was asked for) may precede `as` or `->`
     expect A -> done                   wait for its end (or `expect A pending`, at this moment; or `expect A -> done within 9ms`)
     cut 0 -> 2 · cut 0 <-> 2 · isolate 0 · heal
+    unlink 0 <-> 2 · link 0 <-> 2      the connection is gone, and both notice; it is there again
+    hold 0 -> 2 · release 0 -> 2       frames of this life stay under way, and go on: whatever has become of their sender
     kill 1 keep 0 · start 1            keep so many of the writes that were not synced
+    lose disk of 1                     it is down, and starts on an empty one
+    until member 1 · expect waiting 1  it has passed all floors; it waits for others before it votes (rule 19)
     disk 1 full · disk 1 has room      it takes no new requests to write, but votes
     disk 1 fails · fail next write of 1    each write to it fails; the next one does
     disk 1 hangs · disk 1 answers      no sync returns, until it does
@@ -29,8 +33,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 from paxosstore.core.batch.overlay import DATA
+from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.message import Message
 from paxosstore.errors import DiskFull
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
@@ -42,6 +49,33 @@ PATIENCE_MS = 60_000.0
 STEP_MS = 0.01
 
 
+class _Holding(SimCluster):
+    """Can keep frames under way."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._held: dict[tuple[int, int, int], list[Received]] = {}
+        """By sender, its disk and receiver."""
+        super().__init__(*arguments)
+
+    def hold(self, sender: int, receiver: int) -> None:
+        """Keep what it sends until it is released, or on another disk."""
+        self._held[sender, self.nodes[sender].disk.id, receiver] = []
+
+    def release(self, sender: int, receiver: int) -> None:
+        """Let it arrive, in its order."""
+        for place in [place for place in self._held if place[0] == sender and place[2] == receiver]:
+            for frame in self._held.pop(place):
+                self.nodes[receiver].step(frame)
+
+    def send(self, sender: int, receiver: int, messages: list[Message]) -> None:
+        disk = self.nodes[sender].disk.id
+        held = self._held.get((sender, disk, receiver))
+        if held is None:
+            super().send(sender, receiver, messages)
+        else:
+            held.append(Received(sender, messages, 0, disk))
+
+
 class Transcript:
     """One scenario and the cluster it runs on."""
 
@@ -49,7 +83,7 @@ class Transcript:
         self._name = name
         self._lines = text.splitlines()
         self._seed = seed
-        self._cluster: SimCluster | None = None
+        self._cluster: _Holding | None = None
         self._background: dict[str, Operation] = {}
         self._marked: dict[str, int] = {}
         self._commands: list[tuple[re.Pattern[str], Callable[..., None]]] = [
@@ -61,6 +95,11 @@ class Transcript:
                     self._do_request,
                 ),
                 (r"cut (\d) (->|<->) (\d)", self._do_cut),
+                (r"(link|unlink) (\d) <-> (\d)", self._do_link),
+                (r"(hold|release) (\d) -> (\d)", self._do_hold),
+                (r"lose disk of (\d)", self._do_lose_disk),
+                (r"until member (\d)", self._do_until_member),
+                (r"expect waiting (\d)", self._do_expect_waiting),
                 (r"isolate (\d)", self._do_isolate),
                 (r"heal", self._do_heal),
                 (r"kill (\d) keep (\d+)", self._do_kill),
@@ -102,7 +141,7 @@ class Transcript:
     # -- what is there
 
     @property
-    def cluster(self) -> SimCluster:
+    def cluster(self) -> _Holding:
         assert self._cluster is not None, "a scenario begins with `cluster`"
         return self._cluster
 
@@ -127,7 +166,7 @@ class Transcript:
         kinds = {field.name: field.type for field in fields(TuningSettings)}
         parse: dict[object, Callable[[str], object]] = {"bool": lambda text: text == "on", "int": int, "float": float}
         tuning = {name: parse[kinds[name]](text) for name, text in given.items()}
-        self._cluster = SimCluster(self._seed, nodes, TuningSettings(**tuning), HANDLERS)  # type: ignore[arg-type]  # parsed by the field's type
+        self._cluster = _Holding(self._seed, nodes, TuningSettings(**tuning), HANDLERS)  # type: ignore[arg-type]  # parsed by the field's type
         self._cluster.start_all()
         self._cluster.found()
         self._do_mark()
@@ -171,6 +210,23 @@ class Transcript:
 
     def _do_heal(self) -> None:
         self.cluster.weather.cuts.clear()
+
+    def _do_link(self, what: str, one: str, other: str) -> None:
+        act = self.cluster.connect if what == "link" else self.cluster.lose_connection
+        act(int(one), int(other))
+
+    def _do_hold(self, what: str, one: str, other: str) -> None:
+        act = self.cluster.hold if what == "hold" else self.cluster.release
+        act(int(one), int(other))
+
+    def _do_lose_disk(self, node: str) -> None:
+        self.cluster.change_disk(int(node), self.cluster.new_disk())
+
+    def _do_until_member(self, node: str) -> None:
+        self._until(lambda: self._node(node).shard.progress.done, "its re-entry")
+
+    def _do_expect_waiting(self, node: str) -> None:
+        assert self._node(node).shard.waits_for, "it waits for nobody"
 
     def _do_kill(self, node: str, keep: str) -> None:
         self.cluster.kill(int(node), int(keep))
