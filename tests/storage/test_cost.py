@@ -11,7 +11,8 @@ import pytest
 from paxosstore.core.batch.overlay import DATA, WriteBatch
 from paxosstore.core.interface.event import Loaded
 from paxosstore.core.interface.ready import Apply
-from paxosstore.storage.rocks import CLEAR_WEIGHT, RocksStore
+from paxosstore.storage.opened import CLEAR_WEIGHT
+from paxosstore.storage.rocks import RocksStore
 from paxosstore.storage.rocks_table import ReadOnlyTable, RocksTable
 
 from .support import END, SEGMENT_BYTES, new_rocks, puts, row
@@ -180,7 +181,7 @@ def test_what_is_cleared_over_the_disk_is_not_listed(tmp_path: Path) -> None:
 )
 def test_what_is_deleted_does_not_pile_up_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: WriteBatch) -> None:
     """Every read there walks over it, or sorts it anew."""
-    monkeypatch.setattr("paxosstore.storage.rocks.MAX_DELETED", 10 * CLEAR_WEIGHT)
+    monkeypatch.setattr("paxosstore.storage.opened.MAX_DELETED", 10 * CLEAR_WEIGHT)
     flushes: list[int] = []
     flush = RocksTable.flush
 

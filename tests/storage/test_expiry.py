@@ -118,6 +118,10 @@ def test_by_bytes(path: Path, clock: Clock) -> None:
     for entry in range(1, 201):
         apply(store, entry % 3, range(entry // 3 + (entry % 3 > 0), entry // 3 + (entry % 3 > 0) + 1), LARGE)
     expire(store)
+    seen = store.log_kept()
+    assert 35_000 < seen.bytes < 55_000
+    assert seen.expired_entries >= 145
+    assert (seen.epochs > 10, seen.trouble) == (True, "")
     kept = [rows(store, entity) for entity in range(3)]
     assert 35 <= sum(map(len, kept)) <= 55
     for entity in range(3):

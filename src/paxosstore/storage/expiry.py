@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from typing import NamedTuple
 
 from ..errors import PaxosStoreError
 from .epochs import Epoch, Epochs, Span
@@ -24,12 +25,24 @@ PIECE = 128
 """So many entities are looked at, or keys deleted, and then there is a pause: the loop's thread never waits for long."""
 PAUSE_S = 0.002
 RANGE_FROM = 1_024
-"""So many rows in a row are deleted as a range: it makes reads dearer as long as it is in memory (rocks.py: CLEAR_WEIGHT), but
+"""So many rows in a row are deleted as a range: it makes reads dearer as long as it is in memory (opened.py: CLEAR_WEIGHT), but
 a deleted key costs whoever walks over it."""
 EVERY_S = 30.0
 """How often it looks, if nothing is applied."""
 WORTH_BYTES = 1 << 20
 """With so much expired and nothing written any more, the disk is made to shrink."""
+
+
+class LogKept(NamedTuple):
+    """What there is of the PLog, for whoever looks from outside."""
+
+    bytes: int
+    """Of applied rows that have not expired, as they were written."""
+    epochs: int
+    expired_entries: int
+    """Whose rows were let go since the store was opened."""
+    trouble: str
+    """Why rows do not expire; empty: they do."""
 
 
 class Expiry:
@@ -48,7 +61,7 @@ class Expiry:
         """Why the last attempt came to nothing."""
         self._closing = False
         self._expired_bytes = 0
-        self._cleared: list[tuple[bytes, bytes]] = []
+        self._cleared: set[tuple[bytes, bytes]] = set()
         """Ranges of keys that were deleted, and that the disk may still hold."""
         self._seen_bytes = -1
         self._looked_s = epochs.now_s
@@ -56,13 +69,16 @@ class Expiry:
         self._thread = Upkeep(self._tend, "paxosstore-expiry", min(EVERY_S, epochs.keep.seconds))
         self.wake()
 
+    @property
+    def kept(self) -> LogKept:
+        return LogKept(self._epochs.bytes, len(self._epochs.closed) + 1, self.expired_entries, self.trouble)
+
     def wake(self) -> None:
         self._thread.wake()
 
     def cleared(self, start: bytes, end: bytes) -> None:
         """Much was deleted there: have the disk shrink before long."""
-        if (start, end) not in self._cleared:
-            self._cleared.append((start, end))
+        self._cleared.add((start, end))
 
     def stop(self) -> None:
         """Have it end soon; `close` waits for that."""
@@ -129,7 +145,7 @@ class Expiry:
             return
         self._looked_s = now
         seen, self._seen_bytes = self._seen_bytes, self._epochs.bytes
-        ranges, self._cleared = self._cleared, []
+        ranges = [self._cleared.pop() for _ in range(len(self._cleared))]
         if self._expired_bytes >= WORTH_BYTES and seen == self._epochs.bytes:
             ranges.append((PLOG, bytes((PLOG[0] + 1,))))
             self._expired_bytes = 0

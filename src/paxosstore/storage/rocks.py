@@ -29,13 +29,13 @@ from pathlib import Path
 
 from ..core.entry.record import Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply, BeginInstall, Change
+from ..core.interface.ready import Apply, Change
 from ..errors import DiskFull, NodeError, NotServing
 from .api import Reader, ViewPiece
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path
 from .epochs import Epochs, Keep, Span, replayed_spans, spans_of
-from .expiry import Expiry
+from .expiry import LogKept
 from .forking import give_up_in_child, used_in_child
 from .journal import SEGMENT_BYTES, Journal, create_journal
 from .journal_reader import JournalReader
@@ -65,19 +65,14 @@ from .marks import (
     decode_standing,
     decode_stopped,
 )
-from .operations import AFTER_DATA, DATA, META, PLOG, Operation, after_entity
-from .payload import Payloads, replayed
+from .opened import Opened
+from .operations import AFTER_DATA, DATA, META, PLOG, Operation
+from .payload import replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
 from .upgrade import add_what_lacks
-from .upkeep import Upkeep
-from .views import Views
 
 _SEQUENCE = META + b"s"
 """Where the sequence of the last batch stands."""
-MAX_DELETED = 65_536
-"""After so many keys deleted, RocksDB writes out its memory: a scan walks over them there."""
-CLEAR_WEIGHT = 1_024
-"""What a range deleted counts for: each makes the reads after the next one dearer, of whatever key."""
 _COMMITTED_END = META + marks_end(META_COMMITTED)
 
 
@@ -88,82 +83,6 @@ def create_store(path: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         create_table(path / "rocksdb")
         create_journal(path / "journal", segment_bytes)
         sync_path(path)
-
-
-class _Open:
-    """An open store. Without a journal it can only be read."""
-
-    __slots__ = ("deleted", "epochs", "expiry", "failed", "journal", "payloads", "table", "upkeep", "views")
-
-    def __init__(self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None) -> None:
-        self.table = table
-        self.views = Views(table)
-        self.journal = journal
-        self.payloads = Payloads()
-        self.failed = False
-        """Whether RocksDB has failed to write, and must be opened anew."""
-        self.deleted = 0
-        """Keys deleted in RocksDB's memory, and what counts as such."""
-        self.epochs = epochs
-        self.upkeep: Upkeep | None = None
-        self.expiry: Expiry | None = None
-        if journal is not None:
-            self.upkeep = Upkeep(self._tend)
-            self.upkeep.wake()
-        if epochs is not None:
-            self.expiry = Expiry(table, epochs, self.committed_entry, self.ranges_deleted)
-
-    def close(self, *, in_order: bool) -> None:
-        """`in_order`: have RocksDB write out its memory, so that the next start finds nothing to replay. Raises nothing."""
-        if self.expiry is not None:
-            self.expiry.stop()
-        if self.upkeep is not None:
-            self.upkeep.close()
-        stored = False
-        with suppress(NodeError, OSError):  # the journal has it all
-            if self.journal is not None and in_order and not self.failed:
-                self.table.flush()
-                stored = True
-        with suppress(OSError):
-            if self.journal is not None:
-                self.journal.close(stored=stored)
-        if self.expiry is not None:
-            self.table.stop_compacting()
-            self.expiry.close()
-        self.table.release()
-
-    def committed_entry(self, entity: int) -> int:
-        value = self.table.get(META + committed_key(entity))
-        if value is None:
-            return 0
-        try:
-            return decode_entry(value)
-        except struct.error:
-            raise damaged(self.table.path, f"the committed entry of entity {entity} has {len(value)} bytes") from None
-
-    def cleared(self, entity: int) -> None:
-        """Data of an entity was deleted as a range."""
-        self.ranges_deleted(1)
-        if self.expiry is not None:
-            self.expiry.cleared(DATA + entity_prefix(entity), after_entity(entity))
-
-    def ranges_deleted(self, count: int) -> None:
-        """Reads of whatever key get dearer by it."""
-        self.deleted += CLEAR_WEIGHT * count
-
-    def _tend(self) -> None:
-        """In the upkeep's thread: free the segments that are full, and have the next one ready."""
-        assert self.journal is not None
-        try:
-            if self.journal.has_full or self.deleted >= MAX_DELETED:
-                self.deleted = 0
-                written = self.journal.sequence  # its batch is in RocksDB's memory already
-                self.table.flush()
-                self.journal.drop(written)
-        except (NodeError, OSError):
-            self.failed = True  # the next write reopens, and says what is wrong if it still is
-        with suppress(OSError):  # no room: the write that needs it tries again
-            self.journal.prepare()
 
 
 class RocksStore:
@@ -189,7 +108,7 @@ class RocksStore:
         self._clock = clock
         self._lock = threading.Lock()  # a sync in another thread must not see the journal go
         self._in_child = False
-        self._opened: _Open | None = self._open()
+        self._opened: Opened | None = self._open()
         give_up_in_child(self)
 
     def forked(self) -> None:
@@ -228,15 +147,7 @@ class RocksStore:
             self._write(spans, *self._use().payloads.of(records, applies, changes))
         opened = self._use()
         opened.payloads.written(records, applies)
-        for entity, _, batch in applies:
-            opened.deleted += [*batch.writes.values()].count(None)
-            if batch.cleared:
-                opened.cleared(entity)
-        for change in changes:
-            if isinstance(change, BeginInstall):
-                opened.cleared(change.entity)
-        if opened.deleted >= MAX_DELETED and opened.upkeep is not None:
-            opened.upkeep.wake()
+        opened.wrote(applies, changes)
 
     def sync(self) -> None:
         with self._lock:
@@ -317,16 +228,21 @@ class RocksStore:
             if opened is not None:
                 opened.close(in_order=True)
 
+    def log_kept(self) -> LogKept:
+        """Of a store that is only read, nothing is known."""
+        expiry = self._use().expiry
+        return LogKept(0, 0, 0, "") if expiry is None else expiry.kept
+
     # -- inside
 
-    def _use(self) -> _Open:
+    def _use(self) -> Opened:
         if self._opened is None:
             if self._in_child:
                 raise used_in_child(self.path)
             raise NotServing(f"{self.path}: the store is closed")
         return self._opened
 
-    def _open(self) -> _Open:
+    def _open(self) -> Opened:
         if not self.path.is_dir():
             raise damaged(self.path, "the store is gone")
         if not self._read_only:
@@ -334,9 +250,9 @@ class RocksStore:
                 return self._open_for_writing()
         table = ReadOnlyTable(self.path / "rocksdb")
         self._replay(table)
-        return _Open(table, None)
+        return Opened(table, None)
 
-    def _open_for_writing(self) -> _Open:
+    def _open_for_writing(self) -> Opened:
         with _os_errors(self.path):
             cut_torn_manifest(self.path / "rocksdb")
         table = RocksTable(self.path / "rocksdb")
@@ -347,7 +263,7 @@ class RocksStore:
                 table.write([(_SEQUENCE, encode_entry(read.highest))])
                 table.flush()
             with _os_errors(self.path):
-                return _Open(table, Journal(read, self._segment_bytes), epochs)
+                return Opened(table, Journal(read, self._segment_bytes), epochs)
         except BaseException:
             table.release()
             raise

@@ -1,0 +1,113 @@
+"""A store while it is open: the table, the journal before it, and the threads that look after both."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..core.interface.ready import Apply, BeginInstall, Change
+from ..errors import NodeError
+from .damage import damaged
+from .epochs import Epochs
+from .expiry import Expiry
+from .journal import Journal
+from .keys import committed_key, decode_entry, entity_prefix
+from .operations import DATA, META, after_entity
+from .payload import Payloads
+from .rocks_table import RocksTable
+from .upkeep import Upkeep
+from .views import Views
+
+MAX_DELETED = 65_536
+"""After so many keys deleted, RocksDB writes out its memory: a scan walks over them there."""
+CLEAR_WEIGHT = 1_024
+"""What a range deleted counts for: each makes the reads after the next one dearer, of whatever key."""
+
+
+class Opened:
+    """Without a journal it can only be read."""
+
+    __slots__ = ("deleted", "epochs", "expiry", "failed", "journal", "payloads", "table", "upkeep", "views")
+
+    def __init__(self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None) -> None:
+        self.table = table
+        self.views = Views(table)
+        self.journal = journal
+        self.payloads = Payloads()
+        self.failed = False
+        """Whether RocksDB has failed to write, and must be opened anew."""
+        self.deleted = 0
+        """Keys deleted in RocksDB's memory, and what counts as such."""
+        self.epochs = epochs
+        self.upkeep: Upkeep | None = None
+        self.expiry: Expiry | None = None
+        if journal is not None:
+            self.upkeep = Upkeep(self._tend)
+            self.upkeep.wake()
+        if epochs is not None:
+            self.expiry = Expiry(table, epochs, self.committed_entry, self.ranges_deleted)
+
+    def close(self, *, in_order: bool) -> None:
+        """`in_order`: have RocksDB write out its memory, so that the next start finds nothing to replay. Raises nothing."""
+        if self.expiry is not None:
+            self.expiry.stop()
+        if self.upkeep is not None:
+            self.upkeep.close()
+        stored = False
+        with suppress(NodeError, OSError):  # the journal has it all
+            if self.journal is not None and in_order and not self.failed:
+                self.table.flush()
+                stored = True
+        with suppress(OSError):
+            if self.journal is not None:
+                self.journal.close(stored=stored)
+        if self.expiry is not None:
+            self.table.stop_compacting()
+            self.expiry.close()
+        self.table.release()
+
+    def committed_entry(self, entity: int) -> int:
+        value = self.table.get(META + committed_key(entity))
+        if value is None:
+            return 0
+        try:
+            return decode_entry(value)
+        except struct.error:
+            raise damaged(self.table.path, f"the committed entry of entity {entity} has {len(value)} bytes") from None
+
+    def wrote(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
+        """Count what was deleted, and have memory written out when it is much."""
+        for entity, _, batch in applies:
+            self.deleted += [*batch.writes.values()].count(None)
+            if batch.cleared:
+                self._cleared(entity)
+        for change in changes:
+            if isinstance(change, BeginInstall):
+                self._cleared(change.entity)
+        if self.deleted >= MAX_DELETED and self.upkeep is not None:
+            self.upkeep.wake()
+
+    def ranges_deleted(self, count: int) -> None:
+        """Reads of whatever key get dearer by it."""
+        self.deleted += CLEAR_WEIGHT * count
+
+    def _cleared(self, entity: int) -> None:
+        """Data of an entity was deleted as a range."""
+        self.ranges_deleted(1)
+        if self.expiry is not None:
+            self.expiry.cleared(DATA + entity_prefix(entity), after_entity(entity))
+
+    def _tend(self) -> None:
+        """In the upkeep's thread: free the segments that are full, and have the next one ready."""
+        assert self.journal is not None
+        try:
+            if self.journal.has_full or self.deleted >= MAX_DELETED:
+                self.deleted = 0
+                written = self.journal.sequence  # its batch is in RocksDB's memory already
+                self.table.flush()
+                self.journal.drop(written)
+        except (NodeError, OSError):
+            self.failed = True  # the next write reopens, and says what is wrong if it still is
+        with suppress(OSError):  # no room: the write that needs it tries again
+            self.journal.prepare()
