@@ -14,6 +14,7 @@
     disk 1 full · disk 1 has room      it takes no new requests to write, but votes
     disk 1 fails · fail next write of 1    each write to it fails; the next one does
     disk 1 hangs · disk 1 answers      no sync returns, until it does
+    log of 1 keeps 2                   of each entity, entries behind that many applied ones expire (rule 17)
     wait 50ms
     until node 2 accepted 7/3          let time pass until its row there is (empty, promised, preparing, accepted, chosen)
     until committed 7 = 3 on 0,1,2
@@ -23,6 +24,7 @@
     expect committed 7 = 3 on 0,1,2
     expect preferred 7 = 0 on 1,2
     expect stored 7 x = 1 on 0,1       in that node's own DB, read without asking anybody
+    until recovering 7 on 2            the mark of an installation is on its disk (rule 16); also `expect`
     expect equal hashes
 
 A reply stands for itself; an error is shown by its code. `#` starts a comment.
@@ -106,6 +108,8 @@ class Transcript:
                 (r"start (\d)", self._do_start),
                 (r"disk (\d) (full|fails|has room|hangs|answers)", self._do_disk),
                 (r"fail next write of (\d)", self._do_fail_write),
+                (r"log of ([\d,]+) keeps (\d+)", self._do_keep_log),
+                (r"(until|expect) recovering (\d+) on (\d)", self._do_recovering),
                 (r"wait (\d+)ms", self._do_wait),
                 (r"mark", self._do_mark),
                 (r"until node (\d) (\w+) (\d+)/(\d+)", self._do_until_row),
@@ -244,6 +248,18 @@ class Transcript:
 
     def _do_fail_write(self, node: str) -> None:
         self._node(node).store.fail_next_write = DiskFull("no room for this write")
+
+    def _do_keep_log(self, nodes: str, entries: str) -> None:
+        for node in self._nodes(nodes):
+            node.store.keep_entries = int(entries)
+
+    def _do_recovering(self, when: str, entity: str, node: str) -> None:
+        def is_recovering() -> bool:
+            return int(entity) in self._node(node).store._durable.recovering
+
+        if when == "until":
+            self._until(is_recovering, "the mark")
+        assert is_recovering(), "it is not"
 
     def _do_wait(self, time_ms: str) -> None:
         self.cluster.run_until(self.cluster.now_ms + float(time_ms))

@@ -116,6 +116,7 @@ class Learner:
         """Have all data copied instead: the log begins anew behind it."""
         self._asking.pop(entity.id, None)
         self._waiting.pop(entity.id, None)
+        entity.catchup.waits = False
         entity.catchup.has_come()
         self._installer.start(entity, peer)
         self._let_next_ask()
