@@ -112,8 +112,8 @@ def test_a_peer_that_is_not_read_is_not_taken_for_silent() -> None:
                 ClusterSettings("blue"),
                 number + 1,
                 bytes(16),
-                on_messages=lambda peer, messages, size: got.extend(messages),
-                on_up=lambda peer: None,
+                on_messages=lambda peer, messages, size, disk: got.extend(messages),
+                on_up=lambda hello: None,
                 on_down=lambda peer, reason: None,
             )
             for number in range(2)

@@ -67,8 +67,8 @@ class End:
             settings,
             1000 + me,
             b"disk",
-            on_messages=lambda peer, messages, size: self.got.extend((peer, m) for m in messages),
-            on_up=lambda peer: self.told.append(("up", peer)),
+            on_messages=lambda peer, messages, size, disk: self.got.extend((peer, m) for m in messages),
+            on_up=lambda hello: self.told.append(("up", hello.node)),
             on_down=self._on_down,
             options=options,
         )

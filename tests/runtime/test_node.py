@@ -19,6 +19,7 @@ from paxosstore.core.interface.event import Received
 from paxosstore.core.interface.message import PaxosMessage
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
+from paxosstore.core.turn.standing import END, State
 from paxosstore.errors import DiskFull, NoQuorum, NotCaughtUp, NotServing, OutcomeUnknown, PaxosStoreError
 from paxosstore.runtime.blocking import BlockingNode
 from paxosstore.runtime.node import Node
@@ -39,12 +40,21 @@ def put(view: View) -> None:
     view.put(b"k", b"v")
 
 
+def without_rule_19(node: Node) -> None:
+    """Let a started node vote without a word of its peers."""
+    assert node._shard is not None
+    standing = node._shard.context.standing
+    standing.active = False
+    standing.row = standing.row._replace(state=State.MEMBER, cursor=END)
+
+
 @asynccontextmanager
 async def beside_a_mute_peer(node: Node) -> AsyncIterator[Node]:
     """The node, started. There is a link to one peer, which answers nothing: whatever the node is asked for waits."""
     peer = FakePeer()
     await peer.serve(node._peers[1])
     await node.start()
+    without_rule_19(node)
     await until(lambda: node.statistics().peers[1].up)
     yield node
     await node.stop()
@@ -198,11 +208,22 @@ def test_an_entry_is_shown_when_the_vote_that_made_it_chosen_is_durable(tmp_path
 def test_a_node_that_waits_for_its_peers_says_for_whom(tmp_path: Path) -> None:
     async def story() -> None:
         addresses = free_addresses(3)
-        zero, one = (
-            Node(CLUSTER, me, addresses, tmp_path / str(me), PATIENT, min_free_bytes=1, fatal=pytest.fail) for me in range(2)
-        )
+        nodes = [
+            Node(CLUSTER, me, addresses, tmp_path / str(me), PATIENT, min_free_bytes=1, fatal=pytest.fail) for me in range(3)
+        ]
+        zero, one, two = nodes
         with pytest.raises(NotServing):
             await zero.ready()
+        await zero.start()
+        with pytest.raises(NoQuorum, match=r"a new cluster: waits for nodes 1, 2 to start for the first time"):
+            await zero.ready(timeout_ms=50)
+        await one.start()
+        await until(lambda: zero.statistics().no_quorum_because == "a new cluster: waits for node 2 to start for the first time")
+        await two.start()
+        await asyncio.gather(*(node.ready(timeout_ms=10_000) for node in nodes))
+        for node in nodes:
+            await node.stop()
+
         await zero.start()
         with pytest.raises(NoQuorum, match=r"node 1 down for .* node 2 down for"):
             await zero.ready(timeout_ms=50)

@@ -81,8 +81,8 @@ class Owner(Protocol):
     held: bool
     """Whether nothing is to be read from the peers now."""
 
-    def on_messages(self, peer: int, messages: list[Message], size: int, /) -> None:
-        """What one frame of so many bytes held."""
+    def on_messages(self, peer: int, messages: list[Message], size: int, disk: int, /) -> None:
+        """What one frame of so many bytes held, over a connection of this disk (rule 19b)."""
 
     def went_up(self, connection: Outgoing, hello: Hello) -> None: ...
 
@@ -202,7 +202,7 @@ class Incoming(Connection):
             except WireError as error:  # the frame is whole, so the stream is: what follows can be read
                 self.links.quiet.warning(f"from {self.hello.node}", f"dropped a frame from node {self.hello.node}: {error}")
                 return
-            self.links.on_messages(self.hello.node, messages, len(payload))
+            self.links.on_messages(self.hello.node, messages, len(payload), self.hello.disk)
 
     def tick(self, silent_ticks: int) -> None:
         if self.links.held:

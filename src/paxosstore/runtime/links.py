@@ -110,8 +110,9 @@ class _Peer:
 class Links:
     """All links of node `me`. `addresses` are those of all nodes by number, this one's included.
 
-    The callbacks run on the loop and must not block: on_messages(peer, messages of one frame, its bytes), on_up(peer), and
-    on_down(peer, reason): at the start, when the link goes down, and when it stays down for another reason.
+    The callbacks run on the loop and must not block: on_messages(peer, messages of one frame, its bytes, disk id that the hello
+    of that connection said), on_up(hello), and on_down(peer, reason): at the start, when the link goes down, and when it stays
+    down for another reason.
     """
 
     def __init__(
@@ -121,10 +122,11 @@ class Links:
         cluster_settings: ClusterSettings,
         incarnation: int,
         disk_id: bytes,
-        on_messages: Callable[[int, list[Message], int], None],
-        on_up: Callable[[int], None],
+        on_messages: Callable[[int, list[Message], int, int], None],
+        on_up: Callable[[Hello], None],
         on_down: Callable[[int, str], None],
         options: LinkOptions | None = None,
+        starts: int = 0,
     ) -> None:
         self.me = me
         self.settings = cluster_settings
@@ -133,7 +135,7 @@ class Links:
         self.quiet = QuietLog(log)
         self.connections: set[Connection] = set()
         self._address = addresses[me]
-        self._hello = Hello(cluster_settings.cluster, fingerprint(cluster_settings), me, -1, incarnation, disk_id)
+        self._hello = Hello(cluster_settings.cluster, fingerprint(cluster_settings), me, -1, incarnation, disk_id, starts)
         self._on_up = on_up
         self._on_down = on_down
         self._peers = {number: _Peer(number, address) for number, address in enumerate(addresses) if number != me}
@@ -223,6 +225,12 @@ class Links:
             if peer.incoming is not None:
                 peer.incoming.hold(held)
 
+    def renew(self, disk: int) -> None:
+        """This node has another disk id from now on: end all connections, and begin anew under it (rule 19a)."""
+        self._hello = self._hello._replace(disk_id=disk.to_bytes(16, "big"))
+        for connection in list(self.connections):
+            connection.stop("this node has become another one")
+
     def is_up(self, peer: int) -> bool:
         """Whether what is sent to this peer leaves."""
         return self._peers[peer].outgoing is not None
@@ -268,7 +276,7 @@ class Links:
         peer.ups += 1
         peer.rtt_ms = 0.0
         log.info("node %d is up at %s", peer.number, connection.remote)
-        self._on_up(peer.number)
+        self._on_up(hello)
 
     def went_down(self, connection: Outgoing) -> None:
         peer = self._peers[connection.peer]

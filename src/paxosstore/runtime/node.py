@@ -40,6 +40,8 @@ from ..storage.descriptors import LEAST, limit
 from ..storage.directory import Directory, open_directory
 from ..storage.epochs import Keep
 from ..storage.rocks import RocksStore
+from ..storage.start import count_start
+from ..wire.hello import Hello
 from .arguments import (
     MAX_ENTRY,
     MAX_HANDLER_NAME,
@@ -64,6 +66,8 @@ log = logging.getLogger(__name__)
 FIRST_WORD_MS = 1_000.0
 """After which a node that waits for its peers says so."""
 WORD_INTERVAL_MS = 10_000.0
+LOOK_MS = 50.0
+"""How often it is looked whether the node has become a member: nobody says so."""
 MAX_FREE_BYTES = 2**63 - 1
 
 
@@ -72,7 +76,9 @@ class Node:
 
     `peers` are the addresses of all nodes, this one's included, by node number. `handlers` are the functions that
     requests name when they may run on another node; every node needs the same ones. Writes are refused while fewer than
-    `min_free_bytes` are free; `fatal` is called with the reason when the node cannot go on, and by default ends the process.
+    `min_free_bytes` are free. A node that lost its disk together with others, so that too few intact ones are left, goes on with
+    those that there are if `force_reentry` says so: what only the lost ones had accepted is given up. `fatal` is called with the
+    reason when the node cannot go on, and by default ends the process.
 
     Whatever it is given is taken as exactly what its type says, or refused: InvalidRequest, ConfigError for settings.
     """
@@ -87,6 +93,7 @@ class Node:
         handlers: Mapping[str, Handler] | None = None,
         *,
         min_free_bytes: int = 64 * 1024 * 1024,
+        force_reentry: bool = False,
         fatal: Callable[[str], None] = end_process,
     ) -> None:
         self.cluster = exact_settings(ClusterSettings, cluster)
@@ -100,6 +107,7 @@ class Node:
         self._data_dir = exact_path("data_dir", data_dir)
         self._handlers = exact_handlers(handlers)
         self._min_free_bytes = exact_int("min_free_bytes", min_free_bytes, 0, MAX_FREE_BYTES)
+        self._force_reentry = exact_bool("force_reentry", force_reentry)
         self._fatal = exact_callable("fatal", fatal)
         self._codec = MsgpackBodyCodec()
         self._directory: Directory | None = None
@@ -154,7 +162,10 @@ class Node:
                 await self._close()
 
     async def ready(self, *, timeout_ms: float | None = None) -> None:
-        """Wait until there are links to enough peers for a majority. Whom it waits for, and why, is in the log as a warning.
+        """Wait until this node is a member of its cluster and there are links to enough peers for a majority.
+
+        A new cluster begins when all its nodes have started once; a node that lost its disk is a member again when it has learned
+        from its peers which entities there are (rule 19). Whom it waits for, and why, is in the log as a warning.
 
         Raises NoQuorum that says the same after `timeout_ms` (None: it waits for ever), NotServing if the node stops meanwhile.
         """
@@ -168,7 +179,7 @@ class Node:
             if waited_ms >= word_ms:
                 log.warning("node %d waits for its peers: %s", self.node_id, missing)
                 word_ms += WORD_INTERVAL_MS
-            until_ms = word_ms if limit_ms is None else min(word_ms, limit_ms)
+            until_ms = min(word_ms, waited_ms + LOOK_MS) if limit_ms is None else min(word_ms, limit_ms, waited_ms + LOOK_MS)
             self._met.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, until_ms - waited_ms) / 1000.0):
@@ -180,20 +191,24 @@ class Node:
         self._store = RocksStore(self._directory.store_path, keep=keep)
         incarnation = secrets.randbits(64) | 1
         identity = Identity(self.cluster, self.tuning, self.node_id, incarnation)
+        identity = count_start(identity, self._store, self._directory.disk_id, force=self._force_reentry)
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
         self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
         self._turns.on_told = self.on_told
         self._turns.on_applied = self.on_applied
+        self._turns.on_renewed = self._on_renewed
+        own = self._shard.context.standing.disk
         self._links = Links(
             self.node_id,
             self._peers,
             self.cluster,
             incarnation,
-            self._directory.disk_id.to_bytes(16, "big"),
+            own.id.to_bytes(16, "big"),
             on_messages=self._on_messages,
             on_up=self._on_up,
             on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
+            starts=own.starts,
         )
         self._turns.inbox.on_full = lambda full: None if self._links is None else self._links.hold(full)
         await self._links.start()
@@ -468,12 +483,17 @@ class Node:
         if self._turns is not None:
             self._turns.step(event)
 
-    def _on_up(self, peer: int) -> None:
+    def _on_up(self, hello: Hello) -> None:
         self._met.set()
-        self._step(PeerUp(peer))
+        self._step(PeerUp(hello.node, hello.disk, hello.starts, hello.incarnation))
 
-    def _on_messages(self, peer: int, messages: list[Message], size: int) -> None:
-        self._step(Received(peer, messages, size))
+    def _on_renewed(self, disk: int) -> None:
+        log.warning("node %d is on a stale copy of its disk: it goes on as disk %x, and learns what it lacks", self.node_id, disk)
+        if self._links is not None:
+            self._links.renew(disk)
+
+    def _on_messages(self, peer: int, messages: list[Message], size: int, disk: int) -> None:
+        self._step(Received(peer, messages, size, disk))
 
     def _send(self, by_peer: dict[int, list[Message]]) -> None:
         if self._links is not None:

@@ -88,8 +88,7 @@ class SimNode:
         self.cluster = cluster
         self.number = number
         self.store = SimDisk()
-        self.made_as = cluster.random.getrandbits(63) | 1
-        """The id that was drawn when its data directory was made."""
+        self.store.id = cluster.random.getrandbits(63) | 1
         self.disk = Disk()
         """What its links say of it (rule 19)."""
         self.clocks = Clocks()
@@ -132,7 +131,7 @@ class SimNode:
         cluster.invariants.started(self.number)
         self.crash_in_steps = 0
         identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
-        identity = count_start(identity, self.store, self.made_as)
+        identity = count_start(identity, self.store, self.store.id)
         self.disk = self._own_disk(identity)
         self.shard = Shard(identity, self.store, cluster.codec, {**cluster.handlers, COSTLY: self.run_costly})
         self.driver = Driver(self.shard, self.store, self, GULP_MS)

@@ -42,6 +42,13 @@ class Hello(NamedTuple):
     """64 random bits drawn at each start of the node."""
     disk_id: bytes
     """Identity of the node's data directory; a lost disk comes back with another one (rule 19)."""
+    starts: int = 0
+    """How often the node has started on it, this start included; 0: it could not count this one."""
+
+    @property
+    def disk(self) -> int:
+        """The disk id as the core knows it."""
+        return int.from_bytes(self.disk_id[-8:], "big")
 
 
 _decoder = msgspec.msgpack.Decoder(Hello)
@@ -67,8 +74,8 @@ def decode_hello(payload: bytes) -> Hello:
         hello = _decoder.decode(memoryview(payload)[_BODY_AT:])
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise WireError(f"a hello that cannot be read: {error}") from error
-    if hello.incarnation < 0:
-        raise WireError("a hello with a negative incarnation")
+    if hello.incarnation < 0 or hello.starts < 0:
+        raise WireError("a hello with a negative incarnation, or number of starts")
     return hello
 
 
