@@ -218,7 +218,7 @@ def test_a_node_that_waits_for_its_peers_says_for_whom(tmp_path: Path) -> None:
         with pytest.raises(NoQuorum, match=r"a new cluster: waits for nodes 1, 2 to start for the first time"):
             await zero.ready(timeout_ms=50)
         await one.start()
-        await until(lambda: zero.statistics().no_quorum_because == "a new cluster: waits for node 2 to start for the first time")
+        await until(lambda: zero._missing() == "a new cluster: waits for node 2 to start for the first time")
         await two.start()
         await asyncio.gather(*(node.ready(timeout_ms=10_000) for node in nodes))
         for node in nodes:

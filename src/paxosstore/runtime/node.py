@@ -33,6 +33,7 @@ from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
+from ..core.turn.standing import State
 from ..errors import InvalidRequest, NoQuorum, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec
@@ -172,7 +173,7 @@ class Node:
         limit_ms = None if timeout_ms is None else exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
         self._check_home()
         begun, word_ms = now_ms(), FIRST_WORD_MS
-        while missing := self.statistics().no_quorum_because:
+        while missing := self._missing():
             waited_ms = now_ms() - begun
             if limit_ms is not None and waited_ms >= limit_ms:
                 raise NoQuorum(f"{missing}: start these nodes, or look why they are not reached")
@@ -184,6 +185,15 @@ class Node:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, until_ms - waited_ms) / 1000.0):
                     await self._met.wait()
+
+    def _missing(self) -> str:
+        """What keeps this node from being ready; empty: nothing does."""
+        now, shard = self.statistics(), self._shard
+        assert shard is not None
+        reentry = shard.progress
+        if reentry.state == State.MEMBER.value:
+            return now.no_quorum_because or reentry.waits_for
+        return reentry.waits_for or f"lost its disk: asks which entities there are, {reentry.entities} so far"
 
     async def _open(self) -> None:
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
