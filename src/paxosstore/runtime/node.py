@@ -7,7 +7,6 @@ import gc
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -34,7 +33,7 @@ from ..core.interface.message import Message
 from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
 from ..core.turn.standing import State
-from ..errors import InvalidRequest, NoQuorum, NotCaughtUp, NotServing
+from ..errors import InvalidRequest, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.descriptors import LEAST, limit
@@ -60,15 +59,11 @@ from .inspection import NodeStatistics as NodeStatistics
 from .inspection import describe_entity, statistics_of
 from .links import Links
 from .loop import TurnLoop, end_process, now_ms
+from .readiness import wait_until_ready
 from .reporter import Reporter
 
 log = logging.getLogger(__name__)
 
-FIRST_WORD_MS = 1_000.0
-"""After which a node that waits for its peers says so."""
-WORD_INTERVAL_MS = 10_000.0
-LOOK_MS = 50.0
-"""How often it is looked whether the node has become a member: nobody says so."""
 MAX_FREE_BYTES = 2**63 - 1
 
 
@@ -172,19 +167,7 @@ class Node:
         """
         limit_ms = None if timeout_ms is None else exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
         self._check_home()
-        begun, word_ms = now_ms(), FIRST_WORD_MS
-        while missing := self._missing():
-            waited_ms = now_ms() - begun
-            if limit_ms is not None and waited_ms >= limit_ms:
-                raise NoQuorum(f"{missing}: start these nodes, or look why they are not reached")
-            if waited_ms >= word_ms:
-                log.warning("node %d waits for its peers: %s", self.node_id, missing)
-                word_ms += WORD_INTERVAL_MS
-            until_ms = min(word_ms, waited_ms + LOOK_MS) if limit_ms is None else min(word_ms, limit_ms, waited_ms + LOOK_MS)
-            self._met.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, until_ms - waited_ms) / 1000.0):
-                    await self._met.wait()
+        await wait_until_ready(self.node_id, self._missing, self._met, limit_ms)
 
     def _missing(self) -> str:
         """What keeps this node from being ready; empty: nothing does."""
