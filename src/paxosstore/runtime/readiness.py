@@ -20,7 +20,7 @@ LOOK_MS = 50.0
 
 
 async def wait_until_ready(node: int, missing: Callable[[], str], met: asyncio.Event, limit_ms: float | None) -> None:
-    """Wait until nothing is missing; `met` is set when there may be news. Raises NoQuorum after `limit_ms`, or as `missing` does."""
+    """Wait until nothing is missing; `met` is set when there may be news. Raises NoQuorum after `limit_ms`."""
     begun, word_ms = now_ms(), FIRST_WORD_MS
     while what := missing():
         waited_ms = now_ms() - begun
