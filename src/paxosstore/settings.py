@@ -132,7 +132,7 @@ class TuningSettings:
     max_silent_bytes: int = 67_108_864
     """While the disk does not answer, messages of peers are kept in memory up to this; more are dropped."""
     max_mem_entities: int = 100_000
-    """Entities kept in memory, some 2.5 kB each; the ones that were not used for longest leave it. One that is in use stays."""
+    """Entities kept in memory, some 2.3 kB each; the ones that were not used for longest leave it. One that is in use stays."""
     max_mem_entries: int = 200_000
     """Open entries kept in memory with them: not decided, or not applied yet."""
     max_mem_bytes: int = 268_435_456

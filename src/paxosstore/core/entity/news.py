@@ -23,5 +23,10 @@ class News:
     def __init__(self) -> None:
         self.untold: dict[int, list[Chosen]] = {}
         """By peer: what it does not know yet, the oldest first."""
-        self.readers: set[int] = set()
+        self.readers: list[int] = []
         """Peers that asked for a read while an entry was under way: they wait to hear that it is chosen."""
+
+    def add_reader(self, peer: int) -> None:
+        """This peer waits to hear that what is under way is chosen."""
+        if peer not in self.readers:
+            self.readers.append(peer)

@@ -6,7 +6,6 @@ replica has applied everything that may have been chosen when they asked; then t
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 from ..batch.request import Request
@@ -61,7 +60,7 @@ class Reads:
         """The question under way: no majority has answered it yet."""
         self.blocked: list[Question] = []
         """Answered: their reads wait for an entry to be applied."""
-        self.answerable: deque[Request] = deque()
+        self.answerable: list[Request] = []
         """What they wait for is applied: they are evaluated as the turns' work allows."""
         self.limited: list[Request] = []
         """Those of all these that end at a number of entries (`commit_limit`)."""
@@ -151,5 +150,5 @@ class Reads:
         self.blocked = [question for question in self.blocked if question.requests]
         if self.asked is not None and not self.asked.requests:
             self.asked = None
-        self.answerable = deque(request for request in self.answerable if not request.settled)
+        self.answerable = [request for request in self.answerable if not request.settled]
         self.limited = [request for request in self.limited if not request.settled]

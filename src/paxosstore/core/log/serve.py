@@ -61,8 +61,9 @@ class ReadServer:
         """Evaluate what the DB may answer, one request at least."""
         context, waiting = self._context, entity.reads.answerable
         overlay = context.overlay(entity, read_only=True)
-        while waiting:
-            request = waiting.popleft()
+        served = 0
+        for request in waiting:
+            served += 1
             if request.settled:
                 continue
             if request.commit_limit and entity.log.ahead is not None:
@@ -73,9 +74,10 @@ class ReadServer:
             reply = run(request, overlay)
             context.finish(request, *reply, release)
             context.work += 2 + overlay.work - before + (len(reply.content) >> 10)
-            if context.spent and waiting:
+            if context.spent and served < len(waiting):
                 entity.wake_at(context.now_ms)
                 break
+        del waiting[:served]
 
     def _end_at_limit(self, entity: Entity, release: Release) -> None:
         context, reads = self._context, entity.reads
@@ -88,7 +90,7 @@ class ReadServer:
     def question(self, entity: Entity, peer: int, message: ReadQuestion) -> None:
         self._log.tell_chosen(entity, [peer])  # the reader waits for it
         if entity.writes.in_flight is not None:
-            entity.news.readers.add(peer)
+            entity.news.add_reader(peer)
         if not self._context.may_answer(entity):
             self._context.counters.answers_withheld += 1
             return

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ...settings import TuningSettings
 from ..entity.entity import Entity
 
-ENTITY_BYTES = 2_500
+ENTITY_BYTES = 2_300
 """What an idle entity takes."""
 ENTRY_BYTES = 1_500
 """What an open entry takes, besides its value."""
