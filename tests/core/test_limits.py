@@ -253,6 +253,24 @@ def test_the_next_page_of_an_inventory_waits_until_the_last_ones_are_caught_up(m
     assert asked == [InventoryRequest(9, 10)]
 
 
+def test_an_inventory_is_walked_once_though_its_first_page_comes_twice() -> None:
+    """A page costs a read and a look-up of each entity; it is both asked for and told when a link comes up."""
+    shard, _ = lone_shard()
+
+    def asked(*pages: InventoryReply) -> list[int]:
+        """Where the pages begin that are asked for then."""
+        shard.step(Received(1, pages), 0.0, 0)
+        return [message.after for _, message in shard.ready().early.messages if isinstance(message, InventoryRequest)]
+
+    first, second, third = (InventoryReply([(last, 0)], True, after) for after, last in ((-1, 9), (9, 19), (19, 29)))
+    assert asked(first) == [9]
+    assert asked(first) == [9]
+    assert asked(second) == [19]
+    assert asked(second) == []
+    assert asked(third) == [29]
+    assert asked(first, third, second) == [9, 19], "a new walk begins at the first page, whatever is still to come of the last"
+
+
 def test_a_large_value_is_not_kept_for_those_that_were_not_asked() -> None:
     cluster = cluster_of(TuningSettings(notice_ms=1_000.0))
     end(cluster, Operation(ENTITY, b"put k 1"))

@@ -46,7 +46,7 @@ ONE_OF_EACH: list[Message] = [
     GiveWay(2**64 - 1, 1, 0),
     Stopped(2**64 - 1, 1, ID),
     InventoryRequest(-1, 100),
-    InventoryReply([(0, 1), (2**64 - 1, 0)], True),
+    InventoryReply([(0, 1), (2**64 - 1, 0)], True, 2**64 - 1),
 ]
 
 entities = st.integers(0, 2**64 - 1)
@@ -95,7 +95,7 @@ messages = st.lists(
     | st.builds(GiveWay, entities, entries, numbers)
     | st.builds(Stopped, entities, entries, ids)
     | st.builds(InventoryRequest, st.integers(-1, 2**64 - 1), entries)
-    | st.builds(InventoryReply, st.lists(st.tuples(entities, numbers), max_size=3), st.booleans()),
+    | st.builds(InventoryReply, st.lists(st.tuples(entities, numbers), max_size=3), st.booleans(), st.integers(-1, 2**64 - 1)),
     max_size=12,
 )
 
@@ -174,6 +174,7 @@ def test_there_and_back(wanted: list[Message]) -> None:
         InventoryRequest(1, 0),
         InventoryReply([(-1, 1)], False),
         InventoryReply([(1, -1)], False),
+        InventoryReply([(1, 1)], False, -2),
     ],
     ids=str,
 )

@@ -103,7 +103,7 @@ class Turn:
         for page in ready.inventory_reads:
             rows = self._store.committed(page.after)
             entities = [row for _, row in zip(range(page.limit), rows, strict=False)]
-            loaded.append(InventoryLoaded(page.peer, entities, len(entities) == page.limit))
+            loaded.append(InventoryLoaded(page.peer, entities, len(entities) == page.limit, page.after))
         loaded += [self._read_snapshot(piece) for piece in ready.snapshot_reads]
         loaded += [read_floors(self._store, floors) for floors in ready.floor_reads]
         return loaded

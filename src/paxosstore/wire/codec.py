@@ -280,6 +280,8 @@ def _check_inventory_requests(group: list[InventoryRequest]) -> None:
 
 def _check_inventory_replies(group: list[InventoryReply]) -> None:
     for message in group:
+        if message.after < -1:
+            raise _bad(message, "a number is out of range")
         for entity, committed in message.entities:
             if entity < 0 or not 0 <= committed <= MAX_ENTRY:
                 raise _bad(message, "a number is out of range")

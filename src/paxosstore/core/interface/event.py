@@ -102,6 +102,8 @@ class InventoryLoaded(NamedTuple):
     peer: int
     entities: Sequence[tuple[int, int]]
     more: bool
+    after: int = -1
+    """As in the `InventoryRead`."""
 
 
 class FloorsLoaded(NamedTuple):

@@ -176,6 +176,8 @@ class InventoryReply(NamedTuple):
     entities: list[tuple[int, int]]
     """(entity, committed entry), ascending."""
     more: bool
+    after: int = -1
+    """Where the page begins, as in the request. The first one also comes unasked, when a link comes up."""
 
 
 class Standing(NamedTuple):

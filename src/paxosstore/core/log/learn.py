@@ -43,6 +43,8 @@ class Learner:
         """Those that would ask, the one that has waited for longest first."""
         self._behind: set[int] = set()
         """Those that a peer's inventory has shown to be behind."""
+        self._walks: dict[int, int] = {}
+        """Peer -> where the page begins that comes next of its inventory."""
         self._next_pages: dict[int, int] = {}
         """Peer -> where the next page of its inventory begins, while too much of the last ones is behind."""
 
@@ -226,6 +228,8 @@ class Learner:
             limit = min(max(message.limit, 1), INVENTORY_PAGE)
             context.inventory_reads[message.after, peer] = InventoryRead(message.after, limit, peer)
             return
+        if message.after not in (-1, self._walks.get(peer)):
+            return  # that page was here before: it is asked for twice when a link comes up at both ends
         for number, committed in message.entities:
             if context.reader.committed_entry(number) < committed:
                 entity = self._entities.get(number)
@@ -234,9 +238,11 @@ class Learner:
                 self._behind.add(number)
                 self._entities.touch(entity)
         if message.more and message.entities:
-            self._next_pages[peer] = message.entities[-1][0]
+            self._next_pages[peer] = self._walks[peer] = message.entities[-1][0]
+        else:
+            self._walks.pop(peer, None)
         self._ask_for_pages()
 
     def inventory_loaded(self, event: InventoryLoaded) -> None:
         # the DB may run ahead of the sync, but a committed entry is chosen, whatever this replica forgets
-        self._context.send_early(event.peer, InventoryReply(list(event.entities), event.more))
+        self._context.send_early(event.peer, InventoryReply(list(event.entities), event.more, event.after))
