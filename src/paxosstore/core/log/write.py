@@ -148,7 +148,7 @@ class Proposer:
     def answered(self, entity: Entity, entry: int, opened: OpenEntry) -> None:
         """A peer's row came in: go on with the own proposal if it allows that, step back if it was overtaken."""
         context, machine = self._context, opened.machine
-        if not opened.driving or machine.mine.chosen:
+        if not opened.driving or machine.mine.chosen or not context.may_vote(entity, entry):
             return
         if not machine.leads:
             if opened.retry_at_ms > context.now_ms + self._longest_backoff_ms(opened):
