@@ -471,3 +471,19 @@ class TestVotes:
         assert node.row.state.value == "reentering"
         node.says(1, vote(1, 7)._replace(prepared=5, asks=False))
         assert machine.mine.accepted == 0
+
+    def test_a_copy_that_was_found_out_has_no_floor_yet(self) -> None:
+        """In memory as well: its new disk is confirmed long before its walk has come to the entity."""
+        node = Node(State.MEMBER, *TABLE, cursor=END)
+        node.members(1, 2)
+        node.says(1, vote(1, 5))
+        node.load()
+        twin = word(State.MEMBER, *TABLE)
+        twin.disks[0] = (MINE, 5, ANOTHER)
+        node.says(2, twin)
+        assert node.last.renewed not in (0, MINE)
+        node.ids[0] = node.last.renewed
+        node.members(1, 2)
+        assert node.row.state.value == "reentering"
+        assert node.shard.context.standing.confirmed
+        assert node.says(1, vote(1, 8)).records == {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .disk import DISK
 from .memory import MEMORY
+from .lost_disk import LOST_DISK
 from .mutant import Mutant
 from .paxos import PAXOS
 from .replicated_log import REPLICATED_LOG
 
-MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + MEMORY
+MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

@@ -1,0 +1,220 @@
+"""Rule 19: what a node that lost its disk may do, and what its peers may believe (docs/PROTOCOL.md)."""
+
+from __future__ import annotations
+
+from .mutant import Mutant, mutant
+
+CONTEXT = "core/turn/context.py"
+FLOORS = "storage/floors.py"
+LOGSTATE = "core/entity/logstate.py"
+MEMBERSHIP = "core/reentry/membership.py"
+SHARD = "core/shard/shard.py"
+STANDING = "core/turn/standing.py"
+WAITING = "core/turn/waiting.py"
+WALK = "core/reentry/walk.py"
+
+LOST_DISK: tuple[Mutant, ...] = (
+    # -- a. know it
+    mutant(
+        "empty disk is a member",
+        19,
+        "a. a node votes at once on a disk that holds nothing",
+        (STANDING, "else StandingRow(State.NEW, disks)", "else StandingRow(State.MEMBER, disks, cursor=END)"),
+    ),
+    mutant(
+        "founded by some",
+        19,
+        "a. a new cluster begins without the word of one of its nodes",
+        (
+            STANDING,
+            "not all(word is not None and says_new(word, table) for word in others)",
+            "sum(word is not None and says_new(word, table) for word in others) < len(others) - 1",
+        ),
+    ),
+    mutant(
+        "founded by different tables",
+        19,
+        "a. that all are new is enough, whatever disks they see",
+        (
+            STANDING,
+            "return word.state == State.NEW.value and [disk for disk, _, _ in word.disks] == table",
+            "return word.state == State.NEW.value",
+        ),
+    ),
+    mutant(
+        "member by its number",
+        19,
+        "a. who is new joins a cluster that knew another disk of it",
+        (
+            STANDING,
+            "if word.founding and word.founding[self.me] == self.disk.id:",
+            "if word.founding:",
+        ),
+    ),
+    mutant(
+        "copies are not found out",
+        19,
+        "a. a directory that is an older copy goes on as if nothing had been",
+        (STANDING, "return mine.id in word.replaced or copied", "return mine.id in word.replaced"),
+    ),
+    mutant(
+        "replaced disks may vote",
+        19,
+        "a. who is told that another disk has taken its place does not care",
+        (STANDING, "return mine.id in word.replaced or copied", "return copied"),
+    ),
+    mutant(
+        "votes before it is confirmed",
+        19,
+        "a. a start votes before anybody has said that its disk is still the one that is known",
+        (
+            STANDING,
+            "return not self.active or (self.disk.starts > 0 and len(self.confirmed_by) >= self._quorum - 1)",
+            "return True",
+        ),
+    ),
+    mutant(
+        "a copy keeps its floor",
+        19,
+        "a. a copy that was found out goes on voting where it has no floor",
+        (
+            MEMBERSHIP,
+            "                entity.log.set_floor(INFINITE, stored=False)\n\n    # -- what leaves",
+            "                pass\n\n    # -- what leaves",
+        ),
+    ),
+    # -- b. fence
+    mutant(
+        "no fence",
+        19,
+        "b. what comes over a link of an older disk counts",
+        (STANDING, "return not self.active or not disk or disk == self.row.disks[peer].id", "return True"),
+    ),
+    mutant(
+        "old disks are taken back",
+        19,
+        "b. a disk that another has taken the place of takes its place again",
+        (STANDING, "if (peer, seen.id) in row.replaced:", "if False:"),
+    ),
+    mutant(
+        "the fence is not durable",
+        19,
+        "b. which disk a peer has is not noted",
+        (
+            MEMBERSHIP,
+            "        if sight in (Sight.NOTED, Sight.FENCED):\n            self._write()\n",
+            "        if sight in (Sight.NOTED, Sight.FENCED):\n",
+        ),
+    ),
+    mutant(
+        "answered before the fence",
+        19,
+        "b. whoever asks for floors is answered, whatever disk is known",
+        (WALK, "        if standing.row.disks[peer].id == message.disk:\n", "        if True:\n"),
+    ),
+    mutant(
+        "waiting messages pass the fence",
+        19,
+        "b. what an old disk has sent to an entity that is being loaded counts",
+        (MEMBERSHIP, "if isinstance(item, tuple) and item[0] == peer:", "if False:"),
+    ),
+    mutant(
+        "old rows are remembered",
+        19,
+        "b. what a peer has shown on an old disk counts as its row",
+        (MEMBERSHIP, "                opened.forget(peer)\n", "                pass\n"),
+    ),
+    # -- c. floor
+    mutant(
+        "floor at the highest entry",
+        19,
+        "c. the floor is the highest entry at which a peer has anything, not the one above",
+        (WALK, "floors = {entity: entry + above for", "floors = {entity: entry + above - 1 for"),
+    ),
+    mutant(
+        "floor as if all had answered",
+        19,
+        "c. the floor is one above G, although a peer is away",
+        (WALK, "above = 1 if len(pages) == context.n - 1 else 2", "above = 1"),
+    ),
+    mutant(
+        "no default floor",
+        19,
+        "c. an entity that nobody knows is free, although a peer is away",
+        (WALK, "default = default if default > 1 else 0", "default = 0"),
+    ),
+    mutant(
+        "one peer less is asked",
+        19,
+        "c. floors rest on the answers of too few peers",
+        (WAITING, "return context.n - context.quorum + 1", "return context.n - context.quorum"),
+    ),
+    mutant(
+        "who comes back is asked",
+        19,
+        "c. a node that comes back itself is asked for floors, and answers",
+        (
+            STANDING,
+            "            if word.state == State.MEMBER.value and word.disks[self.me][0] == self.disk.id\n",
+            "            if word.disks[self.me][0] == self.disk.id\n",
+        ),
+        (WALK, "standing.row.state is not State.MEMBER or not standing.confirmed", "standing.row.state is State.NEW"),
+    ),
+    mutant(
+        "own floor does not count",
+        19,
+        "c. who has been away itself answers as if it had never had what it has lost",
+        (FLOORS, "highest[entity] = max(highest.get(entity, 0), floor - 1)", "highest.setdefault(entity, 0)"),
+    ),
+    mutant(
+        "page ends too late",
+        19,
+        "c. of several pages the furthest one counts: what the others have not listed yet passes for unknown",
+        (WALK, "upto = min((page.entities", "upto = max((page.entities"),
+    ),
+    mutant(
+        "loaded meanwhile",
+        19,
+        "c. an entity that was being loaded when its floor was set has none",
+        (SHARD, "self._walk.just_set.get(entity.id, event.floor)", "event.floor"),
+    ),
+    mutant(
+        "free before the walk",
+        19,
+        "c. what the walk has not come to has no floor",
+        (STANDING, "or (row.state is State.REENTERING and entity > row.cursor)", ""),
+    ),
+    mutant(
+        "votes below the floor",
+        19,
+        "c. it votes and proposes below the floor",
+        (CONTEXT, "return entry >= entity.log.floor and self.standing.votes", "return self.standing.votes"),
+    ),
+    mutant(
+        "answers below the floor",
+        19,
+        "c. it answers read questions, though it may have forgotten what it accepted",
+        (CONTEXT, "return self.standing.votes and not entity.log.learns_only", "return self.standing.votes"),
+    ),
+    mutant(
+        "rounds go on below the floor",
+        19,
+        "c. a round that had begun goes on when the node has turned out to be a copy",
+        (
+            "core/log/write.py",
+            "machine.mine.chosen or not context.may_vote(entity, entry):",
+            "machine.mine.chosen:",
+        ),
+    ),
+    # -- d. pre-auth
+    mutant(
+        "pre-auth by learning",
+        19,
+        "d. pre-auth comes back with what was learned",
+        (
+            LOGSTATE,
+            "        if floor < INFINITE:\n            self.no_preauth_through = max(self.no_preauth_through, floor)\n",
+            "",
+        ),
+    ),
+)
