@@ -232,7 +232,10 @@ class Node:
         """These peers say that they are members, and know all disks."""
         for peer in peers:
             self.step(PeerUp(peer, self.ids[peer], 1, self.ids[peer]))
-            self.says(peer, word(State.MEMBER, *self.ids, founding=tuple(self.ids)))
+            told = word(State.MEMBER, *self.ids, founding=tuple(self.ids))
+            own = self.row.disks[self.me]
+            told.disks[self.me] = own.id, own.starts, own.incarnation
+            self.says(peer, told)
 
     def load(self, entity: int = ENTITY, **what: object) -> None:
         self.step(Loaded(entity, 0, [], 0, b"", **what))  # type: ignore[arg-type]  # fields of the event

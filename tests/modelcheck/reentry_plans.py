@@ -47,7 +47,6 @@ FULL = {
     "a copy, and another disk is lost": COPY._replace(losses=(0, 1, 1)),
     "five nodes": FIVE._replace(away=(), reads=True),
     "five nodes, one away, pre-auth": FIVE._replace(origin=0),
-    "five nodes, one away, rounds in the first life": FIVE._replace(rounds=(1, 0, 0, 0, 1)),
     "five nodes, one away, two disks lost": FIVE._replace(alike=(2, 3), losses=(1, 1, 0, 0, 0), in_all=2),
     "five nodes, one away, some behind, two disks lost": FIVE_BEHIND._replace(losses=(1, 1, 0, 0, 0), in_all=2),
     "a cluster begins, a disk is lost": FOUNDING,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .disk import DISK
-from .memory import MEMORY
 from .lost_disk import LOST_DISK
+from .memory import MEMORY
 from .mutant import Mutant
 from .paxos import PAXOS
 from .replicated_log import REPLICATED_LOG
