@@ -52,8 +52,8 @@ class Nodes(LocalCluster):
     def data_dir(self, node: int) -> Path:
         return self.disks[node].path / "data" if self.disks else super().data_dir(node)
 
-    def init(self) -> None:
-        super().init()
+    def init(self, **tuning: float) -> None:
+        super().init(**tuning)
         for disk in self.disks:
             disk.mount()
         for node in range(self.nodes):

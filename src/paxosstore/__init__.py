@@ -6,6 +6,7 @@
 from .core.batch.overlay import View, WriteBatch
 from .core.batch.request import Request
 from .core.entity.install import Transfer
+from .core.reentry.progress import Progress
 from .core.turn.context import Handler
 from .errors import (
     CallerError,
@@ -72,6 +73,7 @@ __all__ = [
     "Overloaded",
     "PaxosStoreError",
     "PortTaken",
+    "Progress",
     "Request",
     "RequestFailed",
     "TooLarge",

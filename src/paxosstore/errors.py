@@ -23,7 +23,7 @@
     │   └── DataDirectoryError      the data directory cannot be used
     │       ├── DirectoryInUse      another process has it open
     │       ├── DirectoryMismatch   it belongs to another cluster, node or format
-    │       └── Damaged             its content fails a checksum (treat as a lost disk)
+    │       └── Damaged             its content fails a checksum (a lost disk: move it away, start again)
     └── WireError                   a peer sent bytes that are no valid frame or message
 
 Each class says three things about itself: whose `fault` it is, whether to `retry` the same call, and whether the

@@ -6,7 +6,10 @@ import pytest
 
 from paxosstore.core.entity.install import Transfer
 from paxosstore.core.entry.ids import NOBODY
-from paxosstore.runtime.doing import MAX_TRANSFERS, amount, describe_transfers
+from paxosstore.core.reentry.progress import Progress
+from paxosstore.runtime.doing import MAX_TRANSFERS, amount, describe_reentry, describe_transfers
+
+from ..services.http.test_pages import COMING_BACK, MEMBER
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,29 @@ def test_a_copy_that_has_no_peer_yet() -> None:
 def test_many_copies_are_counted() -> None:
     many = [Transfer(entity, 0, False, 1, 1, 1, 1.0) for entity in range(MAX_TRANSFERS + 3)]
     assert list(describe_transfers(many))[-1] == "3 more entities are copied"
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (MEMBER, []),
+        (MEMBER._replace(state="new", waits_for="a new cluster: waits for node 2"), ["a new cluster: waits for node 2"]),
+        (MEMBER._replace(waits_for="has just started: waits for node 1"), ["has just started: waits for node 1"]),
+        (
+            COMING_BACK,
+            [
+                "comes back on a disk that is not the one it had: 4 of 10 entities are back, 6.0 kB learned; 1 entities and "
+                "2.0 kB a second, 6.0 s left"
+            ],
+        ),
+        (
+            COMING_BACK._replace(counting=True, forced_without=(1, 3), waits_for="lost its disk: waits for node 1"),
+            [
+                "comes back on a disk that is not the one it had (forced: without nodes 1, 3): asks which entities there are: "
+                "10 so far; lost its disk: waits for node 1"
+            ],
+        ),
+    ],
+)
+def test_coming_back(now: Progress, said: list[str]) -> None:
+    assert list(describe_reentry(now)) == said

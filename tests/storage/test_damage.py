@@ -77,7 +77,7 @@ def gone(*names: str) -> Callable[[Path], None]:
     return happen
 
 
-LOST = "put the copy there"
+LOST = "Move its whole data directory away"
 IDENTITY = "any copy of this very directory"
 
 
@@ -105,7 +105,7 @@ def test_damage(tmp_path: Path, happen: Callable[[Path], None], names: str, reme
     assert str(path) in str(info.value)
     assert names in str(info.value)
     assert remedy in str(info.value)
-    assert "leave this node stopped: the others go on" in str(info.value)
+    assert "comes back by itself, from its peers" in str(info.value)
 
 
 def test_a_block_that_is_damaged(tmp_path: Path) -> None:

@@ -93,9 +93,11 @@ class LocalCluster:
 
     # -- life of the nodes
 
-    def init(self) -> None:
-        """Write the nodes' configurations, as `paxosstore init` does. Raises ConfigError."""
-        write_configs(self.directory, self.nodes, self.base_port)
+    def init(self, **tuning: float) -> None:
+        """Write the nodes' configurations, as `paxosstore init` does, with these settings of [tuning]. Raises ConfigError."""
+        for path in write_configs(self.directory, self.nodes, self.base_port):
+            with path.open("a", encoding="utf-8") as file:  # [tuning] comes last
+                file.writelines(f"{name} = {value}\n" for name, value in tuning.items())
 
     def start(self, *nodes: int) -> float:
         """Start these nodes (none named: all) and wait until each serves; returns seconds. Raises NotServing."""
@@ -214,6 +216,10 @@ class LocalCluster:
             if len(set(hashes)) == 1 or time.monotonic() > deadline:
                 return hashes
             time.sleep(0.1)
+
+    def has_row(self, node: int, entity: int, entry: int) -> bool:
+        """Whether a node's log still has an entry."""
+        return bool(json.loads(self._get(node, f"/inspect?entity={entity}&entries={entry}"))["rows"])
 
     def preferred(self, node: int, entity: int) -> int | None:
         """The preferred proposer of an entity: where the value of its last chosen entry came from, as `node` knows it."""

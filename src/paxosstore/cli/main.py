@@ -112,7 +112,7 @@ def status(
         list[str], typer.Option("--server", metavar="HOST:PORT", help="HTTP address of a node; repeat it.")
     ] = HTTP_SERVERS,
 ) -> int:
-    """Show nodes, peers, entities, committed entries and queues. Ends with 1 if no node reaches a majority, 3 if none answers."""
+    """Show nodes, peers, entities, committed entries and queues. Ends with 1 if no node can serve requests, 3 if none answers."""
     from .watch import collect_status, console, exit_code, status_notes, status_table
 
     answers = collect_status(servers)

@@ -105,8 +105,10 @@ def _cells(answer: Mapping[str, Any]) -> list[str]:
     state = f"[yellow]refuses writes[/yellow]: {escape(refused)}" if refused else "[green]up[/green]"
     if silent_ms := answer.get("disk_silent_ms"):
         state = f"[red]disk does not answer for {silent_ms / 1000:.1f} s[/red]"
-    if lonely := answer.get("no_quorum_because"):
-        state = f"[red]{escape(lonely)}[/red]"
+    if not answer.get("reentry", {}).get("done", True):
+        state += "\n[yellow]comes back[/yellow]"
+    if unready := answer.get("not_ready_because", answer.get("no_quorum_because")):
+        state = f"[red]{escape(unready)}[/red]"
     if stopped := answer.get("stopped"):
         state += f"\n[bold red]the replicas of {len(stopped)} entities differ[/bold red]"
     committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
@@ -129,11 +131,11 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
 
 
 def exit_code(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> int:
-    """0 if a node that answers reaches a majority, 1 if none of them does, 3 if no node answers."""
+    """0 if a node that answers can serve requests, 1 if none of them can, 3 if no node answers."""
     answered = [answer for _, answer in answers if not isinstance(answer, str)]
     if not answered:
         return 3
-    return 0 if any(not answer.get("no_quorum_because") for answer in answered) else 1
+    return 0 if any(not answer.get("not_ready_because", answer.get("no_quorum_because")) for answer in answered) else 1
 
 
 def _peers(answer: Mapping[str, Any]) -> str:

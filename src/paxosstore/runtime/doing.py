@@ -6,11 +6,41 @@ from collections.abc import Iterator, Sequence
 
 from ..core.entity.install import Transfer
 from ..core.entry.ids import NOBODY
+from ..core.reentry.progress import Progress
 from ..core.turn.reach import duration
 
 MAX_TRANSFERS = 8
 """Copies that are told of one by one."""
+NEW = "new"
 UNITS = ("bytes", "kB", "MB", "GB")
+
+
+def describe_reentry(now: Progress) -> Iterator[str]:
+    """What keeps a node from being a member like any other (rule 19)."""
+    if now.state == NEW:
+        yield now.waits_for
+    elif not now.done:
+        yield "; ".join(filter(None, (_come_back(now), now.waits_for)))
+
+
+def _come_back(now: Progress) -> str:
+    if now.counting:
+        done = f"asks which entities there are: {now.entities} so far"
+    elif now.passed < now.entities:
+        left = f", {duration(now.eta_s)} left" if now.eta_s >= 0.0 else ""
+        done = (
+            f"{now.passed} of {now.entities} entities are back, {amount(now.bytes_now)} learned; "
+            f"{now.entities_per_s:.0f} entities and {amount(now.bytes_per_s)} a second{left}"
+        )
+    else:
+        return ""
+    without = f" (forced: without {nodes(now.forced_without)})" if now.forced_without else ""
+    return f"comes back on a disk that is not the one it had{without}: {done}"
+
+
+def nodes(numbers: Sequence[int]) -> str:
+    """Which nodes."""
+    return ("node " if len(numbers) == 1 else "nodes ") + ", ".join(map(str, numbers))
 
 
 def describe_transfers(transfers: Sequence[Transfer]) -> Iterator[str]:

@@ -11,10 +11,11 @@ from ..core.entity.entity import Entity
 from ..core.entity.install import Transfer
 from ..core.entry.ids import majority
 from ..core.entry.record import Record
+from ..core.reentry.progress import Progress
 from ..core.shard.shard import Shard
 from ..core.turn.reach import describe
 from ..storage.rocks import RocksStore
-from .doing import describe_transfers
+from .doing import NEW, describe_reentry, describe_transfers
 from .histogram import Histogram
 from .links import LinkStatistics
 from .loop import TurnLoop
@@ -39,6 +40,8 @@ class NodeStatistics:
     """Of the values that this node proposes now."""
     stopped: Mapping[int, str]
     """Entity -> why it is not served here any more: its replicas differ."""
+    reentry: Progress
+    """Whether it is a member, and what is missing (rule 19)."""
     transfers: Sequence[Transfer]
     """Snapshots under way, to this node and from it."""
     peers: Mapping[int, LinkStatistics]
@@ -49,7 +52,17 @@ class NodeStatistics:
     @property
     def doing(self) -> list[str]:
         """A sentence for each thing that goes on besides serving, and will end."""
-        return list(describe_transfers(self.transfers))
+        return [*filter(None, [self.comes_back]), *describe_transfers(self.transfers)]
+
+    @property
+    def comes_back(self) -> str:
+        """What keeps this node from being a member like any other (rule 19); empty: nothing does."""
+        return "; ".join(describe_reentry(self.reentry))
+
+    @property
+    def not_ready_because(self) -> str:
+        """Why no request can be served here or handed over from here; empty: it can."""
+        return self.no_quorum_because or (self.reentry.waits_for if self.reentry.state == NEW else "")
 
     @property
     def no_quorum_because(self) -> str:
@@ -74,6 +87,7 @@ def statistics_of(node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, 
         waiting_bytes=context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,
         in_flight_bytes=context.in_flight_bytes,
         stopped={entity: found.describe(entity, node) for entity, found in sorted(context.stopped.items())},
+        reentry=shard.progress,
         transfers=shard.transfers,
         peers=peers,
         turn_ms=turns.turn_ms,

@@ -10,9 +10,9 @@ from ..errors import Damaged, DiskFull, NodeError
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 _LOST = (
-    "This node must not run on what is left: it would break promises it has made to its peers. If there is a copy of its whole "
-    "data directory that was made after it last ran, move the directory away and put the copy there (cp -a); an older copy is as "
-    "bad as an empty directory. Else leave this node stopped: the others go on without it as long as they are a majority"
+    "This node must not run on what is left: it would break promises it has made to its peers. Move its whole data directory "
+    "away (mv) and start it again: on an empty directory it comes back by itself, from its peers, which go on meanwhile as long "
+    'as they are a majority. docs/OPERATING.md, "A disk is lost"'
 )
 
 

@@ -166,7 +166,8 @@ def _identity_lost(path: Path, what: str) -> Damaged:
     """It never changes: any copy is as good as what was there."""
     return Damaged(
         f"{path / 'IDENTITY'}: {what}: put that file back from any copy of this very directory (cp COPY/IDENTITY {path}/). "
-        "If there is none, leave this node stopped: the others go on without it as long as they are a majority"
+        f"If there is none, move the whole data directory away (mv {path} {path}.lost) and start the node again: on an "
+        "empty one it comes back by itself, from its peers"
     )
 
 

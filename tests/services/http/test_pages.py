@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from paxosstore.core.entity.install import Transfer
+from paxosstore.core.reentry.progress import Progress
 from paxosstore.core.turn.context import Counters
 from paxosstore.errors import InvalidRequest, NotServing
 from paxosstore.runtime.histogram import COUNTS, MILLISECONDS, Histogram
@@ -39,7 +40,11 @@ def link(up: bool) -> LinkStatistics:
     )
 
 
-def statistics(first: bool = True, refused: str = "") -> NodeStatistics:
+MEMBER = Progress("member", "", 4, 4, False, 0, 0, 0.0, ())
+COMING_BACK = Progress("reentering", "", 4, 10, False, 3, 6_000, 3.0, ())
+
+
+def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER) -> NodeStatistics:
     turn, sync, events = Histogram(MILLISECONDS), Histogram(MILLISECONDS), Histogram(COUNTS)
     for value in (0.3, 0.4, 30.0):
         turn.observe(value)
@@ -55,6 +60,7 @@ def statistics(first: bool = True, refused: str = "") -> NodeStatistics:
         waiting_bytes=3_000,
         in_flight_bytes=400,
         stopped={7: "entity 7 is stopped"},
+        reentry=reentry,
         transfers=(Transfer(5, 2, True, 9, 40, 8_000, 2.0), Transfer(6, 0, False, 0, 0, 0, 0.0)),
         peers={0: link(first), 2: link(False)},
         turn_ms=turn,
@@ -121,6 +127,20 @@ def test_readiness() -> None:
     why = "no quorum: node 0 down for 12 s (connection refused), node 2 down for 12 s (connection refused)"
     assert lonely.get("/readyz") == text(HTTPStatus.SERVICE_UNAVAILABLE, why)
     assert lonely.get("/healthz").status is HTTPStatus.OK, "a restart would not bring the others back"
+
+
+def test_a_node_that_comes_back_is_ready_and_says_so() -> None:
+    answer = pages(now=lambda: statistics(reentry=COMING_BACK)).get("/readyz")
+    assert answer.status is HTTPStatus.OK
+    assert b"ok, but comes back on a disk that is not the one it had: 4 of 10 entities are back" in answer.body
+    both = pages(now=lambda: statistics(refused="the disk is full", reentry=COMING_BACK)).get("/readyz")
+    assert both.body.startswith(b"ok, but it refuses writes: the disk is full; comes back")
+
+
+def test_a_node_of_a_cluster_that_has_not_begun_is_not_ready() -> None:
+    new = MEMBER._replace(state="new", waits_for="a new cluster: waits for node 2 to start for the first time")
+    answer = pages(now=lambda: statistics(reentry=new)).get("/readyz")
+    assert (answer.status, answer.body.decode().strip()) == (HTTPStatus.SERVICE_UNAVAILABLE, new.waits_for)
 
 
 def test_one_hash_at_a_time_and_beside_the_loop() -> None:
@@ -230,6 +250,8 @@ def test_the_status_is_plain_data() -> None:
     assert status["peers"]["0"]["disk_id"] == "01ff"
     assert status["counters"]["writes"] == 12
     assert status["stopped"] == {"7": "entity 7 is stopped"}
+    assert status["reentry"]["done"]
+    assert status["reentry"]["described"] == status["not_ready_because"] == ""
     assert status["transfers"][0]["bytes_per_second"] == 4_000
     assert status["doing"][0] == "entity 5 is copied to node 2 as of entry 9: 8.0 kB in 2.0 s, 4.0 kB a second"
 
@@ -271,6 +293,8 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["paxosstore_waiting_bytes",] == 3_000
     assert samples["paxosstore_in_flight_bytes",] == 400
     assert samples["paxosstore_entities_stopped",] == 1
+    assert samples["paxosstore_reentry_done",] == samples["paxosstore_ready",] == 1
+    assert samples["paxosstore_reentry_entities_passed",] == 4
     assert samples["paxosstore_snapshots_active", "to_peer"] == 1
     assert samples["paxosstore_snapshots_bytes", "to_peer"] == 8_000
     assert samples["paxosstore_snapshots_bytes_per_second", "to_peer"] == 4_000

@@ -55,6 +55,7 @@ class NodeMetrics(Collector):
             {
                 "serving": now.serving,
                 "quorum": not now.no_quorum_because,
+                "ready": not now.not_ready_because,
                 "writes_allowed": not now.writes_refused_because,
                 "disk_silent_milliseconds": now.disk_silent_ms,
                 "entities_in_memory": now.entities_in_memory,
@@ -65,6 +66,7 @@ class NodeMetrics(Collector):
                 "entities_stopped": len(now.stopped),
             },
         )
+        yield from gauges("reentry", _reentry(now))
         yield from _snapshots(now)
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)
         yield _histogram("sync_milliseconds", "Time of one sync of the log.", now.sync_ms)
@@ -82,6 +84,20 @@ def counters(part: str, values: Mapping[str, float]) -> Iterator[Metric]:
 def gauges(part: str, values: Mapping[str, float]) -> Iterator[Metric]:
     for name, value in values.items():
         yield GaugeMetricFamily(_name(part, name), _words(name), value=value)
+
+
+def _reentry(now: NodeStatistics) -> dict[str, float]:
+    one = now.reentry
+    return {
+        "done": one.done,
+        "waiting": bool(one.waits_for),
+        "entities": one.entities,
+        "entities_passed": one.passed,
+        "bytes_learned": one.bytes_now,
+        "entities_per_second": one.entities_per_s,
+        "bytes_per_second": one.bytes_per_s,
+        "seconds_left": one.eta_s,
+    }
 
 
 def _snapshots(now: NodeStatistics) -> Iterator[Metric]:

@@ -94,10 +94,13 @@ class _Hash:
 
 
 def readiness(now: NodeStatistics) -> Response:
-    """503 if no request can be served. A node that refuses writes serves reads: it is ready, and says so."""
-    if now.no_quorum_because:
-        return text(HTTPStatus.SERVICE_UNAVAILABLE, now.no_quorum_because)
-    return text(HTTPStatus.OK, f"ok, but it refuses writes: {now.writes_refused_because}" if now.writes_refused_because else "ok")
+    """503 if no request can be served. A node that refuses writes serves reads, one that comes back hands requests over: they are
+    ready, and say so."""
+    if now.not_ready_because:
+        return text(HTTPStatus.SERVICE_UNAVAILABLE, now.not_ready_because)
+    refuses = f"it refuses writes: {now.writes_refused_because}" if now.writes_refused_because else ""
+    remarks = "; ".join(filter(None, (refuses, now.comes_back)))
+    return text(HTTPStatus.OK, f"ok, but {remarks}" if remarks else "ok")
 
 
 def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, int]]) -> dict[str, Any]:
@@ -116,12 +119,27 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "waiting_bytes": now.waiting_bytes,
         "in_flight_bytes": now.in_flight_bytes,
         "stopped": {str(entity): why for entity, why in now.stopped.items()},
+        "not_ready_because": now.not_ready_because,
         "doing": now.doing,
+        "reentry": _reentry(now),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
         "peers": {str(peer): {**asdict(link), "disk_id": link.disk_id.hex()} for peer, link in now.peers.items()},
         "counters": dict(now.counters),
+    }
+
+
+def _reentry(now: NodeStatistics) -> dict[str, Any]:
+    one = now.reentry
+    return {
+        **one._asdict(),
+        "described": now.comes_back,
+        "forced_without": list(one.forced_without),
+        "done": one.done,
+        "entities_per_s": round(one.entities_per_s, 1),
+        "bytes_per_s": round(one.bytes_per_s),
+        "eta_s": round(one.eta_s, 1),
     }
 
 
