@@ -41,6 +41,7 @@ from .runtime.histogram import Histogram
 from .runtime.links import LinkStatistics
 from .runtime.node import Node, NodeStatistics
 from .settings import ClusterSettings, TuningSettings
+from .storage.expiry import LogKept
 
 __version__ = "0.1.0"
 
@@ -63,6 +64,7 @@ __all__ = [
     "Histogram",
     "InvalidRequest",
     "LinkStatistics",
+    "LogKept",
     "NoQuorum",
     "Node",
     "NodeError",

@@ -6,22 +6,94 @@ from dataclasses import replace
 
 import pytest
 
-from paxosstore.runtime.reporter import REPEAT_S, Reporter
+from paxosstore.core.entity.install import Transfer
+from paxosstore.core.reentry.progress import Progress
+from paxosstore.runtime.inspection import NodeStatistics
+from paxosstore.runtime.reporter import PROGRESS_S, REPEAT_S, WAITS_S, Reporter
+from paxosstore.storage.expiry import LogKept
 
-from ..services.http.test_pages import statistics
+from ..services.http.test_pages import COMING_BACK, MEMBER, statistics
+
+SOUND = replace(statistics(), stopped={}, transfers=(), log_kept=LogKept(0, 1, 0, ""))
 
 
-def test_an_entity_whose_replicas_differ_is_said_at_once_and_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    sound = replace(statistics(), stopped={})
-    broken = replace(sound, stopped={7: "entity 7 is stopped"})
-    reporter = Reporter(lambda: sound)
-    for at_s, now, lines in (
-        (0.0, sound, 0),
-        (1.0, broken, 1),
-        (2.0, broken, 1),
-        (REPEAT_S, broken, 1),
-        (1.0 + REPEAT_S, broken, 2),
-    ):
-        reporter.look(now, at_s)
-        assert [record.levelname for record in caplog.records] == ["ERROR"] * lines
-    assert "THE REPLICAS DIFFER: entity 7 is stopped" in caplog.text
+class Log:
+    """Tells what a look has added to the log."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+        self._reporter = Reporter(lambda: SOUND)
+        caplog.set_level("INFO")
+
+    def look(self, now: NodeStatistics, at_s: float) -> list[str]:
+        self._caplog.clear()
+        self._reporter.look(now, at_s)
+        return [f"{record.levelname} {record.getMessage()}" for record in self._caplog.records]
+
+    def back(self, now: Progress, at_s: float) -> list[str]:
+        return self.look(replace(SOUND, reentry=now), at_s)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    return Log(caplog)
+
+
+def test_a_sound_node_says_nothing(log: Log) -> None:
+    assert log.look(SOUND, 0.0) == log.look(SOUND, 1e6) == []
+
+
+def test_an_entity_whose_replicas_differ_is_said_at_once_and_again_after_a_while(log: Log) -> None:
+    broken = replace(SOUND, stopped={7: "entity 7 is stopped"})
+    said = ["ERROR THE REPLICAS DIFFER: entity 7 is stopped"]
+    assert log.look(broken, 1.0) == said
+    assert log.look(broken, REPEAT_S) == []
+    assert log.look(broken, 1.0 + REPEAT_S) == said
+    two = replace(SOUND, stopped={7: "entity 7 is stopped", 8: "entity 8 is stopped"})
+    assert log.look(two, 2.0 + REPEAT_S) == ["ERROR THE REPLICAS DIFFER: entity 8 is stopped"]
+
+
+def test_whom_a_node_waits_for_is_said_when_it_changes_and_now_and_then(log: Log) -> None:
+    one = MEMBER._replace(state="new", entities=0, passed=0, waits_for="waits for nodes 1, 2")
+    other = one._replace(waits_for="waits for node 2")
+    assert log.back(one, 0.0) == ["WARNING this node waits for nodes 1, 2"]
+    assert log.back(one, 1.0) == []
+    assert log.back(other, 2.0) == ["WARNING this node waits for node 2"]
+    assert log.back(other, 2.0 + WAITS_S) == ["WARNING this node waits for node 2"]
+    begun = MEMBER._replace(entities=0, passed=0)
+    assert log.back(begun, 3.0 + WAITS_S) == ["INFO the cluster begins: all of its nodes are there, and know each other"]
+    assert log.back(begun, 1e6) == []
+
+
+def test_coming_back_is_told_of_from_its_beginning_to_its_end(log: Log) -> None:
+    (first,) = log.back(COMING_BACK, 0.0)
+    assert "4 of 10 entities are back" in first
+    more = COMING_BACK._replace(passed=6, passed_now=5)
+    assert log.back(more, PROGRESS_S - 1.0) == []
+    (second,) = log.back(more, PROGRESS_S)
+    assert "6 of 10 entities are back" in second
+    over = COMING_BACK._replace(state="member", passed=10, passed_now=9)
+    assert log.back(over, 12.0) == ["INFO this node is a member again: 9 entities are back, 6.0 kB learned in 3.0 s"]
+    assert log.back(over, 1e6) == []
+
+
+def test_a_start_that_waits_for_its_peers_ends_with_a_word(log: Log) -> None:
+    assert log.back(MEMBER._replace(waits_for="has just started"), 0.0) == ["WARNING this node has just started"]
+    assert log.back(MEMBER, 1.0) == ["INFO this node is a member: the others know its disk"]
+
+
+def test_only_copies_that_take_long_are_told_of(log: Log) -> None:
+    def copying(seconds: float) -> NodeStatistics:
+        return replace(SOUND, transfers=(Transfer(5, 2, False, 9, 40, 8_000, seconds),))
+
+    assert log.look(copying(1.0), 1.0) == []
+    said = ["INFO entity 5 is copied from node 2 as of entry 9: 8.0 kB in 10 s, 800 bytes a second"]
+    assert log.look(copying(PROGRESS_S), PROGRESS_S) == said
+    assert log.look(copying(PROGRESS_S + 1.0), PROGRESS_S + 1.0) == []
+    assert len(log.look(copying(2 * PROGRESS_S), 2 * PROGRESS_S)) == 1
+
+
+def test_a_log_that_cannot_be_cut_is_said(log: Log) -> None:
+    stuck = replace(SOUND, log_kept=LogKept(0, 1, 0, "no room"))
+    assert log.look(stuck, 0.0) == ["WARNING the log cannot be cut: no room"]
+    assert log.look(stuck, 1.0) == []

@@ -35,9 +35,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(event, ensure_ascii=False)
 
 
+class StandardError(logging.StreamHandler[TextIO]):
+    """Whatever that is at the moment: a progress bar takes its place, and lets lines through above itself."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # asked for at each line
+        return sys.stderr
+
+
 def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send every log line of this process to `stream` (standard error)."""
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler = StandardError() if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else HumanFormatter())
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
     logging.captureWarnings(True)

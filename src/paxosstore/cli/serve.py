@@ -26,6 +26,7 @@ from ..services.http.server import HttpServer
 from ..services.redis import commands as redis_commands
 from ..services.redis.server import RedisServer
 from ..services.redis.sweeper import Sweeper
+from .bar import is_wanted, show_progress
 from .config import NodeConfig
 from .descriptors import share_out
 from .logs import configure_logs
@@ -77,8 +78,9 @@ async def serve(config: NodeConfig) -> None:
             running.push_async_callback(card.stop, 0.0)
         await http.start()
         running.push_async_callback(http.stop)
-        sweeping = asyncio.create_task(sweeper.run())
-        running.callback(sweeping.cancel)
+        besides = [sweeper.run(), *([show_progress(node.statistics)] if is_wanted() else [])]
+        for task in map(asyncio.create_task, besides):
+            running.callback(task.cancel)
         with suppress(OSError):  # nobody listens any more
             print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
         await signals.stop.wait()

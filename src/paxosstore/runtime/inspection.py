@@ -14,6 +14,7 @@ from ..core.entry.record import Record
 from ..core.reentry.progress import Progress
 from ..core.shard.shard import Shard
 from ..core.turn.reach import describe
+from ..storage.expiry import LogKept
 from ..storage.rocks import RocksStore
 from .doing import NEW, describe_reentry, describe_transfers
 from .histogram import Histogram
@@ -42,6 +43,8 @@ class NodeStatistics:
     """Entity -> why it is not served here any more: its replicas differ."""
     reentry: Progress
     """Whether it is a member, and what is missing (rule 19)."""
+    log_kept: LogKept
+    """What there is of the PLog, and what was let go (rule 17)."""
     transfers: Sequence[Transfer]
     """Snapshots under way, to this node and from it."""
     peers: Mapping[int, LinkStatistics]
@@ -72,7 +75,9 @@ class NodeStatistics:
         return f"no quorum: {describe(down)}" if len(down) > nodes - majority(nodes) else ""
 
 
-def statistics_of(node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics]) -> NodeStatistics:
+def statistics_of(
+    node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics], log_kept: LogKept
+) -> NodeStatistics:
     """What a running node is doing at this moment."""
     context = shard.context
     return NodeStatistics(
@@ -88,6 +93,7 @@ def statistics_of(node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, 
         in_flight_bytes=context.in_flight_bytes,
         stopped={entity: found.describe(entity, node) for entity, found in sorted(context.stopped.items())},
         reentry=shard.progress,
+        log_kept=log_kept,
         transfers=shard.transfers,
         peers=peers,
         turn_ms=turns.turn_ms,

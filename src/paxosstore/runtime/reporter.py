@@ -6,13 +6,21 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from ..core.reentry.progress import Progress
+from ..core.turn.reach import duration
+from .doing import NEW, amount, describe_reentry, describe_transfers
 from .inspection import NodeStatistics
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+PROGRESS_S = 10.0
+"""What goes on is told of so often."""
+WAITS_S = 60.0
+"""Whom this node waits for is said again after so long, and at once when that changes."""
 REPEAT_S = 600.0
 """What somebody has to do something about is said again after so long."""
+NEVER_S = -1e18
 
 
 class Reporter:
@@ -20,19 +28,54 @@ class Reporter:
 
     def __init__(self, statistics: Callable[[], NodeStatistics]) -> None:
         self._statistics = statistics
-        self._stopped: dict[int, float] = {}
-        """Entity -> when that was said last."""
+        self._said: dict[str, tuple[str, float]] = {}
+        """Subject -> what was said of it last, and when."""
+        self._before: Progress | None = None
+        """The last moment at which this node was not a member like any other."""
 
     async def run(self) -> None:
         """Look, for as long as the node runs."""
         now_s = asyncio.get_running_loop().time
         while True:
-            self.look(self._statistics(), now_s())
             await asyncio.sleep(LOOK_S)
+            self.look(self._statistics(), now_s())
 
     def look(self, now: NodeStatistics, now_s: float) -> None:
         """Say what is new, or has not been said for long."""
         for entity, why in now.stopped.items():
-            if now_s >= self._stopped.get(entity, now_s - REPEAT_S) + REPEAT_S:
-                self._stopped[entity] = now_s
-                log.error("THE REPLICAS DIFFER: %s", why)
+            self._say(f"stopped {entity}", f"THE REPLICAS DIFFER: {why}", logging.ERROR, now_s, REPEAT_S)
+        self._look_at_reentry(now.reentry, now_s)
+        for transfer in now.transfers:
+            subject, begun = f"copy {transfer.entity} {transfer.peer}", transfer.seconds >= PROGRESS_S
+            if begun and now_s >= self._said.get(subject, ("", NEVER_S))[1] + PROGRESS_S:
+                self._say(subject, next(describe_transfers([transfer])), logging.INFO, now_s, PROGRESS_S)
+        if now.log_kept.trouble:
+            self._say("expiry", f"the log cannot be cut: {now.log_kept.trouble}", logging.WARNING, now_s, REPEAT_S)
+
+    def _look_at_reentry(self, now: Progress, now_s: float) -> None:
+        before, self._before = self._before, None if now.done else now
+        if now.waits_for:
+            self._say("waits", f"this node {now.waits_for}", logging.WARNING, now_s, WAITS_S)
+        elif now.done:
+            if before is not None:
+                log.info("%s", _over(before, now))
+                self._said.pop("waits", None)
+        elif before is None or before.state == NEW or now_s >= self._said.get("back", ("", NEVER_S))[1] + PROGRESS_S:
+            self._say("back", f"this node {next(describe_reentry(now))}", logging.INFO, now_s, PROGRESS_S)
+
+    def _say(self, subject: str, text: str, level: int, now_s: float, again_s: float) -> None:
+        said, at_s = self._said.get(subject, ("", NEVER_S))
+        if text != said or now_s >= at_s + again_s:
+            self._said[subject] = text, now_s
+            log.log(level, "%s", text)
+
+
+def _over(before: Progress, now: Progress) -> str:
+    if before.state == NEW and not now.entities:
+        return "the cluster begins: all of its nodes are there, and know each other"
+    if not now.passed_now:
+        return "this node is a member: the others know its disk"
+    return (
+        f"this node is a member again: {now.passed_now} entities are back, {amount(now.bytes_now)} learned "
+        f"in {duration(now.seconds)}"
+    )

@@ -23,6 +23,7 @@ from paxosstore.runtime.node import NodeStatistics
 from paxosstore.services.http.metrics import HELP, NodeMetrics, counters, gauges
 from paxosstore.services.http.pages import DEFAULT_ROWS, MAX_COMMITTED, MAX_ROWS, ContentHash, describe, node_pages, parse_range
 from paxosstore.services.http.server import Page, Response, SlowPage, text
+from paxosstore.storage.expiry import LogKept
 
 
 def link(up: bool) -> LinkStatistics:
@@ -61,6 +62,7 @@ def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER
         in_flight_bytes=400,
         stopped={7: "entity 7 is stopped"},
         reentry=reentry,
+        log_kept=LogKept(500, 3, 20, "no room"),
         transfers=(Transfer(5, 2, True, 9, 40, 8_000, 2.0), Transfer(6, 0, False, 0, 0, 0, 0.0)),
         peers={0: link(first), 2: link(False)},
         turn_ms=turn,
@@ -252,6 +254,7 @@ def test_the_status_is_plain_data() -> None:
     assert status["stopped"] == {"7": "entity 7 is stopped"}
     assert status["reentry"]["done"]
     assert status["reentry"]["described"] == status["not_ready_because"] == ""
+    assert status["log_kept"] == {"bytes": 500, "epochs": 3, "expired_entries": 20, "trouble": "no room"}
     assert status["transfers"][0]["bytes_per_second"] == 4_000
     assert status["doing"][0] == "entity 5 is copied to node 2 as of entry 9: 8.0 kB in 2.0 s, 4.0 kB a second"
 
@@ -295,6 +298,8 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["paxosstore_entities_stopped",] == 1
     assert samples["paxosstore_reentry_done",] == samples["paxosstore_ready",] == 1
     assert samples["paxosstore_reentry_entities_passed",] == 4
+    assert samples["paxosstore_log_kept_bytes",] == 500
+    assert samples["paxosstore_log_expired_entries_total",] == 20
     assert samples["paxosstore_snapshots_active", "to_peer"] == 1
     assert samples["paxosstore_snapshots_bytes", "to_peer"] == 8_000
     assert samples["paxosstore_snapshots_bytes_per_second", "to_peer"] == 4_000

@@ -122,6 +122,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "not_ready_because": now.not_ready_because,
         "doing": now.doing,
         "reentry": _reentry(now),
+        "log_kept": now.log_kept._asdict(),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
