@@ -8,6 +8,7 @@ from .core.batch.request import Request
 from .core.entity.install import Transfer
 from .core.reentry.progress import Progress
 from .core.turn.context import Handler
+from .core.turn.memory import MemoryUse
 from .errors import (
     CallerError,
     ClusterError,
@@ -65,6 +66,7 @@ __all__ = [
     "InvalidRequest",
     "LinkStatistics",
     "LogKept",
+    "MemoryUse",
     "NoQuorum",
     "Node",
     "NodeError",

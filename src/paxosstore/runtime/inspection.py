@@ -13,6 +13,7 @@ from ..core.entry.ids import majority
 from ..core.entry.record import Record
 from ..core.reentry.progress import Progress
 from ..core.shard.shard import Shard
+from ..core.turn.memory import MemoryUse
 from ..core.turn.reach import describe
 from ..storage.expiry import LogKept
 from ..storage.rocks import RocksStore
@@ -32,7 +33,8 @@ class NodeStatistics:
     disk_silent_ms: float
     """For how long the disk has not answered; 0: it does."""
     counters: Mapping[str, int]
-    entities_in_memory: int
+    memory: MemoryUse
+    """What is kept of entities in memory."""
     waiting_requests: int
     waiting_events: int
     waiting_bytes: int
@@ -86,7 +88,7 @@ def statistics_of(
         writes_refused_because=shard.writes_refused_because,
         disk_silent_ms=turns.disk_silent_ms,
         counters=context.counters.as_dict(),
-        entities_in_memory=shard.entities_in_memory,
+        memory=shard.memory,
         waiting_requests=shard.waiting_requests,
         waiting_events=turns.waiting,
         waiting_bytes=context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,

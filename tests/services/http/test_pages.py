@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from paxosstore.core.entity.install import Transfer
 from paxosstore.core.reentry.progress import Progress
 from paxosstore.core.turn.context import Counters
+from paxosstore.core.turn.memory import MemoryUse
 from paxosstore.errors import InvalidRequest, NotServing
 from paxosstore.runtime.histogram import COUNTS, MILLISECONDS, Histogram
 from paxosstore.runtime.links import LinkStatistics
@@ -55,7 +56,7 @@ def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER
         writes_refused_because=refused,
         disk_silent_ms=0.0,
         counters=Counters(writes=12, rounds_preauth=5).as_dict(),
-        entities_in_memory=4,
+        memory=MemoryUse(4, 6, 19_000),
         waiting_requests=2,
         waiting_events=1,
         waiting_bytes=3_000,
@@ -255,6 +256,7 @@ def test_the_status_is_plain_data() -> None:
     assert status["reentry"]["done"]
     assert status["reentry"]["described"] == status["not_ready_because"] == ""
     assert status["log_kept"] == {"bytes": 500, "epochs": 3, "expired_entries": 20, "trouble": "no room"}
+    assert (status["entities_in_memory"], status["entries_in_memory"], status["entities_bytes"]) == (4, 6, 19_000)
     assert status["transfers"][0]["bytes_per_second"] == 4_000
     assert status["doing"][0] == "entity 5 is copied to node 2 as of entry 9: 8.0 kB in 2.0 s, 4.0 kB a second"
 

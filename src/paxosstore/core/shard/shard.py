@@ -70,6 +70,7 @@ from ..turn.admission import Admission
 from ..turn.context import Context, Handler, Identity
 from ..turn.entities import Entities
 from ..turn.errands import load, read_for_peers
+from ..turn.memory import MemoryUse
 from ..turn.waiting import describe_waiting
 from .intake import Intake
 from .undecided import Undecided, values_shown
@@ -221,8 +222,8 @@ class Shard:
         return (*self._installer.transfers, *self._sender.transfers)
 
     @property
-    def entities_in_memory(self) -> int:
-        return len(self._entities)
+    def memory(self) -> MemoryUse:
+        return self._entities.memory.taken
 
     @property
     def waiting_requests(self) -> int:

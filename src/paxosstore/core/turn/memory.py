@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...settings import TuningSettings
 from ..entity.entity import Entity
@@ -12,6 +13,16 @@ ENTITY_BYTES = 2_300
 """What an idle entity takes."""
 ENTRY_BYTES = 1_500
 """What an open entry takes, besides its value."""
+
+
+class MemoryUse(NamedTuple):
+    """What is in memory at one moment."""
+
+    entities: int
+    entries: int
+    """Open ones: not decided, or not applied yet."""
+    bytes: int
+    """What both take, about."""
 
 
 class Memory:
@@ -23,6 +34,10 @@ class Memory:
         self.entries = 0
         """Open entries of all of them."""
         self.bytes = 0
+
+    @property
+    def taken(self) -> MemoryUse:
+        return MemoryUse(len(self), self.entries, self.bytes)
 
     def __len__(self) -> int:
         return len(self._entities)
