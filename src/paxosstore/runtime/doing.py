@@ -8,10 +8,11 @@ from ..core.entity.install import Transfer
 from ..core.entry.ids import NOBODY
 from ..core.reentry.progress import Progress
 from ..core.turn.reach import duration
+from ..core.turn.standing import State
 
 MAX_TRANSFERS = 8
 """Copies that are told of one by one."""
-NEW = "new"
+NEW, MEMBER = State.NEW.value, State.MEMBER.value
 UNITS = ("bytes", "kB", "MB", "GB")
 
 

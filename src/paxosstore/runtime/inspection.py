@@ -17,7 +17,7 @@ from ..core.turn.memory import MemoryUse
 from ..core.turn.reach import describe
 from ..storage.expiry import LogKept
 from ..storage.rocks import RocksStore
-from .doing import NEW, describe_reentry, describe_transfers
+from .doing import MEMBER, describe_reentry, describe_transfers
 from .histogram import Histogram
 from .links import LinkStatistics
 from .loop import TurnLoop
@@ -66,8 +66,8 @@ class NodeStatistics:
 
     @property
     def not_ready_because(self) -> str:
-        """Why no request can be served here or handed over from here; empty: it can."""
-        return self.no_quorum_because or (self.reentry.waits_for if self.reentry.state == NEW else "")
+        """Why this node is no member of its cluster, or reaches no majority of it; empty: it is, and does."""
+        return self.no_quorum_because or self.reentry.waits_for if self.reentry.state == MEMBER else self.comes_back
 
     @property
     def no_quorum_because(self) -> str:

@@ -43,7 +43,7 @@ def link(up: bool) -> LinkStatistics:
 
 
 MEMBER = Progress("member", "", 4, 4, False, 0, 0, 0.0, ())
-COMING_BACK = Progress("reentering", "", 4, 10, False, 3, 6_000, 3.0, ())
+COMING_BACK = Progress("member", "", 4, 10, False, 3, 6_000, 3.0, ())
 
 
 def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER) -> NodeStatistics:
@@ -132,7 +132,11 @@ def test_readiness() -> None:
     assert lonely.get("/healthz").status is HTTPStatus.OK, "a restart would not bring the others back"
 
 
-def test_a_node_that_comes_back_is_ready_and_says_so() -> None:
+def test_a_node_that_comes_back_is_ready_when_it_is_a_member_and_says_so() -> None:
+    asking = COMING_BACK._replace(state="reentering", counting=True)
+    answer = pages(now=lambda: statistics(reentry=asking)).get("/readyz")
+    assert answer.status is HTTPStatus.SERVICE_UNAVAILABLE
+    assert b"asks which entities there are" in answer.body
     answer = pages(now=lambda: statistics(reentry=COMING_BACK)).get("/readyz")
     assert answer.status is HTTPStatus.OK
     assert b"ok, but comes back on a disk that is not the one it had: 4 of 10 entities are back" in answer.body
