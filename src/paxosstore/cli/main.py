@@ -86,14 +86,24 @@ def init(
 
 
 @app.command()
-def serve(config: ConfigOption) -> None:
+def serve(
+    config: ConfigOption,
+    force_reentry: Annotated[
+        bool,
+        typer.Option(
+            "--force-reentry",
+            help="After a majority of the nodes have lost their disks: come back with the intact ones that there are. GIVES UP "
+            "every write that only lost disks had taken, though it was acknowledged. Needed at one start only.",
+        ),
+    ] = False,
+) -> None:
     """Run one node until SIGTERM or Ctrl-C."""
     from .config import load_config
 
     settings = load_config(config)
     from .serve import run
 
-    run(settings)
+    run(settings, force_reentry=force_reentry)
 
 
 @app.command()

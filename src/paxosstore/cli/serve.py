@@ -46,21 +46,21 @@ HANDLERS = {card_rules.HANDLER: card_rules.handle, redis_commands.HANDLER: redis
 """What a request may name; the same on every node."""
 
 
-def run(config: NodeConfig) -> None:
+def run(config: NodeConfig, *, force_reentry: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. Raises NodeError or ConfigError for what stands in the way of the start."""
     import uvloop
 
     configure_logs(config.log)
     ShortCollections().begin()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(config))
+        runner.run(serve(config, force_reentry=force_reentry))
 
 
-async def serve(config: NodeConfig) -> None:
+async def serve(config: NodeConfig, *, force_reentry: bool = False) -> None:
     """Start the node, then its services; say so on standard output; at the signal drain and stop them, then the node."""
     signals = Signals()
     room = share_out(config.redis.max_clients)
-    node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS)
+    node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS, force_reentry=force_reentry)
     redis = RedisServer(node.submit, replace(config.redis, max_clients=room.redis))
     node.on_told.append(redis.flush)
     sweeper = Sweeper(node)

@@ -32,7 +32,6 @@ from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
-from ..core.turn.standing import State
 from ..errors import InvalidRequest, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.body import MsgpackBodyCodec
@@ -167,16 +166,7 @@ class Node:
         """
         limit_ms = None if timeout_ms is None else exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
         self._check_home()
-        await wait_until_ready(self.node_id, self._missing, self._met, limit_ms)
-
-    def _missing(self) -> str:
-        """What keeps this node from being ready; empty: nothing does."""
-        now, shard = self.statistics(), self._shard
-        assert shard is not None
-        reentry = shard.progress
-        if reentry.state == State.MEMBER.value:
-            return now.no_quorum_because or reentry.waits_for
-        return reentry.waits_for or f"lost its disk: asks which entities there are, {reentry.entities} so far"
+        await wait_until_ready(self.node_id, lambda: self.statistics().not_ready_because, self._met, limit_ms)
 
     async def _open(self) -> None:
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)

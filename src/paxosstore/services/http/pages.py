@@ -94,8 +94,8 @@ class _Hash:
 
 
 def readiness(now: NodeStatistics) -> Response:
-    """503 if no request can be served. A node that refuses writes serves reads, and one that has lost its disk and is a member again
-    hands over what it must not propose yet: they are ready, and say so."""
+    """503 if no request can be served. A node that refuses writes serves reads, and one that is a member again after it lost its
+    disk hands over what it must not propose yet: they are ready, and say so."""
     if now.not_ready_because:
         return text(HTTPStatus.SERVICE_UNAVAILABLE, now.not_ready_because)
     refuses = f"it refuses writes: {now.writes_refused_because}" if now.writes_refused_because else ""
