@@ -248,7 +248,7 @@ def test_status(run: Run) -> None:
     for figure in ("11", "123", "12 requests", "2 up"):
         assert figure in rows[one]
     assert "node 0: THE REPLICAS DIFFER: entity 7 is [stopped]" in out
-    assert "node 1: entity 9 is [copied]" in out
+    assert "node 1 entity 9 is [copied]" in out
     assert "7 down, 5 frames queued" in out
     assert "  no [answer]" in out
     assert "refuses writes: no [room] left" in rows[other]

@@ -38,7 +38,7 @@ def check_nothing_is_left(directory: Path) -> None:
 
 def test_every_step_holds(tmp_path: Path) -> None:
     demo = start_demo(tmp_path)
-    said, _ = demo.communicate(timeout=60)
+    said, _ = demo.communicate(timeout=180)
     print(said)
     assert demo.returncode == 0
     lines = {line.strip("│ ").split("│")[0].strip(): line for line in said.splitlines() if "│" in line}

@@ -56,10 +56,10 @@ def test_an_entity_whose_replicas_differ_is_said_at_once_and_again_after_a_while
 def test_whom_a_node_waits_for_is_said_when_it_changes_and_now_and_then(log: Log) -> None:
     one = MEMBER._replace(state="new", entities=0, passed=0, waits_for="waits for nodes 1, 2")
     other = one._replace(waits_for="waits for node 2")
-    assert log.back(one, 0.0) == ["WARNING this node waits for nodes 1, 2"]
+    assert log.back(one, 0.0) == ["WARNING node 1 waits for nodes 1, 2"]
     assert log.back(one, 1.0) == []
-    assert log.back(other, 2.0) == ["WARNING this node waits for node 2"]
-    assert log.back(other, 2.0 + WAITS_S) == ["WARNING this node waits for node 2"]
+    assert log.back(other, 2.0) == ["WARNING node 1 waits for node 2"]
+    assert log.back(other, 2.0 + WAITS_S) == ["WARNING node 1 waits for node 2"]
     begun = MEMBER._replace(entities=0, passed=0)
     assert log.back(begun, 3.0 + WAITS_S) == ["INFO the cluster begins: all of its nodes are there, and know each other"]
     assert log.back(begun, 1e6) == []
@@ -73,13 +73,13 @@ def test_coming_back_is_told_of_from_its_beginning_to_its_end(log: Log) -> None:
     (second,) = log.back(more, PROGRESS_S)
     assert "6 of 10 entities are back" in second
     over = COMING_BACK._replace(state="member", passed=10, passed_now=9)
-    assert log.back(over, 12.0) == ["INFO this node is a member again: 9 entities are back, 6.0 kB learned in 3.0 s"]
+    assert log.back(over, 12.0) == ["INFO node 1 is a member again: 9 entities are back, 6.0 kB learned in 3.0 s"]
     assert log.back(over, 1e6) == []
 
 
 def test_a_start_that_waits_for_its_peers_ends_with_a_word(log: Log) -> None:
-    assert log.back(MEMBER._replace(waits_for="has just started"), 0.0) == ["WARNING this node has just started"]
-    assert log.back(MEMBER, 1.0) == ["INFO this node is a member: the others know its disk"]
+    assert log.back(MEMBER._replace(waits_for="has just started"), 0.0) == ["WARNING node 1 has just started"]
+    assert log.back(MEMBER, 1.0) == ["INFO node 1 is a member: the others know its disk"]
 
 
 def test_only_copies_that_take_long_are_told_of(log: Log) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..core.turn.reach import duration
 from ..runtime.doing import amount
 
 if TYPE_CHECKING:
@@ -35,16 +36,10 @@ def _is_coming_back(now: Progress) -> bool:
 
 async def _show(statistics: Callable[[], NodeStatistics]) -> None:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (
-        TextColumn("coming back"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-    )
+    columns = TextColumn("coming back"), BarColumn(bar_width=20), TextColumn("{task.description}")
     # log lines go above the bar: standard error is its own until it ends
     with Bar(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("")
@@ -60,5 +55,6 @@ def _told(now: Progress) -> str:
     if now.waits_for:
         return escape(now.waits_for)
     if now.counting:
-        return f"asks which entities there are: {now.entities} so far"
-    return f"entities, {amount(now.bytes_now)}, {now.entities_per_s:.0f} entities and {amount(now.bytes_per_s)} a second"
+        return f"{now.entities} entities so far"
+    left = f", {duration(now.eta_s)} left" if now.eta_s >= 0.0 else ""
+    return f"{now.passed} of {now.entities} entities, {amount(now.bytes_now)}, {amount(now.bytes_per_s)}/s{left}"

@@ -1,4 +1,5 @@
-"""`paxosstore demo`: three real nodes, writes through all of them, a kill -9 under load, a restart, and the accounts.
+"""`paxosstore demo`: three real nodes, writes through all of them, a kill -9 under load, a restart, a lost disk, a node that was
+away for longer than its peers keep their logs, and the accounts.
 
 Every step either holds or not; the exit code says whether all did.
 """
@@ -29,6 +30,11 @@ from .resp_client import ReplyError, RespClient
 LOAD_BEFORE_S = 1.0
 LOAD_AFTER_S = 2.0
 CATCH_UP_S = 20.0
+REENTRY_S = 30.0
+KEEP_S = 1.0
+"""For how long the nodes keep their logs: a quarter of an hour, if nothing else is set."""
+MORE_CARDS = 200
+CARDS_AT_ONCE = 50
 READ_AT_ONCE = 200
 """Keys of one MGET."""
 CARD, OWNER = 4711, "Ada"
@@ -69,9 +75,10 @@ class Accounts:
 class Writer:
     """Writes one key after the other, each until it is acknowledged, and goes to the next node when one fails."""
 
-    def __init__(self, cluster: LocalCluster, at: int, accounts: Accounts) -> None:
+    def __init__(self, cluster: LocalCluster, at: int, accounts: Accounts, prefix: str = "writer") -> None:
         self._client = RespClient(cluster.redis_servers, at)
         self._accounts = accounts
+        self._prefix = prefix
         self._stopped = False
         self.writes = 0
         self.gap_ms = 0.0
@@ -90,7 +97,7 @@ class Writer:
         async with self._client as client:
             last = time.monotonic()
             while not self._stopped:
-                name, value = f"writer:{self.writes}", b"%d" % self.writes
+                name, value = f"{self._prefix}:{self.writes}", b"%d" % self.writes
                 await client.repeat("SET", name, value)
                 now = time.monotonic()
                 self.gap_ms = max(self.gap_ms, (now - last) * 1000.0)
@@ -108,6 +115,8 @@ class Demo:
         self._accounts = Accounts()
         self._writer: Writer | None = None
         self._victim = 0
+        self._fates: list[tuple[int, str]] = []
+        """What became of which node."""
         self._number = 0
 
     async def run(self) -> bool:
@@ -117,6 +126,8 @@ class Demo:
             ("Redis keys: the same, with any Redis client", self._redis),
             ("kill -9 of the preferred proposer, while a writer writes", self._kill),
             ("The node comes back and catches up, while the writer writes", self._restart),
+            ("Node 2 loses its disk: killed, its directory emptied, started again", self._lose_disk),
+            ("Node 0 was away while its peers cut their logs: it comes back by a copy of the data", self._stay_away),
             ("Everything acknowledged is read back through every node", self._verify),
         )
         held = True
@@ -149,7 +160,7 @@ class Demo:
 
     async def _start(self) -> None:
         cluster = self._cluster
-        cluster.init()
+        cluster.init(plog_keep_seconds=KEEP_S)
         seconds = await asyncio.to_thread(cluster.start)
         self._say(f"serving after {seconds:.1f} s, data in {escape(str(cluster.directory))}")
         for node in range(cluster.nodes):
@@ -213,6 +224,7 @@ class Demo:
         assert writer is not None
         other = (victim + 1) % cluster.nodes
         seconds = await asyncio.to_thread(cluster.start, victim)
+        self._fates.append((victim, "killed"))
         self._say(f"node {victim} serves again after {seconds:.1f} s")
         target = await asyncio.to_thread(cluster.committed, other)
         deadline = time.monotonic() + CATCH_UP_S
@@ -228,6 +240,62 @@ class Demo:
         self._accounts.gap_ms = writer.gap_ms
         self._say(f"the writer stops after {writer.writes} writes, longest gap of all {writer.gap_ms:.0f} ms")
 
+    async def _lose_disk(self) -> None:
+        cluster, node = self._cluster, 2
+        async with CardClient(cluster.card_servers[:1]) as cards:
+            for first in range(1, MORE_CARDS + 1, CARDS_AT_ONCE):
+                some = range(first, first + CARDS_AT_ONCE)
+                answers = await asyncio.gather(*(cards.insert(card, balance=card) for card in some))
+                for card, inserted in zip(some, answers, strict=True):
+                    expect(inserted.code == 0, f"the insert said: {explain(inserted.code)}")
+                    self._accounts.balance(card, card)
+        self._say(f"{MORE_CARDS} more cards, spread over entities, each with a log of its own")
+        await asyncio.to_thread(cluster.kill, node)
+        lost = await asyncio.to_thread(cluster.lose_disk, node)
+        self._say(f"kill -9 of node {node}, its data directory is moved away to {escape(lost.name)}")
+        self._writer = writer = Writer(cluster, 0, self._accounts, "without-2")
+        seconds = await asyncio.to_thread(cluster.start, node)
+        self._say(f"node {node} is started on an empty directory, and serves after {seconds:.1f} s, but votes on nothing yet")
+        began, shown = time.monotonic(), ""
+        while (reentry := (await asyncio.to_thread(cluster.status, node))["reentry"])["state"] != "member" or not reentry["done"]:
+            if (told := reentry["described"]) != shown:
+                self._say(f"node {node} {escape(told)}")
+                shown = told
+            expect(time.monotonic() < began + REENTRY_S, f"node {node} is no member again after {REENTRY_S:g} s")
+            await asyncio.sleep(0.1)
+        await writer.stop()
+        self._fates.append((node, "lost its disk"))
+        self._say(
+            f"node {node} is a member again after {time.monotonic() - began:.1f} s: {reentry['passed']} of {reentry['entities']} "
+            f"entities; {writer.writes} writes meanwhile, longest gap {writer.gap_ms:.0f} ms"
+        )
+
+    async def _stay_away(self) -> None:
+        cluster, node, other = self._cluster, 0, 1
+        has = (await asyncio.to_thread(cluster.status, node))["committed"][str(REDIS_BASE)]
+        await asyncio.to_thread(cluster.kill, node)
+        self._say(f"kill -9 of node {node}, which has entry {has} of the keys' log")
+        self._writer = writer = Writer(cluster, other, self._accounts, "without-0")
+        await asyncio.sleep(LOAD_AFTER_S)
+        deadline = time.monotonic() + CATCH_UP_S
+        expect(writer.writes > 0, f"no write was acknowledged without node {node}")
+        while await asyncio.to_thread(cluster.has_row, other, REDIS_BASE, has + 1):
+            expect(time.monotonic() < deadline, f"node {other} still has entry {has + 1} after {CATCH_UP_S:g} s")
+            await asyncio.sleep(0.1)
+        await writer.stop()
+        self._say(f"{writer.writes} writes later the others have applied entry {has + 1} and deleted it from their logs")
+        await asyncio.to_thread(cluster.start, node)
+        target = await asyncio.to_thread(cluster.committed, other)
+        while await asyncio.to_thread(cluster.committed, node) < target:
+            expect(time.monotonic() < deadline, f"node {node} has not caught up after {CATCH_UP_S:g} s")
+            await asyncio.sleep(0.1)
+        copied = (await asyncio.to_thread(cluster.status, node))["counters"]["snapshots_installed"]
+        expect(copied > 0, f"node {node} has caught up without a copy of the data")
+        self._fates.append((node, "was away"))
+        self._say(
+            f"node {node} is back: it has copied the data of {copied} {'entity' if copied == 1 else 'entities'} from a peer"
+        )
+
     async def _verify(self) -> None:
         accounts, cluster = self._accounts, self._cluster
         accounts.hashes = await asyncio.to_thread(cluster.wait_equal)
@@ -236,7 +304,7 @@ class Demo:
         for node in range(cluster.nodes):
             missing = await self._missing(node)
             lost |= missing
-            self._say(f"node {node}: {len(accounts.keys)} keys and {len(accounts.balances)} card read, {len(missing)} wrong")
+            self._say(f"node {node}: {len(accounts.keys)} keys and {len(accounts.balances)} cards read, {len(missing)} wrong")
         accounts.lost = len(lost)
         expect(not lost, f"{len(lost)} acknowledged writes are lost, such as {min(lost, default='')}")
         expect(len(set(accounts.hashes)) == 1, "the nodes' contents differ")
@@ -252,10 +320,14 @@ class Demo:
                 found = await client.call("MGET", *some)
                 assert isinstance(found, list)
                 missing |= {name for name, value in zip(some, found, strict=True) if value != self._accounts.keys[name]}
+        balances = list(self._accounts.balances.items())
         async with CardClient([self._cluster.card_servers[node]]) as cards:
-            for card, balance in self._accounts.balances.items():
-                if (await cards.select(card)).card_info.balance != balance:
-                    missing.add(f"card {card}")
+            for at in range(0, len(balances), CARDS_AT_ONCE):
+                part = balances[at : at + CARDS_AT_ONCE]
+                selections = await asyncio.gather(*(cards.select(card) for card, _ in part))
+                for (card, balance), selected in zip(part, selections, strict=True):
+                    if selected.card_info.balance != balance:
+                        missing.add(f"card {card}")
         return missing
 
     def _client(self, node: int) -> RespClient:
@@ -273,7 +345,8 @@ class Demo:
         gap = accounts.gap_ms
         table.add_row("longest gap between two writes", unknown if gap is None else f"{gap:.0f} ms")
         for node, (entries, digest) in enumerate(zip(accounts.committed, accounts.hashes, strict=False)):
-            name = f"node {node}" + (" (killed, restarted)" if node == self._victim else "")
+            fate = [text for number, text in self._fates if number == node]
+            name = f"node {node}" + (f" ({', '.join(fate)})" if fate else "")
             table.add_row(f"{name}: entries, hash", f"{entries}  {digest[:16]}")
         table.add_row("every step held", "[bold green]yes[/]" if held else "[bold red]no[/]")
         return table

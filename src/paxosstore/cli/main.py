@@ -80,7 +80,7 @@ def init(
     paths = write_configs(directory, nodes, base_port, cluster)
     for path in paths:
         typer.echo(f"wrote {path}")
-    typer.echo("Start each node in a terminal of its own:")
+    typer.echo("Start each node in a terminal of its own; the cluster begins when all of them have started once:")
     for path in paths:
         typer.echo(f"  {PROGRAM} serve --config {path}")
 

@@ -82,7 +82,7 @@ async def serve(config: NodeConfig, *, force_reentry: bool = False) -> None:
         for task in map(asyncio.create_task, besides):
             running.callback(task.cancel)
         with suppress(OSError):  # nobody listens any more
-            print(f"paxosstore node {config.node} ready: {config.listen}", flush=True)
+            print(f"paxosstore node {config.node} listens: {config.listen}", flush=True)
         await signals.stop.wait()
         log.info("stopping: requests under way have %g s", GRACE_S)
         draining = [http.stop(GRACE_S), redis.drain(GRACE_S), *([] if card is None else [card.stop(GRACE_S)])]

@@ -125,7 +125,8 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
             continue
         node = escape(f"node {answer['node']}")
         for line in answer.get("doing", ()):
-            yield f"{node}: {escape(str(line))}"
+            if line != answer.get("not_ready_because"):
+                yield f"{node} {escape(str(line))}"
         for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:
             yield f"{node}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
 

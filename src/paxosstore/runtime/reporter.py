@@ -44,7 +44,7 @@ class Reporter:
         """Say what is new, or has not been said for long."""
         for entity, why in now.stopped.items():
             self._say(f"stopped {entity}", f"THE REPLICAS DIFFER: {why}", logging.ERROR, now_s, REPEAT_S)
-        self._look_at_reentry(now.reentry, now_s)
+        self._look_at_reentry(now.node, now.reentry, now_s)
         for transfer in now.transfers:
             subject, begun = f"copy {transfer.entity} {transfer.peer}", transfer.seconds >= PROGRESS_S
             if begun and now_s >= self._said.get(subject, ("", NEVER_S))[1] + PROGRESS_S:
@@ -52,16 +52,16 @@ class Reporter:
         if now.log_kept.trouble:
             self._say("expiry", f"the log cannot be cut: {now.log_kept.trouble}", logging.WARNING, now_s, REPEAT_S)
 
-    def _look_at_reentry(self, now: Progress, now_s: float) -> None:
+    def _look_at_reentry(self, node: int, now: Progress, now_s: float) -> None:
         before, self._before = self._before, None if now.done else now
         if now.waits_for:
-            self._say("waits", f"this node {now.waits_for}", logging.WARNING, now_s, WAITS_S)
+            self._say("waits", f"node {node} {now.waits_for}", logging.WARNING, now_s, WAITS_S)
         elif now.done:
             if before is not None:
-                log.info("%s", _over(before, now))
+                log.info("%s", _over(node, before, now))
                 self._said.pop("waits", None)
         elif before is None or before.state == NEW or now_s >= self._said.get("back", ("", NEVER_S))[1] + PROGRESS_S:
-            self._say("back", f"this node {next(describe_reentry(now))}", logging.INFO, now_s, PROGRESS_S)
+            self._say("back", f"node {node} {next(describe_reentry(now))}", logging.INFO, now_s, PROGRESS_S)
 
     def _say(self, subject: str, text: str, level: int, now_s: float, again_s: float) -> None:
         said, at_s = self._said.get(subject, ("", NEVER_S))
@@ -70,12 +70,12 @@ class Reporter:
             log.log(level, "%s", text)
 
 
-def _over(before: Progress, now: Progress) -> str:
+def _over(node: int, before: Progress, now: Progress) -> str:
     if before.state == NEW and not now.entities:
         return "the cluster begins: all of its nodes are there, and know each other"
     if not now.passed_now:
-        return "this node is a member: the others know its disk"
+        return f"node {node} is a member: the others know its disk"
     return (
-        f"this node is a member again: {now.passed_now} entities are back, {amount(now.bytes_now)} learned "
+        f"node {node} is a member again: {now.passed_now} entities are back, {amount(now.bytes_now)} learned "
         f"in {duration(now.seconds)}"
     )

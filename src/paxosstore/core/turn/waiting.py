@@ -48,8 +48,11 @@ def describe_waiting(context: Context) -> str:
 def _new_waits(context: Context, standing: OwnStanding) -> str:
     silent = [peer for peer in context.peers if peer not in standing.words]
     if silent:
-        return f"a new cluster: waits for {_nodes(silent)} to start for the first time"
-    return f"a new cluster: waits until {_nodes(context.peers)} know the disks of all"
+        down = [peer for peer in silent if context.reach.is_down(peer)]
+        if down:
+            return f"waits for {_nodes(down)}: a new cluster begins when all of its nodes have started once"
+        return f"has just started: waits for {_nodes(silent)} to say what they know of it"
+    return f"waits until {_nodes(context.peers)} know the disks of all: a new cluster begins with all of its nodes"
 
 
 def _why_not_asked(context: Context, peer: int) -> str:
