@@ -106,7 +106,7 @@ class Worker:
         now = self._node.statistics()
         kept = ("loads", "evictions", "evictions_held", "rounds_full", "catchup_requests", "refused_while_loading")
         counters = {name: now.counters[name] for name in kept}
-        return {"rss_mb": rss_mb(), "entities": now.entities_in_memory, "errors": self._errors, **counters}
+        return {"rss_mb": rss_mb(), "entities": now.memory.entities, "errors": self._errors, **counters}
 
     async def read(self, numbers: list[int]) -> dict[str, Any]:
         began = time.monotonic()
