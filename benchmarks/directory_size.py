@@ -22,7 +22,7 @@ MIB = 1 << 20
 MILLION = 1_000_000
 SEGMENT_BYTES = 16 * MIB
 SHRINKS_WITHIN_S = 75.0
-"""After a clear: twice the interval at which the store looks whether the disk should shrink."""
+"""After a clear: more than twice the interval at which the store looks whether the disk should shrink."""
 
 
 class Sizes(NamedTuple):
@@ -72,7 +72,7 @@ def _commands(sets: int, keys: int, value_bytes: int, pipeline: int, draw: rando
 
 def run(arguments: argparse.Namespace, directory: Path) -> None:
     with Servers(directory) as servers:
-        data = [path.parent for path in (directory / "cluster").rglob("IDENTITY")]
+        data = [path.parent for path in (directory / "cluster").glob("*/IDENTITY")]
         if len(data) != len(servers.nodes):
             raise BenchError("the nodes' directories were not found")
         print("SETs        s   MiB per node   tables   blobs   journal   B of journal per SET")

@@ -112,7 +112,7 @@ class TuningSettings:
     """How many applied entries of an entity stay in the log, for peers that catch up by entries. A row goes as soon as one of
     the three limits is exceeded; an entity's last applied one stays. With the defaults, a node that was away for a coffee
     break catches up by entries."""
-    plog_keep_bytes: int = 134_217_728
+    plog_keep_bytes: int = 67_108_864
     """How much of the log of all entities stays. A node that missed more copies data instead, which is less then, or quicker."""
     plog_keep_seconds: float = 900.0
     """For how long rows stay in the log, counted while the node is up."""

@@ -10,12 +10,14 @@ import pytest
 from paxosstore.core.batch.overlay import DATA, WriteBatch
 from paxosstore.core.entry.record import Record, Value
 from paxosstore.core.interface.ready import Apply, BeginInstall, EndInstall, InstallRows
+from paxosstore.errors import DiskFull
 from paxosstore.storage import epochs as epochs_module
 from paxosstore.storage import expiry
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.epochs import INDEX, Keep
 from paxosstore.storage.expiry import RANGE_FROM
 from paxosstore.storage.rocks import RocksStore, create_store
+from paxosstore.storage.rocks_table import RocksTable
 from paxosstore.storage.upgrade import _LISTED
 
 from .support import END, SEGMENT_BYTES, killed, value_id
@@ -204,6 +206,30 @@ def test_what_a_snapshot_has_overtaken_goes_too(path: Path, clock: Clock) -> Non
     assert rows(store, 1) == [9], "there is no row of the last applied entry"
     assert store.load(1).max_plog == 9
     store.close()
+
+
+def test_an_epoch_whose_first_write_failed_is_found(path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own row comes with the first write."""
+    store = opened(path, Keep(EVER, EVER, 160.0), clock)
+    apply(store, 1, range(1, 3))
+    clock.now_s += 20
+    with monkeypatch.context() as patched:
+        patched.setattr(RocksTable, "write", refuse)
+        with pytest.raises(DiskFull):
+            apply(store, 1, range(3, 4))
+    store._use().failed = False  # what this test made up is over
+    apply(store, 1, range(3, 5))
+    store.close()
+    store = opened(path, Keep(EVER, EVER, 160.0), clock)
+    clock.now_s += 170
+    expire(store)
+    assert rows(store, 1) == [4]
+    assert index_rows(store) == 0
+    store.close()
+
+
+def refuse(*_: object) -> None:
+    raise DiskFull("no room")
 
 
 def test_what_an_earlier_version_wrote_goes(path: Path, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 An epoch is what is applied between two moments: a sixteenth of what is kept, at most. Its rows in the table:
 
-    "x" │ epoch (8)                 bytes of the PLog applied in it (8) │ the clock when it was last written, in ms (8)
+    "x" │ epoch (8)                 bytes of the PLog applied in it (8) │ the clock then, in ms (8): now and then
     "x" │ epoch (8) │ entity (8)    first (8) and last (8) entry of the entity that were applied in it
 
 They are written in the batch that applies, one for each entity and epoch (a later one replaces an earlier one), and are not in
@@ -47,7 +47,7 @@ class Keep(NamedTuple):
 
     entries: int = 100_000
     """Of each entity."""
-    bytes: int = 134_217_728
+    bytes: int = 67_108_864
     """Of the node."""
     seconds: float = 900.0
     """For which the node was up."""
@@ -87,10 +87,12 @@ class Epochs:
         """The oldest first."""
         self.on_end: Callable[[], None] = lambda: None
         self._clock = clock
-        last = self.closed[-1] if self.closed else Epoch(0, 0.0)
-        self._zero_s = clock() - last.ended_s
-        self._current = Epoch(last.number + 1, self.now_s)
+        self._zero_s = clock() - max((epoch.ended_s for epoch in self.closed), default=0.0)
+        self._current = Epoch(self.closed[-1].number + 1 if self.closed else 1, self.now_s)
         self._changing = threading.Lock()
+        self._note_bytes = 0
+        self._note_s = 0.0
+        """With so many bytes, or so late, the epoch's own row is due to be written again."""
 
     def begin_with_0(self) -> None:
         """There is such an epoch now."""
@@ -108,13 +110,18 @@ class Epochs:
 
     def applied(self, spans: dict[int, Span], size: int) -> list[Operation]:
         """Note what a write is about to apply, and the bytes of its rows. Returns the index's rows for the same write."""
+        now = self.now_s
+        operations: list[Operation] = []
         with self._changing:
-            self._end_in_time()
+            self._end_in_time(now)
             epoch = self._current
             epoch.bytes += size
-            epoch.ended_s = self.now_s
+            epoch.ended_s = now
             key = epoch.key
-            operations: list[Operation] = [(key, _PAIR.pack(epoch.bytes, int(epoch.ended_s * 1_000)))]
+            if epoch.bytes >= self._note_bytes or now >= self._note_s:
+                operations.append((key, _PAIR.pack(epoch.bytes, int(now * 1_000))))
+                self._note_bytes = epoch.bytes + self.keep.bytes // (_PER_KEPT * _PER_KEPT)
+                self._note_s = now + 1.0
             for entity, (first, last) in spans.items():
                 before = epoch.spans.get(entity)
                 span = epoch.spans[entity] = (first if before is None else before[0], last)
@@ -124,16 +131,16 @@ class Epochs:
     def due(self) -> Epoch | None:
         """The oldest epoch, if what was applied in it is not to be kept any longer."""
         with self._changing:
-            self._end_in_time()
+            self._end_in_time(self.now_s)
         if not self.closed:
             return None
         oldest = self.closed[0]
         too_old = self.now_s - oldest.ended_s > self.keep.seconds
         return oldest if too_old or self.bytes > self.keep.bytes else None
 
-    def _end_in_time(self) -> None:
+    def _end_in_time(self, now: float) -> None:
         """Begin another epoch if this one holds enough."""
-        epoch, now = self._current, self.now_s
+        epoch = self._current
         if not epoch.spans:
             epoch.began_s = now
         elif (
@@ -142,6 +149,7 @@ class Epochs:
             or (now - epoch.began_s) * _PER_KEPT >= self.keep.seconds
         ):
             self._current = Epoch(epoch.number + 1, now)
+            self._note_bytes = 0
             self.closed.append(epoch)
             self.on_end()
 
@@ -196,7 +204,10 @@ def _found(table: RocksTable) -> Iterator[Epoch]:
     start = INDEX
     while (found := next(table.range(start, _END), None)) is not None:
         key, value = found
-        size, ended_ms = _unpack(_PAIR, value, table.path)
-        epoch = Epoch(_unpack(_NUMBER, key[len(INDEX) :], table.path)[0], ended_ms / 1_000.0, size)
+        number = _unpack(_NUMBER, key[len(INDEX) : len(INDEX) + _NUMBER.size], table.path)[0]
+        epoch = Epoch(number, 0.0)
+        if key == epoch.key:  # else the write that was to bring it has failed
+            epoch.bytes, ended_ms = _unpack(_PAIR, value, table.path)
+            epoch.ended_s = ended_ms / 1_000.0
         yield epoch
         start = epoch.end
