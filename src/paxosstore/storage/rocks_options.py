@@ -10,7 +10,8 @@ MIB = 1 << 20
 
 BLOCK_CACHE_BYTES = 16 * MIB
 WRITE_BUFFER_BYTES = 32 * MIB
-"""More than a segment of the journal fills: what is in memory is written out when a segment is full, rarely because of this."""
+"""What lone writes fill of a segment of the journal is less: then memory is written out when the segment is full. Large batches
+take three times as much here as there."""
 
 DELETED_WINDOW, DELETED_IN_WINDOW = 4_096, 3_072
 """A file is compacted at once if that many of so many neighbours are deleted."""
