@@ -6,7 +6,7 @@ import pytest
 
 from paxosstore.core.batch.evaluate import Evaluated
 from paxosstore.core.batch.overlay import WriteBatch
-from paxosstore.core.entity.entity import Entity
+from paxosstore.core.entity.entity import NEVER, Entity
 from paxosstore.core.entity.writes import InFlight
 from paxosstore.core.entry.record import Value
 from paxosstore.core.handover.handover import HandOvers
@@ -67,6 +67,16 @@ class Way:
 @pytest.fixture
 def way() -> Way:
     return Way()
+
+
+def test_an_entity_stays_in_memory_while_a_peer_comes_first(way: Way) -> None:
+    way.way.asked(way.entity, 2, GiveWay(ENTITY, 3, 200))
+    way.way.remember(way.entity)
+    assert way.entity.wake_ms == 1_200.0, "it is not idle (rule 18), and is looked at again then"
+    way.entity.wake_ms = NEVER
+    way.context.now_ms = 1_200.0
+    way.way.remember(way.entity)
+    assert way.entity.wake_ms == NEVER
 
 
 def test_who_has_not_lost_asks_nobody_and_waits_for_nobody(way: Way) -> None:

@@ -52,6 +52,10 @@ class SimCluster:
         """Counters of shards that were killed, so that coverage sums over all lives."""
         self.evaluations: Counter[tuple[int, int]] = Counter()
         """(node, number of a costly request) -> how often it was evaluated there."""
+        self.cuts: Counter[str] = Counter()
+        """At what kinds of changes the power was cut."""
+        self.losses = [0] * nodes
+        """Node -> how often it has found another disk."""
         self.on_turn: Callable[[SimNode], None] = lambda node: None
         self.on_kill: Callable[[SimNode], None] = lambda node: None
         self._hash = 0
@@ -109,9 +113,11 @@ class SimCluster:
 
     def start(self, number: int) -> None:
         node = self.nodes[number]
-        node.start()
-        self.note("start", number)
+        came_up = node.start()
+        self.note("start", number, "" if came_up else "in vain: the power is cut")
         self._mark(1, number)
+        if not came_up:
+            return
         for peer in self.nodes:
             if peer is node:
                 continue
@@ -139,6 +145,7 @@ class SimCluster:
     def new_disk(self) -> SimDisk:
         """An empty one."""
         disk = SimDisk()
+        disk.keep_entries = self.keep_entries
         disk.id = self._disk_ids.getrandbits(63) | 1
         return disk
 
@@ -146,6 +153,7 @@ class SimCluster:
         """A node that is down finds another disk when it starts again."""
         self.note("the disk of", number, "is another one:", f"{disk.id:x}")
         self.nodes[number].change_disk(disk)
+        self.losses[number] += 1
         self.invariants.disk_changed(number)
 
     def survivors(self, number: int) -> int:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from ..core.entity.logstate import INFINITE
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.event import Loaded
 from ..core.interface.ready import Apply, Change, EndInstall
+from ..core.turn.standing import StandingRow, State, decode_standing
 from ..errors import DiskFull, NodeError
 from ..storage.memory import MemoryStore
 from .invariants import Place, Violation
@@ -53,6 +55,7 @@ class SimDisk(MemoryStore):
         """Rows that are about to be written, and all that stood there before."""
         self.on_durable: Callable[[Mapping[Place, Record]], None] = lambda rows: None
         self._unsynced_rows: list[Mapping[Place, Record]] = []
+        self._standing: tuple[bytes, StandingRow | None] = b"", None
         self._kept_from: dict[int, int] = {}
         """Entity -> the lowest entry that has not expired."""
 
@@ -71,6 +74,32 @@ class SimDisk(MemoryStore):
     def copy(self) -> SimDisk:
         """What somebody gets who copies the directory: no more than a power cut would leave."""
         return self.crash()
+
+    @property
+    def recovering(self) -> set[int]:
+        """Entities that are being installed."""
+        return self._now.recovering
+
+    @property
+    def durable_standing(self) -> StandingRow | None:
+        """What a power cut would leave of what the disk says of its node; None: nothing yet."""
+        content = self._durable.standing
+        if content != self._standing[0]:
+            self._standing = content, decode_standing(content)
+        return self._standing[1]
+
+    @property
+    def owes(self) -> bool:
+        """Whether a power cut would leave entities below a floor of theirs, or half installed."""
+        return bool(self._durable.floors.items or self._durable.recovering)
+
+    def durable_floor(self, entity: int) -> int:
+        """Rule 19c, as a power cut would leave it: below this entry nothing is shown; 0: no floor."""
+        row = self.durable_standing
+        if row is None or row.state is State.NEW or (row.state is State.REENTERING and entity > row.cursor):
+            return INFINITE
+        floor = self._durable.floors.items.get(entity, row.default)
+        return floor if self._durable.committed.items.get(entity, 0) < floor - 1 else 0
 
     def durable_row(self, entity: int, entry: int) -> Record:
         return self.durable_rows.get((entity, entry), EMPTY)
@@ -132,17 +161,17 @@ class SimDisk(MemoryStore):
     # -- rules
 
     def _served(self, entity: int) -> None:
-        if entity in self._now.recovering:
+        if entity in self.recovering:
             raise Violation(f"entity {entity} is read while it is being installed (rule 16)")
 
     def _watch_rules(self, rows: Mapping[Place, Record], applies: Sequence[Apply], changes: Sequence[Change]) -> None:
         for entity, entry in rows:
             if entry <= self.committed_entry(entity) and not rows[entity, entry].chosen:
                 raise Violation(f"a vote at {(entity, entry)}, and {self.committed_entry(entity)} is applied already (rule 17)")
-        if self._now.recovering:
+        if self.recovering:
             ended = {change.entity for change in changes if isinstance(change, EndInstall)}
             for apply in applies:
-                if apply.entity in self._now.recovering - ended:
+                if apply.entity in self.recovering - ended:
                     raise Violation(f"entry {apply.entry} is applied to entity {apply.entity} while that is installed (rule 16)")
 
     def _expire(self, entity: int) -> None:

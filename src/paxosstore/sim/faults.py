@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from ..core.interface.ready import BeginInstall, EndInstall, InstallRows
 from ..errors import DiskFull
 from .cluster import SimCluster
-from .node import CutAt, SimNode
+from .losses import Losses
+from .node import SimNode
 from .plan import Fault, Plan
+
+Strike = Callable[[Fault, SimNode], bool | None]
+"""False: it cannot strike now."""
 
 
 class Faults:
@@ -22,7 +25,8 @@ class Faults:
         self._peace = False
         self.struck: Counter[str] = Counter()
         """How often each fault struck."""
-        self._table: dict[str, tuple[Callable[[Fault, SimNode], None], Callable[[Fault, SimNode], None]]] = {
+        self.losses = losses = Losses(cluster)
+        self._table: dict[str, tuple[Strike, Callable[[Fault, SimNode], object]]] = {
             "power cut": (self._cut_power, self._restart),
             "power cut inside a turn": (self._cut_power_inside, self._restart),
             "process killed": (self._kill, self._restart),
@@ -42,7 +46,11 @@ class Faults:
             "clocks stop": (self._stop_clocks, self._start_clocks),
             "everything loses power": (self._cut_all_power, self._restart_all),
             "away": (self._kill, self._restart),
-            "power cut in an installation": (self._cut_power_in_installation, self._restart),
+            "power cut in an installation": (losses.cut_power_in_installation, self._restart),
+            "disk lost": (losses.lose, self._restart),
+            "disk lost half-way": (losses.lose_half_way, self._restart),
+            "power cut in re-entry": (losses.cut_power_in_reentry, self._restart),
+            "stale copy": (losses.copy, losses.put_copy_back),
         }
 
     def begin(self) -> None:
@@ -54,7 +62,7 @@ class Faults:
     def end(self) -> None:
         """Mend everything, for good."""
         cluster = self._cluster
-        self._peace = True
+        self._peace = self.losses.peace = True
         for fault in self._plan.faults:
             self._table[fault.name][1](fault, cluster.nodes[fault.node])
         weather = cluster.weather
@@ -69,6 +77,8 @@ class Faults:
 
     def stay_full(self) -> set[int]:
         """Let disks that are to be full for longer be full in peace, at a minority of the nodes; those nodes."""
+        if not all(map(self.losses.whole, self._cluster.nodes)):
+            return set()  # all that are left may be needed to mend the others
         faults, length_ms = self._plan.faults, self._plan.length_ms
         lasting = [fault.node for fault in faults if fault.name == "disk full" and fault.until_ms > length_ms]
         full = set(lasting[: self._cluster.spare])
@@ -78,9 +88,11 @@ class Faults:
 
     def _strike(self, fault: Fault) -> None:
         if not self._peace:
-            self.struck[fault.name] += 1
             self._cluster.note("fault:", fault)
-            self._table[fault.name][0](fault, self._cluster.nodes[fault.node])
+            strikes = self._table[fault.name][0](fault, self._cluster.nodes[fault.node]) is not False
+            self.struck[fault.name] += strikes
+            if not strikes:
+                self._cluster.note("that cannot be now")
 
     def _mend(self, fault: Fault) -> None:
         if not self._peace:
@@ -94,16 +106,13 @@ class Faults:
     def _cut_power_inside(self, fault: Fault, node: SimNode) -> None:
         node.crash_in_steps = int(fault.value)
 
-    def _cut_power_in_installation(self, fault: Fault, node: SimNode) -> None:
-        node.cut_at = CutAt((BeginInstall, InstallRows, EndInstall), int(fault.value))
-
     def _kill(self, fault: Fault, node: SimNode) -> None:
         if node.up:
             self._cluster.kill(node.number, node.store.unsynced)  # the machine lives, and with it what was written
 
     def _restart(self, fault: Fault, node: SimNode) -> None:
         node.crash_in_steps = 0
-        node.cut_at = None
+        node.cut_at = node.loses_disk = None
         node.store.read_fails = False
         if not node.up:
             self._cluster.start(node.number)

@@ -126,6 +126,14 @@ class Invariants:
                 for entity, committed in message.entities:
                     self._claims(node, entity, committed)
 
+    def above_floor(self, node: int, message: PaxosMessage | ReadAnswer, floor: int) -> None:
+        """Below its floor a node may have forgotten what it has voted for: it says nothing of it (rule 19c)."""
+        if isinstance(message, ReadAnswer):
+            if message.max_chosen < floor - 1:
+                raise Violation(f"node {node} answers a read question below its floor {floor}: {message} (rule 19)")
+        elif message.entry < floor and (message.promised or message.accepted) and not message.chosen:
+            raise Violation(f"node {node} shows a row below its floor {floor}: {message} (rule 19)")
+
     def told(self, node: int, entity: int, committed: int) -> None:
         """What a client or a peer is told of requests rests on chosen entries (rules 3 and 7)."""
         if committed and (entity, committed) not in self.chosen:

@@ -11,11 +11,11 @@ from typing import NamedTuple, Protocol
 from ..core.batch.overlay import View
 from ..core.batch.request import Request
 from ..core.interface.event import Event
-from ..core.interface.message import HandedBack, Message, PaxosMessage
+from ..core.interface.message import HandedBack, Message, PaxosMessage, ReadAnswer
 from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import SWEEP_MS, Shard
 from ..core.turn.context import Handler, Identity
-from ..core.turn.standing import Disk
+from ..core.turn.standing import Disk, State
 from ..errors import DiskFull, PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
@@ -54,11 +54,13 @@ class World(Protocol):
     weather: Weather
     invariants: Invariants
     now_ms: float
-    keep_entries: int | None
-    """So many applied entries the stores keep in their logs; None: all."""
     evaluations: Counter[tuple[int, int]]
     """(node, number of a costly request) -> how often it was evaluated there."""
+    cuts: Counter[str]
+    """At what the power was cut."""
     on_turn: Callable[[SimNode], None]
+
+    def new_disk(self) -> SimDisk: ...
 
     def after(self, delay_ms: float, action: Callable[[], None]) -> None: ...
 
@@ -87,8 +89,7 @@ class SimNode:
     def __init__(self, cluster: World, number: int) -> None:
         self.cluster = cluster
         self.number = number
-        self.store = SimDisk()
-        self.store.id = cluster.random.getrandbits(63) | 1
+        self.store = cluster.new_disk()
         self.disk = Disk()
         """What its links say of it (rule 19)."""
         self.clocks = Clocks()
@@ -120,10 +121,10 @@ class SimNode:
         self._busy_from_ms = 0.0
         self._idle_at_ms = 0.0
         """When the last of them is over."""
-        self.store.keep_entries = cluster.keep_entries
         self._watch_disk()
 
-    def start(self) -> None:
+    def start(self) -> bool:
+        """Come up; False: the power was cut while that was noted on the disk."""
         assert not self.up
         self.up = True
         self.life += 1
@@ -131,13 +132,18 @@ class SimNode:
         cluster.invariants.started(self.number)
         self.crash_in_steps = 0
         identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
-        identity = count_start(identity, self.store, self.store.id)
+        try:
+            identity = count_start(identity, self.store, self.store.id)
+        except PowerCut:
+            self.kill(cluster.survivors(self.number))
+            return False
         self.disk = self._own_disk(identity)
         self.shard = Shard(identity, self.store, cluster.codec, {**cluster.handlers, COSTLY: self.run_costly})
         self.driver = Driver(self.shard, self.store, self, GULP_MS)
         self._shown.clear()
         self._finishing = False
         self._busy_ms = self._idle_at_ms = 0.0
+        return True
 
     @staticmethod
     def _own_disk(identity: Identity) -> Disk:
@@ -162,7 +168,6 @@ class SimNode:
     def change_disk(self, disk: SimDisk) -> None:
         """Find another disk at the next start."""
         assert not self.up
-        disk.keep_entries = self.cluster.keep_entries
         self.store = disk
         self._watch_disk()
 
@@ -311,6 +316,7 @@ class SimNode:
         if cut is not None and any(isinstance(change, cut.kinds) for change in changes):
             self.cut_at = cut._replace(places=cut.places - 1) if cut.places > 1 else None
             if self.cut_at is None:
+                self.cluster.cuts.update(f"power cut at {type(change).__name__}" for change in changes[:1])
                 raise PowerCut
 
     def _let_go(self, release: Release) -> None:
@@ -319,6 +325,8 @@ class SimNode:
         for peer, message in release.messages:
             if not isinstance(message, HandedBack):
                 invariants.sent(self.number, message, self.store.durable_rows)
+                if isinstance(message, PaxosMessage | ReadAnswer):
+                    self._check_floor(message)
                 if isinstance(message, PaxosMessage):
                     self._note_shown(message)
             elif not message.code:
@@ -337,6 +345,11 @@ class SimNode:
             if error is not None and error.outcome_known and not outcome:
                 invariants.refused(self.number, shown)
             request.settle(reply, error)
+
+    def _check_floor(self, message: PaxosMessage | ReadAnswer) -> None:
+        row = self.store.durable_standing
+        if isinstance(message, PaxosMessage) or (row is not None and row.state is not State.NEW):  # or it is not written yet
+            self.cluster.invariants.above_floor(self.number, message, self.store.durable_floor(message.entity))
 
     def _check_in_time(self, request: Request) -> None:
         if request.deadline_ms:  # else it was refused before it got one

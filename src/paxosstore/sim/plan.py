@@ -131,6 +131,10 @@ FAULTS: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
 LOSSES: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
     "away": (4, _nothing),
     "power cut in an installation": (3, lambda rng, nodes: float(rng.randrange(1, 12))),
+    "disk lost": (5, _nothing),
+    "disk lost half-way": (3, lambda rng, nodes: float(rng.randrange(1, 60))),
+    "power cut in re-entry": (4, lambda rng, nodes: float(rng.randrange(1, 12))),
+    "stale copy": (3, lambda rng, nodes: rng.choice((0.0, 1.0))),
 }
 """The same of faults from which only peers help: drawn beside the others, in some seeds."""
 
@@ -145,7 +149,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     tuning = _draw_tuning(rng)
     losses = random.Random(seed ^ LOSSES_SEED)
     tuning = _draw_small(losses, tuning)
-    keep_entries = losses.choice((None, 20, 20) if rivals else (None, None, 1, 2, 5, 20))
+    keep_entries = losses.choice((None, 500) if rivals else (None, None, 1, 2, 5, 20))
     return Plan(
         seed=seed,
         nodes=nodes,

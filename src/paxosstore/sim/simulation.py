@@ -76,16 +76,23 @@ class Simulation:
         self._competition.begin()
         cluster.run_until(plan.length_ms)
         self._make_peace()
+        if plan.rivals:
+            self._all_are_whole()
         self._competition.go_on_in_peace()
         self._converge()
         return Report(
             self._outcomes,
-            Counter(cluster.counters()) + self._faults.struck,
+            self._branches(),
             len(self.history),
             self._judge(),
             cluster.events,
             cluster.trace_hash,
         )
+
+    def _branches(self) -> Counter[str]:
+        expired = sum(node.store.expired for node in self.cluster.nodes)
+        seen = Counter(self.cluster.counters()) + self._faults.struck + self._faults.losses.done
+        return seen + Counter({"rows that expired": expired}) + self.cluster.cuts
 
     def record(self, client: int | str, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> bool:
         """Note how an attempt ended; whether its outcome is known."""
@@ -147,7 +154,13 @@ class Simulation:
             cluster.nodes[number].store.full = False
             cluster.allow_writes(number, "")
         if not self._comes_true(self._are_equal, last):
-            raise Violation(f"the nodes differ: {[dict(node.store.committed()) for node in cluster.nodes]}")
+            raise Violation(f"the nodes differ: {[self._describe(node) for node in cluster.nodes]}")
+
+    def _all_are_whole(self) -> None:
+        """All have lost no more than they have got back: from here on nobody waits for anything but others."""
+        nodes = self.cluster.nodes
+        if not self._comes_true(lambda: all(map(self._faults.losses.whole, nodes)), self.cluster.now_ms + CONVERGE_MS):
+            raise Violation(f"not all nodes have come back: {[self._describe(node) for node in nodes]}")
 
     def _leave_all_to(self, heir: SimNode) -> None:
         """All others lose power and start again: what they had begun, nobody but this node will end."""
@@ -165,9 +178,15 @@ class Simulation:
 
     def _are_equal(self) -> bool:
         nodes = self.cluster.nodes
-        if any(node.shard.waiting_requests for node in nodes):
+        if any(node.shard.waiting_requests or not self._faults.losses.whole(node) for node in nodes):
             return False
         return len({node.store.content_hash() for node in nodes}) == 1
+
+    def _describe(self, node: SimNode) -> str:
+        row = node.store.durable_standing
+        state = "?" if row is None else row.state.value
+        floors = node.store.floors(-1, 100)
+        return f"{state} {dict(node.store.committed())} floors {floors} {node.shard.waits_for} {node.shard.waiting_requests} wait"
 
     def _ask_for(self, node: SimNode, call: Call) -> None:
         node.step(Attempt(self, Ask(self.cluster.now_ms, node.number, call, b"", "handler"), node, 0, self._final_ended))

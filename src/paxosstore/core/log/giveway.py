@@ -63,6 +63,14 @@ class RightOfWay:
         entity.way.given = Given(peer, message.since, context.now_ms + min(message.for_ms, context.tuning.give_way_ms))
         if claim is not None:
             claim.goes_at_ms = 0.0  # they may have given way to that peer instead: they are asked again
+        self._entities.touch(entity)
+
+    def remember(self, entity: Entity) -> None:
+        """Keep in mind whom we give way to for as long as that lasts, also when nothing waits here: else the entity might leave
+        memory (rule 18), and the next request here would know of nobody who comes first."""
+        given = entity.way.given
+        if given is not None and self._context.now_ms < given.until_ms:
+            entity.wake_at(given.until_ms)
 
     def decided(self, entity: Entity, in_flight: InFlight, chosen: bool) -> None:
         """The own batch has ended: the first request that has lost since the last success says how old the claim is."""

@@ -304,6 +304,7 @@ class Shard:
             self._learner.learn(entity)
         if entity.way.claim is not None and not entity.writes.queue and entity.writes.in_flight is None:
             self._way.withdraw(entity)
+        self._way.remember(entity)
         self._log.tell_due(entity)
         follow_up = entity.log.opened.get(entity.log.committed + 1)
         if applies and follow_up is not None and follow_up.machine.mine.chosen:

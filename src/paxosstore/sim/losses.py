@@ -1,0 +1,118 @@
+"""Disks that are lost, and copies of disks that are taken for the disk: what no node mends by itself (rule 19).
+
+So many are lost at a time that the others can make good for it: each loss first looks whether that is so, and does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..core.entry.ids import majority
+from ..core.interface.ready import BeginInstall, EndInstall, InstallRows, SetFloor, SetStanding
+from ..core.turn.standing import State
+from .cluster import SimCluster
+from .disk import SimDisk
+from .node import CutAt, SimNode
+from .plan import Fault
+
+INSTALLING = (BeginInstall, InstallRows, EndInstall)
+REENTERING = (SetFloor, SetStanding)
+
+
+class Losses:
+    """Loses disks of one cluster."""
+
+    def __init__(self, cluster: SimCluster) -> None:
+        self._cluster = cluster
+        self.done: Counter[str] = Counter()
+        """What has come of faults that are more than one event."""
+        self.peace = False
+        """No disk is replaced any more."""
+        self._copies: dict[Fault, SimDisk] = {}
+
+    # -- what a cluster can bear
+
+    def whole(self, node: SimNode) -> bool:
+        """Whether this node's disk, as a power cut would leave it, has all that it must vouch for."""
+        row = node.store.durable_standing
+        if row is None or node.store.owes:
+            return False
+        return row.state is State.MEMBER or (row.state is State.NEW and not self._cluster.losses[node.number])
+
+    def bearable(self, node: SimNode) -> bool:
+        """Whether the disk of this node may be lost now."""
+        nodes = self._cluster.nodes
+        gone = [other for other in nodes if other is not node and not self.whole(other)]
+        return len(gone) + 1 <= len(nodes) - majority(len(nodes))
+
+    # -- faults; False: it cannot strike now
+
+    def lose(self, fault: Fault, node: SimNode) -> bool:
+        """The machine burns down; another one comes in its place, later."""
+        if not self.bearable(node):
+            return False
+        self._replace(node, self._cluster.new_disk())
+        return True
+
+    def lose_half_way(self, fault: Fault, node: SimNode) -> bool:
+        """The same, and again while the new one re-enters."""
+        if not self.lose(fault, node):
+            return False
+        self._cluster.start(node.number)
+        node.crash_in_steps = int(fault.value)
+        node.loses_disk = self._cluster.new_disk
+        return True
+
+    def cut_power_in_reentry(self, fault: Fault, node: SimNode) -> bool:
+        if not self.lose(fault, node):
+            return False
+        self._cluster.start(node.number)
+        node.cut_at = CutAt(REENTERING, int(fault.value))
+        return True
+
+    def cut_power_in_installation(self, fault: Fault, node: SimNode) -> None:
+        node.cut_at = CutAt(INSTALLING, int(fault.value))
+
+    def copy(self, fault: Fault, node: SimNode) -> None:
+        """Somebody copies the directory, and the node goes on."""
+        self._copies[fault] = node.store.copy()
+
+    def put_copy_back(self, fault: Fault, node: SimNode) -> bool:
+        """The copy comes in the place of the directory; where peers can know that it is one, and the original could be lost."""
+        copy = self._copies.pop(fault, None)
+        if copy is None or self.peace or not self.bearable(node) or not self._can_be_found_out(node, copy):
+            return False
+        self.done["a copy was put back"] += 1
+        original = node.store.copy()
+        self._replace(node, copy)
+        self._cluster.start(node.number)
+        if fault.value:
+            self._cluster.after(100.0, lambda: self._put_original_back(node, original))
+        return True
+
+    def _put_original_back(self, node: SimNode, original: SimDisk) -> None:
+        if not self.peace and self.bearable(node) and self._can_be_found_out(node, original):
+            self.done["the original came after its copy"] += 1
+            self._replace(node, original)
+            self._cluster.start(node.number)
+
+    def _can_be_found_out(self, node: SimNode, copy: SimDisk) -> bool:
+        """Whether all others have noted another disk of this node, or a later start of this one."""
+        row = copy.durable_standing
+        if row is None:
+            return False
+        for other in self._cluster.nodes:
+            if other is not node:
+                theirs = other.store.durable_standing
+                if theirs is None:
+                    return False
+                noted = theirs.disks[node.number]
+                if not noted.id or (noted.id == row.disks[node.number].id and noted.starts <= row.disks[node.number].starts):
+                    return False
+        return True
+
+    def _replace(self, node: SimNode, disk: SimDisk) -> None:
+        cluster = self._cluster
+        if node.up:
+            cluster.kill(node.number, 0)
+        cluster.change_disk(node.number, disk)
