@@ -47,6 +47,7 @@ class Faults:
             "everything loses power": (self._cut_all_power, self._restart_all),
             "away": (self._kill, self._restart),
             "power cut in an installation": (losses.cut_power_in_installation, self._restart),
+            "disk lost while one is away": (losses.lose_while_one_is_away, self._restart_both),
             "disk lost": (losses.lose, self._restart),
             "disk lost half-way": (losses.lose_half_way, self._restart),
             "power cut in re-entry": (losses.cut_power_in_reentry, self._restart),
@@ -112,10 +113,14 @@ class Faults:
 
     def _restart(self, fault: Fault, node: SimNode) -> None:
         node.crash_in_steps = 0
-        node.cut_at = node.loses_disk = None
+        node.loses_disk = None
         node.store.read_fails = False
         if not node.up:
             self._cluster.start(node.number)
+
+    def _restart_both(self, fault: Fault, node: SimNode) -> None:
+        self._restart(fault, node)
+        self._restart(fault, self._cluster.nodes[int(fault.value)])
 
     def _cut_all_power(self, fault: Fault, node: SimNode) -> None:
         for each in self._cluster.nodes:

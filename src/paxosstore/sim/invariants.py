@@ -134,6 +134,11 @@ class Invariants:
         elif message.entry < floor and (message.promised or message.accepted) and not message.chosen:
             raise Violation(f"node {node} shows a row below its floor {floor}: {message} (rule 19)")
 
+    def fenced(self, node: int, came: int, dropped: int) -> None:
+        """Nothing that comes over a link of a disk that was replaced is processed (rule 19b)."""
+        if came > dropped:
+            raise Violation(f"node {node} took in {came - dropped} frames of disks that it knows were replaced (rule 19)")
+
     def told(self, node: int, entity: int, committed: int) -> None:
         """What a client or a peer is told of requests rests on chosen entries (rules 3 and 7)."""
         if committed and (entity, committed) not in self.chosen:

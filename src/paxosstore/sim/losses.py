@@ -70,12 +70,25 @@ class Losses:
         node.cut_at = CutAt(REENTERING, int(fault.value))
         return True
 
+    def lose_while_one_is_away(self, fault: Fault, node: SimNode) -> bool:
+        """With five nodes the others are enough, and set floors that allow for what the absent one may know."""
+        other = self._cluster.nodes[int(fault.value)]
+        if other is node or not self.lose(fault, node):
+            return False
+        self._down(other)
+        self._cluster.start(node.number)
+        return True
+
     def cut_power_in_installation(self, fault: Fault, node: SimNode) -> None:
+        """It misses something, and loses power while that is copied to it, whenever that is."""
+        self._down(node)
         node.cut_at = CutAt(INSTALLING, int(fault.value))
 
     def copy(self, fault: Fault, node: SimNode) -> None:
-        """Somebody copies the directory, and the node goes on."""
+        """Somebody copies the directory; the node goes on, and is started again now and then."""
         self._copies[fault] = node.store.copy()
+        self._down(node)
+        self._cluster.start(node.number)
 
     def put_copy_back(self, fault: Fault, node: SimNode) -> bool:
         """The copy comes in the place of the directory; where peers can know that it is one, and the original could be lost."""
@@ -112,7 +125,9 @@ class Losses:
         return True
 
     def _replace(self, node: SimNode, disk: SimDisk) -> None:
-        cluster = self._cluster
+        self._down(node)
+        self._cluster.change_disk(node.number, disk)
+
+    def _down(self, node: SimNode) -> None:
         if node.up:
-            cluster.kill(node.number, 0)
-        cluster.change_disk(node.number, disk)
+            self._cluster.kill(node.number, self._cluster.survivors(node.number))

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from ..core.batch.overlay import View
 from ..core.batch.request import Request
-from ..core.interface.event import Event
+from ..core.interface.event import Event, Received
 from ..core.interface.message import HandedBack, Message, PaxosMessage, ReadAnswer
 from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import SWEEP_MS, Shard
@@ -109,9 +109,13 @@ class SimNode:
         self.cut_at: CutAt | None = None
         self.loses_disk: Callable[[], SimDisk] | None = None
         """The disk does not survive the next power cut, and what is there instead then."""
+        self.force = False
+        """The operator lets it re-enter with fewer peers than it takes."""
         self._deferred: list[Callable[[], None]] = []
         self._shown: dict[Request, set[tuple[Place, bytes]]] = {}
         """Request -> the values with it that have left this node, and where they were proposed."""
+        self._fenced = 0
+        """Frames that have come here over links of disks that another has taken the place of."""
         self._syncs = 0
         self._finishing = False
         self._awake_ms = 0.0
@@ -133,7 +137,7 @@ class SimNode:
         self.crash_in_steps = 0
         identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
         try:
-            identity = count_start(identity, self.store, self.store.id)
+            identity = count_start(identity, self.store, self.store.id, force=self.force)
         except PowerCut:
             self.kill(cluster.survivors(self.number))
             return False
@@ -141,6 +145,7 @@ class SimNode:
         self.shard = Shard(identity, self.store, cluster.codec, {**cluster.handlers, COSTLY: self.run_costly})
         self.driver = Driver(self.shard, self.store, self, GULP_MS)
         self._shown.clear()
+        self._fenced = 0
         self._finishing = False
         self._busy_ms = self._idle_at_ms = 0.0
         return True
@@ -172,6 +177,9 @@ class SimNode:
         self._watch_disk()
 
     def step(self, event: Event | Request) -> None:
+        if isinstance(event, Received) and event.disk:
+            row = self.store.durable_standing
+            self._fenced += row is not None and (event.peer, event.disk) in row.replaced
         self.driver.step(event)
 
     def go_on(self) -> None:
@@ -278,6 +286,8 @@ class SimNode:
         self._finishing = True
         self.driver.finish()
         self._finishing = False
+        if not self.driver.inbox:
+            self.cluster.invariants.fenced(self.number, self._fenced, self.shard.context.counters.messages_fenced)
         self.store.not_applied = {}  # nothing of the next turn rests on what this one could not write
         self.cluster.on_turn(self)
 
@@ -316,7 +326,9 @@ class SimNode:
         if cut is not None and any(isinstance(change, cut.kinds) for change in changes):
             self.cut_at = cut._replace(places=cut.places - 1) if cut.places > 1 else None
             if self.cut_at is None:
-                self.cluster.cuts.update(f"power cut at {type(change).__name__}" for change in changes[:1])
+                self.cluster.cuts.update(
+                    {f"power cut at {type(change).__name__}" for change in changes if isinstance(change, cut.kinds)}
+                )
                 raise PowerCut
 
     def _let_go(self, release: Release) -> None:

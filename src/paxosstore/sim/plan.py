@@ -86,6 +86,8 @@ class Plan:
     """How wrong each node's wall clock is at first."""
     rivals: tuple[Rival, ...] = ()
     """Who competes for an entity; mostly nobody does."""
+    doomed: bool = False
+    """In the end a majority of the disks is lost at once: nothing goes on, and that is said."""
     keep_entries: int | None = None
     """So many applied entries the stores keep in their logs; None: all."""
 
@@ -134,9 +136,12 @@ LOSSES: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
     "disk lost": (5, _nothing),
     "disk lost half-way": (3, lambda rng, nodes: float(rng.randrange(1, 60))),
     "power cut in re-entry": (4, lambda rng, nodes: float(rng.randrange(1, 12))),
-    "stale copy": (3, lambda rng, nodes: rng.choice((0.0, 1.0))),
+    "disk lost while one is away": (3, _a_node),
+    "stale copy": (4, lambda rng, nodes: rng.choice((0.0, 1.0))),
 }
 """The same of faults from which only peers help: drawn beside the others, in some seeds."""
+LONG = ("away", "power cut in an installation", "disk lost while one is away")
+"""Those in which somebody is down for longer."""
 
 
 def draw_plan(seed: int, workload: Workload) -> Plan:
@@ -166,6 +171,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         length_ms=length_ms,
         wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
         rivals=rivals,
+        doomed=losses.random() < 0.02,
         keep_entries=keep_entries,
     )
 
@@ -281,6 +287,10 @@ def _draw_losses(rng: random.Random, nodes: int, length_ms: float) -> tuple[Faul
     faults = []
     for name in rng.choices(list(LOSSES), [weight for weight, _ in LOSSES.values()], k=rng.choice((1, 2, 3))):
         at_ms = rng.uniform(0.0, length_ms)
-        until_ms = at_ms + (rng.uniform(100.0, 1_500.0) if name == "away" else rng.choice((1.0, rng.uniform(1.0, 300.0))))
-        faults.append(Fault(at_ms, name, rng.randrange(nodes), until_ms, LOSSES[name][1](rng, nodes)))
+        lasts_ms = rng.choice((1.0, rng.uniform(1.0, 300.0)))
+        if name in LONG:
+            lasts_ms = rng.uniform(100.0, 1_800.0)
+        elif name == "stale copy":
+            lasts_ms += 30.0
+        faults.append(Fault(at_ms, name, rng.randrange(nodes), at_ms + lasts_ms, LOSSES[name][1](rng, nodes)))
     return tuple(faults)

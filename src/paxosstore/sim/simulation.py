@@ -11,10 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from ..errors import DiskFull, PaxosStoreError, RequestFailed
+from ..errors import DiskFull, OutcomeUnknown, PaxosStoreError, RequestFailed
 from .client import Attempt, Client
 from .cluster import SimCluster
 from .competition import Competition
+from .doom import lose_majority
 from .faults import Faults
 from .history import Operation
 from .invariants import Violation
@@ -58,6 +59,8 @@ class Simulation:
         self._competition = Competition(self.cluster, plan.rivals)
         self._clients = [Client(self, number, asks) for number, asks in enumerate(plan.clients)]
         self._awaited: set[tuple[int, Call]] = set()
+        self._last: dict[Attempt, None] = {}
+        """What was asked for in the end and has no answer yet."""
         self._full: set[int] = set()
         """Nodes whose disks take no writes until all else has converged."""
         self._faults = Faults(self.cluster, plan)
@@ -77,9 +80,13 @@ class Simulation:
         cluster.run_until(plan.length_ms)
         self._make_peace()
         if plan.rivals:
+            for node in cluster.nodes:
+                node.cut_at = None  # or their requests were lost
             self._all_are_whole()
         self._competition.go_on_in_peace()
         self._converge()
+        if plan.doomed:
+            lose_majority(self, self._reads | self._last_writes)
         return Report(
             self._outcomes,
             self._branches(),
@@ -130,9 +137,7 @@ class Simulation:
         are asked one by one, and for reads or writes alone: nobody may need another's requests to go on, nor reads writes.
         (But for who cannot write: what is undecided is decided by the others.)"""
         cluster = self.cluster
-        reads = {ask.call for client in self.plan.clients for ask in client if ask.call.read_only}
-        last_writes = {ask.call.entity: ask.call for client in self.plan.clients for ask in client if not ask.call.read_only}
-        writes = set(last_writes.values())
+        reads, writes = self._reads, self._last_writes
         last = cluster.now_ms + CONVERGE_MS
         shuffled = cluster.random.sample(cluster.nodes, len(cluster.nodes))
         together = [(cluster.nodes, reads | writes)]
@@ -156,6 +161,17 @@ class Simulation:
         if not self._comes_true(self._are_equal, last):
             raise Violation(f"the nodes differ: {[self._describe(node) for node in cluster.nodes]}")
 
+    @property
+    def _reads(self) -> set[Call]:
+        """Of every key that clients read."""
+        return {ask.call for client in self.plan.clients for ask in client if ask.call.read_only}
+
+    @property
+    def _last_writes(self) -> set[Call]:
+        """One of every entity that clients write."""
+        calls = (ask.call for client in self.plan.clients for ask in client if not ask.call.read_only)
+        return set({call.entity: call for call in calls}.values())
+
     def _all_are_whole(self) -> None:
         """All have lost no more than they have got back: from here on nobody waits for anything but others."""
         nodes = self.cluster.nodes
@@ -178,7 +194,7 @@ class Simulation:
 
     def _are_equal(self) -> bool:
         nodes = self.cluster.nodes
-        if any(node.shard.waiting_requests or not self._faults.losses.whole(node) for node in nodes):
+        if any(not node.up or node.shard.waiting_requests or not self._faults.losses.whole(node) for node in nodes):
             return False
         return len({node.store.content_hash() for node in nodes}) == 1
 
@@ -189,10 +205,17 @@ class Simulation:
         return f"{state} {dict(node.store.committed())} floors {floors} {node.shard.waits_for} {node.shard.waiting_requests} wait"
 
     def _ask_for(self, node: SimNode, call: Call) -> None:
-        node.step(Attempt(self, Ask(self.cluster.now_ms, node.number, call, b"", "handler"), node, 0, self._final_ended))
+        if not node.up:
+            self.cluster.after(LOOK_EVERY_MS, partial(self._ask_for, node, call))
+            return
+        attempt = Attempt(self, Ask(self.cluster.now_ms, node.number, call, b"", "handler"), node, 0, self._final_ended)
+        self._last[attempt] = None
+        node.step(attempt)
 
     def _final_ended(self, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> None:
         node, call = attempt.node, attempt.ask.call
+        if self._last.pop(attempt, attempt) is not None:
+            return  # it was lost with its node
         self.record(f"last {node.number}", attempt, reply, error)
         if (
             error is None
@@ -222,3 +245,11 @@ class Simulation:
     def _node_died(self, node: SimNode) -> None:
         for client in self._clients:
             client.node_died(node)
+        if self.peace:  # a power cut that was to come in the middle of something, and has come late
+            self.cluster.after(LOOK_EVERY_MS, partial(self._restart, node))
+            for attempt in [attempt for attempt in self._last if attempt.node is node]:
+                self._final_ended(attempt, b"", OutcomeUnknown("the connection was lost"))
+
+    def _restart(self, node: SimNode) -> None:
+        if not node.up:
+            self.cluster.start(node.number)
