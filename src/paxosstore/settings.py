@@ -118,9 +118,9 @@ class TuningSettings:
     """For how long rows stay in the log, counted while the node is up."""
     max_snapshots: int = 2
     """Entities whose data is copied to this node at one time, and as many of which copies are read from it."""
-    snapshot_bytes_per_second: int = 67_108_864
+    snapshot_bytes_per_second: int = 16_777_216
     """What this node sends of such copies at most, all together."""
-    snapshot_piece_bytes: int = 262_144
+    snapshot_piece_bytes: int = 131_072
     """How much of a copy is read, sent and written at one go: the larger, the quicker, and the longer others wait for it."""
     snapshot_timeout_ms: float = 5_000.0
     """After so long without a piece another peer is asked; after so long without a question a view is closed."""

@@ -8,6 +8,7 @@ from .memory import MEMORY
 from .mutant import Mutant
 from .paxos import PAXOS
 from .replicated_log import REPLICATED_LOG
+from .snapshot import SNAPSHOT
 
-MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY
+MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
