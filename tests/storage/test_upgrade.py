@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from paxosstore.core.entry.ids import MAX_ENTITY
 from paxosstore.core.entry.record import Record
-from paxosstore.core.interface.ready import Apply
+from paxosstore.core.interface.ready import Apply, Change
+from paxosstore.storage.operations import Operation
+from paxosstore.storage.payload import Payloads
 from paxosstore.storage.rocks import RocksStore
 from paxosstore.storage.upgrade import _LISTED
 
-from .support import SEGMENT_BYTES, new_rocks, puts, row
+from .support import SEGMENT_BYTES, killed, new_rocks, puts, row
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -27,3 +31,26 @@ def test_entities_of_which_nothing_was_applied_are_listed(tmp_path: Path, read_o
     assert found.entities(-1, 9) == [(0, 0, 1), (3, 0, 1), (4, 1, 2), (MAX_ENTITY, 0, 1)]
     assert list(found.committed()) == [(4, 1)]
     found.close()
+
+
+def test_the_journal_of_an_earlier_version_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a kill left it: the whole of each write stands there."""
+    of = Payloads.of
+
+    def whole(
+        self: Payloads, records: Mapping[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change]
+    ) -> tuple[list[Operation], bytes, int]:
+        operations, _, size = of(self, records, applies, changes)
+        return operations, msgspec.msgpack.encode(operations), size
+
+    store = new_rocks(tmp_path / "store")
+    with monkeypatch.context() as patched:
+        patched.setattr(Payloads, "of", whole)
+        store.write({(4, 1): row(1, chosen=False)}, [])
+        store.write({(4, 1): row(1)}, [Apply(4, 1, puts(a=b"1", b=b"2"))])
+    store.write({(4, 2): row(2)}, [Apply(4, 2, puts(b=None))])
+    found = RocksStore(killed(store, tmp_path / "copy"), segment_bytes=SEGMENT_BYTES)
+    assert found.content_hash() == store.content_hash()
+    assert found.read_log(4, 1, 9) == [(1, row(1)), (2, row(2))]
+    found.close()
+    store.close()
