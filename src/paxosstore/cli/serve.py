@@ -26,6 +26,7 @@ from ..services.http.server import HttpServer
 from ..services.redis import commands as redis_commands
 from ..services.redis.server import RedisServer
 from ..services.redis.sweeper import Sweeper
+from .allocator import give_memory_back
 from .bar import is_wanted, show_progress
 from .config import NodeConfig
 from .descriptors import share_out
@@ -51,6 +52,7 @@ def run(config: NodeConfig, *, force_reentry: bool = False) -> None:
     import uvloop
 
     configure_logs(config.log)
+    give_memory_back()
     ShortCollections().begin()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(config, force_reentry=force_reentry))
