@@ -139,7 +139,7 @@ class TuningSettings:
     """What both take together, values of open entries included."""
     max_loads: int = 128
     """Entities that one turn loads from the disk; the others wait for the next ones."""
-    max_load_wait_ms: float = 1_000.0
+    max_load_wait_ms: float = 2_000.0
     """A request whose entity is still not loaded after so long is refused as Overloaded."""
     max_mailbox: int = 4_096
     """Events kept for an entity that is being loaded; more are dropped (messages) or refused (requests)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .context import Context
 
-LOAD_WORK = 200
+LOAD_WORK = 100
 """What loading an entity costs in units of `Context.work`, as long as its rows are small."""
 READ_WORK = 2_000
 """What answering catch-up with up to 1 MiB, or a page of the inventory, costs in the same units."""
