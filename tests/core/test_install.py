@@ -83,8 +83,12 @@ class Node:
 
     def asked(self) -> tuple[int, SnapshotRequest]:
         """The one piece that it has asked for."""
-        (one,) = self.take(SnapshotRequest)
+        (one,) = self.pieces_asked()
         return one
+
+    def pieces_asked(self) -> list[tuple[int, SnapshotRequest]]:
+        """All that it has asked for since this was asked last; what it has let go of is not among it."""
+        return [(peer, request) for peer, request in self.take(SnapshotRequest) if request.limit]
 
     @property
     def entity(self) -> Entity:
@@ -113,7 +117,7 @@ class Node:
             self.hear(1, CatchUpReply(E, known, []))
             for peer, _ in self.take(CatchUpRequest):
                 self.hear(peer, CatchUpReply(E, known, [], gone=True))
-            if found := self.take(SnapshotRequest):
+            if found := self.pieces_asked():
                 return found[0]
         self.wait(500.0)
         for peer, _ in self.take(CatchUpRequest):
@@ -160,7 +164,7 @@ def test_every_peer_is_asked_for_entries_before_data_is_copied() -> None:
     node.hear(1, CatchUpReply(E, 500, []))
     ((peer, _),) = node.take(CatchUpRequest)
     node.hear(peer, CatchUpReply(E, 500, [], gone=True))
-    assert not node.take(SnapshotRequest)
+    assert not node.pieces_asked()
     ((other, request),) = node.take(CatchUpRequest)
     assert {peer, other} == {1, 2}
     node.hear(other, CatchUpReply(E, 500, [learned(3)]))  # its log reaches back further
@@ -263,9 +267,9 @@ def test_piece_after_piece_and_then_the_pointers_jump() -> None:
 def test_the_next_piece_is_asked_for_when_the_last_is_durable() -> None:
     node = with_data()
     asked = node.behind()
-    node.store.sync = lambda: None if node.take(SnapshotRequest) == [] else AssertionError()  # type: ignore[assignment]
+    node.store.sync = lambda: None if node.pieces_asked() == [] else AssertionError()  # type: ignore[assignment]
     node.piece(asked, "a")
-    assert len(node.take(SnapshotRequest)) == 1
+    assert len(node.pieces_asked()) == 1
 
 
 def test_an_empty_entity_is_copied_in_one_piece() -> None:
@@ -337,7 +341,7 @@ def test_a_view_is_not_installed_over_what_the_same_turn_applies() -> None:
     node.run(Received(2, [CatchUpReply(E, 10, [learned(3)])]), Received(asked[0], [_piece(asked, 9)]))
     assert node.entity.log.committed in (3, 9)
     node.wait(500.0)
-    for request in node.take(SnapshotRequest):
+    for request in node.pieces_asked():
         node.piece(request, "a", committed=9, more=False)
     assert node.entity.log.committed == 9
 
@@ -376,9 +380,9 @@ def test_a_peer_without_a_view_is_passed_over() -> None:
     assert other == 3 - peer
     assert again.number != request.number
     node.hear(other, SnapshotPiece(E, again.number, b"", 0, [], False, False))
-    assert not node.take(SnapshotRequest)  # all have been asked: a little later again
+    assert not node.pieces_asked()  # all have been asked: a little later again
     node.wait(1_000.0)
-    assert node.take(SnapshotRequest)
+    assert node.pieces_asked()
     assert node.counters["snapshots_refused"] == 2
 
 
@@ -396,9 +400,9 @@ def test_a_silent_peer_is_asked_again_and_then_another() -> None:
     node = with_data()
     peer, request = node.behind()
     node.wait(900.0)
-    assert set(node.take(SnapshotRequest)) == {(peer, request)}
+    assert set(node.pieces_asked()) == {(peer, request)}
     node.wait(400.0)
-    assert {other for other, _ in node.take(SnapshotRequest)} == {3 - peer}
+    assert {other for other, _ in node.pieces_asked()} == {3 - peer}
     assert node.counters["snapshots_timed_out"] == 1
 
 
@@ -406,11 +410,11 @@ def test_a_peer_that_comes_back_goes_on_with_its_view() -> None:
     node = with_data()
     asked = node.behind()
     node.piece(asked, "ab")
-    node.take(SnapshotRequest)
+    node.pieces_asked()
     node.run(PeerDown(asked[0]))
     node.wait(500.0)
     node.run(PeerUp(asked[0]))
-    again = node.take(SnapshotRequest)[-1]
+    again = node.pieces_asked()[-1]
     assert (again[0], again[1].number, again[1].after) == (asked[0], asked[1].number, b"db")
     node.piece(again, "c", more=False)
     assert node.entity.log.committed == 400
@@ -466,7 +470,7 @@ def test_a_piece_that_cannot_be_written_is_no_loss() -> None:
     assert node.shard.context.cannot_write
     node.hear(1, ReadQuestion(E, 2))
     assert node.entity.is_mixed  # as the disk says
-    assert not node.take(SnapshotRequest)
+    assert not node.pieces_asked()
     node.run(WritesAllowed(""))
     node.piece(node.asked(), "c", committed=450, more=False)
     assert [node.stored(key) for key in "abc"] == [None, None, b"C"]
@@ -634,6 +638,28 @@ def test_only_so_many_views_are_open_and_a_silent_one_ends() -> None:
     assert node.counters["snapshots_abandoned"] == 1
     assert not ask(node, after=b"dk0002").found
     assert ask(node, peer=2).found
+
+
+def test_a_view_that_nobody_reads_any_more_is_closed_at_once() -> None:
+    """The question for its only piece came twice: it was opened again, and nobody would have read on."""
+    node = has_data(max_snapshots=1)
+    ask(node)
+    node.hear(1, SnapshotRequest(E, 4, b"", 0))  # another one's end
+    assert node.shard.transfers
+    node.hear(1, SnapshotRequest(E, 5, b"", 0))
+    assert node.shard.transfers == ()
+    assert ask(node, peer=2).found
+
+
+def test_who_reads_no_more_says_so() -> None:
+    node = with_data()
+    first = node.behind()
+    node.hear(first[0], SnapshotPiece(E, first[1].number, b"", 0, [], False, False))
+    assert (first[0], first[1]._replace(limit=0)) in node.said
+    second = node.asked()
+    node.said.clear()
+    node.piece(second, "a", more=False)
+    assert node.take(SnapshotRequest) == [(second[0], second[1]._replace(limit=0))]
 
 
 def test_who_begins_anew_gives_up_what_it_has_read_before() -> None:

@@ -148,7 +148,7 @@ def test_there_and_back(wanted: list[Message]) -> None:
         CatchUpReply(1, 1, [Learned(1, 1, ID[1:], b"")]),
         SnapshotRequest(-1, 1, b"", 1),
         SnapshotRequest(1, 0, b"", 1),
-        SnapshotRequest(1, 1, b"", 0),
+        SnapshotRequest(1, 1, b"", -1),
         SnapshotPiece(-1, 1, b"", 1, [], False, True),
         SnapshotPiece(1, 0, b"", 1, [], False, True),
         SnapshotPiece(1, 1, b"", -1, [], False, True),

@@ -219,7 +219,7 @@ def _check_catchup_replies(group: list[CatchUpReply]) -> None:
 
 def _check_snapshot_requests(group: list[SnapshotRequest]) -> None:
     for message in group:
-        if message.entity < 0 or message.number < 1 or not 1 <= message.limit <= MAX_ENTRY:
+        if message.entity < 0 or message.number < 1 or not 0 <= message.limit <= MAX_ENTRY:
             raise _bad(message, "a number is out of range")
 
 

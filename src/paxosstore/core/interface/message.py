@@ -92,7 +92,7 @@ class SnapshotRequest(NamedTuple):
     after: bytes
     """The last key that the asker has of it; empty: open it."""
     limit: int
-    """Of the piece, in bytes; it ends after the row that crosses this."""
+    """Of the piece, in bytes; it ends after the row that crosses this. 0: nothing more is read, close the view."""
 
 
 class SnapshotPiece(NamedTuple):

@@ -84,12 +84,24 @@ class Installer:
             self._stop(entity)
 
     def _stop(self, entity: Entity) -> None:
+        assert entity.install is not None
+        self._let_go(entity, entity.install)
         entity.install = None
         for waiting in (self._active, self._waiting, self._written):
             waiting.pop(entity.id, None)
         entity.catchup.restart()
         self._entities.touch(entity)
         self._next()
+
+    def _let_go(self, entity: Entity, install: Install) -> None:
+        """No more is read of the view: the peer may close it. It may be open again, for a question that was repeated."""
+        if install.number:
+            self._context.send_early(install.peer, SnapshotRequest(entity.id, install.number, b"", 0))
+
+    def _turn_to_next(self, entity: Entity, install: Install) -> None:
+        """Begin again with another peer."""
+        self._let_go(entity, install)
+        install.turn_to(self._after(install.peer), self._context.now_ms)
 
     def _next(self) -> None:
         """Let those that wait have the room that there is."""
@@ -130,7 +142,7 @@ class Installer:
         now = context.now_ms
         if now - install.heard_at_ms >= context.tuning.snapshot_timeout_ms:
             context.counters.snapshots_timed_out += 1
-            install.turn_to(self._after(install.peer), now)
+            self._turn_to_next(entity, install)
         interval = context.tuning.retry_ms * (1 << min(install.attempts + install.refusals, MAX_DOUBLINGS))
         if now < install.asked_at_ms + interval:
             entity.wake_at(install.asked_at_ms + interval)
@@ -161,7 +173,7 @@ class Installer:
             return
         self._entities.touch(entity)
         if not message.found or (install.committed and message.committed != install.committed):
-            self._refused(install)
+            self._refused(entity, install)
             return
         if not install.committed and not self._begin(entity, install, peer, message):
             return
@@ -176,11 +188,11 @@ class Installer:
         context.counters.snapshot_pieces += 1
         context.work += len(message.rows) + (sum(len(value) for _, value in message.rows) >> 10)
 
-    def _refused(self, install: Install) -> None:
+    def _refused(self, entity: Entity, install: Install) -> None:
         """The peer has no view to read, or not this one any more: another one is asked, after a round of them a little later."""
         context = self._context
         context.counters.snapshots_refused += 1
-        install.turn_to(self._after(install.peer), context.now_ms)
+        self._turn_to_next(entity, install)
         install.refusals += 1
         if install.refusals >= context.n - 1:
             install.asked_at_ms = context.now_ms
@@ -191,7 +203,7 @@ class Installer:
         if message.committed < log.committed or (message.committed == log.committed and not install.begun):
             context.counters.snapshots_outdated += 1
             if install.begun:
-                self._refused(install)
+                self._refused(entity, install)
             else:
                 self._stop(entity)
             return False

@@ -71,6 +71,10 @@ class SnapshotSender:
         context = self._context
         reader = peer, entity.id, message.number
         view = self._views.get(reader)
+        if not message.limit:
+            if view is not None:
+                self._close(reader)
+            return
         if view is None:
             self._close_others(reader)  # it has given up what it read of this entity before
             if message.after or not entity.serves or not self.has_room:
