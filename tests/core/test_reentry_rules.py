@@ -104,7 +104,6 @@ class TestDisks:
         assert own.admits(1, ANOTHER)
         assert not own.admits(1, FIRST)
         assert 1 not in own.words
-        assert 1 not in own.confirmed_by
         assert own.sight(1, Disk(FIRST, 9, 9)) is Sight.REPLACED
         assert own.row.disks[1].id == ANOTHER
 

@@ -74,7 +74,7 @@ def explore(plan: Plan) -> tuple[Result, str]:
     result = explorer.run(LIMIT)
     if result.violation:
         return result, f"VIOLATION\n{result.violation}"
-    if plan.joint and plan.crashes <= 1 and not plan.hasty:
+    if plan.joint and plan.crashes <= 1 and not (plan.hasty or plan.losses or plan.copies):
         settled = Explorer(plan._replace(joint=False))
         settled.run(LIMIT)
         if settled.seconds() != explorer.seconds():

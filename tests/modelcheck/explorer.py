@@ -29,6 +29,10 @@ is lost that could break anything:
    could hold it, and its own row there was durable in the run, unless it was lost in the crash; and there is only one.
    A chosen mark that the crash would have lost is kept: knowing allows more, and the row without it counts for max plog too.
 `test_modelcheck.py` compares both ways of exploring, state by state.
+
+Lost disks (`losing`). What a node has shown on a lost disk stays in the network, and a peer takes it in until it notes the
+new one: in one step with its answer, for until all have answered the new life shows nothing. The fence and the sum G+1 are the
+model's own here; what is done below a floor, and what is forgotten of a peer, is production's.
 """
 
 from __future__ import annotations
@@ -51,6 +55,10 @@ CRASH = 1 << 3 * BITS
 
 Votes = frozenset[tuple[int, bytes]]
 """(ballot, value id) of everything a replica has ever accepted at an entry."""
+
+
+Shown = tuple[tuple[tuple[int, Record], ...], ...]
+"""(entry, row) of all that a node has ever shown, by the disk that it had then."""
 
 
 class Rounds(NamedTuple):
@@ -76,6 +84,12 @@ class Plan(NamedTuple):
     """All interleavings of both entries, instead of settling FIRST before SECOND."""
     hasty: tuple[int, ...] = ()
     """Who takes in events before the last ones are durable: several of one turn, and then some."""
+    losing: int = -1
+    """Who may lose its disk, and comes back by fence and floor (rule 19); -1: nobody."""
+    losses: int = 0
+    """How often."""
+    copies: bool = False
+    """Data may be copied from who has applied FIRST, and rows of what is applied expire (rules 16 and 17)."""
 
 
 class Result(NamedTuple):
@@ -102,7 +116,9 @@ class Explorer:
     """One exploration."""
 
     def __init__(self, plan: Plan, *, holders: bool = True) -> None:
-        assert plan.joint or (plan.crashes <= 1 and not plan.hasty), "settling needs one crash at most"
+        assert plan.joint or (plan.crashes <= 1 and not plan.hasty and not plan.losses and not plan.copies), (
+            "settling needs one crash at most"
+        )
         self._plan = plan
         self._holders = holders
         """Whether two holders of pre-auth are a violation by themselves."""
@@ -118,9 +134,9 @@ class Explorer:
         """What settling adds to the number of the cluster's state; 0: not known yet; None: not to be settled."""
         self._kinds: tuple[list[int], list[int]] = ([], [])
         # interned:
-        self._shown_numbers: dict[tuple[int, tuple[Record, ...], tuple[Record, ...]], int] = {}
-        self._rows: list[tuple[int, list[tuple[int, Record]]]] = []
-        """Number of what a node has shown -> who it is, and (entry, row)."""
+        self._shown_numbers: dict[tuple[int, Shown], int] = {}
+        self._rows: list[tuple[int, Shown]] = []
+        """Number of what a node has shown -> who it is, and that."""
         self._kind_numbers: dict[Kind, int] = {}
         # remembered, as differences of the number of the cluster's state:
         self._heard: dict[int, tuple[int, ...]] = {}
@@ -128,6 +144,9 @@ class Explorer:
         self._syncs: dict[int, tuple[int, ...]] = {}
         self._proposals: dict[int, tuple[int, ...]] = {}
         self._crashes: dict[int, tuple[int, ...]] = {}
+        self._losses: dict[int, tuple[int, ...]] = {}
+        self._answers: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._copies: dict[int, tuple[int, ...]] = {}
         self._verdicts: dict[tuple[int, int, int], tuple[frozenset[bytes], str]] = {}
         self.seen: set[int] = set()
         self.chosen = [frozenset[bytes](), frozenset[bytes]()]
@@ -183,6 +202,10 @@ class Explorer:
                 rounds, plan = self._rounds, (self._plan.first, self._plan.second)
                 if rounds[a][at] + rounds[b][at] + rounds[c][at] < plan[at].in_all:
                     ways += self._proposes(number)
+        if self._plan.losses:
+            ways += self._losing_ways((a, b, c))
+        if self._plan.copies:
+            ways += self._copying_ways((a, b, c))
         if state >> 3 * BITS < self._plan.crashes:
             ways += self._crash(a) + self._crash(b) + self._crash(c)
         if self._settled[a] is not None and self._settled[b] is not None and self._settled[c] is not None:
@@ -260,14 +283,13 @@ class Explorer:
         may = FIRST + at <= last and node.parts[at].rounds < budget[at].by[node.me]
         self._proposes_at.append(at if may else -1)
         self._settled.append(0 if not self._plan.joint and not node.settled and node.committed >= FIRST else None)
-        key = node.me, node.parts[0].shown, node.parts[1].shown
+        key = node.me, node.lives
         shown = self._shown_numbers.setdefault(key, len(self._rows))
         if shown == len(self._rows):
-            pairs = zip(EXPLORED, node.parts, strict=True)
-            self._rows.append((node.me, [(entry, row) for entry, part in pairs for row in part.shown]))
+            self._rows.append(key)
         self._shown.append(shown)
         for kinds, entry, part in zip(self._kinds, EXPLORED, node.parts, strict=True):
-            kind = Kind() if node.settled and entry == FIRST else _kind(node.me, part)
+            kind = Kind() if node.settled and entry == FIRST else _kind(node, entry, part)
             kinds.append(self._kind_numbers.setdefault(kind, len(self._kind_numbers)))
         return number
 
@@ -278,7 +300,9 @@ class Explorer:
     def _hears(self, key: int) -> tuple[int, ...]:
         number, shown = key >> 20, key & (1 << 20) - 1
         node = self._nodes[number]
-        peer, rows = self._rows[shown]
+        peer, lives = self._rows[shown]
+        life = node.life if peer == self._plan.losing else 0
+        rows = lives[life] if life < len(lives) else ()  # what an older disk has shown does not count (rule 19b)
         after = {self._hears_row(number, peer, entry, row) for entry, row in rows if entry > node.committed}
         ways = self._heard[key] = self._ways(number, after)
         return ways
@@ -317,6 +341,44 @@ class Explorer:
             ways = self._crashes[number] = tuple(way + CRASH for way in self._ways(number, after))
         return ways
 
+    def _losing_ways(self, numbers: tuple[int, int, int]) -> tuple[int, ...]:
+        """What a lost disk brings: it is lost, a peer answers, the floor is set."""
+        losing, replicas = self._plan.losing, self._replicas
+        number = numbers[losing]
+        alone = self._losses.get(number)
+        if alone is None:
+            node, after = self._nodes[number], set()
+            if node.life < self._plan.losses:
+                after.add(self._number(replicas[losing].loses_disk(node)))
+            if node.answered.bit_count() == N - 1:
+                after.add(self._number(replicas[losing].has_floor(node)))
+            alone = self._losses[number] = self._ways(number, after)
+        for peer, other in enumerate(numbers):
+            if peer != losing:
+                way = self._answers.get((number, other))
+                if way is None:
+                    both = replicas[peer].answers(self._nodes[other], self._nodes[number])
+                    way = ()
+                    if both is not None:
+                        noted, asking = map(self._number, both)
+                        way = (((noted - other) << SHIFT[peer]) + ((asking - number) << SHIFT[losing]),)
+                    self._answers[number, other] = way
+                alone += way
+        return alone
+
+    def _copying_ways(self, numbers: tuple[int, int, int]) -> tuple[int, ...]:
+        ways: tuple[int, ...] = ()
+        ahead = any(self._nodes[number].committed >= FIRST for number in numbers)
+        for number in numbers if ahead else ():
+            copying = self._copies.get(number)
+            if copying is None:
+                node = self._nodes[number]
+                replica = self._replicas[node.me]
+                after = {self._number(one) for one in (replica.copies(node), replica.expires(node)) if one is not None}
+                copying = self._copies[number] = self._ways(number, after)
+            ways += copying
+        return ways
+
     def _settle(self, number: int) -> int:
         after = self._settled[number]
         if not after:
@@ -325,10 +387,11 @@ class Explorer:
         return after
 
 
-def _kind(me: int, part: Part) -> Kind:
-    mine = part.rows[me]
+def _kind(node: Node, entry: int, part: Part) -> Kind:
+    mine = part.rows[node.me]
+    shown = [row for life in node.past for at, row in life if at == entry] + list(part.shown)
     return Kind(
-        frozenset((row.accepted, row.value.id) for row in part.shown if row.accepted and row.value),
+        frozenset((row.accepted, row.value.id) for row in shown if row.accepted and row.value),
         mine.value.id if mine.chosen and mine.value is not None else b"",
-        any(0 < row.prepared <= N for row in part.shown),
+        any(0 < row.prepared <= N for row in shown),
     )

@@ -26,6 +26,7 @@ from paxosstore.core.log.write import Proposer
 from paxosstore.core.turn.context import Context
 
 from .explorer import Explorer, Plan, Result, Rounds
+from .plans import COPIED, LOST
 
 CHOSEN = "two values chosen"
 HOLDERS = "two holders of pre-auth"
@@ -246,6 +247,40 @@ def syncs_no_promise(patch: Patch) -> None:
     patch.setattr(log, "needs_sync", lambda old, new: old.accepted != new.accepted)
 
 
+# -- rule 16
+
+
+def snapshot_replaces_votes(patch: Patch) -> None:
+    """What was promised and accepted above the copied data is forgotten."""
+    jump = Log.jump
+
+    def mutated(self: Log, entity: Entity, entry: int) -> None:
+        jump(self, entity, entry)
+        entity.log.opened = {}
+
+    patch.setattr(Log, "jump", mutated)
+
+
+def preauth_after_a_snapshot(patch: Patch) -> None:
+    """Whoever held pre-auth before its data was replaced holds it after that."""
+    jump = Log.jump
+
+    def mutated(self: Log, entity: Entity, entry: int) -> None:
+        origin, through = entity.log.last_origin, entity.log.no_preauth_through
+        jump(self, entity, entry)
+        entity.log.last_origin, entity.log.no_preauth_through = origin, through
+
+    patch.setattr(Log, "jump", mutated)
+
+
+# -- rule 19
+
+
+def votes_below_the_floor(patch: Patch) -> None:
+    """Whoever has lost its disk votes at once."""
+    patch.setattr(Context, "may_vote", lambda self, entity, entry, peer=None: True)
+
+
 NOBODY = (2,)
 """Replica 2 never proposes."""
 AGAIN = Plan((0,), Rounds((2, 0, 0), 2), crashes=1)
@@ -274,4 +309,7 @@ MUTANTS = [
     Mutant("6", counts_the_early_sender, ONE, CHOSEN),
     Mutant("7", shows_rows_before_durable, ONE, CHOSEN),
     Mutant("7", syncs_no_promise, ONE_FULL, CHOSEN),
+    Mutant("16", snapshot_replaces_votes, COPIED, "never votes"),
+    Mutant("16", preauth_after_a_snapshot, COPIED._replace(second=Rounds((1, 0, 1), 2)), CHOSEN),
+    Mutant("19", votes_below_the_floor, LOST, CHOSEN),
 ]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from paxosstore.core.batch.overlay import WriteBatch
 from paxosstore.core.batch.request import Request
 from paxosstore.core.entity.entity import Entity
+from paxosstore.core.entity.logstate import INFINITE
 from paxosstore.core.entry.ids import NOBODY, preauth_ballot, value_id
 from paxosstore.core.entry.record import EMPTY, Record, Value
 from paxosstore.core.interface.event import Loaded
@@ -68,13 +69,31 @@ class Node(NamedTuple):
     """A turn is under way: something of it has left, and it is not durable."""
     settled: bool = False
     """FIRST is behind us: what it was is forgotten, see `Explorer`."""
+    life: int = 0
+    """Which disk of the node that may lose its own is known here; of that node itself, the one it has (rule 19b)."""
+    past: tuple[tuple[tuple[int, Record], ...], ...] = ()
+    """(entry, row) of all that it has shown on each disk that is lost."""
+    floor: int = 0
+    """Rule 19c; INFINITE: not known yet."""
+    asked: int = 0
+    """The highest entry at which those have anything that have answered about re-entry."""
+    answered: int = 0
+    """A bit for each of them."""
+    copied: bool = False
+    """FIRST is applied, and no row here says what was chosen: a peer's data was copied, or the row has expired (rules 16, 17)."""
 
     def mine(self, entry: int) -> Record:
         return self.parts[entry - FIRST].rows[self.me]
 
     @property
+    def lives(self) -> tuple[tuple[tuple[int, Record], ...], ...]:
+        """What it has shown, by the disk that it had then."""
+        now = tuple([(entry, row) for entry, part in zip(EXPLORED, self.parts, strict=True) for row in part.shown])
+        return (*self.past, now)
+
+    @property
     def committed(self) -> int:
-        if not self.mine(FIRST).chosen:
+        if not (self.copied or self.mine(FIRST).chosen):
             return BEFORE
         return SECOND if self.mine(SECOND).chosen else FIRST
 
@@ -189,9 +208,79 @@ class Replica:
         for one in dict.fromkeys((first.durable, first.rows[self.me])):
             for two in dict.fromkeys((second.durable, second.rows[self.me])):
                 parts = self._restarted(first, one), self._restarted(second, two)
-                after = Node(self.me, parts, node.before, settled=node.settled)
+                after = node._replace(parts=parts, last_origin=NOBODY, no_preauth_through=0, syncing=False)
                 entity = self._restore(after)
                 yield after._replace(last_origin=entity.log.last_origin, no_preauth_through=entity.log.no_preauth_through)
+
+    # -- a lost disk (rule 19)
+
+    def loses_disk(self, node: Node) -> Node:
+        """It starts on an empty one, and learns BEFORE again: from what is chosen there it concludes what anybody does."""
+        first, second = (Part(rounds=part.rounds) for part in node.parts)
+        self._context.ready = Ready(TURN)
+        entity = self._loaded(0, b"", [], 0)
+        entity.log.set_floor(INFINITE, stored=False)
+        self._log.learn(entity, node.before, BEFORE, preauth_ballot(node.before), _HISTORY[node.before])
+        self._log.advance(entity)
+        log, past = entity.log, node.lives
+        return Node(
+            self.me,
+            (first, second),
+            node.before,
+            log.last_origin,
+            log.no_preauth_through,
+            False,
+            False,
+            node.life + 1,
+            past,
+            INFINITE,
+        )
+
+    def answers(self, node: Node, asking: Node) -> tuple[Node, Node] | None:
+        """It notes the disk of the one that comes back, forgets what the one before has shown, and says what it has."""
+        if node.syncing or asking.floor != INFINITE or asking.answered >> node.me & 1:
+            return None  # read when the turn that notes the disk is durable, and so are those before
+        highest = max([node.committed, *(entry for entry in EXPLORED if node.mine(entry) != EMPTY)])
+        asking = asking._replace(asked=max(asking.asked, highest), answered=asking.answered | 1 << node.me)
+        entity = self._restore(node)
+        for opened in entity.log.opened.values():
+            opened.forget(asking.me)
+        parts = tuple(
+            part if opened is None else part._replace(rows=tuple(opened.machine.rows))
+            for part, opened in zip(node.parts, map(entity.log.opened.get, EXPLORED), strict=True)
+        )
+        return node._replace(parts=(parts[0], parts[1]), life=asking.life), asking
+
+    def has_floor(self, node: Node) -> Node:
+        """Both peers have answered: what the old disk has sent and nobody has seen will never be seen."""
+        entity = self._restore(node)
+        entity.log.set_floor(node.asked + 1, stored=True)
+        preauth_off = entity.log.no_preauth_through
+        return node._replace(floor=node.asked + 1, asked=0, answered=0, no_preauth_through=preauth_off)
+
+    # -- copied data, expired rows (rules 16 and 17)
+
+    def copies(self, node: Node) -> Node | None:
+        """Its data is replaced by a peer's that is at FIRST. Its own rows stay."""
+        if node.syncing or node.committed != BEFORE:
+            return None
+        entity = self._restore(node)
+        self._log.jump(entity, FIRST)
+        above = entity.log.opened.get(SECOND)
+        assert (EMPTY if above is None else above.machine.mine) == node.mine(SECOND), "a snapshot replaces data, never votes"
+        first = node.parts[0]._replace(rows=self._alone(node.mine(FIRST)), proposal=None, driving=False)
+        log = entity.log
+        copied = node._replace(parts=(first, node.parts[1]), copied=True)
+        return copied._replace(last_origin=log.last_origin, no_preauth_through=log.no_preauth_through)
+
+    def expires(self, node: Node) -> Node | None:
+        """Its row at FIRST, which is applied, is deleted."""
+        if node.syncing or node.committed == BEFORE or node.mine(FIRST) == EMPTY:
+            return None
+        first = node.parts[0]
+        return node._replace(parts=(Part(shown=first.shown, rounds=first.rounds), node.parts[1]), copied=True)
+
+    # -- what is behind us
 
     def settle(self, node: Node) -> Node:
         """FIRST is chosen here: keep what production concludes from it for SECOND, and its origin. See `Explorer`."""
@@ -226,10 +315,12 @@ class Replica:
         """The entity as it is in memory: loaded, then told what it knew besides."""
         committed = node.committed
         value = _HISTORY[node.before] if committed == BEFORE else node.mine(committed).value
-        assert value is not None
+        gone = node.copied and committed == FIRST
+        assert gone or value is not None
+        last_value_id = b"" if gone or value is None else value.id
         rows = [(entry, row) for entry in EXPLORED if (row := node.mine(entry)) != EMPTY]
-        max_plog = rows[-1][0] if rows else BEFORE
-        entity = self._loaded(committed, value.id, [(entry, row) for entry, row in rows if entry > committed], max_plog)
+        max_plog = rows[-1][0] if rows else committed
+        entity = self._loaded(committed, last_value_id, [(entry, row) for entry, row in rows if entry > committed], max_plog)
         if node.last_origin != NOBODY:
             entity.log.last_origin = node.last_origin
             entity.log.no_preauth_through = node.no_preauth_through
@@ -239,6 +330,8 @@ class Replica:
             opened.machine.proposal = part.proposal
             opened.driving = part.driving
             opened.retry_at_ms = 0.0
+        if node.floor:
+            entity.log.set_floor(node.floor, stored=True)
         return entity
 
     def _loaded(self, committed: int, last_value_id: bytes, rows: list[tuple[int, Record]], max_plog: int) -> Entity:
@@ -251,8 +344,11 @@ class Replica:
         """What has become of the node; if nothing unsynced has left, the turn is over."""
         first, second = (self._part(part, entry, entity, ready) for entry, part in zip(EXPLORED, node.parts, strict=True))
         syncing = node.syncing or ready.needs_sync
-        after = Node(
-            self.me, (first, second), node.before, entity.log.last_origin, entity.log.no_preauth_through, syncing, node.settled
+        after = node._replace(
+            parts=(first, second),
+            last_origin=entity.log.last_origin,
+            no_preauth_through=entity.log.no_preauth_through,
+            syncing=syncing,
         )
         if not syncing:
             return after._replace(parts=(self._told(first), self._told(second)))

@@ -17,6 +17,16 @@ def tell(before: Node, after: Node, *, crashed: bool) -> str:
 
 
 def _what(before: Node, after: Node, *, crashed: bool) -> str:
+    if len(after.past) > len(before.past):
+        return "loses its disk"
+    if after.life > before.life:
+        return f"notes disk {after.life}, and answers"
+    if after.floor != before.floor:
+        return f"has the floor {after.floor}"
+    if after.answered != before.answered:
+        return f"is answered: there is something at {after.asked}"
+    if after.copied != before.copied:
+        return "has the data of a peer" if before.committed < after.committed else "lets a row expire"
     if crashed:
         return "crashes"
     if any(now.rounds > was.rounds for was, now in zip(before.parts, after.parts, strict=True)):

@@ -26,6 +26,8 @@ def explored(plan: Plan) -> tuple[Explorer, Result]:
         ("two entries, two ballots each, a crash", 150_000, (2, 2)),
         ("both at once, one ballot each, a crash", 150_000, (2, 2)),
         ("both at once, hasty", 70_000, (1, 1)),
+        ("a lost disk", 50_000, (2, 0)),
+        ("copied data, expired rows", 60_000, (1, 2)),
     ],
 )
 def test_one_value_at_most(name: str, floor: int, values: tuple[int, int]) -> None:
