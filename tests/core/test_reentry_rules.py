@@ -489,3 +489,25 @@ class TestVotes:
         assert node.row.state.value == "reentering"
         assert node.shard.context.standing.confirmed
         assert node.says(1, vote(1, 8)).records == {}
+
+
+class TestMemory:
+    """An entity may leave memory while its floor lies on the disk, and come back (rule 18)."""
+
+    def test_a_floor_that_lies_behind_is_deleted(self) -> None:
+        """It was set when the disk did not have yet what was applied in that turn: seed 5036 with room for one entity."""
+        node = Node(State.MEMBER, *TABLE, cursor=END)
+        node.step(Loaded(ENTITY, 18, [], 18, b"", floor=15))
+        assert node.floors == {ENTITY: 0}
+
+    def test_one_that_was_passed_and_deleted_is_not_taken_for_the_one_that_the_walk_has_set(self) -> None:
+        node = Node(State.REENTERING, *TABLE)
+        node.members(1, 2)
+        node.load()
+        node.page(1, (ENTITY, 5))
+        node.page(2)
+        assert node.floors == {ENTITY: 6}
+        node.shard._entities.forget(ENTITY)
+        node.step(Loaded(ENTITY, 9, [], 9, b""))
+        assert node.floors == {}
+        assert node.shard.context.counters.floors_passed == 0

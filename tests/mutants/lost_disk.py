@@ -176,7 +176,7 @@ LOST_DISK: tuple[Mutant, ...] = (
         "loaded meanwhile",
         19,
         "c. an entity that was being loaded when its floor was set has none",
-        (SHARD, "self._walk.just_set.get(entity.id, event.floor)", "event.floor"),
+        (SHARD, "self._walk.just_set.pop(entity.id, event.floor)", "event.floor"),
     ),
     mutant(
         "free before the walk",

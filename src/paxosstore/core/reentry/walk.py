@@ -42,7 +42,8 @@ class FloorWalk:
         self._short_since_ms = -1.0
         """Since when there are too few peers to ask; negative: there are enough."""
         self.just_set: dict[int, int] = {}
-        """The floors of the last step: an entity that was loaded before they were written has missed them."""
+        """The floors of the last step, of entities that were not in memory: one whose rows had been read by then, and that comes
+        now, has missed it. The next time it is loaded the disk has the floor, or it was passed."""
 
     # -- at an intact peer
 
@@ -123,7 +124,7 @@ class FloorWalk:
         floors = {entity: entry + above for entity, entry in sorted(highest.items())}
         default = max(least, 0) + above
         default = default if default > 1 else 0  # there is nothing below entry 1
-        self.just_set = floors
+        self.just_set = dict(floors)
         passed = {entity for entity, floor in floors.items() if context.reader.committed_entry(entity) >= floor - 1}
         context.ready.changes += [SetFloor(entity, 0 if entity in passed else floor) for entity, floor in floors.items()]
         context.work += len(floors)
@@ -135,6 +136,7 @@ class FloorWalk:
                 floor = floors.get(loaded.id, default)
                 loaded.log.changed_turn = context.ready.turn
                 loaded.log.set_floor(floor, stored=loaded.id in floors and loaded.id not in passed)
+                self.just_set.pop(loaded.id, None)
                 self._entities.touch(loaded)
         self._pages = {}
         self._since_ms = -1.0

@@ -283,7 +283,7 @@ class Shard:
             entity.handover.taking_over = False
             if chosen:
                 self._handovers.chosen(entity, in_flight.evaluated.proposed)
-        if entity.log.floor:
+        if entity.log.floor or entity.log.floor_stored:
             self._passing.attended(entity)
         if entity.log.committed != before:
             entity.log.lease_until_ms = 0.0
@@ -393,7 +393,7 @@ class Shard:
         mailbox = entity.mailbox
         assert mailbox is not None
         entity.load(event, context.n, context.me)
-        stored = self._walk.just_set.get(entity.id, event.floor)
+        stored = self._walk.just_set.pop(entity.id, event.floor)
         entity.log.set_floor(context.standing.floor_of(entity.id, stored, event.committed), stored=stored > 0)
         entity.mailbox = None
         self._agreement.loaded(entity, event.stopped)
