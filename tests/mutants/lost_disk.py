@@ -13,7 +13,10 @@ STANDING = "core/turn/standing.py"
 WAITING = "core/turn/waiting.py"
 WALK = "core/reentry/walk.py"
 
-LOST_DISK: tuple[Mutant, ...] = (
+TESTS = "tests/core/test_reentry_rules.py tests/core/test_scenarios.py"
+"""They show each of these: a transition or a story is where such a mistake is seen first."""
+
+_CLAUSES: tuple[Mutant, ...] = (
     # -- a. know it
     mutant(
         "empty disk is a member",
@@ -218,3 +221,5 @@ LOST_DISK: tuple[Mutant, ...] = (
         ),
     ),
 )
+
+LOST_DISK = tuple([one._replace(shown_by=TESTS) for one in _CLAUSES])

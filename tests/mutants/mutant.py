@@ -22,6 +22,8 @@ class Mutant(NamedTuple):
     breaks: str
     """In words."""
     edits: tuple[Edit, ...]
+    shown_by: str = ""
+    """Tests that notice it, as pytest takes them, where the simulator would need too many seeds; empty: the simulator notices."""
 
     def texts(self, package: Path) -> dict[str, str]:
         """File -> its mutated text. Raises ValueError if the code is no longer what the mutant knows."""
@@ -35,5 +37,5 @@ class Mutant(NamedTuple):
         return texts
 
 
-def mutant(name: str, rule: int, breaks: str, *edits: tuple[str, str, str]) -> Mutant:
-    return Mutant(name, rule, breaks, tuple(Edit(*edit) for edit in edits))
+def mutant(name: str, rule: int, breaks: str, *edits: tuple[str, str, str], shown_by: str = "") -> Mutant:
+    return Mutant(name, rule, breaks, tuple(Edit(*edit) for edit in edits), shown_by)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,9 @@ from .mutant import Mutant
 
 PACKAGE = Path(paxosstore.__file__).parent
 HUNT = Path(__file__).with_name("hunt.py")
+REPOSITORY = Path(__file__).parents[2]
+NOT_A_MISTAKE = r"^E +(NameError|AttributeError|ImportError)"
+"""The mutant itself does not run: that is no finding."""
 UNCHANGED = Mutant("nothing", 0, "nothing is broken", ())
 
 
@@ -34,18 +39,34 @@ class Finding(NamedTuple):
 
 
 def hunt(mutant: Mutant, seeds: int) -> Finding:
-    """Run seeds over the mutant until one fails. Raises ValueError if it cannot be made, RuntimeError if it does not run."""
+    """Run seeds over the mutant until one fails, or the tests that show it; none fails: it has survived.
+
+    Raises ValueError if it cannot be made, RuntimeError if it does not run.
+    """
     with tempfile.TemporaryDirectory(prefix="paxosstore-mutant-") as folder:
         copy = Path(folder) / PACKAGE.name
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         for file, text in mutant.texts(PACKAGE).items():
             (copy / file).write_text(text)
-        command = [sys.executable, "-P", str(HUNT), str(seeds)]
         environment = {**os.environ, "PYTHONPATH": folder, "PYTHONHASHSEED": "0"}
+        if mutant.shown_by:
+            return _test(mutant, environment)
+        command = [sys.executable, "-P", str(HUNT), str(seeds)]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     if ended.returncode:
         raise RuntimeError(f"mutant {mutant.name} does not run:\n{ended.stderr}")
     return Finding(mutant, **json.loads(ended.stdout))
+
+
+def _test(mutant: Mutant, environment: dict[str, str]) -> Finding:
+    """Run the tests that show the mutant. What does not run is no finding."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.shown_by.split()]
+    ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    failed = re.search(r"^FAILED (\S+)", ended.stdout, re.MULTILINE)
+    if ended.returncode not in (0, 1) or (ended.returncode and not failed) or re.search(NOT_A_MISTAKE, ended.stdout):
+        raise RuntimeError(f"mutant {mutant.name} does not run:\n{ended.stdout}")
+    return Finding(mutant, 0, failed[1] if failed else "", time.monotonic() - began)
 
 
 def hunt_all(

@@ -32,6 +32,17 @@ def test_some_are_killed_at_once() -> None:
     assert [finding.mutant.name for finding in findings if not finding.check] == []
 
 
+def test_one_that_a_test_shows() -> None:
+    (finding,) = hunt_all([BY_NAME["floor at the highest entry"]], seeds=0, jobs=1)
+    assert finding.check.startswith("tests/core/test_reentry_rules.py::")
+
+
+def test_one_that_no_test_shows_has_survived() -> None:
+    unseen = BY_NAME["floor at the highest entry"]._replace(shown_by="tests/core/test_voters.py")
+    (finding,) = hunt_all([unseen], seeds=0, jobs=1)
+    assert finding.check == ""
+
+
 def test_a_mutant_that_fits_nothing_is_an_error() -> None:
     lost = mutant("lost", 1, "", ("core/entry/ids.py", "what is not there", ""))
     with pytest.raises(ValueError, match=r"lost|core/ids\.py"):
