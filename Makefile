@@ -20,7 +20,7 @@ help:
 	@echo "make mutants  every rule broken on purpose, and which check noticed"
 	@echo "make modelcheck    every order of events in a small scope"
 	@echo "make crash-images  what a power cut may leave of the store, opened and checked"
-	@echo "make chaos    real processes: killed, stopped, cut off, skewed, full"
+	@echo "make chaos    real processes: killed, stopped, cut off, skewed, full, without their disk"
 	@echo "make soak     simulator and chaos for as long as MINUTES says"
 	@echo "make proto    regenerate the code of card.proto"
 	@echo "make clean    remove .venv and all caches"

@@ -17,7 +17,9 @@ from .clients import ABANDONED
 from .faults import Struck
 from .journal import Operation, Outcome
 from .models import MODELS, for_checker
+from .nodes import MEMBER
 from .run import Record
+from .schedule import Kind
 
 AFTERMATH_S = 0.5
 """A gap that begins so soon after a fault still belongs to it."""
@@ -53,6 +55,7 @@ def check(record: Record, operations: Sequence[Operation]) -> list[Check]:
         linearizable,
         accounts_hold,
         nodes_agree,
+        all_are_members,
         nothing_fails_after_healing,
         nothing_is_wrong,
     ]
@@ -102,6 +105,20 @@ def nodes_agree(record: Record, operations: Sequence[Operation]) -> Check:
             finals[operation.key].add(operation.reply)
     violations += [f"{key}: the nodes say {said}" for key, said in finals.items() if len(said) != 1]
     return Check("the nodes agree", f"content hash {record.hashes[0][:12] if record.hashes else '–'}", violations)
+
+
+def all_are_members(record: Record, operations: Sequence[Operation]) -> Check:
+    """Whoever lost its disk, or came with an old one, has come back by a disk of its own (rule 19)."""
+    said = record.standings or [""] * record.nodes
+    violations = [
+        f"node {node} is no member: {standing or 'it is silent'}" for node, standing in enumerate(said) if standing != MEMBER
+    ]
+    lost = [struck for struck in record.struck if struck.kind.loses_disk and not struck.skipped]
+    violations += [f"after {struck.text}, nobody saw the node come back" for struck in lost if not struck.returned_s]
+    longest = max((struck.way_back_s for struck in lost), default=0.0)
+    absences = sum(1 for struck in record.struck if struck.kind is Kind.LONG_ABSENCE)
+    detail = f"{len(lost)} disks lost, back after {longest:.2f} s at most; {absences} long absences"
+    return Check("all are members again", detail, violations)
 
 
 def nothing_fails_after_healing(record: Record, operations: Sequence[Operation]) -> Check:

@@ -12,11 +12,14 @@ import msgspec
 from paxosstore.errors import Damaged, PaxosStoreError
 
 from .errors import CannotRun
+from .losses import Losses
 from .nodes import Network, Nodes
 from .proxy import Line
 from .schedule import Fault, Kind, Track
 
 RESET_EVERY_S = 0.2
+WITHOUT_S = 1.0
+"""How long a node that lost its disk has to do without the peer that is down."""
 
 
 class Struck(msgspec.Struct):
@@ -31,6 +34,15 @@ class Struck(msgspec.Struct):
     """(node, from, until), where a node was not hit all the time."""
     skipped: str = ""
     """Why it did not strike after all."""
+    started_s: float = 0.0
+    """When the node that lost its disk served again; 0: none did."""
+    returned_s: float = 0.0
+    """When it was a member again; 0: nobody has seen it."""
+
+    @property
+    def way_back_s(self) -> float:
+        """How long it took to be a member again."""
+        return max(0.0, self.returned_s - self.started_s) if self.returned_s else 0.0
 
     def node_spans(self) -> list[tuple[int, float, float]]:
         return self.spans or [(node, self.began_s, self.ended_s) for node in self.nodes]
@@ -50,6 +62,7 @@ class Faults:
         self._started_s = started_s
         self._say = say
         self._ending = threading.Event()
+        self.losses = Losses(nodes, self._ending)
         self._threads: list[threading.Thread] = []
         self._broken: CannotRun | None = None
         self._how: dict[Kind, Callable[[Fault, Struck], None]] = {
@@ -59,6 +72,10 @@ class Faults:
             Kind.DISK_FULL: self._fill_disks,
             Kind.ROLLING_RESTART: self._restart,
             Kind.CLOCK_JUMP: self._set_clocks,
+            Kind.DISK_LOST: self._lose_disk,
+            Kind.DISK_LOST_AGAIN: self._lose_disk_twice,
+            Kind.LONG_ABSENCE: self._kill,
+            Kind.OLD_COPY: self._restore_copy,
             Kind.ISOLATE: self._isolate,
             Kind.SHATTER: self._shatter,
             Kind.ONE_WAY: self._line(lambda fault: Line(cut=True)),
@@ -84,7 +101,7 @@ class Faults:
             raise self._broken
 
     def end(self) -> None:
-        """Strike no more, and mend what is broken by and by."""
+        """Strike no more, mend what is broken by and by, and watch for nobody any more."""
         self._ending.set()
 
     def heal(self) -> None:
@@ -116,14 +133,19 @@ class Faults:
             self._broken = CannotRun(f"a fault could not be made: {error}")
 
     def _strike(self, fault: Fault) -> None:
-        struck = Struck(fault.kind, str(fault), list(fault.nodes), time.monotonic(), skipped=self._unable.get(fault.kind, ""))
+        if fault.kind.track is Track.PROCESS:
+            self._revive(f"before {fault}")
+        struck = Struck(fault.kind, str(fault), list(fault.nodes), time.monotonic(), skipped=self._why_not(fault.kind))
         self._say(f"{struck.text}{struck.skipped and f': skipped, {struck.skipped}'}")
         if not struck.skipped:
-            if fault.kind.track is Track.PROCESS:
-                self._revive(f"before {fault}")
             self._how[fault.kind](fault, struck)
         struck.ended_s = time.monotonic()
         self.struck.append(struck)
+
+    def _why_not(self, kind: Kind) -> str:
+        if kind in self._unable:
+            return self._unable[kind]
+        return self.losses.why_not() if kind.loses_disk else ""
 
     def _last(self, fault: Fault) -> None:
         self._ending.wait(fault.lasts_s)
@@ -144,6 +166,8 @@ class Faults:
         for node in fault.nodes:
             self._nodes.kill(node)
         self._last(fault)
+        for node in fault.nodes:
+            self._nodes.copy_disk(node)
         self._nodes.start(*fault.nodes)
 
     def _stop(self, fault: Fault, struck: Struck) -> None:
@@ -178,6 +202,52 @@ class Faults:
         self._last(fault)
         for node in fault.nodes:
             self._nodes.clocks[node].set(0.0)
+
+    def _lose_disk(self, fault: Fault, struck: Struck) -> None:
+        lost, *without = fault.nodes
+        self.losses.empty(lost)
+        for node in without:
+            self._nodes.kill(node)
+        self._last(fault)
+        self._start_again(lost, struck)
+        if without:
+            self._ending.wait(WITHOUT_S)
+            self._nodes.start(*without)
+        struck.spans = [(lost, struck.began_s, struck.started_s), *((node, struck.began_s, time.monotonic()) for node in without)]
+
+    def _lose_disk_twice(self, fault: Fault, struck: Struck) -> None:
+        node = fault.nodes[0]
+        self.losses.empty(node)
+        self._last(fault)
+        self._nodes.launch(node)
+        self.losses.wait_on_its_way(node)
+        self.losses.empty(node)
+        self._start_again(node, struck)
+
+    def _restore_copy(self, fault: Fault, struck: Struck) -> None:
+        node = fault.nodes[0]
+        if node not in self._nodes.copied:
+            self._nodes.kill(node)
+            self._nodes.copy_disk(node)
+            self._nodes.start(node)
+            struck.spans.append((node, struck.began_s, time.monotonic()))
+        self._last(fault)
+        killed_s = time.monotonic()
+        struck.skipped = self.losses.age(node)
+        if struck.skipped:
+            return self._say(f"{fault}: skipped after all, {struck.skipped}")
+        self._start_again(node, struck)
+        struck.spans.append((node, killed_s, struck.started_s))
+
+    def _start_again(self, node: int, struck: Struck) -> None:
+        """A node without its disk."""
+
+        def returned(at_s: float) -> None:
+            struck.returned_s = at_s
+
+        self._nodes.start(node)
+        struck.started_s = time.monotonic()
+        self.losses.watch(node, returned)
 
     # -- the network
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,23 +23,31 @@ from .errors import CannotRun
 from .proxy import Line
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+MEMBER = "member"
+"""What a node is that votes: see `standing`."""
+TOLD = ("snapshots_installed", "evictions", "loads", "floors_passed", "messages_fenced")
+"""Counters of the nodes that say whether a round came to what it is for."""
 _FIRST_DOOR = 4
 """Of a node's ten ports, those that `paxosstore init` does not use are the doors to it."""
 
 Pairs = Iterable[tuple[int, int]]
+Tuning = Mapping[str, float]
+"""Settings of the nodes that are not as usual: name -> value."""
 
 
 class Nodes(LocalCluster):
     """Real nodes under chaos."""
 
-    def __init__(self, directory: Path, nodes: int, keyspace: str, request_timeout_ms: float, *, small_disks: bool) -> None:
+    def __init__(self, directory: Path, nodes: int, keyspace: str, tuning: Tuning, *, small_disks: bool) -> None:
         super().__init__(directory, nodes)
         directory.mkdir(parents=True)
         self._keyspace = keyspace
-        self._request_timeout_ms = request_timeout_ms
+        self._tuning = tuning
         shim = build_shim(directory)
         self.clocks = [Clock(shim, directory / f"clock-{node}") for node in range(nodes)]
         self.disks = [SmallDisk(directory / f"disk-{node}") for node in range(nodes)] if small_disks else []
+        self.copied: set[int] = set()
+        """Nodes of whose directory there is a copy."""
         self._environment = threading.Lock()
 
     def door(self, dialler: int, acceptor: int) -> int:
@@ -79,6 +89,51 @@ class Nodes(LocalCluster):
         lines = self.log(node).strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 
+    # -- disks that are lost, and old ones
+
+    def copy_disk(self, node: int) -> None:
+        """Copy the directory of a node that does not run, unless there is a copy already. Raises OSError."""
+        if node not in self.copied:
+            shutil.copytree(self.data_dir(node), self._copy(node))
+            self.copied.add(node)
+
+    def restore_copy(self, node: int) -> None:
+        """Put the copy in the place of a directory that is lost; there is no copy then. Raises OSError."""
+        shutil.move(self._copy(node), self.data_dir(node))
+        self.copied.remove(node)
+
+    def _copy(self, node: int) -> Path:
+        return self.directory / f"copy-of-node-{node}"
+
+    def standing(self, node: int) -> str:
+        """What a node says that it is; empty: it does not answer."""
+        try:
+            reentry = self.status(node)["reentry"]
+        except OSError:
+            return ""
+        return MEMBER if reentry["done"] else reentry["described"] or reentry["state"]
+
+    def disks_heard(self, node: int) -> dict[int, str]:
+        """By which disk each peer hears a node now; empty: it does not."""
+        heard = {}
+        for peer in range(self.nodes):
+            if peer != node:
+                try:
+                    link = self.status(peer)["peers"][str(node)]
+                except OSError:
+                    link = {"up": False}
+                heard[peer] = str(link["disk_id"]) if link["up"] else ""
+        return heard
+
+    def tell(self) -> dict[str, int]:
+        """What the nodes have done since their last starts, added up. Raises OSError."""
+        told: Counter[str] = Counter()
+        for node in range(self.nodes):
+            status = self.status(node)
+            told.update({name: status["counters"][name] for name in TOLD})
+            told["expired_entries"] += status["log_kept"]["expired_entries"]
+        return dict(told)
+
     def unsettled(self) -> str:
         """What is still missing to a healthy cluster; empty: nothing."""
         for node in range(self.nodes):
@@ -88,6 +143,10 @@ class Nodes(LocalCluster):
                 return f"node {node} does not answer: {error}"
             if status["writes_refused_because"]:
                 return f"node {node} refuses writes: {status['writes_refused_because']}"
+            if status["stopped"]:
+                return f"node {node} has stopped entities: {status['stopped']}"
+            if status["log_kept"]["trouble"]:
+                return f"node {node} does not cut its log: {status['log_kept']['trouble']}"
             down = [peer for peer, link in status["peers"].items() if not link["up"]]
             if down:
                 return f"node {node} has no link to node {', '.join(down)}"
@@ -104,7 +163,7 @@ class Nodes(LocalCluster):
         for old, new in changes.items():
             assert config.count(old) == 1, (old, config)
             config = config.replace(old, new)
-        return f"{config}request_timeout_ms = {self._request_timeout_ms}\n"
+        return config + "".join(f"{name} = {value}\n" for name, value in self._tuning.items())
 
 
 @contextmanager

@@ -54,14 +54,20 @@ class Findings:
 
     def outcomes(self) -> str:
         counted = Counter(o.outcome for o in self.operations if o.client < self.record.first_reader)
-        proxied = ", ".join(f"{count:,} {what}" for what, count in self.record.proxy.items())
-        return ", ".join(f"{counted[outcome]:,} {outcome.value}" for outcome in Outcome) + f"; frames: {proxied}"
+        counts = {
+            "": {outcome.value: counted[outcome] for outcome in Outcome},
+            "; frames: ": self.record.proxy,
+            "; nodes since their last start: ": {what.replace("_", " "): count for what, count in self.record.told.items()},
+        }
+        return "".join(head + ", ".join(f"{count:,} {what}" for what, count in ones.items()) for head, ones in counts.items())
 
     def fault_lines(self) -> Sequence[Sequence[str]]:
         record, all_gaps = self.record, gaps(self.operations)
         lines = []
         for struck in record.struck:
             lasted = "skipped" if struck.skipped else f"{struck.ended_s - struck.began_s:.2f} s"
+            if struck.returned_s:
+                lasted += f", a member again after {struck.way_back_s:.2f} s"
             gap = struck.skipped or f"{longest_gap(all_gaps, struck):.2f} s"
             lines.append((f"{struck.began_s - record.started_s:.1f} s", struck.text, lasted, gap))
         return lines

@@ -27,14 +27,22 @@ REDIS_CLIENTS = 5
 CARD_CLIENTS = 2
 SETTLE_S = 5.0
 """How long the nodes may take, once all is healed, to be linked again and to take writes."""
+RETURN_S = 30.0
+"""How long a node that lost its disk may take then to be a member again."""
 RECONNECT_S = 1.5
 """How long clients may take after that to notice: gRPC dials a server that was down again within 1.2 s."""
 CALM_S = 2.0
 """How long the load goes on then; nothing may fail any more."""
 CLIENT_END_S = 15.0
 KEYSPACES = ("db", "slots:16")
-REQUEST_TIMEOUTS_MS = (500.0, 2_000.0)
-"""The nodes' deadline: shorter than a client's patience, so that it hears the outcome."""
+TUNING: dict[str, tuple[float, ...]] = {
+    "request_timeout_ms": (500.0, 2_000.0),  # shorter than a client's patience, so that it hears the outcome
+    "plog_keep_seconds": (0.5, 4.0),
+    "plog_keep_entries": (10, 500),
+    "max_mem_entities": (2, 12),
+}
+"""Settings of the nodes, and of what values the seed draws: logs are cut under a node that is away, and entities evicted all
+the time."""
 RECORD = "run.json"
 
 
@@ -45,7 +53,7 @@ class Record(msgspec.Struct):
     nodes: int
     seconds: float
     keyspace: str
-    request_timeout_ms: float
+    tuning: dict[str, float]
     started_s: float
     first_reader: int = REDIS_CLIENTS + CARD_CLIENTS
     """From this number on, clients are those that read every key when all is over."""
@@ -58,13 +66,18 @@ class Record(msgspec.Struct):
     struck: list[Struck] = []
     hashes: list[str] = []
     """The nodes' content hashes at the end."""
+    standings: list[str] = []
+    """What the nodes said that they were when all was healed."""
+    told: dict[str, int] = {}
+    """What the nodes had done then since their last starts."""
     proxy: dict[str, int] = {}
     complaints: list[str] = []
     """What nodes and clients did that they must not, whatever the histories say."""
 
     @property
     def title(self) -> str:
-        return f"{self.nodes} nodes, seed {self.seed}, keyspace {self.keyspace}, deadline {self.request_timeout_ms:g} ms"
+        tuning = ", ".join(f"{name} {value:g}" for name, value in self.tuning.items())
+        return f"{self.nodes} nodes, seed {self.seed}, keyspace {self.keyspace}, {tuning}"
 
     def save(self, directory: Path) -> None:
         (directory / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
@@ -105,9 +118,10 @@ class Round:
         self._directory.mkdir(parents=True)
         no_disks = why_not(self._directory)
         rng = random.Random(f"settings {self._seed}")
-        keyspace, timeout_ms = rng.choice(KEYSPACES), rng.choice(REQUEST_TIMEOUTS_MS)
+        keyspace = rng.choice(KEYSPACES)
+        tuning = {name: rng.choice(values) for name, values in TUNING.items()}
         try:
-            self.nodes = nodes = Nodes(self._directory / "nodes", self._n, keyspace, timeout_ms, small_disks=not no_disks)
+            self.nodes = nodes = Nodes(self._directory / "nodes", self._n, keyspace, tuning, small_disks=not no_disks)
             self._running.callback(nodes.close)
             nodes.init()
             network = Network(nodes, self._seed)
@@ -115,7 +129,7 @@ class Round:
             nodes.start()
         except (PaxosStoreError, OSError) as error:
             raise CannotRun(f"the nodes cannot be started: {error}") from error
-        record = Record(self._seed, self._n, self._seconds, keyspace, timeout_ms, time.monotonic())
+        record = Record(self._seed, self._n, self._seconds, keyspace, tuning, time.monotonic())
         faults = Faults(nodes, network, {Kind.DISK_FULL: no_disks} if no_disks else {}, record.started_s, self._say)
         clients = self._start_clients(record)
         faults.begin(draw(self._seed, self._seconds, self._n))
@@ -162,12 +176,19 @@ class Round:
         except (PaxosStoreError, OSError) as error:
             record.complaints.append(f"healing failed: {error}")
         record.healed_s = time.monotonic()
-        while problem := self.nodes.unsettled():
-            if time.monotonic() > record.healed_s + SETTLE_S:
-                record.complaints.append(f"{SETTLE_S:g} s after all was healed, {problem}")
-                break
-            time.sleep(0.05)
+        for limit_s, problem in ((SETTLE_S, self.nodes.unsettled), (RETURN_S, faults.losses.not_members)):
+            while found := problem():
+                if time.monotonic() > record.healed_s + limit_s:
+                    record.complaints.append(f"{limit_s:g} s after all was healed, {found}")
+                    break
+                time.sleep(0.05)
         record.settled_s = time.monotonic()
+        record.standings = [self.nodes.standing(node) for node in range(self._n)]
+        faults.end()
+        try:
+            record.told = self.nodes.tell()
+        except OSError as error:
+            record.complaints.append(f"a node does not say what it has done: {error}")
         self._say(f"all is healed; settled after {record.settled_s - record.healed_s:.2f} s")
         time.sleep(RECONNECT_S)
         record.calm_s = time.monotonic()

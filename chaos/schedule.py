@@ -37,6 +37,14 @@ class Kind(Enum):
     """SIGTERM, wait, start; one node after the other."""
     CLOCK_JUMP = "clock jump"
     """Of some nodes; value: seconds, later back."""
+    DISK_LOST = "disk lost"
+    """SIGKILL of the first node, later a start on an empty directory; a second node is down meanwhile, and for a while after."""
+    DISK_LOST_AGAIN = "disk lost again"
+    """Of one node, and once more as soon as it is on its way back."""
+    LONG_ABSENCE = "long absence"
+    """SIGKILL of a minority, and a start when the others have cut their logs."""
+    OLD_COPY = "old copy"
+    """One node is started on a copy of its directory from earlier in the run."""
     ISOLATE = "isolate"
     """A minority and the others do not hear each other."""
     SHATTER = "shatter"
@@ -56,8 +64,23 @@ class Kind(Enum):
     def track(self) -> Track:
         return Track.PROCESS if self in _OF_PROCESSES else Track.NETWORK
 
+    @property
+    def loses_disk(self) -> bool:
+        """Whether a node has to come back by rule 19."""
+        return self in _OF_DISKS
 
-_OF_PROCESSES = {Kind.KILL, Kind.KILL_ALL, Kind.STOP, Kind.DISK_FULL, Kind.ROLLING_RESTART, Kind.CLOCK_JUMP}
+
+_OF_DISKS = {Kind.DISK_LOST, Kind.DISK_LOST_AGAIN, Kind.OLD_COPY}
+_OF_PROCESSES = {
+    Kind.KILL,
+    Kind.KILL_ALL,
+    Kind.STOP,
+    Kind.DISK_FULL,
+    Kind.ROLLING_RESTART,
+    Kind.CLOCK_JUMP,
+    Kind.LONG_ABSENCE,
+    *_OF_DISKS,
+}
 _EVERYWHERE = {Kind.KILL_ALL, Kind.ROLLING_RESTART, Kind.SHATTER, Kind.LOSS, Kind.SLOW, Kind.RESET}
 
 
@@ -82,7 +105,7 @@ class Fault:
             Kind.SLOW: f" ({self.value:.0f} ms)",
             Kind.DISK_FULL: f" ({self.value / 1e6:.0f} MB left)",
         }
-        separator = " → " if self.kind in (Kind.ONE_WAY, Kind.MUTE) else ", "
+        separator = {Kind.ONE_WAY: " → ", Kind.MUTE: " → ", Kind.DISK_LOST: " without "}.get(self.kind, ", ")
         where = "" if self.kind in _EVERYWHERE else " " + separator.join(map(str, self.nodes))
         return self.kind.value + where + values.get(self.kind, "")
 
@@ -97,7 +120,7 @@ def draw(seed: int, seconds: float, nodes: int, kinds: Iterable[Kind] = Kind) ->
     for kind in deck:
         fault = _fault(rng, kind, at, rng.uniform(1.2, 2.2), nodes)
         if fault.until_s > seconds - COOL_DOWN_S:
-            return faults
+            continue
         faults.append(fault)
         at = fault.until_s + rng.uniform(0.8, 1.2)
     for track in Track:
@@ -120,8 +143,12 @@ def _shuffled_for_ever(rng: random.Random, kinds: list[Kind]) -> Iterator[Kind]:
 def _fault(rng: random.Random, kind: Kind, at_s: float, lasts_s: float, nodes: int) -> Fault:
     everyone = tuple(range(nodes))
     targets, value = everyone, 0.0
-    if kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE):
+    if kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE, Kind.LONG_ABSENCE):
         targets = tuple(sorted(rng.sample(everyone, rng.randint(1, (nodes - 1) // 2))))
+    elif kind in (Kind.DISK_LOST_AGAIN, Kind.OLD_COPY):
+        targets = (rng.choice(everyone),)
+    elif kind is Kind.DISK_LOST:
+        targets = tuple(rng.sample(everyone, rng.choice((1, 2))))
     elif kind in (Kind.ONE_WAY, Kind.MUTE):
         targets = rng.choice(list(permutations(everyone, 2)))
     elif kind is Kind.DISK_FULL:
@@ -136,4 +163,6 @@ def _fault(rng: random.Random, kind: Kind, at_s: float, lasts_s: float, nodes: i
         value = rng.choice((5.0, 20.0, 60.0))
     elif kind is Kind.ROLLING_RESTART:
         lasts_s = 0.6 * nodes
+    if kind is Kind.LONG_ABSENCE:
+        lasts_s = rng.uniform(5.0, 8.0)
     return Fault(at_s, lasts_s, kind, targets, value)

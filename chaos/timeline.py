@@ -18,6 +18,10 @@ COLORS = {
     Kind.STOP: "#8e44ad",
     Kind.DISK_FULL: "#7a5c3a",
     Kind.CLOCK_JUMP: "#2a6fbb",
+    Kind.DISK_LOST: "#111111",
+    Kind.DISK_LOST_AGAIN: "#555555",
+    Kind.LONG_ABSENCE: "#d98880",
+    Kind.OLD_COPY: "#6c4a8f",
     Kind.ISOLATE: "#e08e0b",
     Kind.SHATTER: "#b9770e",
     Kind.ONE_WAY: "#f0b94a",
@@ -86,8 +90,9 @@ def _draw_faults(axis: Any, record: Record) -> None:
 
 
 def _draw_nodes(axis: Any, record: Record) -> None:
-    """Each node's lane: above what happened to its process, below to its network."""
+    """Each node's lane: above what happened to its process, below to its network; hatched: on its way back without its disk."""
     drawn: set[Kind] = set()
+    named = False
     for struck in record.struck:
         if struck.skipped:
             continue
@@ -96,6 +101,10 @@ def _draw_nodes(axis: Any, record: Record) -> None:
             label = None if struck.kind in drawn else struck.kind.value
             drawn.add(struck.kind)
             axis.barh(node + shift, ended_s - began_s, 0.38, began_s - record.started_s, color=COLORS[struck.kind], label=label)
+        if struck.way_back_s:
+            began_s, label, named = struck.started_s - record.started_s, None if named else "on its way back", True
+            way = axis.barh(struck.nodes[0] + shift, struck.way_back_s, 0.38, began_s, fill=False, hatch="////", label=label)
+            way[0].set_edgecolor(COLORS[struck.kind])
     axis.set_yticks(range(record.nodes), [f"node {node}" for node in range(record.nodes)])
     axis.set_ylim(record.nodes - 0.45, -0.55)
     if drawn:

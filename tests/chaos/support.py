@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaos.journal import Operation, Outcome, Word
+from chaos.nodes import MEMBER
 from chaos.run import REDIS_CLIENTS, Record
 
 NODES = 3
@@ -16,7 +17,9 @@ class History:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.record = Record(1, NODES, 60.0, "db", 500.0, started_s=0.0, hashes=[HASH] * NODES)
+        self.record = Record(
+            1, NODES, 60.0, "db", {"plog_keep_entries": 20}, started_s=0.0, hashes=[HASH] * NODES, standings=[MEMBER] * NODES
+        )
         self._now_s = 0.0
 
     def add(

@@ -10,6 +10,7 @@ import pytest
 from chaos.checks import accounts_hold, check, gaps, linearizable, longest_gap, nodes_agree, nothing_fails_after_healing
 from chaos.faults import Struck
 from chaos.journal import Operation, Outcome, Word
+from chaos.nodes import MEMBER
 from chaos.schedule import Kind
 
 from .support import CARD, History, good
@@ -35,13 +36,14 @@ ACCOUNTS = "nothing lost, nothing twice"
 AGREE = "the nodes agree"
 HEALED = "nothing fails after healing"
 WRONG = "no wrong answer, no crash"
+MEMBERS = "all are members again"
 
 
 def test_a_good_round_passes() -> None:
     history = good()
     checks = check(history.record, history.operations)
     assert [violation for found in checks for violation in found.violations] == []
-    assert {found.name for found in checks} == {LINEARIZABLE, ACCOUNTS, AGREE, HEALED, WRONG}
+    assert {found.name for found in checks} == {LINEARIZABLE, ACCOUNTS, AGREE, MEMBERS, HEALED, WRONG}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,25 @@ def test_the_nodes_differ() -> None:
     assert violated(history) == {AGREE}
     history.record.hashes = []
     assert nodes_agree(history.record, history.operations).violations
+
+
+@pytest.mark.parametrize("said", [[MEMBER, "re-entering", MEMBER], [MEMBER, MEMBER, ""], []])
+def test_a_node_is_no_member_at_the_end(said: list[str]) -> None:
+    history = good()
+    history.record.standings = said
+    assert violated(history) == {MEMBERS}
+
+
+def lost(returned_s: float, skipped: str = "") -> Struck:
+    return Struck(Kind.OLD_COPY, "old copy 1", [1], 1.0, 2.0, started_s=2.0, returned_s=returned_s, skipped=skipped)
+
+
+def test_a_node_with_an_old_disk_is_never_found_out() -> None:
+    history = good()
+    history.record.struck = [lost(2.5), lost(0.0, skipped="there is no copy")]
+    assert violated(history) == set()
+    history.record.struck.append(lost(0.0))
+    assert violated(history) == {MEMBERS}
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.UNKNOWN])

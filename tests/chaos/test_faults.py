@@ -10,12 +10,13 @@ import pytest
 
 from chaos.errors import CannotRun
 from chaos.faults import Faults
-from chaos.nodes import Network, Nodes
+from chaos.nodes import MEMBER, Network, Nodes
 from chaos.proxy import Line
 from chaos.schedule import Fault, Kind
 from paxosstore.errors import Damaged, NotServing
 
 NODES = 3
+LOST_1 = [("kill", 1), ("lose", 1)]
 CUT, MUTE, WELL = Line(cut=True), Line(mute=True), Line()
 
 
@@ -28,11 +29,35 @@ class Recorder:
         self.done: list[tuple[Any, ...]] = []
         self.exit_codes: dict[int, int] = {}
         self.fails_to_start = False
+        self.standings = [MEMBER] * NODES
+        self.ids = [f"first of {node}" for node in range(NODES)]
+        self.deaf: set[int] = set()
+        self.copied: set[int] = set()
         self.clocks = [_Part(self, f"clock {node}") for node in range(NODES)]
         self.disks = [_Part(self, f"disk {node}") for node in range(NODES)]
 
     def exit_code(self, node: int) -> int | None:
         return self.exit_codes.get(node)
+
+    def standing(self, node: int) -> str:
+        return self.standings[node]
+
+    def disks_heard(self, node: int) -> dict[int, str]:
+        return {peer: "" if peer in self.deaf else self.ids[node] for peer in range(NODES) if peer != node}
+
+    def lose_disk(self, node: int) -> None:
+        self.ids[node] = f"disk {len(self.done)}"
+        self.done.append(("lose", node))
+
+    def copy_disk(self, node: int) -> None:
+        self.copied.add(node)
+        self.done.append(("copy", node))
+
+    def restore_copy(self, node: int) -> None:
+        self.done.append(("restore", node))
+
+    def launch(self, node: int) -> None:
+        self.done.append(("launch", node))
 
     def is_running(self, node: int) -> bool:
         return node not in self.exit_codes
@@ -93,8 +118,12 @@ def strike(recorder: Recorder, *faults: Fault, unable: dict[Kind, str] | None = 
 @pytest.mark.parametrize(
     ("kind", "nodes", "value", "done"),
     [
-        (Kind.KILL, (1,), 0.0, [("kill", 1), ("start", 1)]),
-        (Kind.KILL_ALL, (0, 1, 2), 0.0, [("kill", 0), ("kill", 1), ("kill", 2), ("start", 0, 1, 2)]),
+        (Kind.KILL, (1,), 0.0, [("kill", 1), ("copy", 1), ("start", 1)]),
+        (Kind.LONG_ABSENCE, (1,), 0.0, [("kill", 1), ("copy", 1), ("start", 1)]),
+        (Kind.DISK_LOST, (2,), 0.0, [("kill", 2), ("lose", 2), ("start", 2)]),
+        (Kind.DISK_LOST, (2, 0), 0.0, [("kill", 2), ("lose", 2), ("kill", 0), ("start", 2), ("start", 0)]),
+        (Kind.DISK_LOST_AGAIN, (1,), 0.0, [*LOST_1, ("launch", 1), *LOST_1, ("start", 1)]),
+        (Kind.OLD_COPY, (1,), 0.0, [("kill", 1), ("copy", 1), ("start", 1), *LOST_1, ("restore", 1), ("start", 1)]),
         (Kind.STOP, (2,), 0.0, [("SIGSTOP", 2), ("SIGCONT", 2)]),
         (Kind.DISK_FULL, (0,), 5.0, [("disk 0", "full", 5), ("disk 0", "free")]),
         (Kind.ROLLING_RESTART, (0, 1), 0.0, [("stop", 0), ("start", 0), ("stop", 1), ("start", 1)]),
@@ -116,6 +145,59 @@ def test_each_kind(kind: Kind, nodes: tuple[int, ...], value: float, done: list[
     (struck,) = faults.struck
     assert {node for node, _, _ in struck.node_spans()} == set(nodes)
     assert struck.began_s < struck.ended_s
+
+
+def test_all_are_killed() -> None:
+    recorder = Recorder()
+    strike(recorder, Fault(0.0, 0.05, Kind.KILL_ALL, (0, 1, 2)))
+    assert recorder.done[:3] == [("kill", 0), ("kill", 1), ("kill", 2)]
+    assert recorder.done[-1] == ("start", 0, 1, 2)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RETURN_S", "SEEN_S"):
+        monkeypatch.setattr(f"chaos.losses.{name}", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind.loses_disk])
+def test_no_second_disk_is_lost_before_the_first_has_come_back(kind: Kind) -> None:
+    recorder = Recorder()
+    recorder.standings[0] = "it comes back"
+    faults = strike(recorder, Fault(0.0, 0.01, kind, (1,)))
+    assert recorder.done == []
+    assert [struck.skipped for struck in faults.struck] == ["node 0 is no member: it comes back"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_copy_is_not_used_where_its_age_would_go_unseen() -> None:
+    recorder = Recorder()
+    recorder.copied.add(1)
+    recorder.deaf = {0}
+    faults = strike(recorder, Fault(0.0, 0.01, Kind.OLD_COPY, (1,)))
+    assert recorder.done == []
+    assert [struck.skipped for struck in faults.struck] == ["node 0 may not know of its last start"]
+
+
+def test_who_goes_by_a_disk_that_was_lost_has_not_come_back() -> None:
+    recorder = Recorder()
+    recorder.copied.add(1)
+    keep, recorder.lose_disk = recorder.ids, lambda node: None  # type: ignore[method-assign]  # nobody finds the old copy out
+    faults = strike(recorder, Fault(0.0, 0.01, Kind.OLD_COPY, (1,)))
+    assert faults.losses.not_members() == "node 1 goes by a disk that was lost"
+    assert faults.struck[0].returned_s == 0.0
+    keep[1] = "another"
+    wait_returned(faults)
+    assert faults.losses.not_members() == ""
+
+
+def wait_returned(faults: Faults) -> None:
+    deadline = time.monotonic() + 5.0
+    while not faults.struck[0].returned_s:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert faults.struck[0].started_s < faults.struck[0].returned_s
 
 
 def test_every_kind_is_known() -> None:
@@ -181,7 +263,7 @@ def test_it_can_be_ended_early() -> None:
         time.sleep(0.01)
     faults.end()
     faults.join()
-    assert recorder.done == [("kill", 0), ("start", 0)]
+    assert recorder.done == [("kill", 0), ("copy", 0), ("start", 0)]
     assert time.monotonic() - started < 5.0
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from chaos.faults import Struck
 from chaos.journal import Call, Operation, Return
 from chaos.nodes import REPOSITORY
 from chaos.run import RECORD
+from chaos.schedule import Kind
 
 from .support import History, good
 
@@ -82,9 +84,12 @@ def test_a_damaged_record_is_no_verdict(tmp_path: Path, damaged: str) -> None:
 
 
 def test_a_good_history_is_checked_again(tmp_path: Path) -> None:
-    save(good(), tmp_path / "round")
+    history = good()
+    history.record.struck = [Struck(Kind.DISK_LOST, "disk lost 1", [1], 1.0, 2.0, started_s=2.0, returned_s=2.5)]
+    save(history, tmp_path / "round")
     code, said = run("--check", tmp_path / "round")
     assert code == 0, said
+    assert "1.00 s, a member again after 0.50 s" in said
     assert (tmp_path / "round" / "timeline.png").read_bytes().startswith(b"\x89PNG")
     assert "data:image/png" in (tmp_path / "round" / "index.html").read_text()
 

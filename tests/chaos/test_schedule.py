@@ -55,9 +55,16 @@ def test_a_minority_at_once() -> None:
         for seed in SEEDS:
             for fault in draw(seed, 200.0, nodes):
                 sizes[fault.kind].add(len(fault.nodes))
-        for kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE):
+        for kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE, Kind.LONG_ABSENCE):
             assert sizes[kind] == set(range(1, nodes // 2 + 1))
         assert sizes[Kind.KILL_ALL] == {nodes}
+        assert sizes[Kind.DISK_LOST] == {1, 2}
+        assert sizes[Kind.DISK_LOST_AGAIN] == sizes[Kind.OLD_COPY] == {1}
+
+
+def test_a_long_absence_does_not_keep_shorter_faults_out_of_a_short_run() -> None:
+    assert all(draw(seed, 12.0, 3) for seed in SEEDS)
+    assert any(fault.kind is Kind.LONG_ABSENCE for seed in SEEDS for fault in draw(seed, 12.0, 3))
 
 
 def test_only_the_kinds_that_are_asked_for() -> None:
