@@ -231,6 +231,7 @@ def measure(entities: int, max_mem_entities: int, seconds: float, directory: Pat
         answers = cluster.ask(do="write", first=first, last=last, until=until)
         count = sum(answer["written"] for answer in answers)
         written += count
+        complete = min(last, first + NODES * min(answer["written"] for answer in answers))  # below it nothing is missing
         rate = sum(answer["written"] / answer["seconds"] for answer in answers if answer["seconds"])
         looks = cluster.ask(do="look")
         cost_ms = 1000.0 * (cluster.cpu_s() - cpu_s) / max(count, 1)
@@ -253,7 +254,7 @@ def measure(entities: int, max_mem_entities: int, seconds: float, directory: Pat
     print(f"restart: ready after {shown(cluster.start(), 2)} s")
     settled_s, _ = cluster.settle()
     print(f"quiet {settled_s:.0f} s after the restart; RSS {shown([one['rss_mb'] for one in cluster.ask(do='look')])} MB")
-    numbers = random.Random(1).sample(range(written), min(SAMPLE, written))
+    numbers = random.Random(1).sample(range(complete), min(SAMPLE, complete))
     reads = cluster.ask(do="read", numbers=numbers)
     print(f"read back: {[one['good'] for one in reads]} of {len(numbers)} in {shown([one['seconds'] for one in reads], 2)} s")
     cluster.stop()
