@@ -23,7 +23,9 @@ from servers import BenchError, Client
 MIB = 1 << 20
 AWAY = 2
 KEEP_ENTRIES = 50
-PIPELINE = 200
+PIPELINE, FEW = 200, 20
+"""SETs that are sent together: to fill the database quickly, and to make many entries."""
+ATTEMPTS = 20
 BASELINE_S = 8.0
 PAUSE_S = 0.004
 LONGEST_S = 180.0
@@ -95,19 +97,23 @@ class Load:
         self.found += [Latencies(node, database, command, took[command], failed[command]) for command in took]
 
 
-def fill(port: int, keys: int, value_bytes: int, seed: int) -> None:
-    """Write every key once. Raises BenchError if a write is refused."""
+def fill(port: int, keys: int, value_bytes: int, seed: int, pipeline: int = PIPELINE) -> None:
+    """Write every key. What a busy machine's nodes refuse or do not know is written again. Raises BenchError if that goes on."""
     client = Client(port, 60.0)
-    for commands in _commands(keys, value_bytes, random.Random(seed)):
-        for reply in client.pipeline(commands):
-            if reply != b"OK":
-                raise BenchError(f"a SET was answered with {reply!r}")
+    for commands in _commands(keys, value_bytes, random.Random(seed), pipeline):
+        for _ in range(ATTEMPTS):
+            bad = [reply for reply in client.pipeline(commands) if reply != b"OK"]
+            if not bad:
+                break
+            time.sleep(0.5)
+        else:
+            raise BenchError(f"a SET was answered with {bad[0]!r}")
     client.close()
 
 
-def _commands(keys: int, value_bytes: int, draw: random.Random) -> Iterator[list[tuple[bytes, ...]]]:
-    for first in range(0, keys, PIPELINE):
-        numbers = range(first, min(first + PIPELINE, keys))
+def _commands(keys: int, value_bytes: int, draw: random.Random, pipeline: int) -> Iterator[list[tuple[bytes, ...]]]:
+    for first in range(0, keys, pipeline):
+        numbers = range(first, min(first + pipeline, keys))
         yield [(b"SET", b"key:%012d" % number, draw.randbytes(value_bytes)) for number in numbers]
 
 
@@ -143,7 +149,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> None:
         processes = {node: Process(cluster._processes[node].pid) for node in range(cluster.nodes)}
         before = _baseline(cluster, keys)
         cluster.stop(AWAY)
-        fill(cluster.redis_port(0), min(keys, 4 * KEEP_ENTRIES * PIPELINE), arguments.value_bytes, 2)
+        fill(cluster.redis_port(0), min(keys, 4 * KEEP_ENTRIES * FEW), arguments.value_bytes, 2, FEW)
         time.sleep(3.0)  # the store lets rows expire by and by
         for node in (0, 1):
             processes[node].forget_peak()

@@ -406,6 +406,14 @@ def test_a_silent_peer_is_asked_again_and_then_another() -> None:
     assert node.counters["snapshots_timed_out"] == 1
 
 
+def test_a_peer_without_a_link_is_not_waited_for_before_its_first_piece() -> None:
+    node = with_data()
+    peer, _ = node.behind()
+    node.run(PeerDown(peer))
+    node.wait(250.0)  # the next question
+    assert node.pieces_asked()[-1][0] == 3 - peer
+
+
 def test_a_peer_that_comes_back_goes_on_with_its_view() -> None:
     node = with_data()
     asked = node.behind()

@@ -143,6 +143,8 @@ class Installer:
         if now - install.heard_at_ms >= context.tuning.snapshot_timeout_ms:
             context.counters.snapshots_timed_out += 1
             self._turn_to_next(entity, install)
+        elif not install.committed and install.peer != NOBODY and self._is_better_asked_elsewhere(install.peer):
+            self._turn_to_next(entity, install)  # there is no view to go on with when the link is back
         interval = context.tuning.retry_ms * (1 << min(install.attempts + install.refusals, MAX_DOUBLINGS))
         if now < install.asked_at_ms + interval:
             entity.wake_at(install.asked_at_ms + interval)
@@ -156,6 +158,11 @@ class Installer:
         limit = context.tuning.snapshot_piece_bytes
         context.send_early(install.peer, SnapshotRequest(entity.id, install.number, install.after, limit))
         entity.wake_at(now + interval)
+
+    def _is_better_asked_elsewhere(self, peer: int) -> bool:
+        """Whether there is no link to this peer, and one to another."""
+        reach = self._context.reach
+        return reach.is_down(peer) and not reach.is_down(self._after(peer))
 
     def _after(self, peer: int) -> int:
         """The peer to turn to after this one: the next in turn to which there is a link."""
