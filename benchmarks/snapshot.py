@@ -2,7 +2,8 @@
 
 Three nodes on this machine; one Redis database of many values. Node 2 is stopped, the others write until what it misses is no
 longer in their logs (plog_keep_entries is tiny), and node 2 is started again. Clients at every node send SETs and GETs, one
-after the other, to the very database and to another one, before and during the copy.
+after the other, to the very database and to another one, before, during and after the copy: the machine
+itself may have changed meanwhile.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> None:
             processes[node].forget_peak()
         rss = {node: processes[node].mb("VmRSS") for node in (0, 1)}
         during, facts = _come_back(cluster, keys, processes)
-        _report(facts, processes, rss, before, during)
+        _report(facts, processes, rss, before, during, _baseline(cluster, keys))
         hashes = cluster.wait_equal(60.0)
         print("equal" if len(set(hashes)) == 1 else f"NOT EQUAL: {hashes}")
 
@@ -189,22 +190,25 @@ def _come_back(cluster: LocalCluster, keys: int, processes: dict[int, Process]) 
 
 
 def _report(
-    facts: dict[str, Any], processes: dict[int, Process], rss: dict[int, float], before: list[Latencies], during: list[Latencies]
+    facts: dict[str, Any],
+    processes: dict[int, Process],
+    rss: dict[int, float],
+    before: list[Latencies],
+    during: list[Latencies],
+    after: list[Latencies],
 ) -> None:
     size, seconds = facts["counters"]["snapshot_bytes_installed"] or facts["size"], facts["seconds"]
     print(f"copied from node {facts['sender']}: {size / 1e6:.0f} MB in {seconds:.1f} s, {size / 1e6 / seconds:.1f} MB/s")
     for node, process in sorted(processes.items()):
         start = f"{rss[node]:.0f} MB before, " if node in rss else ""
-        print(f"node {node}: {start}peak {process.mb('VmHWM'):.0f} MB, now {process.mb('VmRSS'):.0f} MB, of that anonymous "
-              f"{process.mb('RssAnon'):.0f} MB")  # fmt: skip
+        peak, now, anonymous = (process.mb(field) for field in ("VmHWM", "VmRSS", "RssAnon"))
+        print(f"node {node}: {start}peak {peak:.0f} MB, now {now:.0f} MB, of that anonymous {anonymous:.0f} MB")
     print("counters of node 2:", facts["counters"])
-    print("node db cmd      before: p50    p99     during: p50    p99      n  failed   p99 ratio")
-    for old, new in zip(sorted(before), sorted(during), strict=True):
-        print(
-            f"{new.node:>4}{new.database:>3} {new.command}{old.quantile(0.5):>16.1f}{old.quantile(0.99):>7.1f}"
-            f"{new.quantile(0.5):>16.1f}{new.quantile(0.99):>7.1f}{len(new.ms):>7}{new.failed:>8}"
-            f"{new.quantile(0.99) / old.quantile(0.99):>12.1f}"
-        )
+    print("node db cmd   before: p50    p99   during: p50    p99   after: p50    p99      n  failed   p99: during/others")
+    for old, new, late in zip(sorted(before), sorted(during), sorted(after), strict=True):
+        times = "".join(f"{one.quantile(0.5):>14.1f}{one.quantile(0.99):>7.1f}" for one in (old, new, late))
+        ratio = new.quantile(0.99) / max(old.quantile(0.99), late.quantile(0.99))
+        print(f"{new.node:>4}{new.database:>3} {new.command}{times}{len(new.ms):>7}{new.failed:>8}{ratio:>21.1f}")
 
 
 def main() -> int:

@@ -272,6 +272,22 @@ def test_the_next_piece_is_asked_for_when_the_last_is_durable() -> None:
     assert len(node.pieces_asked()) == 1
 
 
+def test_the_disk_is_left_to_others_for_as_long_as_a_piece_took() -> None:
+    node = with_data()
+    asked = node.behind()
+
+    def takes_long() -> None:
+        node.now_ms += 40.0
+
+    node.store.sync = takes_long  # type: ignore[method-assign]
+    node.piece(asked, "a")
+    assert not node.pieces_asked()
+    node.wait(39.0)
+    assert not node.pieces_asked()
+    node.wait(2.0)
+    assert len(node.pieces_asked()) == 1
+
+
 def test_an_empty_entity_is_copied_in_one_piece() -> None:
     node = with_data()
     node.piece(node.behind(), "", more=False)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..entry.ids import NOBODY
 
 NOT_ASKED = -1e18
+LONGEST_PAUSE_MS = 250.0
 
 
 class Transfer(NamedTuple):
@@ -47,6 +48,7 @@ class Install:
         "number",
         "peer",
         "refusals",
+        "resumes_at_ms",
         "rows",
         "since_ms",
         "size",
@@ -73,6 +75,8 @@ class Install:
         """How often the piece that is due has been asked for."""
         self.refusals = 0
         """How many peers in a row have had no view to read."""
+        self.resumes_at_ms = 0.0
+        """When the next piece may be asked for: the disk is left to others for as long as it took to write the last one."""
         self.heard_at_ms = self.since_ms = now_ms
         self.rows = 0
         self.size = 0
@@ -101,8 +105,9 @@ class Install:
         self.attempts = self.refusals = 0
 
     def written(self, now_ms: float) -> None:
-        """The piece is durable: the next one may be asked for at once. The time that took is not the peer's."""
+        """The piece is durable: the next one may be asked for after a pause. The time that took is not the peer's."""
         self.turn = 0
+        self.resumes_at_ms = now_ms + min(now_ms - self.heard_at_ms, LONGEST_PAUSE_MS)
         self.heard_at_ms = now_ms
         self.asked_at_ms = NOT_ASKED
 

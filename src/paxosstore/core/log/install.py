@@ -146,8 +146,9 @@ class Installer:
         elif not install.committed and install.peer != NOBODY and self._is_better_asked_elsewhere(install.peer):
             self._turn_to_next(entity, install)  # there is no view to go on with when the link is back
         interval = context.tuning.retry_ms * (1 << min(install.attempts + install.refusals, MAX_DOUBLINGS))
-        if now < install.asked_at_ms + interval:
-            entity.wake_at(install.asked_at_ms + interval)
+        due = max(install.asked_at_ms + interval, install.resumes_at_ms)
+        if now < due:
+            entity.wake_at(due)
             return
         if not install.number:
             install.number = context.new_number()
