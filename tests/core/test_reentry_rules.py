@@ -131,12 +131,13 @@ class TestDisks:
         assert own.knows_better(theirs) is known
 
     def test_who_was_replaced_is_told_so(self) -> None:
-        own = standing(State.MEMBER, *TABLE)
+        own = standing(State.MEMBER, *TABLE, forced=True)
         assert own.knows_better(word(State.MEMBER, ANOTHER, FIRST, SECOND, replaced=(MINE,)))
         own.renew(ANOTHER)
         assert own.row.state.value == "reentering"
         assert own.row.cursor == NOWHERE
         assert own.disk.id == ANOTHER
+        assert not own.row.forced, "what was given up then is not given up again"
         assert own.floor_of(ENTITY, 0, 50) == INFINITE
 
     def test_a_start_votes_when_enough_members_know_its_disk(self) -> None:

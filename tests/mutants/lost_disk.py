@@ -222,4 +222,6 @@ _CLAUSES: tuple[Mutant, ...] = (
     ),
 )
 
-LOST_DISK = tuple([one._replace(shown_by=TESTS) for one in _CLAUSES])
+SEEN = ("empty disk is a member", "free before the walk", "votes below the floor", "answers below the floor")
+"""The simulator finds these within a dozen seeds."""
+LOST_DISK = tuple([one if one.name in SEEN else one._replace(shown_by=TESTS) for one in _CLAUSES])

@@ -210,11 +210,11 @@ class OwnStanding:
         self.row = self.row._replace(disks=_with(self.row.disks, self.me, self.disk._replace(starts=starts)))
 
     def renew(self, disk: int) -> None:
-        """This disk does not count any more: become another one. What had votes re-enters."""
+        """This disk does not count any more: become another one. What had votes re-enters, and nobody has forced that."""
         row, own = self.row, self.disk
         state = State.NEW if row.state is State.NEW else State.REENTERING
         row = row._replace(disks=_with(row.disks, self.me, own._replace(id=disk)))
-        self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0, passed=0)
+        self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0, passed=0, forced=False)
         self.confirmed_by.clear()
 
     # -- founding
