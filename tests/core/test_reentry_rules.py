@@ -72,6 +72,19 @@ class TestFounding:
         assert not own.heard(2, word(State.NEW, MINE, ANOTHER, SECOND))
         assert own.row.state.value == "new"
 
+    @pytest.mark.parametrize(("forced", "replaced"), [(False, 2), (True, 2), (False, 1)])
+    def test_what_may_be_left_of_a_majority_begins_nothing(self, forced: bool, replaced: int) -> None:
+        """Those that are on other disks now may have voted with the ones before, and this node need not have heard of it."""
+        own = standing(State.NEW, *TABLE, forced=forced)
+        table = MINE, ANOTHER, 998 if replaced == 2 else SECOND
+        own.sight(1, Disk(ANOTHER, 1, 1))
+        own.sight(2, Disk(table[2], 1, 1))
+        begins = forced or replaced < 2
+        own.heard(1, word(State.NEW, *table))
+        assert own.heard(2, word(State.NEW, *table)) is begins
+        if not begins:
+            assert [disk for disk, _, _ in own.said(1, asks=False).disks] == [MINE, 0, 0], "and nobody else on its word"
+
     def test_who_was_there_when_it_began_is_a_member(self) -> None:
         own = standing(State.NEW, *TABLE)
         assert own.heard(1, word(State.MEMBER, *TABLE, founding=TABLE))

@@ -70,6 +70,8 @@ class Clauses(NamedTuple):
     """A new cluster begins when all n say that they are new and see the same n disks; else: when two of them do."""
     same_tables: bool = True
     """That all n are new is not enough: they see the same disks."""
+    remember: bool = True
+    """Who is new and has seen the disks of a majority replaced begins no cluster, nor does anybody on its word."""
     same_disk: bool = True
     """Who is new and hears of a cluster is a member by its disk, not by its number."""
     live: bool = True
@@ -135,6 +137,8 @@ class Node(NamedTuple):
     joined: frozenset[tuple[int, Table]] = frozenset()
     """Each (life, founding table) with which it said that it is a member."""
     copy: tuple[Row, bool, int, Table] | None = None
+    replaced: frozenset[int] = frozenset()
+    """Nodes that it has seen on more than one disk."""
 
 
 State = tuple[int, ...]
@@ -252,8 +256,6 @@ class Model:
                 yield from self._preauth(me, node)
         if node.floor == BEYOND and node.standing == REENTERING:
             yield from self._reenters(node)
-        if node.standing == NEW and any(life >= 0 for at, life in enumerate(node.known) if at != me):
-            yield "restarts", node._replace(known=tuple([node.life if at == me else -1 for at in range(plan.n)]))
         if me in plan.copies and node.standing == MEMBER:
             if node.copy is None and row != EMPTY:
                 yield "is copied, and starts again", node._replace(copy=(row, node.base, node.floor, node.known))
@@ -271,7 +273,10 @@ class Model:
         clauses, waits = self._clauses, other.standing == REENTERING and other.floor == BEYOND
         if node.known[peer] != other.life and not (waits and clauses.fence and clauses.note_first):
             for life in [other.life] if clauses.live else range(other.life + 1):
-                yield f"notes disk {life} of {peer}", node._replace(known=_with(node.known, peer, life)), other
+                noted = node._replace(known=_with(node.known, peer, life))
+                if node.standing == NEW and node.known[peer] >= 0:
+                    noted = noted._replace(replaced=node.replaced | {peer})
+                yield f"notes disk {life} of {peer}", noted, other
         if waits and node.answered[peer] != other.life and (node.standing == MEMBER or not clauses.intact):
             answered = node._replace(answered=_with(node.answered, peer, other.life))
             if clauses.fence and clauses.note_first:  # nothing is lost by noting it no earlier: until then it shows nothing
@@ -372,7 +377,8 @@ class Model:
 
     def _founds(self, nodes: tuple[Node, ...], me: int, node: Node) -> Iterator[tuple[str, Node]]:
         sees, clauses = node.known, self._clauses
-        if -1 not in sees:
+        doubts = clauses.remember and len(node.replaced) >= self._majority
+        if -1 not in sees and not doubts:
             yield f"is new and sees {sees}", node._replace(news=node.news | {(node.life, sees)})
         agree = 1
         for peer, other in enumerate(nodes):
@@ -385,11 +391,13 @@ class Model:
                             yield f"joins {peer}", self._member(node, table)
                         else:
                             yield f"re-enters: {peer} knew another disk", node._replace(standing=REENTERING)
-        if -1 not in sees and agree >= (self._plan.n if clauses.all_agree else self._majority):
+        if -1 not in sees and not doubts and agree >= (self._plan.n if clauses.all_agree else self._majority):
             yield "founds the cluster", self._member(node, sees)
 
     def _member(self, node: Node, table: Table) -> Node:
-        return node._replace(standing=MEMBER, floor=0, founded=table, joined=node.joined | {(node.life, table)})
+        return node._replace(
+            standing=MEMBER, floor=0, founded=table, replaced=frozenset(), joined=node.joined | {(node.life, table)}
+        )
 
     # -- what must hold
 

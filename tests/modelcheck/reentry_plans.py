@@ -24,6 +24,8 @@ FIVE = Plan(
 FIVE_BEHIND = FIVE._replace(before=(0, 1, 4), alike=(2, 3))
 """So too, where two of those who are asked know nothing of the entry before."""
 FOUNDING = Plan(rounds=(0, 0, 1), origin=0, losses=(1, 1, 1), in_all=1, founding=True)
+FOUNDING_LOST = FOUNDING._replace(rounds=(0, 0, 0), losses=(1, 1, 0), in_all=2)
+"""A majority is lost, and the third node has not heard that the cluster has begun."""
 COPY = Plan(rounds=(1, 0, 1), losses=(1, 0, 0), in_all=1, copies=(0,))
 
 SMALL = {
@@ -92,6 +94,7 @@ REMOVED = [
     Removed("reads", ONE, STALE),
     Removed("all_agree", FOUNDING, CLUSTERS),
     Removed("same_tables", FOUNDING, CLUSTERS),
+    Removed("remember", FOUNDING_LOST, STALE),
     Removed("same_disk", FOUNDING, STALE),
     Removed("live", FOUNDING, CLUSTERS),
 ]

@@ -45,6 +45,12 @@ _CLAUSES: tuple[Mutant, ...] = (
         ),
     ),
     mutant(
+        "begins without a majority of the first disks",
+        19,
+        "a. what is left of a cluster that lost a majority begins a new one",
+        (STANDING, "len(replaced) >= self._quorum", "False"),
+    ),
+    mutant(
         "member by its number",
         19,
         "a. who is new joins a cluster that knew another disk of it",

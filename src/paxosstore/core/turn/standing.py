@@ -241,8 +241,21 @@ class OwnStanding:
         self.row = row._replace(state=State.REENTERING, founding=tuple(word.founding), cursor=NOWHERE)
         return True
 
+    @property
+    def doubts(self) -> list[int]:
+        """Why a node that is new begins no new cluster: so many nodes, these, are on other disks than when they were first met.
+
+        With those disks a cluster may have begun, and a majority have voted, while this node heard nothing of it. Where fewer
+        are replaced, one that has voted is left: it is a member and says so.
+        """
+        replaced = sorted({node for node, _ in self.row.replaced})
+        in_doubt = self.row.state is State.NEW and not self.row.forced and len(replaced) >= self._quorum
+        return replaced if in_doubt else []
+
     def _found(self) -> bool:
         """Become a member if all are new and know each other by the same disks."""
+        if self.doubts:
+            return False
         table = [disk.id for disk in self.row.disks]
         others = [self.words.get(peer) for peer in range(len(table)) if peer != self.me]
         if not all(table) or not all(word is not None and says_new(word, table) for word in others):
@@ -286,9 +299,10 @@ class OwnStanding:
         """What a peer is told."""
         row = self.row
         replaced = [disk for node, disk in row.replaced if node == peer]
-        return Standing(
-            row.state.value, [(disk.id, disk.starts, disk.incarnation) for disk in row.disks], list(row.founding), replaced, asks
-        )
+        disks = [(disk.id, disk.starts, disk.incarnation) for disk in row.disks]
+        if self.doubts:  # or others would begin a cluster on this word
+            disks = [disk if node == self.me else (0, 0, 0) for node, disk in enumerate(disks)]
+        return Standing(row.state.value, disks, list(row.founding), replaced, asks)
 
 
 def says_new(word: Standing, table: list[int]) -> bool:

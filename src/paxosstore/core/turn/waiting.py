@@ -46,6 +46,11 @@ def describe_waiting(context: Context) -> str:
 
 
 def _new_waits(context: Context, standing: OwnStanding) -> str:
+    if standing.doubts:
+        return (
+            f"is new, and {_nodes(standing.doubts)} are on other disks than when it first met them: a cluster that began with "
+            "those has lost a majority. Waits for one of them to come back; forced, a new cluster begins without what they held"
+        )
     silent = [peer for peer in context.peers if peer not in standing.words]
     if silent:
         down = [peer for peer in silent if context.reach.is_down(peer)]
