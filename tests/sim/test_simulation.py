@@ -106,6 +106,12 @@ def test_a_node_that_never_gives_way_is_found(monkeypatch: pytest.MonkeyPatch) -
     assert "it starves" in fails_within(40)
 
 
+def test_a_majority_of_the_disks_lost_is_said_and_can_be_forced() -> None:
+    for seed in (1, 2, 11):
+        plan = replace(draw_plan(seed, STANDARD), rivals=(), faults=(), doomed=True)
+        Simulation(plan, STANDARD).run()
+
+
 # -- shrinking
 
 

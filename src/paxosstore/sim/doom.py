@@ -1,5 +1,6 @@
 """A majority of the disks is lost at once: the end of some seeds. Nothing that was there may be taken for less, nothing goes on,
-and everybody is told so.
+and everybody is told so. When the operator forces it, all goes on from what the rest had: no more is lost than
+what only lost disks knew, and as all were equal before, that is nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ANSWER_MS = 8_000.0
 
 
 def lose_majority(run: Run, calls: Iterable[Call]) -> None:
-    """Lose so many disks, and look whether that is said and nothing else happens. Raises Violation."""
+    """Lose so many disks, look whether that is said and nothing else happens, and force it. Raises Violation."""
     cluster = run.cluster
     lost = cluster.random.sample(cluster.nodes, majority(len(cluster.nodes)))
     rest = {node.number: node.store.content_hash() for node in cluster.nodes if node not in lost}
@@ -38,6 +39,13 @@ def lose_majority(run: Run, calls: Iterable[Call]) -> None:
     for number, content in rest.items():
         if cluster.nodes[number].store.content_hash() != content:
             raise Violation(f"node {number} has changed its data though a majority of the disks is lost")
+    cluster.note("they are forced to go on")
+    others_too = cluster.random.random() < 0.5
+    for node in cluster.nodes:
+        if node in lost or others_too:
+            node.force = True
+            cluster.kill(node.number, node.store.unsynced)
+            cluster.start(node.number)
 
 
 def _ask_in_vain(run: Run, calls: list[Call]) -> None:

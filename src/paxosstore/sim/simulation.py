@@ -87,6 +87,8 @@ class Simulation:
         self._converge()
         if plan.doomed:
             lose_majority(self, self._reads | self._last_writes)
+            self._all_are_whole()
+            self._converge()
         return Report(
             self._outcomes,
             self._branches(),

@@ -13,6 +13,9 @@ def read_floors(store: Store, read: FloorRead) -> FloorsLoaded:
     if not read.disk:
         return FloorsLoaded(read.peer, read.disk, read.after, floors, len(floors) == read.limit)
     listed = store.entities(read.after, read.limit)
+    if read.forced:
+        applied = [(entity, committed) for entity, committed, _ in listed]
+        return FloorsLoaded(read.peer, read.disk, read.after, applied, len(listed) == read.limit, forced=True)
     more = len(floors) == read.limit or len(listed) == read.limit
     ends = [page[-1][0] for page in (floors, listed) if len(page) == read.limit]
     upto = min(ends) if ends else None

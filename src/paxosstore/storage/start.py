@@ -17,7 +17,7 @@ def count_start(identity: Identity, store: Store, disk: int, *, force: bool = Fa
     content, holds_data = store.standing(), bool(store.entities(-1, 1))
     me, n = identity.me, identity.cluster.nodes
     row = begin(content, me, n, disk, identity.incarnation, holds_data=holds_data, force=force)
-    identity = identity._replace(standing=row, starts=row.disks[me].starts)
+    identity = identity._replace(standing=row, starts=row.disks[me].starts, forced=force)
     try:
         store.write({}, (), [SetStanding(row.encode())])
     except DiskFull as error:

@@ -114,6 +114,7 @@ class FloorsLoaded(NamedTuple):
     after: int
     entities: Sequence[tuple[int, int]]
     more: bool
+    forced: bool = False
 
 
 class WritesAllowed(NamedTuple):

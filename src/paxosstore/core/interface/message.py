@@ -202,6 +202,8 @@ class FloorRequest(NamedTuple):
     after: int
     """Only entities above this one; -1: from the start."""
     limit: int
+    forced: bool = False
+    """The operator has given up what only lost disks knew: up to which entry is it applied, I go on right above that."""
 
 
 class FloorPage(NamedTuple):
@@ -214,6 +216,8 @@ class FloorPage(NamedTuple):
     more: bool
     default: int
     """The sender's own floor of entities that it does not have; 0: none."""
+    forced: bool = False
+    """That of the request: these are the applied entries."""
 
 
 class Fill(NamedTuple):

@@ -41,6 +41,8 @@ class FloorWalk:
         """The turn that wrote the last step: it is durable before the next range is asked for."""
         self._short_since_ms = -1.0
         """Since when there are too few peers to ask; negative: there are enough."""
+        self._forced = False
+        """There are too few, and the operator has said to go on without them."""
         self.just_set: dict[int, int] = {}
         """The floors of the last step, of entities that were not in memory: one whose rows had been read by then, and that comes
         now, has missed it. The next time it is loaded the disk has the floor, or it was passed."""
@@ -53,12 +55,14 @@ class FloorWalk:
         if context.cannot_write or standing.row.state is not State.MEMBER or not standing.confirmed:
             return
         if standing.row.disks[peer].id == message.disk:
-            context.floor_reads[peer] = FloorRead(message.after, min(max(message.limit, 1), PAGE), peer, message.disk)
+            limit = min(max(message.limit, 1), PAGE)
+            context.floor_reads[peer] = FloorRead(message.after, limit, peer, message.disk, message.forced)
 
     def loaded(self, event: FloorsLoaded) -> None:
         """Its page was read."""
         if self._standing.row.disks[event.peer].id == event.disk:
-            page = FloorPage(event.disk, event.after, list(event.entities), event.more, self._standing.row.default)
+            default = 0 if event.forced else self._standing.row.default
+            page = FloorPage(event.disk, event.after, list(event.entities), event.more, default, event.forced)
             self._context.send_early(event.peer, page)
 
     # -- at the one that re-enters
@@ -69,7 +73,7 @@ class FloorWalk:
         row = standing.row
         if row.state is not State.REENTERING or message.disk != standing.disk.id or message.after != row.cursor:
             return
-        if peer in standing.intact():
+        if peer in standing.intact() and message.forced == self._forced:
             self._pages[peer] = message
             self.tick()
 
@@ -91,7 +95,7 @@ class FloorWalk:
             self._ask_at_ms = context.now_ms + context.tuning.retry_ms
             for peer in asked:
                 if peer not in self._pages:
-                    context.send_early(peer, FloorRequest(standing.disk.id, standing.row.cursor, PAGE))
+                    context.send_early(peer, FloorRequest(standing.disk.id, standing.row.cursor, PAGE, self._forced))
 
     def _needed(self, asked: list[int]) -> int:
         """How many answers a floor takes; forced, as many as there are, after some patience."""
@@ -99,6 +103,7 @@ class FloorWalk:
         needed = floors_needed(context)
         if len(asked) >= needed:
             self._short_since_ms = -1.0
+            self._force(False)
             return needed
         if self._short_since_ms < 0.0:
             self._short_since_ms = context.now_ms
@@ -106,14 +111,22 @@ class FloorWalk:
             return needed
         if not asked and sum(not context.reach.is_down(peer) for peer in standing.words) < context.quorum - 1:
             return needed  # nobody is there: that is no loss yet
+        self._force(True)
         return len(asked)
+
+    def _force(self, forced: bool) -> None:
+        """Ask for what rule 19 needs; or, forced, for what is applied: above that whoever is there decides anew."""
+        if forced != self._forced:
+            self._forced = forced
+            self._pages = {}
+            self._ask_at_ms = 0.0
 
     def _step(self) -> None:
         """Set the floors of all entities up to where every page reaches."""
         context, standing, pages = self._context, self._standing, self._pages
         before = standing.row.cursor
         upto = min((page.entities[-1][0] for page in pages.values() if page.more), default=END)
-        above = 1 if len(pages) == context.n - 1 else 2
+        above = 1 if self._forced or len(pages) == context.n - 1 else 2
         # of what a peer does not list, all it can say is its own floor of such entities
         least = max((page.default - 1 for page in pages.values()), default=0)
         highest: dict[int, int] = {}

@@ -129,6 +129,8 @@ class Identity(NamedTuple):
     """How often it has started on its disk."""
     cannot_write: str = ""
     """Why the start could not be counted: the disk took no writes then."""
+    forced: bool = False
+    """The operator vouches for this disk: no peer is left that could say whether it is the one they know (--force)."""
 
 
 class HandedOverRequest(Request):
@@ -174,7 +176,7 @@ class Context:
         self.voters = Voters(self.peers, self.quorum - 1, self.tuning.widen_margin_ms)
         self.reach = Reach(self.n, self.quorum)
         self.silence = Silence(self.tuning.max_silent_bytes)
-        self.standing = OwnStanding(self.me, self.quorum, identity.standing)
+        self.standing = OwnStanding(self.me, self.quorum, identity.standing, forced=identity.forced)
         self.reader = reader
         self.codec = codec
         self.handlers = handlers

@@ -129,9 +129,9 @@ def not_counted(row: StandingRow, me: int) -> StandingRow:
 class OwnStanding:
     """The row, and what the peers have said since this start."""
 
-    __slots__ = ("_quorum", "active", "confirmed_by", "me", "row", "words")
+    __slots__ = ("_quorum", "_was_confirmed", "active", "confirmed_by", "me", "row", "words")
 
-    def __init__(self, me: int, quorum: int, row: StandingRow | None) -> None:
+    def __init__(self, me: int, quorum: int, row: StandingRow | None, *, forced: bool = False) -> None:
         self.me = me
         self._quorum = quorum
         self.active = row is not None
@@ -140,6 +140,7 @@ class OwnStanding:
         self.words: dict[int, Standing] = {}
         """The latest word of each peer about itself, from the disk that is known."""
         self.confirmed_by: set[int] = set()
+        self._was_confirmed = forced
 
     # -- what it is
 
@@ -149,8 +150,11 @@ class OwnStanding:
 
     @property
     def confirmed(self) -> bool:
-        """Whether so many members know this disk, at this very start, that no other one can have taken its place."""
-        return not self.active or (self.disk.starts > 0 and len(self.confirmed_by) >= self._quorum - 1)
+        """Whether so many members knew this disk, at this very start, that no other one can have taken its place.
+
+        That they lose their own disks later changes nothing about this one.
+        """
+        return not self.active or (self.disk.starts > 0 and self._was_confirmed)
 
     @property
     def votes(self) -> bool:
@@ -216,14 +220,15 @@ class OwnStanding:
         row = row._replace(disks=_with(row.disks, self.me, own._replace(id=disk)))
         self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0, passed=0, forced=False)
         self.confirmed_by.clear()
+        self._was_confirmed = False
 
     # -- founding
 
     def heard(self, peer: int, word: Standing) -> bool:
         """Take in what a peer says of itself; whether the own state is another one now."""
         self.words[peer] = word
-        if word.state == State.MEMBER.value and word.disks[self.me][0] == self.disk.id:
-            self.confirmed_by.add(peer)
+        if word.state == State.MEMBER.value and Disk(*word.disks[self.me]) == self.disk:
+            self._confirm((peer,))
         row = self.row
         if row.state is not State.NEW:
             if word.founding and not row.founding:
@@ -261,8 +266,12 @@ class OwnStanding:
         if not all(table) or not all(word is not None and says_new(word, table) for word in others):
             return False
         self.row = self.row._replace(state=State.MEMBER, founding=tuple(table), cursor=END)
-        self.confirmed_by.update(peer for peer in range(len(table)) if peer != self.me)
+        self._confirm(peer for peer in range(len(table)) if peer != self.me)
         return True
+
+    def _confirm(self, peers: Iterable[int]) -> None:
+        self.confirmed_by.update(peers)
+        self._was_confirmed |= len(self.confirmed_by) >= self._quorum - 1
 
     # -- re-entry
 

@@ -1,0 +1,54 @@
+"""Which words of peers let a start vote (rule 19a)."""
+
+from __future__ import annotations
+
+from paxosstore.core.interface.message import Standing
+from paxosstore.core.turn.standing import END, Disk, OwnStanding, StandingRow, State, begin
+
+MINE, OTHERS = 100, (101, 102)
+
+
+def started(*, forced: bool = False) -> OwnStanding:
+    """Node 0 of three, a member, that has just started for the second time."""
+    disks = (Disk(MINE, 1, 11), Disk(OTHERS[0], 1, 12), Disk(OTHERS[1], 1, 13))
+    content = StandingRow(State.MEMBER, disks, tuple(disk.id for disk in disks), cursor=END).encode()
+    return OwnStanding(0, 2, begin(content, 0, 3, MINE, 22, holds_data=True), forced=forced)
+
+
+def word(mine: Disk, peer: int = 1, state: State = State.MEMBER) -> Standing:
+    """A peer's, that knows this node by that disk."""
+    disks = [tuple(mine), (OTHERS[0], 1, 12), (OTHERS[1], 1, 13)]
+    return Standing(state.value, disks, [MINE, *OTHERS], [], False)  # type: ignore[arg-type]  # three numbers each
+
+
+def test_a_start_votes_when_a_member_knows_it() -> None:
+    standing = started()
+    assert standing.disk == Disk(MINE, 2, 22)
+    assert not standing.votes
+    standing.heard(1, word(standing.disk, state=State.REENTERING))
+    assert not standing.votes, "it has forgotten what it knew"
+    standing.heard(1, word(standing.disk))
+    assert standing.votes
+
+
+def test_a_word_about_an_earlier_start_is_no_word_about_this_one() -> None:
+    standing = started()
+    standing.heard(1, word(Disk(MINE, 1, 11)))
+    assert not standing.votes
+    standing.heard(1, word(Disk(MINE, 2, 99)))
+    assert not standing.votes, "another start of the same number: a copy's"
+
+
+def test_who_was_known_stays_so_when_the_others_lose_their_disks() -> None:
+    """Else a majority of lost disks could not even be forced: the last intact node would not answer."""
+    standing = started()
+    standing.heard(1, word(standing.disk))
+    standing.sight(1, Disk(201, 1, 33))
+    assert standing.confirmed_by == set()
+    assert standing.votes
+    standing.renew(300)
+    assert not standing.votes
+
+
+def test_the_operator_can_vouch_for_a_disk() -> None:
+    assert started(forced=True).votes
