@@ -215,6 +215,7 @@ def test_what_was_stopped_while_the_disk_takes_no_writes_is_kept_when_it_does() 
     cluster.nodes[0].store.full = True
     cluster.do(0, ENTITY + 1, b"incr a")
     cluster.start(2)
+    cluster.wait(50.0)  # it answers when it is known
     cluster.do(0, ENTITY, b"get a", read_only=True)
     assert cluster.stopped()[0] is not None
     assert not cluster.nodes[0].store.load(ENTITY).stopped

@@ -10,12 +10,13 @@ from typing import NamedTuple, Protocol
 
 from ..core.batch.overlay import View
 from ..core.batch.request import Request
+from ..core.entity.logstate import INFINITE
 from ..core.interface.event import Event, Received
 from ..core.interface.message import HandedBack, Message, PaxosMessage, ReadAnswer
 from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import SWEEP_MS, Shard
 from ..core.turn.context import Handler, Identity
-from ..core.turn.standing import Disk, State
+from ..core.turn.standing import Disk
 from ..errors import DiskFull, PaxosStoreError, RequestFailed, TooLarge
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
@@ -359,9 +360,9 @@ class SimNode:
             request.settle(reply, error)
 
     def _check_floor(self, message: PaxosMessage | ReadAnswer) -> None:
-        row = self.store.durable_standing
-        if isinstance(message, PaxosMessage) or (row is not None and row.state is not State.NEW):  # or it is not written yet
-            self.cluster.invariants.above_floor(self.number, message, self.store.durable_floor(message.entity))
+        floor = self.store.durable_floor(message.entity)
+        if isinstance(message, PaxosMessage) or floor != INFINITE:  # an answer need not wait until its floor is durable
+            self.cluster.invariants.above_floor(self.number, message, floor)
 
     def _check_in_time(self, request: Request) -> None:
         if request.deadline_ms:  # else it was refused before it got one
