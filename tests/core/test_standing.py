@@ -1,10 +1,16 @@
-"""Which words of peers let a start vote (rule 19a)."""
+"""Which words of peers let a start vote (rule 19a), and what a start makes of floors that it finds."""
 
 from __future__ import annotations
 
 from paxosstore.core.interface.message import Standing
-from paxosstore.core.turn.standing import END, Disk, OwnStanding, StandingRow, State, begin
+from paxosstore.core.interface.ready import SetFloor, SetStanding
+from paxosstore.core.turn.standing import END, Disk, OwnStanding, StandingRow, State, begin, decode_standing
+from paxosstore.settings import TuningSettings
+from paxosstore.sim.cluster import SimCluster
 
+from .support import HANDLERS, Operation
+
+ENTITY = 7
 MINE, OTHERS = 100, (101, 102)
 
 
@@ -52,3 +58,25 @@ def test_who_was_known_stays_so_when_the_others_lose_their_disks() -> None:
 
 def test_the_operator_can_vouch_for_a_disk() -> None:
     assert started(forced=True).votes
+
+
+def test_a_floor_that_was_passed_before_a_crash_is_deleted_after_it() -> None:
+    """Its deletion was not synced: the row is there, and the entity has what lies below it."""
+    cluster = SimCluster(1, 3, TuningSettings(), HANDLERS)
+    cluster.start_all()
+    cluster.found()
+    request = Operation(ENTITY, b"incr a")
+    cluster.nodes[0].step(request)
+    cluster.run_until(cluster.now_ms + 200.0)
+    assert request.ended
+    store = cluster.nodes[2].store
+    cluster.kill(2, store.unsynced)
+    store = cluster.nodes[2].store
+    assert store.committed_entry(ENTITY) == 1
+    row = decode_standing(store.standing())._replace(floors=1)
+    store.write({}, [], [SetStanding(row.encode()), SetFloor(ENTITY, 2)])
+    store.sync()
+    cluster.start(2)
+    cluster.run_until(cluster.now_ms + 3_000.0)
+    assert cluster.nodes[2].store.floors(-1, 1) == []
+    assert cluster.nodes[2].shard.progress.done

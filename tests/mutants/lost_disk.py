@@ -78,7 +78,7 @@ _CLAUSES: tuple[Mutant, ...] = (
         "a. a start votes before anybody has said that its disk is still the one that is known",
         (
             STANDING,
-            "return not self.active or (self.disk.starts > 0 and len(self.confirmed_by) >= self._quorum - 1)",
+            "return not self.active or (self.disk.starts > 0 and self._was_confirmed)",
             "return True",
         ),
     ),

@@ -122,9 +122,11 @@ class Passing:
 
     def _want(self, entity: Entity) -> None:
         """Have all below the floor learned."""
-        log = entity.log
+        log, context = entity.log, self._context
         if not log.floor:
-            self._active.pop(entity.id, None)  # it has passed meanwhile
+            self._active.pop(entity.id, None)  # it has passed, and a crash may have left the row
+            if not context.cannot_write:
+                context.ready.changes.append(SetFloor(entity.id, 0))
         elif log.floor < INFINITE:
             entity.catchup.wanted = max(entity.catchup.wanted, log.floor - 1)
             self._entities.touch(entity)
