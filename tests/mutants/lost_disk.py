@@ -144,7 +144,7 @@ _CLAUSES: tuple[Mutant, ...] = (
         "floor as if all had answered",
         19,
         "c. the floor is one above G, although a peer is away",
-        (WALK, "above = 1 if len(pages) == context.n - 1 else 2", "above = 1"),
+        (WALK, "above = 1 if self._forced or len(pages) == context.n - 1 else 2", "above = 1"),
     ),
     mutant(
         "no default floor",

@@ -38,10 +38,15 @@ class PowerCut(Exception):
 
 
 class SimTimer:
-    """A call that is due later, and comes also if it was cancelled: a driver is woken for nothing now and then."""
+    """A call that is due later, unless it is cancelled."""
+
+    __slots__ = ("cancelled",)
+
+    def __init__(self) -> None:
+        self.cancelled = False
 
     def cancel(self) -> None:
-        pass
+        self.cancelled = True
 
 
 class World(Protocol):
@@ -224,8 +229,14 @@ class SimNode:
         self._after(SOON_MS, partial(self._when_idle, action))
 
     def call_later(self, delay_ms: float, action: Callable[[], None]) -> SimTimer:
-        self._after(max(SHORTEST_TIMER_MS, delay_ms), partial(self._when_idle, action))
-        return SimTimer()
+        timer = SimTimer()
+
+        def due() -> None:
+            if not timer.cancelled:
+                self._when_idle(action)
+
+        self._after(max(SHORTEST_TIMER_MS, delay_ms), due)
+        return timer
 
     def written(self, events: int, needs_sync: bool) -> None:
         busy_ms = self._busy_for
