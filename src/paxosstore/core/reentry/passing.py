@@ -54,9 +54,13 @@ class Passing:
     def passed_in_all(self) -> int:
         return self._passed_before + self.passed
 
+    def reset(self) -> None:
+        """This node re-enters: there are floors anew."""
+        self._passed_before = self.passed = 0
+        self.began_ms = self._context.now_ms
+
     def begin(self) -> None:
-        """There are floors anew."""
-        self._passed_before, self.passed = self._standing.row.passed, 0
+        """All floors are set."""
         self._done = False
         self._begin_round()
 

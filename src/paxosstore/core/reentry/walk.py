@@ -12,9 +12,10 @@ from ..interface.message import FloorPage, FloorRequest
 from ..interface.ready import FloorRead, SetFloor
 from ..turn.context import Context
 from ..turn.entities import Entities
-from ..turn.standing import END, State
+from ..turn.standing import END, NOWHERE, State
 from ..turn.waiting import floors_needed
 from .membership import Membership
+from .passing import Passing
 
 PAGE = 1_000
 """Entities of a page."""
@@ -27,10 +28,11 @@ FORCE_AFTER_MS = 10_000.0
 class FloorWalk:
     """Asks and answers for floors."""
 
-    def __init__(self, context: Context, entities: Entities, membership: Membership) -> None:
+    def __init__(self, context: Context, entities: Entities, membership: Membership, passing: Passing) -> None:
         self._context = context
         self._entities = entities
         self._membership = membership
+        self._passing = passing
         self._standing = context.standing
         self._pages: dict[int, FloorPage] = {}
         """By peer, of the range after the cursor."""
@@ -142,8 +144,13 @@ class FloorWalk:
         context.ready.changes += [SetFloor(entity, 0 if entity in passed else floor) for entity, floor in floors.items()]
         context.work += len(floors)
         context.counters.floors_set += len(floors)
-        standing.walked(upto, default, set(context.peers) - set(pages), len(floors) - len(passed))
+        standing.walked(upto, default, set(context.peers) - set(pages), len(floors))
         self._membership.walked()
+        if before == NOWHERE:
+            self._passing.reset()
+        self._passing.passed += len(passed)
+        if upto == END:
+            self._passing.begin()
         for loaded in self._entities:
             if loaded.mailbox is None and before < loaded.id <= upto:
                 floor = floors.get(loaded.id, default)

@@ -100,8 +100,8 @@ class Shard:
         self._learner = Learner(context, self._entities, self._log, self._proposer, self._installer, self._sender)
         self._onlooker = Onlooker(context, self._entities, self._log)
         self._membership = Membership(context, self._entities, self._proposer, self._admission)
-        self._walk = FloorWalk(context, self._entities, self._membership)
         self._passing = Passing(context, self._entities, self._membership)
+        self._walk = FloorWalk(context, self._entities, self._membership, self._passing)
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
         self._released = context.ready
@@ -393,6 +393,8 @@ class Shard:
         mailbox = entity.mailbox
         assert mailbox is not None
         entity.load(event, context.n, context.me)
+        if entity.id in self._walk.just_set:
+            entity.log.changed_turn = context.ready.turn  # it is not evicted before the disk has that floor
         stored = self._walk.just_set.pop(entity.id, event.floor)
         entity.log.set_floor(context.standing.floor_of(entity.id, stored, event.committed), stored=stored > 0)
         entity.mailbox = None
