@@ -1,4 +1,4 @@
-"""The full scope, and the mutants: `python -m tests.modelcheck`. One core, about ten minutes and four gigabytes.
+"""The full scope, and the mutants: `python -m tests.modelcheck`. One core, about twenty minutes and four gigabytes.
 
 With the word `reentry`, only rule 19 by itself.
 """
