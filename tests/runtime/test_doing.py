@@ -55,10 +55,17 @@ def test_many_copies_are_counted() -> None:
             ],
         ),
         (
-            COMING_BACK._replace(counting=True, forced_without=(1, 3), waits_for="lost its disk: waits for node 1"),
+            COMING_BACK._replace(counting=True, forced_without=(1, 3), waits_for="has just started: waits for node 1"),
             [
                 "comes back on a disk that is not the one it had (forced: without nodes 1, 3): asks which entities there are: "
-                "10 so far; lost its disk: waits for node 1"
+                "10 so far; has just started: waits for node 1"
+            ],
+        ),
+        (
+            COMING_BACK._replace(state="reentering", waits_for="lost its disk: waits for node 1 (connection refused)"),
+            [
+                "lost its disk: waits for node 1 (connection refused); should they be lost for good: docs/OPERATING.md, "
+                '"A majority of the disks is lost"'
             ],
         ),
     ],

@@ -12,7 +12,7 @@ from ..core.turn.standing import State
 
 MAX_TRANSFERS = 8
 """Copies that are told of one by one."""
-NEW, MEMBER = State.NEW.value, State.MEMBER.value
+NEW, MEMBER, REENTERING = State.NEW.value, State.MEMBER.value, State.REENTERING.value
 UNITS = ("bytes", "kB", "MB", "GB")
 
 
@@ -20,6 +20,8 @@ def describe_reentry(now: Progress) -> Iterator[str]:
     """What keeps a node from being a member like any other (rule 19)."""
     if now.state == NEW:
         yield now.waits_for
+    elif now.state == REENTERING and now.waits_for:
+        yield f'{now.waits_for}; should they be lost for good: docs/OPERATING.md, "A majority of the disks is lost"'
     elif not now.done:
         yield "; ".join(filter(None, (_come_back(now), now.waits_for)))
 
