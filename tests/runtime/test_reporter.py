@@ -77,6 +77,13 @@ def test_coming_back_is_told_of_from_its_beginning_to_its_end(log: Log) -> None:
     assert log.back(over, 1e6) == []
 
 
+def test_coming_back_between_two_looks_is_told_of_too(log: Log) -> None:
+    over = COMING_BACK._replace(passed=10, passed_now=10)
+    once = replace(SOUND, reentry=over, counters={**SOUND.counters, "reentries": 1})
+    assert log.look(once, 0.0) == ["INFO node 1 is a member again: 10 entities are back, 6.0 kB learned in 3.0 s"]
+    assert log.look(once, 1.0) == []
+
+
 def test_a_start_that_waits_for_its_peers_ends_with_a_word(log: Log) -> None:
     assert log.back(MEMBER._replace(waits_for="has just started"), 0.0) == ["WARNING node 1 has just started"]
     assert log.back(MEMBER, 1.0) == ["INFO node 1 is a member: the others know its disk"]

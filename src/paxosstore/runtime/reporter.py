@@ -32,6 +32,7 @@ class Reporter:
         """Subject -> what was said of it last, and when."""
         self._before: Progress | None = None
         """The last moment at which this node was not a member like any other."""
+        self._reentries = 0
 
     async def run(self) -> None:
         """Look, for as long as the node runs."""
@@ -44,7 +45,8 @@ class Reporter:
         """Say what is new, or has not been said for long."""
         for entity, why in now.stopped.items():
             self._say(f"stopped {entity}", f"THE REPLICAS DIFFER: {why}", logging.ERROR, now_s, REPEAT_S)
-        self._look_at_reentry(now.node, now.reentry, now_s)
+        quickly, self._reentries = now.counters["reentries"] > self._reentries, now.counters["reentries"]
+        self._look_at_reentry(now.node, now.reentry, now_s, quickly=quickly)
         for transfer in now.transfers:
             subject, begun = f"copy {transfer.entity} {transfer.peer}", transfer.seconds >= PROGRESS_S
             if begun and now_s >= self._said.get(subject, ("", NEVER_S))[1] + PROGRESS_S:
@@ -52,13 +54,14 @@ class Reporter:
         if now.log_kept.trouble:
             self._say("expiry", f"the log cannot be cut: {now.log_kept.trouble}", logging.WARNING, now_s, REPEAT_S)
 
-    def _look_at_reentry(self, node: int, now: Progress, now_s: float) -> None:
+    def _look_at_reentry(self, node: int, now: Progress, now_s: float, *, quickly: bool) -> None:
+        """`quickly`: it has begun since the last look, and may be over already."""
         before, self._before = self._before, None if now.done else now
         if now.waits_for:
             self._say("waits", f"node {node} {now.waits_for}", logging.WARNING, now_s, WAITS_S)
         elif now.done:
-            if before is not None:
-                log.info("%s", _over(node, before, now))
+            if before is not None or quickly:
+                log.info("%s", _over(node, before or now, now))
                 self._said.pop("waits", None)
         elif before is None or before.state == NEW or now_s >= self._said.get("back", ("", NEVER_S))[1] + PROGRESS_S:
             self._say("back", f"node {node} {next(describe_reentry(now))}", logging.INFO, now_s, PROGRESS_S)
