@@ -52,8 +52,10 @@ def render(node: int, cluster: ClusterSettings, base_port: int) -> str:
     tuning, redis = TuningSettings(), RedisSettings()
     return f"""\
 # paxosstore: node {node} of {cluster.nodes}. Start it with: paxosstore serve --config node-{node}.toml
+# A new cluster begins when all of its nodes have started once; from then on a majority of them is enough.
 
-# This node's number. It belongs to the data directory: never give a directory to another node.
+# This node's number. It belongs to the data directory: never give a directory to another node, and never put back an old
+# copy of it. If it is lost, start the node on an empty one: it comes back from the others.
 node = {node}
 # Where the data is kept; relative to this file.
 data = "node-{node}"
@@ -110,6 +112,12 @@ level = "info"
 # max_batch_requests = {tuning.max_batch_requests}
 # What one request may write, in bytes.
 # max_request_bytes = {tuning.max_request_bytes}
+# What stays in the log for nodes that were away: an entry goes when one of these is exceeded. Who missed more copies data.
+# plog_keep_entries = {tuning.plog_keep_entries}
+# plog_keep_bytes = {tuning.plog_keep_bytes}
+# plog_keep_seconds = {tuning.plog_keep_seconds}
+# Entities kept in memory; the ones that were not used for longest leave it first.
+# max_mem_entities = {tuning.max_mem_entities}
 """
 
 
