@@ -213,7 +213,7 @@ def test_no_server_answers(run: Run) -> None:
 # -- status and inspect
 
 
-def status_pages(node: int, refused: str = "", no_quorum: str = "", stopped: str = "") -> dict[str, Page]:
+def status_pages(node: int, refused: str = "", no_quorum: str = "", stopped: str = "", **more: object) -> dict[str, Page]:
     links = {"2": {"up": True, "queued_frames": 0}, "7": {"up": False, "queued_frames": 5, "down_reason": "no [answer]"}}
     status = {
         "node": node,
@@ -227,6 +227,7 @@ def status_pages(node: int, refused: str = "", no_quorum: str = "", stopped: str
         "committed": {"5": 100, "6": 23},
         "committed_complete": True,
         "peers": links,
+        **more,
     }
     return {"/status": lambda query: as_json(status)}
 
@@ -255,6 +256,24 @@ def test_status(run: Run) -> None:
     assert "down: Connection refused" in rows[dead]
     assert "down" in rows[strange]
     assert "12 requests" not in rows[dead] + rows[strange]
+
+
+@pytest.mark.parametrize(
+    ("unready", "done", "said", "code"),
+    [
+        ("", True, "up", 0),
+        ("", False, "comes back", 0),
+        ("waits for nodes 1, 2", False, "waits for nodes 1, 2", 1),
+    ],
+)
+def test_status_of_a_node_that_is_new_or_has_lost_its_disk(run: Run, unready: str, done: bool, said: str, code: int) -> None:
+    doing = [unready] if unready else []
+    pages = status_pages(0, reentry={"done": done}, not_ready_because=unready, doing=doing)
+    with serving(HttpServer(HOST, port := free_port(), pages)):
+        ended, out, _ = run("status", "--server", f"{HOST}:{port}")
+    assert ended == code
+    assert said in out
+    assert out.count("waits for") == len(doing), "what stands in the table is not told again below it"
 
 
 def test_a_cluster_without_a_quorum(run: Run) -> None:
