@@ -77,7 +77,7 @@ def test_alone_it_says_for_whom_it_waits_and_ends_at_ctrl_c(script: Path) -> Non
     alone = start(script, 0)
     try:
         said = line_of(alone.stderr)
-        assert re.search(r"node 0 waits for its peers: .*node 1 down for .*node 2 down for", said), said
+        assert re.search(r"node 0 waits for its peers: waits for node 1 .*, node 2 .*: a new cluster begins", said), said
         assert alone.poll() is None
         end(alone)
     finally:

@@ -55,7 +55,8 @@ def _new_waits(context: Context, standing: OwnStanding) -> str:
     if silent:
         down = [peer for peer in silent if context.reach.is_down(peer)]
         if down:
-            return f"waits for {_nodes(down)}: a new cluster begins when all of its nodes have started once"
+            reasons = ", ".join(f"node {peer} ({context.reach.reason(peer)})" for peer in down)
+            return f"waits for {reasons}: a new cluster begins when all of its nodes have started once"
         return f"has just started: waits for {_nodes(silent)} to say what they know of it"
     return f"waits until {_nodes(context.peers)} know the disks of all: a new cluster begins with all of its nodes"
 
