@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .disk import DISK
+from .divergence import DIVERGENCE
 from .lost_disk import LOST_DISK
 from .memory import MEMORY
 from .mutant import Mutant
@@ -10,5 +11,5 @@ from .paxos import PAXOS
 from .replicated_log import REPLICATED_LOG
 from .snapshot import SNAPSHOT
 
-MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT
+MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT + DIVERGENCE
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
