@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from paxosstore.core.interface.event import PeerDown, Received
+from paxosstore.core.interface.event import PeerDown, Received, WritesAllowed
 from paxosstore.core.interface.message import CatchUpRequest, FloorPage, FloorRequest, PaxosMessage, ReadQuestion, Standing
 from paxosstore.core.interface.ready import SetFloor
 from paxosstore.core.turn.standing import State
+from paxosstore.errors import DiskFull
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 from paxosstore.sim.node import SimNode
@@ -397,3 +398,23 @@ def test_a_majority_lost_waits_says_so_and_goes_on_if_forced() -> None:
     assert without[1] == (2,) or without[2] == (1,)
     assert cluster.do(1, b"get a", read_only=True).reply == b"1"
     expect_equal(cluster)
+
+
+def test_it_is_not_back_while_a_floor_is_left_though_writes_have_failed() -> None:
+    cluster = Cluster(max_catch_ups=1)
+    for entity in range(30):
+        cluster.do(0, b"put a 1", entity)
+    cluster.lose_disk(2)
+    cluster.start(2)
+    node = cluster.nodes[2]
+    failed = 0
+    while not cluster.is_back(2):
+        passed = node.shard.progress.passed
+        cluster.wait(0.1)
+        if node.shard.progress.passed > passed and failed < 8 and node.store.fail_next_write is None:
+            node.store.fail_next_write = DiskFull("no room")
+            failed += 1
+        elif node.shard.writes_refused_because:
+            node.step(WritesAllowed(""))
+    assert failed == 8
+    assert node.store.floors(-1, 100) == []

@@ -152,10 +152,11 @@ class Passing:
             self._membership.note_passed(self._standing.row.floors)
 
     def forget(self) -> None:
-        """Entities were dropped from memory."""
+        """A turn was not written, and entities were dropped from memory: go by what the disk says."""
         self._reading = False
-        if not self._done:
-            self._begin_round()
+        self._done = not self._standing.active
+        self.passed = max(0, self._standing.row.passed - self._passed_before)  # a floor counted since then may be there still
+        self._begin_round()
 
     def progress(self) -> Progress:
         """Where re-entry stands."""
