@@ -410,6 +410,15 @@ class TestFence:
         assert node.says(1, vote(1, 5), disk=FIRST).records == {}
         assert node.says(1, vote(1, 5), disk=ANOTHER).records != {}
 
+    def test_who_is_turned_away_is_told_why(self) -> None:
+        """An old word, come late, may make a peer's disk look replaced: it would never learn that by itself."""
+        node = Node(State.MEMBER, *TABLE)
+        node.members(1, 2)
+        node.step(PeerUp(1, ANOTHER, 1, 1))
+        told = [message for peer, message in node.says(1, vote(1, 5), disk=FIRST).late.messages if peer == 1]
+        assert [message.replaced for message in told if isinstance(message, Standing)] == [[FIRST]]
+        assert not node.says(1, word(State.MEMBER, *TABLE), disk=FIRST).records
+
     def test_what_waits_for_a_load_is_forgotten(self) -> None:
         node = Node(State.MEMBER, *TABLE)
         node.members(1, 2)

@@ -49,6 +49,10 @@ class Membership:
         self._context.counters.messages_fenced += 1
         return False
 
+    def turned_away(self, peer: int) -> None:
+        """Something of a peer did not count. If it is there now, and only taken for replaced, it has to hear that."""
+        self._say(peer, asks=False)
+
     def peer_up(self, event: PeerUp) -> None:
         """A link stands, and its hello said who is there."""
         if event.disk and self._standing.active:

@@ -323,7 +323,10 @@ class Shard:
     def _on_received(self, event: Received) -> None:
         peer, messages = event.peer, event.messages
         if not self._membership.admits(peer, event.disk):
-            messages = [message for message in messages if type(message) is Standing]
+            words = [message for message in messages if type(message) is Standing]
+            if len(words) < len(messages):
+                self._membership.turned_away(peer)
+            messages = words
         if self._context.silence.for_ms:
             messages = list(self._context.silence.take_in(messages))
         for message in messages:
