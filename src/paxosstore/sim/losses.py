@@ -29,13 +29,15 @@ class Losses:
         self.peace = False
         """No disk is replaced any more."""
         self._copies: dict[Fault, SimDisk] = {}
+        self._stale: dict[int, int] = {}
+        """Node -> the id of a copy that was put in the place of its disk: until it has another one, it is not found out."""
 
     # -- what a cluster can bear
 
     def whole(self, node: SimNode) -> bool:
         """Whether this node's disk, as a power cut would leave it, has all that it must vouch for."""
         row = node.store.durable_standing
-        if row is None or node.store.owes:
+        if row is None or node.store.owes or row.disks[node.number].id == self._stale.get(node.number):
             return False
         return row.state is State.MEMBER or (row.state is State.NEW and not self._cluster.losses[node.number])
 
@@ -125,6 +127,9 @@ class Losses:
         return True
 
     def _replace(self, node: SimNode, disk: SimDisk) -> None:
+        row = disk.durable_standing
+        if row is not None:
+            self._stale[node.number] = row.disks[node.number].id
         self._down(node)
         self._cluster.change_disk(node.number, disk)
 
