@@ -103,6 +103,20 @@ def test_another_request_is_refused_while_the_first_is_being_handed_over() -> No
     assert end(cluster, *requests) == ["1", "UUIDREUSED", "UNKNOWN"]
 
 
+def test_another_request_under_a_uuid_is_not_called_refused_while_a_copy_of_it_may_still_run() -> None:
+    """Seed 100017: the copy ran when the first request's uuid was remembered no longer."""
+    cluster = cluster_of()
+    requests = [Operation(ENTITY, text, uuid=uuid("a")) for text in (b"incr c", b"put k 1")]
+    told = []
+    for node, request in enumerate(requests):
+        request.digest = digest_of("operation", request.operation)
+        cluster.nodes[node].step(request)
+        told += end(cluster, request)
+        cluster.weather.cuts = {(1, 0)}  # the second is handed over, does not arrive and is taken back
+    assert told == ["1", "UNKNOWN"]
+    assert cluster.counters()["handed_over_taken_back"] == 1
+
+
 class Wordless(Operation):
     """It cannot say its payload."""
 

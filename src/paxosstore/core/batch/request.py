@@ -46,6 +46,7 @@ class Request:
         "read_only",
         "settled",
         "size",
+        "taken_back",
         "uuid",
     )
 
@@ -75,6 +76,8 @@ class Request:
         """For a read-only request, not 0: end with CommitLimitReached once so many entries had to be applied first."""
         self.exposed = False
         """Whether it has left this node in a way that may make it happen without us."""
+        self.taken_back = False
+        """Whether it was handed over and taken back: a copy of it may still be on its way to be run."""
         self.hand_over = 0
         """Which hand-over of this node it was last, counted from 1."""
         self.settled = False

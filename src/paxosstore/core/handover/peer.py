@@ -72,4 +72,6 @@ class Peer:
         self._overdue = {copy: pending.sent_at_ms for copy, pending in self.pending.items()}
         self.pending.clear()
         self._pending_bytes = 0
+        for request in requests:
+            request.taken_back = not request.read_only
         return requests

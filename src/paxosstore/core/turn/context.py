@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from ...errors import PaxosStoreError, UuidReused
+from ...errors import OutcomeUnknown, PaxosStoreError, UuidReused
 from ...settings import ClusterSettings, TuningSettings
 from ..batch.overlay import BodyCodec, DataReader, Overlay, View
 from ..batch.request import REQUEST_BYTES, Request
@@ -303,6 +303,9 @@ class Context:
             return
         request.settled = True
         self.waiting_bytes -= request.size + REQUEST_BYTES
+        if type(error) is UuidReused and request.taken_back:
+            # the copy may run later than the other request under this uuid is remembered
+            error = OutcomeUnknown(f"a copy of it was handed over and got no answer, then: {error}")
         if error is not None:
             if error.outcome_known:
                 self.counters.requests_refused += 1
