@@ -89,6 +89,12 @@ class SimDisk(MemoryStore):
         return self._standing[1]
 
     @property
+    def is_members(self) -> bool:
+        """Whether a power cut would leave the disk of a member."""
+        row = self.durable_standing
+        return row is not None and row.state is State.MEMBER
+
+    @property
     def owes(self) -> bool:
         """Whether a power cut would leave entities below a floor of theirs, or half installed."""
         return bool(self._durable.floors.items or self._durable.recovering)

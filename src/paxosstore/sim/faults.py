@@ -80,6 +80,8 @@ class Faults:
         """Let disks that are to be full for longer be full in peace, at a minority of the nodes; those nodes."""
         if not all(map(self.losses.whole, self._cluster.nodes)):
             return set()  # all that are left may be needed to mend the others
+        if any(not node.store.is_members for node in self._cluster.nodes):
+            return set()  # a new cluster begins when all have noted that
         faults, length_ms = self._plan.faults, self._plan.length_ms
         lasting = [fault.node for fault in faults if fault.name == "disk full" and fault.until_ms > length_ms]
         full = set(lasting[: self._cluster.spare])
