@@ -45,6 +45,26 @@ def test_five_nodes_bear_two_losses() -> None:
     assert reach.lost_at_ms == 7.0
 
 
+def test_a_peer_that_only_learns_makes_no_majority() -> None:
+    reach = Reach(3, 2)
+    reach.down(1, "refused", 1_000.0)
+    reach.says(2, 77, votes=False, now_ms=2_000.0)
+    assert reach.lost_at_ms == 2_000.0
+    assert not reach.is_down(2)
+    assert reach.describe(4_000.0) == "node 1 down for 3.0 s (refused), node 2 does not vote yet (it lost its disk)"
+    reach.down(2, "killed", 4_000.0)
+    assert reach.lost_at_ms == 2_000.0
+    assert reach.describe(5_000.0) == "node 1 down for 4.0 s (refused), node 2 down for 1.0 s (killed)"
+    reach.up(2)
+    assert reach.lost_at_ms == 2_000.0, "it still only learns"
+    reach.says(2, 77, votes=True, now_ms=6_000.0)
+    assert reach.lost_at_ms is None
+    reach.says(2, 77, votes=False, now_ms=7_000.0)
+    assert reach.lost_at_ms is None, "a word that came late"
+    reach.says(2, 78, votes=False, now_ms=8_000.0)
+    assert reach.lost_at_ms == 8_000.0
+
+
 def test_up_without_down_is_nothing() -> None:
     reach = Reach(3, 2)
     reach.up(1)

@@ -53,6 +53,8 @@ class NodeStatistics:
     turn_ms: Histogram
     sync_ms: Histogram
     events_per_turn: Histogram
+    learners: tuple[int, ...] = ()
+    """Peers that do not vote yet, for they have lost their disk (rule 19)."""
 
     @property
     def doing(self) -> list[str]:
@@ -71,10 +73,11 @@ class NodeStatistics:
 
     @property
     def no_quorum_because(self) -> str:
-        """Which nodes are missing for a majority, for how long and why; empty if enough are there."""
+        """Which nodes are missing for a majority of those that vote, for how long and why; empty if enough are there."""
         down = [(peer, link.down_s, link.down_reason) for peer, link in self.peers.items() if not link.up]
         nodes = len(self.peers) + 1
-        return f"no quorum: {describe(down)}" if len(down) > nodes - majority(nodes) else ""
+        missing = {peer for peer, _, _ in down} | set(self.learners)
+        return f"no quorum: {describe(down, self.learners)}" if len(missing) > nodes - majority(nodes) else ""
 
 
 def statistics_of(
@@ -101,6 +104,7 @@ def statistics_of(
         turn_ms=turns.turn_ms,
         sync_ms=turns.sync_ms,
         events_per_turn=turns.events_per_turn,
+        learners=tuple(sorted(context.reach.learners)),
     )
 
 

@@ -81,6 +81,8 @@ class Membership:
         before, confirmed = standing.row.state, standing.confirmed
         known = standing.words.get(peer)
         changed = standing.heard(peer, word)
+        if standing.row.state is not State.NEW:
+            context.reach.says(peer, seen.id, votes=word.state == State.MEMBER.value, now_ms=context.now_ms)
         if changed:
             self._became(before)
         if changed or (standing.confirmed and not confirmed):

@@ -1,4 +1,7 @@
-"""Which peers this node has a link to. A hint: it decides how long a request waits in vain, never what is chosen."""
+"""Which peers this node has a link to, and which of them vote.
+
+A hint: it decides how long a request waits in vain, never what is chosen.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,21 @@ class Down(NamedTuple):
 
 
 class Reach:
-    """The peers that are known to be down, and since when they are too many for a majority.
+    """The peers that are known to be down or not to vote, and since when they are too many for a majority.
 
     A peer of which nothing was said yet counts as there.
     """
 
-    __slots__ = ("_down", "_spare", "lost_at_ms")
+    __slots__ = ("_down", "_members", "_spare", "learners", "lost_at_ms")
 
     def __init__(self, n: int, quorum: int) -> None:
         self._spare = n - quorum
         """So many peers may be down."""
         self._down: dict[int, Down] = {}
+        self.learners: set[int] = set()
+        """Peers that said last that they only learn (rule 19)."""
+        self._members: dict[int, int] = {}
+        """Peer -> the disk as which it has said that it votes: from then on it does, and other words of that disk are late."""
         self.lost_at_ms: float | None = None
         """Since when too few peers are there for a majority; None: there are enough."""
 
@@ -33,15 +40,28 @@ class Reach:
         """There is no link to this peer, for this reason; whether that is news."""
         known = self._down.get(peer)
         self._down[peer] = Down(peer, now_ms if known is None else known.since_ms, reason)
-        if len(self._down) > self._spare and self.lost_at_ms is None:
-            self.lost_at_ms = now_ms
+        self._judge(now_ms)
         return known is None
 
     def up(self, peer: int) -> None:
         """There is a link to this peer."""
         self._down.pop(peer, None)
-        if len(self._down) <= self._spare:
+        self._judge(None)
+
+    def says(self, peer: int, disk: int, *, votes: bool, now_ms: float) -> None:
+        """A peer has said whether it votes, as this disk."""
+        if votes:
+            self._members[peer] = disk
+            self.learners.discard(peer)
+        elif self._members.get(peer) != disk:
+            self.learners.add(peer)
+        self._judge(now_ms)
+
+    def _judge(self, now_ms: float | None) -> None:
+        if len(self._down.keys() | self.learners) <= self._spare:
             self.lost_at_ms = None
+        elif self.lost_at_ms is None:
+            self.lost_at_ms = now_ms
 
     def is_down(self, peer: int) -> bool:
         """Whether there is no link to this peer."""
@@ -53,13 +73,17 @@ class Reach:
         return "" if down is None else down.reason
 
     def describe(self, now_ms: float) -> str:
-        """Who is down, for how long and why; empty: nobody is."""
-        return describe((down.peer, (now_ms - down.since_ms) / 1000.0, down.reason) for _, down in sorted(self._down.items()))
+        """Who is down, for how long and why, and who does not vote; empty: nobody."""
+        down = [(down.peer, (now_ms - down.since_ms) / 1000.0, down.reason) for _, down in sorted(self._down.items())]
+        return describe(down, self.learners)
 
 
-def describe(missing: Iterable[tuple[int, float, str]]) -> str:
-    """(peer, seconds, reason) of each that is down, as a person reads it."""
-    return ", ".join(f"node {peer} down for {duration(seconds)} ({reason})" for peer, seconds, reason in missing)
+def describe(down: Iterable[tuple[int, float, str]], learners: Iterable[int] = ()) -> str:
+    """(peer, seconds, reason) of each that is down, and those of the others that only learn, as a person reads it."""
+    missing = {peer: f"node {peer} down for {duration(seconds)} ({reason})" for peer, seconds, reason in down}
+    for peer in sorted(learners):
+        missing.setdefault(peer, f"node {peer} does not vote yet (it lost its disk)")
+    return ", ".join(missing.values())
 
 
 def duration(seconds: float) -> str:
