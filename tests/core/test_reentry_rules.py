@@ -12,7 +12,7 @@ from paxosstore.core.interface.message import FloorPage, FloorRequest, Message, 
 from paxosstore.core.interface.ready import FloorRead, Ready, SetFloor, SetStanding
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
-from paxosstore.core.turn.standing import END, NOWHERE, Disk, OwnStanding, Sight, StandingRow, State, decode_standing
+from paxosstore.core.turn.standing import END, MAX_HISTORY, NOWHERE, Disk, OwnStanding, Sight, StandingRow, State, decode_standing
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.floors import read_floors
@@ -31,13 +31,13 @@ def disks(*ids: int) -> tuple[Disk, ...]:
 
 
 def standing(state: State, *ids: int, me: int = 0, **fields: object) -> OwnStanding:
-    return OwnStanding(me, len(ids) // 2 + 1, StandingRow(state, disks(*ids), **fields))  # type: ignore[arg-type]  # of the row
+    row = StandingRow(state, disks(*ids), history=(ids[me],), **fields)  # type: ignore[arg-type]  # of the row
+    return OwnStanding(me, len(ids) // 2 + 1, row)
 
 
 def word(state: State, *ids: int, founding: tuple[int, ...] = (), replaced: tuple[int, ...] = (), asks: bool = False) -> Standing:
-    return Standing(
-        state.value, [(disk.id, disk.starts, disk.incarnation) for disk in disks(*ids)], list(founding), list(replaced), asks
-    )
+    seen = [(disk.id, disk.starts, disk.incarnation) for disk in disks(*ids)]
+    return Standing(state.value, seen, list(founding), list(replaced), asks, [])
 
 
 TABLE = MINE, FIRST, SECOND
@@ -122,9 +122,19 @@ class TestDisks:
 
     def test_a_start_is_noted_and_an_older_one_is_not(self) -> None:
         own = standing(State.MEMBER, *TABLE)
-        assert own.sight(1, Disk(FIRST, 3, 7)) is Sight.NOTED
-        assert own.sight(1, Disk(FIRST, 2, 8)) is Sight.KNOWN
+        past = [FIRST, 8, 7]
+        assert own.sight(1, Disk(FIRST, 3, 7)) is Sight.KNOWN, "it has not shown its past"
+        assert own.sight(1, Disk(FIRST, 3, 7), [ANOTHER, 8, 7]) is Sight.KNOWN, "another past: a copy"
+        assert own.row.disks[1] == Disk(FIRST, 1, FIRST)
+        assert own.sight(1, Disk(FIRST, 3, 7), past) is Sight.NOTED
+        assert own.sight(1, Disk(FIRST, 2, 8), past[:2]) is Sight.KNOWN
         assert own.row.disks[1] == Disk(FIRST, 3, 7)
+
+    def test_a_past_that_is_too_long_to_be_remembered_is_taken_on_trust(self) -> None:
+        own = standing(State.MEMBER, *TABLE)
+        last = 1 + MAX_HISTORY
+        assert own.sight(1, Disk(FIRST, last - 1, 7), [7] * MAX_HISTORY) is Sight.KNOWN
+        assert own.sight(1, Disk(FIRST, last, 7), [7] * MAX_HISTORY) is Sight.NOTED
 
     @pytest.mark.parametrize(
         ("seen", "known"),
@@ -222,7 +232,7 @@ class Node:
 
     def __init__(self, state: State, *ids: int, me: int = 0, **fields: object) -> None:
         n = len(ids)
-        row = StandingRow(state, disks(*ids), **fields)  # type: ignore[arg-type]  # of the row
+        row = StandingRow(state, disks(*ids), history=(ids[me],), **fields)  # type: ignore[arg-type]  # of the row
         identity = Identity(ClusterSettings("t", n), TuningSettings(), me, ids[me], row, 1)
         self.reader = DictReader()
         self.shard = Shard(identity, self.reader, MsgpackBodyCodec(), {})

@@ -24,7 +24,7 @@ def started(*, forced: bool = False) -> OwnStanding:
 def word(mine: Disk, peer: int = 1, state: State = State.MEMBER) -> Standing:
     """A peer's, that knows this node by that disk."""
     disks = [tuple(mine), (OTHERS[0], 1, 12), (OTHERS[1], 1, 13)]
-    return Standing(state.value, disks, [MINE, *OTHERS], [], False)  # type: ignore[arg-type]  # three numbers each
+    return Standing(state.value, disks, [MINE, *OTHERS], [], False, [])  # type: ignore[arg-type]  # three numbers each
 
 
 def test_a_start_votes_when_a_member_knows_it() -> None:
@@ -80,3 +80,16 @@ def test_a_floor_that_was_passed_before_a_crash_is_deleted_after_it() -> None:
     cluster.run_until(cluster.now_ms + 3_000.0)
     assert cluster.nodes[2].store.floors(-1, 1) == []
     assert cluster.nodes[2].shard.progress.done
+
+
+def test_a_copy_that_has_started_more_often_than_the_original_is_found_out_by_its_past() -> None:
+    """Its peers were away meanwhile, and have seen the original's second start: the fourth looked like a later one (990590)."""
+    original = begin(b"", 0, 3, MINE, 1, holds_data=True)
+    copy = begin(original.encode(), 0, 3, MINE, 77, holds_data=True)
+    for incarnation in (78, 79):
+        copy = begin(copy.encode(), 0, 3, MINE, incarnation, holds_data=True)
+    standing = OwnStanding(0, 2, copy)
+    assert standing.disk == Disk(MINE, 4, 79)
+    assert standing.knows_better(word(Disk(MINE, 2, 22)))
+    assert not standing.knows_better(word(Disk(MINE, 1, 1)))
+    assert not standing.knows_better(word(Disk(MINE, 2, 77)))

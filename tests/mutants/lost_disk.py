@@ -67,6 +67,12 @@ _CLAUSES: tuple[Mutant, ...] = (
         (STANDING, "return mine.id in word.replaced or copied", "return mine.id in word.replaced"),
     ),
     mutant(
+        "copies are known by a number",
+        19,
+        "a. a copy that has started more often than the original passes for it",
+        (STANDING, "history[-1 - back] == known.incarnation", "(back > 0 or history[-1] == known.incarnation)"),
+    ),
+    mutant(
         "replaced disks may vote",
         19,
         "a. who is told that another disk has taken its place does not care",

@@ -44,7 +44,7 @@ class Losses:
     def bearable(self, node: SimNode) -> bool:
         """Whether the disk of this node may be lost now."""
         nodes = self._cluster.nodes
-        gone = [other for other in nodes if other is not node and not self.whole(other)]
+        gone = [other for other in nodes if other is not node and (other.loses_disk is not None or not self.whole(other))]
         return len(gone) + 1 <= len(nodes) - majority(len(nodes))
 
     # -- faults; False: it cannot strike now

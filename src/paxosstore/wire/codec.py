@@ -289,8 +289,8 @@ def _check_inventory_replies(group: list[InventoryReply]) -> None:
 
 def _check_standings(group: list[Standing]) -> None:
     for message in group:
-        state, disks, founding, replaced, _ = message
-        numbers = [*(number for disk in disks for number in disk), *founding, *replaced]
+        state, disks, founding, replaced, _, history = message
+        numbers = [*(number for disk in disks for number in disk), *founding, *replaced, *history]
         if state not in STATES or len(founding) not in (0, len(disks)) or any(number < 0 for number in numbers):
             raise _bad(message, "no such state, or no such disk")
 

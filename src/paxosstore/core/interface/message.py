@@ -193,6 +193,8 @@ class Standing(NamedTuple):
     """Disks of the receiver's number that another has taken the place of."""
     asks: bool
     """The sender wants the receiver's in return."""
+    history: list[int]
+    """Incarnations of the sender's last starts, this one's last."""
 
 
 class FloorRequest(NamedTuple):

@@ -33,7 +33,7 @@ class Membership:
         """As the turns before the one that was written last have left it."""
         self._latest = self._safe
         """As the turn that was written last has."""
-        self._seen: dict[int, Disk] = {}
+        self._seen: dict[int, tuple[Disk, list[int]]] = {}
         """What each peer comes with now, as it says itself."""
         self._to_tell: dict[int, bool] = {}
         """Peers that are told in this turn, and whether they are asked too."""
@@ -56,7 +56,9 @@ class Membership:
     def peer_up(self, event: PeerUp) -> None:
         """A link stands, and its hello said who is there."""
         if event.disk and self._standing.active:
-            self._sight(event.peer, Disk(event.disk, event.starts, event.incarnation))
+            seen = Disk(event.disk, event.starts, event.incarnation)
+            known, history = self._seen.get(event.peer, (seen, []))
+            self._sight(event.peer, seen, history if known == seen else [])
             self._say(event.peer, asks=True)
 
     def heard(self, peer: int, disk: int, word: Standing) -> None:
@@ -67,7 +69,7 @@ class Membership:
         seen = Disk(*word.disks[peer])
         if not seen.id or (disk and disk != seen.id):
             return  # it has become another since, and will say so
-        sight = self._sight(peer, seen)
+        sight = self._sight(peer, seen, word.history)
         if word.asks or sight is Sight.REPLACED:
             self._say(peer, asks=False)
         if standing.row.disks[peer].id != seen.id:
@@ -90,13 +92,13 @@ class Membership:
         if known is None or known.state != word.state or changed:
             self._proposer.ask_again(everywhere=True)  # it may vote now, or this node may
 
-    def _sight(self, peer: int, seen: Disk) -> Sight:
+    def _sight(self, peer: int, seen: Disk, history: list[int]) -> Sight:
         """Note which disk a peer is on, durably before it is told so."""
         context, standing = self._context, self._standing
-        self._seen[peer] = seen
+        self._seen[peer] = seen, history
         if context.cannot_write:
             return Sight.KNOWN
-        sight = standing.sight(peer, seen)
+        sight = standing.sight(peer, seen, history)
         if sight is Sight.FENCED:
             context.counters.peers_fenced += 1
             self._purge(peer)
@@ -210,8 +212,8 @@ class Membership:
             standing.count(context.identity.starts)
             self._write()
             self._tell_all()
-        for peer, seen in self._seen.items():
-            if self._sight(peer, seen) in (Sight.NOTED, Sight.FENCED):
+        for peer, (seen, history) in self._seen.items():
+            if self._sight(peer, seen, history) in (Sight.NOTED, Sight.FENCED):
                 self._say(peer, asks=True)
 
     # -- time

@@ -12,7 +12,7 @@ the one they know (`confirmed`). Deciding only; the argument is in docs/PROTOCOL
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ END = MAX_ENTITY
 """The cursor when all entities have their floor."""
 MAX_REPLACED = 256
 """Disks remembered as replaced. More of them is two processes under one number, not bad luck."""
+MAX_HISTORY = 64
+"""Starts that a node remembers."""
 VERSION = 1
 
 
@@ -78,6 +80,8 @@ class StandingRow(NamedTuple):
     """Of them, those that were passed: a number for people, written now and then."""
     forced: bool = False
     """The operator has let it re-enter with fewer peers than the rule needs."""
+    history: tuple[int, ...] = ()
+    """Incarnations of the last starts, this one's last: from some start on a copy has another past than the original."""
 
     def encode(self) -> bytes:
         numbers: list[int] = [VERSION, list(State).index(self.state), len(self.disks)]
@@ -85,6 +89,7 @@ class StandingRow(NamedTuple):
         numbers += (len(self.founding), *self.founding, len(self.replaced))
         numbers += (number for pair in self.replaced for number in pair)
         numbers += (self.cursor, self.default, self.without, self.floors, self.passed, int(self.forced))
+        numbers += (len(self.history), *self.history)
         return b" ".join(b"%d" % number for number in numbers)
 
 
@@ -102,7 +107,8 @@ def decode_standing(content: bytes) -> StandingRow:
     founding = tuple(some(next(numbers)))
     replaced = tuple((number, disk) for number, disk in (some(2) for _ in range(next(numbers))))
     cursor, default, without, floors, passed, forced = some(6)
-    return StandingRow(list(State)[state], disks, founding, replaced, cursor, default, without, floors, passed, bool(forced))
+    row = StandingRow(list(State)[state], disks, founding, replaced, cursor, default, without, floors, passed, bool(forced))
+    return row._replace(history=tuple(some(next(numbers))))
 
 
 def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds_data: bool, force: bool = False) -> StandingRow:
@@ -118,7 +124,18 @@ def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds
         row = StandingRow(State.MEMBER, disks, cursor=END) if holds_data else StandingRow(State.NEW, disks)
     own = row.disks[me]
     row = row._replace(disks=_with(row.disks, me, own._replace(starts=own.starts + 1, incarnation=incarnation)))
-    return row._replace(forced=row.forced or force)
+    return row._replace(forced=row.forced or force, history=(*row.history, incarnation)[-MAX_HISTORY:])
+
+
+def follows(known: Disk, seen: Disk, history: Sequence[int]) -> bool:
+    """Whether a disk that was known at one start is seen at a later one with a past in which the former is.
+
+    `history`: the incarnations of its last starts. A past of more than those is taken on trust.
+    """
+    back = seen.starts - known.starts
+    if not known.starts or back >= MAX_HISTORY:
+        return True
+    return 0 <= back < len(history) and history[-1 - back] == known.incarnation
 
 
 def not_counted(row: StandingRow, me: int) -> StandingRow:
@@ -185,14 +202,14 @@ class OwnStanding:
         """Rule 19b: whether what comes over a link of this disk counts."""
         return not self.active or not disk or disk == self.row.disks[peer].id
 
-    def sight(self, peer: int, seen: Disk) -> Sight:
-        """A peer comes with this disk, at this start."""
+    def sight(self, peer: int, seen: Disk, history: Sequence[int] = ()) -> Sight:
+        """A peer comes with this disk, at this start, and, if it has said so, with this past."""
         row, known = self.row, self.row.disks[peer]
         if (peer, seen.id) in row.replaced:
             return Sight.REPLACED
         if known.id == seen.id:
-            if seen.starts <= known.starts:
-                return Sight.KNOWN  # if it is another start, it learns from our word that it is a stale copy
+            if seen.starts <= known.starts or not follows(known, seen, history):
+                return Sight.KNOWN  # it has to show its past; or learns from our word that it is a stale copy
             self.row = row._replace(disks=_with(row.disks, peer, seen))
             return Sight.NOTED
         replaced = row.replaced
@@ -206,7 +223,7 @@ class OwnStanding:
     def knows_better(self, word: Standing) -> bool:
         """Rule 19a: whether a peer's word shows that this disk was replaced, or has been further than it is."""
         mine, theirs = self.disk, Disk(*word.disks[self.me])
-        copied = theirs.id == mine.id and theirs.starts >= mine.starts > 0 and theirs.incarnation != mine.incarnation
+        copied = theirs.id == mine.id and mine.starts > 0 and not follows(theirs, mine, self.row.history)
         return mine.id in word.replaced or copied
 
     def count(self, starts: int) -> None:
@@ -311,7 +328,7 @@ class OwnStanding:
         disks = [(disk.id, disk.starts, disk.incarnation) for disk in row.disks]
         if self.doubts:  # or others would begin a cluster on this word
             disks = [disk if node == self.me else (0, 0, 0) for node, disk in enumerate(disks)]
-        return Standing(row.state.value, disks, list(row.founding), replaced, asks)
+        return Standing(row.state.value, disks, list(row.founding), replaced, asks, list(row.history))
 
 
 def says_new(word: Standing, table: list[int]) -> bool:
