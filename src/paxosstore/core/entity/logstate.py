@@ -57,6 +57,7 @@ class LogState:
         "floor_stored",
         "last_origin",
         "lease_until_ms",
+        "listed",
         "max_chosen",
         "max_plog",
         "no_preauth_through",
@@ -82,6 +83,8 @@ class LogState:
         """Below this entry this replica only learns, for it may have voted there on a disk that is lost (rule 19c); 0: none."""
         self.floor_stored = False
         """The floor has a row of its own on the disk."""
+        self.listed = False
+        """The store lists the entity: its first row, or its first copy, is written or about to be."""
         self.opened: dict[int, OpenEntry] = {}
         self.last_origin = NOBODY
         """Where the value chosen at `committed` originated: the holder of pre-auth (rule 5a), hence preferred."""
@@ -103,6 +106,7 @@ class LogState:
         """Take what the disk says (recover and range load)."""
         self.committed = self.contiguous_chosen = self.max_chosen = loaded.committed
         self.max_plog = max(loaded.max_plog, loaded.committed)
+        self.listed = self.max_plog > 0 or loaded.recovering
         self.no_preauth_through = self.max_plog + 1
         if loaded.last_value_id:
             self.last_origin = origin(loaded.last_value_id)

@@ -222,6 +222,7 @@ class Installer:
         install.begun = True
         install.committed = message.committed
         entity.raise_max_chosen(message.committed, peer)
+        self._log.list_entity(entity)
         context.ready.changes.append(BeginInstall(entity.id))
         return True
 

@@ -46,14 +46,19 @@ class Log:
         ready = self._context.ready
         ready.records[entity.id, entry] = after
         entity.log.changed_turn = ready.turn
-        if not entity.log.max_plog:
-            ready.changes.append(NewEntity(entity.id))
+        self.list_entity(entity)
         entity.log.max_plog = max(entity.log.max_plog, entry)  # rule 9
         if after.chosen:
             entity.log.max_chosen = max(entity.log.max_chosen, entry)
         if needs_sync(before, after):
             ready.needs_sync = True
             entity.log.row_turn = ready.turn
+
+    def list_entity(self, entity: Entity) -> None:
+        """Have the store know that there is such an entity, before anything of it is written. Once: it begins with nothing."""
+        if not entity.log.listed:
+            entity.log.listed = True
+            self._context.ready.changes.append(NewEntity(entity.id))
 
     # -- talking
 
