@@ -385,10 +385,21 @@ def test_a_snapshot_replaces_data_and_never_votes() -> None:
     assert found[6].promised == 8
 
 
+def unheard_of() -> Node:
+    """A node that has no row of the entity, and asks for a copy."""
+    node = Node()
+    node.run(PeerUp(1), PeerUp(2))
+    node.hear(1, ReadQuestion(E, 1), CatchUpReply(E, 4, [], gone=True))
+    for peer, _ in node.take(CatchUpRequest):
+        node.hear(peer, CatchUpReply(E, 4, [], gone=True))
+    assert not node.store.entities(-1, 10)
+    return node
+
+
 def test_an_entity_that_is_copied_does_not_begin_with_nothing_once_more() -> None:
     """Its first row came with the last piece: the committed entry that the copy had written was set back to 0 (seed 990980)."""
-    node = Node()
-    peer, request = node.behind(4)
+    node = unheard_of()
+    peer, request = node.asked()
     promise = PaxosMessage(E, 6, 8, 8, 0, False, b"", None, 5, True, False)
     piece = SnapshotPiece(E, request.number, request.after, 5, [(DATA + b"a", b"A")], False, True)
     node.hear(peer, piece, promise)
@@ -398,8 +409,8 @@ def test_an_entity_that_is_copied_does_not_begin_with_nothing_once_more() -> Non
 
 def test_an_entity_is_listed_from_the_beginning_of_its_copy() -> None:
     """A vote that is cast meanwhile is found by who asks what there is (rule 19c)."""
-    node = Node()
-    node.piece(node.behind(4), "a", committed=5)
+    node = unheard_of()
+    node.piece(node.asked(), "a", committed=5)
     node.hear(1, PaxosMessage(E, 6, 8, 8, 0, False, b"", None, 5, True, False))
     assert node.store.load(E).recovering
     assert node.store.entities(-1, 10) == [(E, 0, 6)]

@@ -70,7 +70,7 @@ def assert_applies(applies: Sequence[Apply], changes: Sequence[Change], committe
     installing: set[int] = set()
     for change in changes:
         if isinstance(change, NewEntity):
-            assert committed(change.entity) == 0, f"entity {change.entity} is not new"
+            assert new.get(change.entity, committed(change.entity)) == 0, f"entity {change.entity} is not new"
             new[change.entity] = 0
         elif isinstance(change, EndInstall):
             before = new[change.entity] if change.entity in new else committed(change.entity)
