@@ -17,7 +17,7 @@ from ..turn.entities import Entities
 from ..turn.standing import END, Disk, Sight, State
 from ..turn.waiting import describe_waiting
 
-MAX_DOUBLINGS = 2
+MAX_DOUBLINGS = 1
 """Of the pause between words: requests wait for them."""
 
 
