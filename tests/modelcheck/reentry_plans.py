@@ -25,6 +25,7 @@ FIVE_BEHIND = FIVE._replace(before=(0, 1, 4), alike=(2, 3))
 """So too, where two of those who are asked know nothing of the entry before."""
 FOUNDING = Plan(rounds=(0, 0, 1), origin=0, losses=(1, 1, 1), in_all=1, founding=True)
 FOUNDING_LOST = FOUNDING._replace(rounds=(0, 0, 0), losses=(1, 1, 0), in_all=2)
+FOUNDING_LOST_TWICE = FOUNDING._replace(rounds=(0, 0, 0), losses=(0, 0, 2), in_all=2)
 """A majority is lost, and the third node has not heard that the cluster has begun."""
 COPY = Plan(rounds=(1, 0, 1), losses=(1, 0, 0), in_all=1, copies=(0,))
 
@@ -96,5 +97,5 @@ REMOVED = [
     Removed("same_tables", FOUNDING, CLUSTERS),
     Removed("remember", FOUNDING_LOST, STALE),
     Removed("same_disk", FOUNDING, STALE),
-    Removed("live", FOUNDING, CLUSTERS),
+    Removed("live", FOUNDING_LOST_TWICE, CLUSTERS),
 ]

@@ -7,7 +7,10 @@ writes, and went on.
 
 from __future__ import annotations
 
-import ctypes
+try:
+    import ctypes
+except ImportError:  # a Python that was built without it
+    ctypes = None  # type: ignore[assignment]  # looked at before it is used
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
@@ -17,6 +20,8 @@ THRESHOLD_BYTES = 1024 * 1024
 
 def give_memory_back() -> bool:
     """Fix the thresholds, for this process; whether its malloc knows them: another one than glibc's does as it likes."""
+    if ctypes is None:
+        return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
