@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hiredis import Reader
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from .support import ServerThread, pack
@@ -195,6 +195,7 @@ def test_any_sequence(ports: tuple[int, int], script: list[tuple[bytes, ...]], p
 
 @given(st.binary(max_size=6), st.lists(st.text("ab*?[]^-\\", max_size=8), min_size=1, max_size=4))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(key=b"", patterns=["**"])
 def test_patterns(ports: tuple[int, int], key: bytes, patterns: list[str]) -> None:
     redis, ours = (Connection(port) for port in ports)
     with redis.socket, ours.socket:

@@ -11,20 +11,25 @@ from paxosstore.services.redis.glob import MAX_PIECE, compile_glob, steps_per_by
 
 
 def matches(pattern: bytes, text: bytes) -> bool:
+    """Like Redis: of an empty key it asks no pattern but the empty one and "*" anything."""
+    return fits(pattern, text) and (bool(text) or pattern in (b"", b"*"))
+
+
+def fits(pattern: bytes, text: bytes) -> bool:
     if not pattern:
         return not text
     head, rest = pattern[:1], pattern[1:]
     if head == b"*":
-        return any(matches(rest, text[at:]) for at in range(len(text) + 1))
+        return any(fits(rest, text[at:]) for at in range(len(text) + 1))
     if not text:
         return False
     if head == b"[":
         found, rest = set_matches(rest, text[0])
-        return found and matches(rest, text[1:])
+        return found and fits(rest, text[1:])
     if head == b"\\" and rest:
         head, rest = rest[:1], rest[1:]
-        return head == text[:1] and matches(rest, text[1:])
-    return (head == b"?" or head == text[:1]) and matches(rest, text[1:])
+        return head == text[:1] and fits(rest, text[1:])
+    return (head == b"?" or head == text[:1]) and fits(rest, text[1:])
 
 
 def set_matches(pattern: bytes, byte: int) -> tuple[bool, bytes]:

@@ -22,6 +22,8 @@ def compile_glob(pattern: bytes) -> re.Pattern[bytes]:
     """A pattern with * ? [set] [^set] [a-z] and \\x, to be used with `fullmatch`. Raises TooLarge."""
     if len(pattern) > MAX_PATTERN_BYTES:
         raise TooLarge(f"a pattern of {len(pattern)} bytes is over the limit of {MAX_PATTERN_BYTES}")
+    if len(pattern) > 1 and not pattern.strip(b"*"):
+        return re.compile(b".+", re.DOTALL)  # as in Redis: it asks no pattern but "*" alone about an empty key, "**" not either
     first, *others = _pieces(pattern)
     if not others:
         return re.compile(b"".join(first), re.DOTALL)
