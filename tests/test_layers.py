@@ -52,8 +52,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 CORE_STDLIB = {"__future__", "bisect", "collections", "dataclasses", "enum", "heapq", "typing"}
 """As docs/ARCHITECTURE.md has it; whatever reads a clock, draws a number or does I/O never joins them."""
-CORE_NAMES = {"hashlib.blake2b", "threading.get_ident"}
-"""Of other modules these alone: a request has a digest, a view has to know whose it is."""
+CORE_NAMES = {"hashlib.blake2b"}
+"""Of other modules this alone: a request has a digest."""
 
 
 def modules() -> dict[str, Path]:

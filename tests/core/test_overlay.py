@@ -243,7 +243,7 @@ USES: list[Callable[[Overlay], object]] = [
 @pytest.mark.parametrize("use", USES)
 def test_a_view_is_its_functions_own(use: Callable[[Overlay], object]) -> None:
     """Kept and written to later, it would change a batch that is proposed already, or the next request's."""
-    overlay = Overlay(reader_of({b"a": b"0", b"b": b"0"}), 1, 0)
+    overlay = Overlay(reader_of({b"a": b"0", b"b": b"0"}), 1, 0, caller=threading.get_ident)
     scans = [overlay.scan(), overlay.scan()]
     next(scans[0])
     told: list[type[BaseException]] = []

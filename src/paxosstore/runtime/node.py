@@ -173,7 +173,7 @@ class Node:
         keep = Keep(self.tuning.plog_keep_entries, self.tuning.plog_keep_bytes, self.tuning.plog_keep_seconds)
         self._store = RocksStore(self._directory.store_path, keep=keep)
         incarnation = secrets.randbits(64) | 1
-        identity = Identity(self.cluster, self.tuning, self.node_id, incarnation)
+        identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident)
         identity = count_start(identity, self._store, self._directory.disk_id, force=self._force_reentry)
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())

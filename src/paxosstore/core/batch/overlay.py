@@ -7,9 +7,8 @@ outcomes of requests with uuids, rule 15) is applied, recovered and copied with 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from enum import Enum
-from threading import get_ident
 from typing import Final, Protocol
 
 from ...boundary import exact_bytes
@@ -116,11 +115,17 @@ class _Missing(Enum):
 _MISSING: Final = _Missing.MISSING
 
 
+def one_thread() -> int:
+    """Who calls, where there is but one thread."""
+    return 1
+
+
 class Overlay:
     """The `View` of a batch: own writes over what is applied but not written yet, over the DB."""
 
     __slots__ = (
         "_batch",
+        "_caller",
         "_journal",
         "_keys",
         "_max_rows",
@@ -152,7 +157,10 @@ class Overlay:
         max_request_bytes: int = 2**63,
         max_request_rows: int = 2**63,
         max_reply_bytes: int = 2**63,
+        caller: Callable[[], int] = one_thread,
     ) -> None:
+        """`caller` tells the thread that calls: a number, not 0."""
+        self._caller = caller
         self._reader = reader
         self._under = under
         self.limit = max_request_bytes
@@ -166,7 +174,7 @@ class Overlay:
         self._size_before = 0
         self._rows: list[Generator[tuple[bytes, bytes], None, None]] = []
         """What scans have open in the store."""
-        self._user = get_ident()
+        self._user = self._caller()
         """The thread whose view this is; 0: nobody's any more."""
         self.entity = entity
         self.now_ms = now_ms
@@ -183,7 +191,7 @@ class Overlay:
     # -- what requests use
 
     def get(self, key: bytes) -> bytes | None:
-        if self._user != get_ident():
+        if self._user != self._caller():
             self._refuse_use()
         work = self.work = self.work + 1
         if work > self._most_work:
@@ -199,7 +207,7 @@ class Overlay:
         self._write(key, None)
 
     def clear(self) -> None:
-        if self._user != get_ident():
+        if self._user != self._caller():
             self._refuse_use()
         if self.read_only:
             raise InvalidRequest("a read-only request cannot write")
@@ -211,7 +219,7 @@ class Overlay:
         self._keys = None
 
     def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        if self._user != get_ident():
+        if self._user != self._caller():
             self._refuse_use()
         first = DATA + exact_bytes("start", start, MAX_KEY_BYTES - 1)
         last = _after(DATA) if end is None else DATA + exact_bytes("end", end, MAX_KEY_BYTES - 1)
@@ -230,7 +238,7 @@ class Overlay:
     def _guarded(self, pairs: Iterator[tuple[bytes, bytes | None]]) -> Iterator[tuple[bytes, bytes]]:
         """Without those that are deleted, and without the space byte; counted as this request's."""
         for key, value in pairs:
-            if self._user != get_ident():
+            if self._user != self._caller():
                 self._refuse_use()
             if value is None:
                 continue
@@ -238,7 +246,7 @@ class Overlay:
             if self.work > self._most_work:
                 self._refuse_rows()
             yield key[1:], value
-        if self._user != get_ident():
+        if self._user != self._caller():
             self._refuse_use()
 
     def _merged(
@@ -331,7 +339,7 @@ class Overlay:
 
     def open(self) -> None:
         """A request's function is called: the view is its own until `close`."""
-        self._user = get_ident()
+        self._user = self._caller()
         self._most_work = self.work + self._max_rows
 
     def close(self) -> None:
@@ -397,7 +405,7 @@ class Overlay:
             raise
 
     def _write(self, key: bytes, value: bytes | None) -> None:
-        if self._user != get_ident():
+        if self._user != self._caller():
             self._refuse_use()
         if self.read_only:
             raise InvalidRequest("a read-only request cannot write")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...errors import OutcomeUnknown, PaxosStoreError, UuidReused
 from ...settings import ClusterSettings, TuningSettings
-from ..batch.overlay import BodyCodec, DataReader, Overlay, View
+from ..batch.overlay import BodyCodec, DataReader, Overlay, View, one_thread
 from ..batch.request import REQUEST_BYTES, Request
 from ..entity.divergence import Divergence
 from ..entity.entity import Entity
@@ -131,6 +131,8 @@ class Identity(NamedTuple):
     """Why the start could not be counted: the disk took no writes then."""
     forced: bool = False
     """The operator vouches for this disk: no peer is left that could say whether it is the one they know (--force)."""
+    caller: Callable[[], int] = one_thread
+    """Tells the thread that calls: a view is its function's own, in the node's thread only."""
 
 
 class HandedOverRequest(Request):
@@ -277,6 +279,7 @@ class Context:
             max_request_bytes=self.tuning.max_request_bytes,
             max_request_rows=self.tuning.max_request_rows,
             max_reply_bytes=self.tuning.max_reply_bytes,
+            caller=self.identity.caller,
         )
 
     # -- what leaves
