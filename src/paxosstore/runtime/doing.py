@@ -9,6 +9,7 @@ from ..core.entry.ids import NOBODY
 from ..core.reentry.progress import Progress
 from ..core.turn.reach import duration
 from ..core.turn.standing import State
+from ..core.turn.waiting import nodes
 
 MAX_TRANSFERS = 8
 """Copies that are told of one by one."""
@@ -39,11 +40,6 @@ def _come_back(now: Progress) -> str:
         return ""
     without = f" (forced: without {nodes(now.forced_without)})" if now.forced_without else ""
     return f"comes back on a disk that is not the one it had{without}: {done}"
-
-
-def nodes(numbers: Sequence[int]) -> str:
-    """Which nodes."""
-    return ("node " if len(numbers) == 1 else "nodes ") + ", ".join(map(str, numbers))
 
 
 def describe_transfers(transfers: Sequence[Transfer]) -> Iterator[str]:

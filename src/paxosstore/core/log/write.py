@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...errors import InvalidRequest, OutcomeUnknown
 from ..batch.evaluate import Evaluated, evaluate, forget_uuids
 from ..batch.overlay import WriteBatch
-from ..batch.request import Request
 from ..entity.entity import Entity
 from ..entity.logstate import INFINITE, OpenEntry
 from ..entity.writes import InFlight
@@ -103,14 +102,10 @@ class Proposer:
             except InvalidRequest as error:
                 context.counters.batches_unwritable += 1
                 if len(evaluated.proposed) == 1:
-                    self._refuse_unwritable(evaluated.proposed[0][0], error)
+                    context.refuse_here(evaluated.proposed[0][0], error)
                 else:  # one by one, to find whose fault it is
                     entity.writes.queue.extendleft(request for request, _ in reversed(evaluated.proposed))
                     most = 1
-
-    def _refuse_unwritable(self, request: Request, error: InvalidRequest) -> None:
-        unknown = OutcomeUnknown(f"handed over without an answer, then: {error}")
-        self._context.refuse(request, unknown if request.exposed else error)
 
     def finish(self, entity: Entity, in_flight: InFlight, chosen: bool, release: Release) -> None:
         """End the own batch: done if its value was chosen, else its requests wait again, before all others."""

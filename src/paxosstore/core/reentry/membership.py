@@ -15,7 +15,6 @@ from ..turn.admission import Admission
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, Disk, Sight, State
-from ..turn.waiting import describe_waiting
 
 MAX_DOUBLINGS = 1
 """Of the pause between words: requests wait for them."""
@@ -238,7 +237,3 @@ class Membership:
     def _settled(self) -> bool:
         standing = self._standing
         return not standing.active or (standing.row.state is State.MEMBER and standing.confirmed)
-
-    def waits_for(self) -> str:
-        """What this node waits for before it votes, as a person reads it; empty: nothing."""
-        return describe_waiting(self._context)

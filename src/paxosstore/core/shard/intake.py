@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import Diverged, InvalidRequest, OutcomeUnknown, Overloaded
+from ...errors import Diverged, InvalidRequest, Overloaded
 from ..batch.request import Request
 from ..entity.entity import Entity
 from ..entry.ids import is_uuid
@@ -40,9 +40,7 @@ class Intake:
         if entity.mailbox is not None:
             self._admission.mail(entity, request)
         elif entity.stopped is not None:
-            error = Diverged(entity.stopped.describe(entity.id, context.me))
-            unknown = OutcomeUnknown(f"handed over without an answer, then: {error}")
-            context.refuse(request, unknown if request.exposed else error)
+            context.refuse_here(request, Diverged(entity.stopped.describe(entity.id, context.me)))
         elif request.read_only:
             self._read(entity, request)
         else:

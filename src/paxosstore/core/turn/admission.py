@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import DiskFull, OutcomeUnknown, Overloaded, PaxosStoreError, TooLarge
+from ...errors import DiskFull, Overloaded, PaxosStoreError, TooLarge
 from ..batch.request import REQUEST_BYTES, Request
 from ..entity.entity import Entity
 from ..interface.message import HandedBack, HandOver, Message, size_of
@@ -45,9 +45,7 @@ class Admission:
                 queue.append(request)
             self._entities.touch(entity)
             return
-        if request.exposed:
-            error = OutcomeUnknown(f"handed over without an answer, then: {error}")
-        context.refuse(request, error)
+        context.refuse_here(request, error)
 
     def mail(self, entity: Entity, request: Request) -> None:
         """Let a request wait until its entity is loaded; or refuse it."""

@@ -324,3 +324,8 @@ class Context:
     def refuse(self, request: Request, error: PaxosStoreError) -> None:
         """End a request of which nothing has happened, or nothing is known: it shows no row."""
         self.finish(request, b"", error, self.ready.early)
+
+    def refuse_here(self, request: Request, error: PaxosStoreError) -> None:
+        """Refuse what this node does not run; unknown if it was shown in a way that may make it happen elsewhere."""
+        unknown = OutcomeUnknown(f"handed over without an answer, then: {error}")
+        self.refuse(request, unknown if request.exposed else error)

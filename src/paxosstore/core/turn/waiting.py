@@ -41,14 +41,14 @@ def describe_waiting(context: Context) -> str:
         return f"lost its disk: waits for {reasons}"
     if not standing.confirmed:
         silent = [peer for peer in context.peers if peer not in standing.confirmed_by]
-        return f"has just started: waits for {_nodes(silent)} to say that its disk is still the one they know"
+        return f"has just started: waits for {nodes(silent)} to say that its disk is still the one they know"
     return ""
 
 
 def _new_waits(context: Context, standing: OwnStanding) -> str:
     if standing.doubts:
         return (
-            f"is new, and {_nodes(standing.doubts)} are on other disks than when it first met them: a cluster that began with "
+            f"is new, and {nodes(standing.doubts)} are on other disks than when it first met them: a cluster that began with "
             "those has lost a majority. Waits for one of them to come back; forced, a new cluster begins without what they held"
         )
     silent = [peer for peer in context.peers if peer not in standing.words]
@@ -57,8 +57,8 @@ def _new_waits(context: Context, standing: OwnStanding) -> str:
         if down:
             reasons = ", ".join(f"node {peer} ({context.reach.reason(peer)})" for peer in down)
             return f"waits for {reasons}: a new cluster begins when all of its nodes have started once"
-        return f"has just started: waits for {_nodes(silent)} to say what they know of it"
-    return f"waits until {_nodes(context.peers)} know the disks of all: a new cluster begins with all of its nodes"
+        return f"has just started: waits for {nodes(silent)} to say what they know of it"
+    return f"waits until {nodes(context.peers)} know the disks of all: a new cluster begins with all of its nodes"
 
 
 def _why_not_asked(context: Context, peer: int) -> str:
@@ -74,6 +74,7 @@ def _why_not_asked(context: Context, peer: int) -> str:
     return "" if peer in context.standing.intact() else "it has not noted the new disk yet"
 
 
-def _nodes(peers: Iterable[int]) -> str:
+def nodes(peers: Iterable[int]) -> str:
+    """Which nodes, as a person reads it."""
     numbers = list(peers)
     return ("node " if len(numbers) == 1 else "nodes ") + ", ".join(map(str, numbers))
