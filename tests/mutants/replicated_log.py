@@ -359,9 +359,9 @@ REPLICATED_LOG = (
         15,
         "a request that was handed over and taken back is told that nothing happened when the queue is full",
         (
-            "core/turn/admission.py",
-            "        if request.exposed:\n            error = OutcomeUnknown",
-            "        if False:\n            error = OutcomeUnknown",
+            "core/turn/context.py",
+            "unknown if request.exposed else error",
+            "error",
         ),
     ),
     # -- the last mistake on the list: learning

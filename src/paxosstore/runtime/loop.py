@@ -144,7 +144,7 @@ class TurnLoop:
     # -- the driver's host
 
     def monotonic_ms(self) -> float:
-        return time.monotonic() * 1000.0
+        return now_ms()
 
     def wall_ms(self) -> int:
         return int(time.time() * 1000)

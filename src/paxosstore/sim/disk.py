@@ -107,9 +107,6 @@ class SimDisk(MemoryStore):
         floor = self._durable.floors.items.get(entity, row.default)
         return floor if self._durable.committed.items.get(entity, 0) < floor - 1 else 0
 
-    def durable_row(self, entity: int, entry: int) -> Record:
-        return self.durable_rows.get((entity, entry), EMPTY)
-
     # -- Store
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:

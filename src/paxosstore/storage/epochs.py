@@ -29,7 +29,6 @@ from .rocks_table import RocksTable
 INDEX = b"x"
 _END = b"y"
 _NUMBER = Struct(">Q")
-_PLACE = Struct(">QQ")
 _PAIR = Struct(">QQ")
 _PER_KEPT = 16
 MAX_SPANS = 8_192
@@ -75,7 +74,7 @@ class Epoch:
     def span_of(self, key: bytes, value: bytes, store: Path) -> tuple[int, Span]:
         """(entity, span) of a row behind the epoch's first one. Raises Damaged."""
         first, last = _unpack(_PAIR, value, store)
-        return _unpack(_PLACE, key[len(INDEX) :], store)[1], (first, last)
+        return _unpack(_PAIR, key[len(INDEX) :], store)[1], (first, last)
 
 
 class Epochs:

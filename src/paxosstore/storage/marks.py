@@ -6,7 +6,7 @@ crc32c (4) │ content
 from __future__ import annotations
 
 from pathlib import Path
-from struct import Struct
+from struct import Struct, error
 
 from crc32c import crc32c
 
@@ -53,6 +53,14 @@ def decode_floor(entity: int, row: bytes | None, store: Path | str) -> int:
     if len(content) != _ENTRY_BYTES:
         raise damaged(place, f"it has {len(content)} bytes")
     return decode_entry(content)
+
+
+def decode_committed(entity: int, value: bytes, store: Path | str) -> int:
+    """Of a committed entry, which has no checksum. Raises Damaged."""
+    try:
+        return decode_entry(value)
+    except error:
+        raise damaged(store, f"the committed entry of entity {entity} has {len(value)} bytes") from None
 
 
 def decode_recovering(entity: int, row: bytes | None, store: Path | str) -> bool:

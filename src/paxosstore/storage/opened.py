@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from contextlib import suppress
 
 from ..core.interface.ready import Apply, BeginInstall, Change
 from ..errors import NodeError
-from .damage import damaged
 from .epochs import Epochs
 from .expiry import Expiry
 from .journal import Journal
-from .keys import committed_key, decode_entry, entity_prefix
+from .keys import committed_key, entity_prefix
+from .marks import decode_committed
 from .operations import DATA, META, after_entity
 from .payload import Payloads
 from .rocks_table import RocksTable
@@ -69,12 +68,7 @@ class Opened:
 
     def committed_entry(self, entity: int) -> int:
         value = self.table.get(META + committed_key(entity))
-        if value is None:
-            return 0
-        try:
-            return decode_entry(value)
-        except struct.error:
-            raise damaged(self.table.path, f"the committed entry of entity {entity} has {len(value)} bytes") from None
+        return 0 if value is None else decode_committed(entity, value, self.table.path)
 
     def wrote(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
         """Count what was deleted, and have memory written out when it is much."""

@@ -41,6 +41,7 @@ _Applies = list[tuple[int, int, list[Operation] | None]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[Operation], _Marks, _Applies]).decode
+_body = MsgpackBodyCodec()
 _decode_before = msgspec.msgpack.Decoder(list[Operation]).decode
 
 
@@ -48,7 +49,6 @@ class Payloads:
     """Makes the payloads of one journal, one after the other; knows which values it holds."""
 
     def __init__(self) -> None:
-        self._encode_body = MsgpackBodyCodec().encode
         self._known: dict[Place, Value] = {}
         self._bytes = 0
 
@@ -110,7 +110,7 @@ class Payloads:
     def _is(self, batch: WriteBatch, value: Value) -> bool:
         """Whether a value says exactly this."""
         try:
-            return self._encode_body(batch) == value.body
+            return _body.encode(batch) == value.body
         except InvalidRequest:
             return False
 
@@ -143,10 +143,9 @@ def replayed(payload: bytes, get: Callable[[bytes], bytes | None], place: Path) 
         row = encode_row(key, Record(prepared, promised, accepted, named(entity, entry), chosen))
         rows[PLOG + key] = row
         operations.append((PLOG + key, row))
-    codec = MsgpackBodyCodec()
     for entity, entry, writes in applies:
         if writes is None:
-            writes = apply_operations(entity, codec.decode(named(entity, entry).body))
+            writes = apply_operations(entity, _body.decode(named(entity, entry).body))
         operations += writes
         operations.append(committed_operation(entity, entry))
     return operations

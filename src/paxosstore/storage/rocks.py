@@ -19,7 +19,6 @@ there is room again reopens it.
 from __future__ import annotations
 
 import shutil
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,6 +59,7 @@ from .marks import (
     RECOVERING,
     STANDING_KEY,
     STOPPED,
+    decode_committed,
     decode_floor,
     decode_recovering,
     decode_standing,
@@ -333,13 +333,7 @@ class RocksStore:
     def _committed(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, int]]:
         for key, value in rows:
             entity = entity_of(key[1:])
-            yield entity, self._decode_committed(entity, value)
-
-    def _decode_committed(self, entity: int, value: bytes) -> int:
-        try:
-            return decode_entry(value)
-        except struct.error:
-            raise damaged(self.path, f"the committed entry of entity {entity} has {len(value)} bytes") from None
+            yield entity, decode_committed(entity, value, self.path)
 
 
 def _applied(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
