@@ -287,7 +287,7 @@ def test_whoever_asks_for_a_stopped_entity_is_told_what_is_known_here(message: M
     found = cluster.stopped()[0]
     assert found is not None
     sent: list[tuple[int, int, list[Message]]] = []
-    cluster.send = lambda *frame: sent.append(frame)  # type: ignore[method-assign]
+    cluster.send = lambda *frame: sent.append(frame)  # type: ignore[method-assign]  # a spy
     cluster.nodes[0].step(Received(2, [message]))
     cluster.wait(50.0)
     assert sent == [(0, 2, [Stopped(ENTITY, 3, found.ours)])]

@@ -166,7 +166,7 @@ async def coroutine_function(view: View) -> bytes:
 
 def forged_batch() -> WriteBatch:
     batch = WriteBatch({5: "x"})  # type: ignore[dict-item]  # that is the point
-    batch.cleared = "maybe"  # type: ignore[assignment]
+    batch.cleared = "maybe"  # type: ignore[assignment]  # the mistake under test
     return batch
 
 
@@ -334,6 +334,7 @@ def swallow(work: Callable[[], object]) -> None:
 def use_kept() -> None:
     """What was kept of an earlier view is of no use, or is the present one."""
     for thing in KEPT:
+        # mypy infers no type of an argument's default
         swallow(lambda thing=thing: thing.put(b"kept", b"x") if hasattr(thing, "put") else next(thing, None))  # type: ignore[misc]
 
 

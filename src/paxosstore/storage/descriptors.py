@@ -10,7 +10,7 @@ from contextlib import suppress
 try:
     import resource
 except ImportError:  # no such limits here
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment]  # looked at before it is used
 
 UNLIMITED = 1 << 20
 MAX_TABLE_FILES = 512

@@ -216,11 +216,11 @@ class Dispatch(Session):
 
     def _mark(self) -> None:
         """See that replies are written, and what was held up is started, in the next pass of the loop."""
-        raise NotImplementedError
+        raise AssertionError("a connection must say how it is called again")
 
     def _starve(self) -> None:
         """See that what was held up is started when there is room."""
-        raise NotImplementedError
+        raise AssertionError("a connection must say how it waits for room")
 
     # -- starting commands
 
