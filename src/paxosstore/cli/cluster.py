@@ -32,6 +32,8 @@ PROGRAM = (sys.executable, "-m", "paxosstore.cli")
 READY_S = 20.0
 STOP_S = 10.0
 POLL_S = 0.01
+HASH_TIMEOUT_S = 120.0
+"""A node's hash reads all that it holds: seconds for a gigabyte."""
 LOWEST_PORT, HIGHEST_PORT = 15_000, 30_000
 """Below the ports that the system hands out to outgoing connections."""
 
@@ -206,7 +208,7 @@ class LocalCluster:
 
     def content_hash(self, node: int) -> str:
         """SHA-256 over everything a node has applied."""
-        return str(json.loads(self._get(node, "/hash"))["content_hash"])
+        return str(json.loads(self._get(node, "/hash", HASH_TIMEOUT_S))["content_hash"])
 
     def wait_equal(self, timeout_s: float = 20.0) -> list[str]:
         """The nodes' content hashes, as soon as they are equal; or as they differ when the time is up."""
@@ -231,9 +233,9 @@ class LocalCluster:
 
     # -- inside
 
-    def _get(self, node: int, path: str) -> bytes:
+    def _get(self, node: int, path: str, timeout_s: float = 5.0) -> bytes:
         url = f"http://{HOST}:{self.http_port(node)}{path}"
-        with _NO_PROXY.open(url, timeout=5.0) as response:
+        with _NO_PROXY.open(url, timeout=timeout_s) as response:
             body: bytes = response.read()
             return body
 

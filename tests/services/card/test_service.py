@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 import pytest
+from grpc._cython.cygrpc import ExecuteBatchError
 
 from paxosstore.errors import (
     BY_CODE,
@@ -29,7 +31,7 @@ from paxosstore.services.card.card_pb2 import BALANCE_NOT_ENOUGH, CARD_DOES_NOT_
 from paxosstore.services.card.card_pb2_grpc import CardServiceServicer, CardServiceStub, add_CardServiceServicer_to_server
 from paxosstore.services.card.client import HOPELESS, CardClient
 from paxosstore.services.card.rules import entity_of
-from paxosstore.services.card.server import ERROR_CODE, MAX_REQUEST_BYTES, STATUS, CardServer
+from paxosstore.services.card.server import ERROR_CODE, MAX_REQUEST_BYTES, STATUS, CardServer, say_briefly
 
 from .support import FakeNode
 
@@ -591,3 +593,17 @@ def test_an_address_of_another_machine() -> None:
     with pytest.raises(NodeError, match=r"192\.0\.2\.1:1.*listen\.grpc") as caught:
         run(CardServer(FakeNode(), "192.0.2.1", 1).start())
     assert not isinstance(caught.value, PortTaken)
+
+
+def test_a_caller_that_went_away_is_a_line_and_no_stack_trace() -> None:
+    def logged(error: Exception) -> logging.LogRecord:
+        record = logging.LogRecord("grpc", logging.ERROR, "", 0, "raised by %s", ("Insert",), (type(error), error, None))
+        assert say_briefly(record)
+        return record
+
+    gone = logged(ExecuteBatchError("Failed execute_batch: (2, 3)"))
+    assert (gone.exc_info, gone.levelname) == (None, "INFO")
+    assert "before its answer could be sent" in gone.getMessage()
+    ours = logged(ValueError("a fault of ours"))
+    assert ours.exc_info is not None
+    assert ours.levelname == "ERROR"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 import time
 from contextlib import suppress
@@ -97,6 +98,9 @@ REPLY_MARGIN = 0.05
 what gRPC adds by rounding a deadline up on the wire (about half a percent)."""
 
 
+_GRPC_LOG = logging.getLogger("grpc._cython.cygrpc")
+
+
 class Caller(Protocol):
     """What the service needs of a node."""
 
@@ -134,6 +138,7 @@ class CardServer:
         except RuntimeError as error:
             raise NodeError(f"cannot listen for gRPC on {at}: change listen.grpc") from error
         await server.start()
+        _GRPC_LOG.addFilter(say_briefly)  # a second time it changes nothing
         self._server = server
 
     async def stop(self, grace_s: float = 0.5) -> None:
@@ -218,6 +223,15 @@ class _Service(CardServiceServicer):
         response.received_time_ms = received_ms
         response.replied_time_ms = _now_ms()
         return response
+
+
+def say_briefly(record: logging.LogRecord) -> bool:
+    """A filter: that a caller went away before it had its answer is a line, and no stack trace of gRPC's."""
+    if record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError):
+        record.msg, record.args = "a call ended before its answer could be sent: %s", (record.exc_info[1],)
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.exc_info = None
+    return True
 
 
 def _entity(request: CardRequest) -> int:
