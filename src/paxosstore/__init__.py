@@ -7,6 +7,7 @@ from .core.batch.overlay import View, WriteBatch
 from .core.batch.request import Request
 from .core.entity.install import Transfer
 from .core.reentry.progress import Progress
+from .core.turn.budget import BackgroundUse
 from .core.turn.context import Handler
 from .core.turn.memory import MemoryUse
 from .errors import (
@@ -47,6 +48,7 @@ from .storage.expiry import LogKept
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackgroundUse",
     "BlockingNode",
     "CallerError",
     "ClusterError",

@@ -120,6 +120,11 @@ class TuningSettings:
     """Entities whose data is copied to this node at one time, and as many of which copies are read from it."""
     snapshot_bytes_per_second: int = 16_777_216
     """What this node sends of such copies at most, all together."""
+    background_bytes_per_second: int = 67_108_864
+    """What all work behind the requests (copies, catch-up, expiry, scrub, verify, backup) reads, writes and sends together.
+    The more requests there are, the less of it: down to an eighth."""
+    background_ms_per_second: float = 500.0
+    """The same in milliseconds of a processor."""
     snapshot_piece_bytes: int = 131_072
     """How much of a copy is read, sent and written at one go: the larger, the quicker, and the longer others wait for it."""
     snapshot_timeout_ms: float = 5_000.0

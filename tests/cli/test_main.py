@@ -276,6 +276,25 @@ def test_status_of_a_node_that_is_new_or_has_lost_its_disk(run: Run, unready: st
     assert out.count("waits for") == len(doing), "what stands in the table is not told again below it"
 
 
+def test_status_tells_what_goes_on_in_the_background(run: Run) -> None:
+    idle = {"bytes_per_second": 0.0, "ms_per_second": 0.0, "waits_ms": 0.0, "urgent": False}
+    jobs = {"scrub": idle, "catch_up": {**idle, "bytes_per_second": 2_500_000.0, "ms_per_second": 31.0, "urgent": True}}
+    budget = {"bytes_per_second": 67_000_000, "ms_per_second": 500.0, "pace": 0.5, "load": 0.35}
+    busy, resting, strange = (free_port() for _ in range(3))
+    servers = [
+        HttpServer(HOST, busy, status_pages(0, background={**budget, "jobs": jobs})),
+        HttpServer(HOST, resting, status_pages(1, background={**budget, "jobs": {"scrub": idle}})),
+        HttpServer(HOST, strange, status_pages(2, background={"jobs": 5})),
+    ]
+    with serving(*servers):
+        code, out, _ = run("status", *[word for port in (busy, resting, strange) for word in ("--server", f"{HOST}:{port}")])
+    assert code == 0
+    said = "catch up 2.50 MB and 31.0 ms a second, urgent (of 67 MB and 500 ms a second, slowed down to 50 %)"
+    assert f"node 0 in the background: {said}" in out
+    assert out.count("in the background") == 1
+    assert next(line for line in out.splitlines() if f":{strange} " in line).count("down: this is no"), "nobody's status"
+
+
 def test_a_cluster_without_a_quorum(run: Run) -> None:
     lonely, happy, dead = (free_port() for _ in range(3))
     why = "no quorum: node 1 down for 12 s (refused: another cluster)"

@@ -74,6 +74,7 @@ def collect_status(servers: Sequence[str]) -> list[tuple[str, Mapping[str, Any] 
         try:
             answer = get(server, "/status")
             _cells(answer)
+            describe_background(answer.get("background", {}))
             return str(server), answer
         except (LookupError, TypeError, AttributeError):  # JSON of somebody else
             return str(server), STRANGER
@@ -127,8 +128,24 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
         for line in answer.get("doing", ()):
             if line != answer.get("not_ready_because"):
                 yield f"{node} {escape(str(line))}"
+        if background := describe_background(answer.get("background", {})):
+            yield f"{node} in the background: {escape(background)}"
         for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:
             yield f"{node}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
+
+
+def describe_background(found: Mapping[str, Any]) -> str:
+    """Which jobs have done something lately, and what they are held back by; empty: none has."""
+    busy = []
+    for job, usage in found.get("jobs", {}).items():
+        if usage["bytes_per_second"] >= 1.0 or usage["ms_per_second"] >= 0.1 or usage["waits_ms"]:
+            urgent = ", urgent" if usage["urgent"] else ""
+            rates = f"{usage['bytes_per_second'] / 1e6:.2f} MB and {usage['ms_per_second']:.1f} ms a second{urgent}"
+            busy.append(f"{job.replace('_', ' ')} {rates}")
+    if not busy:
+        return ""
+    limits = f"{found['bytes_per_second'] / 1e6:.0f} MB and {found['ms_per_second']:.0f} ms a second"
+    return f"{'; '.join(busy)} (of {limits}, slowed down to {100 * found['pace']:.0f} %)"
 
 
 def exit_code(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> int:

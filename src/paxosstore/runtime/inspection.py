@@ -13,6 +13,7 @@ from ..core.entry.ids import majority
 from ..core.entry.record import Record
 from ..core.reentry.progress import Progress
 from ..core.shard.shard import Shard
+from ..core.turn.budget import BackgroundUse
 from ..core.turn.memory import MemoryUse
 from ..core.turn.reach import describe
 from ..storage.expiry import LogKept
@@ -20,7 +21,7 @@ from ..storage.rocks import RocksStore
 from .doing import MEMBER, describe_reentry, describe_transfers
 from .histogram import Histogram
 from .links import LinkStatistics
-from .loop import TurnLoop
+from .loop import TurnLoop, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class NodeStatistics:
     turn_ms: Histogram
     sync_ms: Histogram
     events_per_turn: Histogram
+    background: BackgroundUse
+    """What goes on behind the requests, and what it takes."""
     learners: tuple[int, ...] = ()
     """Peers that do not vote yet, for they have lost their disk (rule 19)."""
 
@@ -104,6 +107,7 @@ def statistics_of(
         turn_ms=turns.turn_ms,
         sync_ms=turns.sync_ms,
         events_per_turn=turns.events_per_turn,
+        background=context.budget.usage(now_ms()),
         learners=tuple(sorted(context.reach.learners)),
     )
 

@@ -78,6 +78,8 @@ class TurnLoop:
         self._last_sync_ms = math.inf
         """How long the last sync took."""
         self._sync = Syncer(store.sync, self._synced)
+        self._background_work = 0
+        """What jobs in the background had done until the last turn."""
         self._slow_ms = shard.context.tuning.slow_sync_ms
         self._silence_said = False
         self._watch: asyncio.TimerHandle | None = None
@@ -158,7 +160,9 @@ class TurnLoop:
 
     def written(self, events: int, needs_sync: bool) -> None:
         self._sync_started_ms = now_ms()
-        self.turn_ms.observe(self._sync_started_ms - self._turn_started_ms)
+        turn_ms = self._sync_started_ms - self._turn_started_ms
+        self.turn_ms.observe(turn_ms)
+        self._count_load(turn_ms)
         self.events_per_turn.observe(events)
         if not needs_sync:
             self._driver.finish()
@@ -169,6 +173,12 @@ class TurnLoop:
             self._sync.start()
         if self._watch is None and self._driver.syncing and not self._closed:
             self._watch_until(self._slow_ms)
+
+    def _count_load(self, turn_ms: float) -> None:
+        """Tell the background budget how much of the time goes to requests and peers."""
+        context = self._shard.context
+        background, self._background_work = context.background_work - self._background_work, context.background_work
+        context.budget.busy_ms += turn_ms * (1.0 - background / max(1, background, context.work))
 
     def release(self, release: Release) -> None:
         if release.messages:
@@ -214,6 +224,7 @@ class TurnLoop:
         if waited_ms < self._slow_ms:
             self._watch_until(self._slow_ms)
         elif not self._driver.slow:
+            self._shard.context.budget.disk_silent = True
             self._driver.sync_takes_long()
             self._watch_until(SILENT_MS)
         elif not self._silence_said:
@@ -226,6 +237,7 @@ class TurnLoop:
         if error is not None:
             self._end(f"the sync of the log failed: {error}")
             return
+        self._shard.context.budget.disk_silent = False
         self._last_sync_ms = now_ms() - self._sync_started_ms
         self.sync_ms.observe(self._last_sync_ms)
         if self._driver.slow and self._watch is not None:

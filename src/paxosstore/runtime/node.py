@@ -34,6 +34,7 @@ from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
 from ..errors import InvalidRequest, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
+from ..storage.background import Background
 from ..storage.body import MsgpackBodyCodec
 from ..storage.descriptors import LEAST, limit
 from ..storage.directory import Directory, open_directory
@@ -110,6 +111,8 @@ class Node:
         self._shard: Shard | None = None
         self._turns: TurnLoop | None = None
         self._links: Links | None = None
+        self.background = Background()
+        """What goes on behind the requests shares this: bytes and processor time per second. Another one after each start."""
         self._watching: list[asyncio.Task[None]] = []
         self._met = asyncio.Event()
         """Set when a link comes up, and when the node stops."""
@@ -171,9 +174,10 @@ class Node:
     async def _open(self) -> None:
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
         keep = Keep(self.tuning.plog_keep_entries, self.tuning.plog_keep_bytes, self.tuning.plog_keep_seconds)
-        self._store = RocksStore(self._directory.store_path, keep=keep)
+        self.background = Background(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
+        self._store = RocksStore(self._directory.store_path, keep=keep, background=self.background)
         incarnation = secrets.randbits(64) | 1
-        identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident)
+        identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident, budget=self.background)
         identity = count_start(identity, self._store, self._directory.disk_id, force=self._force_reentry)
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
@@ -223,6 +227,8 @@ class Node:
         """Returns what closes the store and gives the data directory back, in this order, and may have to wait for the disk."""
         store, self._store = self._store, None
         directory, self._directory = self._directory, None
+
+        self.background.close()
 
         def close() -> None:
             try:

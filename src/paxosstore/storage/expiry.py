@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import NamedTuple
 
+from ..core.turn.budget import Job
 from ..errors import PaxosStoreError
+from .background import Background
 from .epochs import Epoch, Epochs, Span
 from .keys import plog_key
 from .operations import PLOG, Operation
@@ -24,6 +26,9 @@ from .upkeep import Upkeep
 PIECE = 128
 """So many entities are looked at, or keys deleted, and then there is a pause: the loop's thread never waits for long."""
 PAUSE_S = 0.002
+"""After each piece, so that the loop's thread gets what it wants."""
+DELETION_BYTES = 64
+"""What a deleted key costs the disk, about."""
 RANGE_FROM = 1_024
 """So many rows in a row are deleted as a range: it makes reads dearer as long as it is in memory (opened.py: CLEAR_WEIGHT), but
 a deleted key costs whoever walks over it."""
@@ -49,12 +54,18 @@ class Expiry:
     """Lets a table's rows expire."""
 
     def __init__(
-        self, table: RocksTable, epochs: Epochs, committed: Callable[[int], int], ranges_deleted: Callable[[int], None]
+        self,
+        table: RocksTable,
+        epochs: Epochs,
+        committed: Callable[[int], int],
+        ranges_deleted: Callable[[int], None],
+        background: Background,
     ) -> None:
         self._table = table
         self._epochs = epochs
         self._committed = committed
         self._ranges_deleted = ranges_deleted
+        self._background = background
         self.expired_entries = 0
         """How many entries' rows were let go."""
         self.trouble = ""
@@ -119,12 +130,19 @@ class Expiry:
 
     def _delete(self, doomed: Iterator[tuple[int, Span]]) -> None:
         """Delete the rows of spans, a piece at a time."""
-        while not self._closing and (piece := list(islice(doomed, PIECE))):
-            operations = chain.from_iterable(self._deletions(*span) for span in piece)
+        while self._may_go_on() and (spans := list(islice(doomed, PIECE))):
+            operations = chain.from_iterable(self._deletions(*span) for span in spans)
             while some := list(islice(operations, PIECE)):
-                self._table.write(some)
+                with self._background.piece(Job.LOG_EXPIRY) as piece:
+                    self._table.write(some)
+                    piece.bytes = DELETION_BYTES * len(some)
                 time.sleep(PAUSE_S)
+                self._may_go_on()
             time.sleep(PAUSE_S)
+
+    def _may_go_on(self) -> bool:
+        """Wait until the background budget has something for it; whether it is still wanted then."""
+        return self._background.rest(Job.LOG_EXPIRY, lambda: not self._closing)
 
     def _deletions(self, entity: int, span: Span) -> Iterable[Operation]:
         """Of a span, and of the row before it, which was the last applied one; not of the one that is so now.

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from ..core.interface.ready import Apply, BeginInstall, Change
 from ..errors import NodeError
+from .background import Background
 from .epochs import Epochs
 from .expiry import Expiry
 from .journal import Journal
@@ -29,7 +30,9 @@ class Opened:
 
     __slots__ = ("deleted", "epochs", "expiry", "failed", "journal", "payloads", "table", "upkeep", "views")
 
-    def __init__(self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None) -> None:
+    def __init__(
+        self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None, background: Background | None = None
+    ) -> None:
         self.table = table
         self.views = Views(table)
         self.journal = journal
@@ -44,8 +47,8 @@ class Opened:
         if journal is not None:
             self.upkeep = Upkeep(self._tend)
             self.upkeep.wake()
-        if epochs is not None:
-            self.expiry = Expiry(table, epochs, self.committed_entry, self.ranges_deleted)
+        if epochs is not None and background is not None:
+            self.expiry = Expiry(table, epochs, self.committed_entry, self.ranges_deleted, background)
 
     def close(self, *, in_order: bool) -> None:
         """`in_order`: have RocksDB write out its memory, so that the next start finds nothing to replay. Raises nothing."""

@@ -31,6 +31,7 @@ from ..core.interface.event import Loaded
 from ..core.interface.ready import Apply, Change
 from ..errors import DiskFull, NodeError, NotServing
 from .api import Reader, ViewPiece
+from .background import Background
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path
 from .epochs import Epochs, Keep, Span, replayed_spans, spans_of
@@ -95,17 +96,21 @@ class RocksStore:
         read_only: bool = False,
         segment_bytes: int = SEGMENT_BYTES,
         keep: Keep = Keep(),  # noqa: B008  # it is immutable
+        background: Background | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the store that `create_store` made. Raises Damaged, DirectoryInUse, NodeError.
 
         `read_only` changes nothing on the disk, and refuses writes. `keep`: what is kept of the PLog, by this clock (seconds).
+        `background`: what its own work shares with that of others; None: a budget of its own.
         """
         self.path = Path(path)
         self._read_only = read_only
         self._segment_bytes = segment_bytes
         self._keep = keep
         self._clock = clock
+        self.background = Background() if background is None else background
+        """What goes on behind the requests, here and elsewhere, shares this."""
         self._lock = threading.Lock()  # a sync in another thread must not see the journal go
         self._in_child = False
         self._opened: Opened | None = self._open()
@@ -263,7 +268,7 @@ class RocksStore:
                 table.write([(_SEQUENCE, encode_entry(read.highest))])
                 table.flush()
             with _os_errors(self.path):
-                return Opened(table, Journal(read, self._segment_bytes), epochs)
+                return Opened(table, Journal(read, self._segment_bytes), epochs, self.background)
         except BaseException:
             table.release()
             raise

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from paxosstore.core.entity.install import Transfer
 from paxosstore.core.reentry.progress import Progress
+from paxosstore.core.turn.budget import Budget, Job
 from paxosstore.core.turn.context import Counters
 from paxosstore.core.turn.memory import MemoryUse
 from paxosstore.errors import InvalidRequest, NotServing
@@ -46,6 +47,10 @@ MEMBER = Progress("member", "", 4, 4, False, 0, 0, 0.0, ())
 COMING_BACK = Progress("member", "", 4, 10, False, 3, 6_000, 3.0, ())
 
 
+BACKGROUND = Budget(50_000_000, 250.0)
+BACKGROUND.pay(Job.KEY_EXPIRY, 4_000_000, 12.0, 1_000.0)
+
+
 def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER) -> NodeStatistics:
     turn, sync, events = Histogram(MILLISECONDS), Histogram(MILLISECONDS), Histogram(COUNTS)
     for value in (0.3, 0.4, 30.0):
@@ -69,6 +74,7 @@ def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER
         turn_ms=turn,
         sync_ms=sync,
         events_per_turn=events,
+        background=BACKGROUND.usage(1_000.0),
     )
 
 
@@ -256,6 +262,8 @@ def test_the_status_is_plain_data() -> None:
     assert status["no_quorum_because"] == ""
     assert status["peers"]["0"]["disk_id"] == "01ff"
     assert status["counters"]["writes"] == 12
+    assert status["background"]["ms_per_second"] == 250.0
+    assert status["background"]["jobs"]["key_expiry"]["bytes"] == 4_000_000
     assert status["stopped"] == {"7": "entity 7 is stopped"}
     assert status["reentry"]["done"]
     assert status["reentry"]["described"] == status["not_ready_because"] == ""
@@ -293,6 +301,9 @@ def test_metrics_are_what_prometheus_reads() -> None:
     }
     assert samples["paxosstore_writes_total",] == 12
     assert samples["paxosstore_rounds_preauth_total",] == 5
+    assert samples["paxosstore_background_bytes_total", "key_expiry"] == 4_000_000
+    assert samples["paxosstore_background_pace",] == 1.0
+    assert samples["paxosstore_background_waits_milliseconds", "scrub"] == 0.0
     assert samples["paxosstore_serving",] == 1
     assert samples["paxosstore_writes_allowed",] == 1
     assert samples["paxosstore_quorum",] == 1

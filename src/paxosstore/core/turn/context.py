@@ -16,6 +16,7 @@ from ..entity.entity import Entity
 from ..entry.ids import majority, value_id
 from ..interface.message import HandedBack, Message
 from ..interface.ready import FloorRead, InventoryRead, LogRead, Outcome, Ready, Release
+from .budget import Budget, Job
 from .reach import Reach
 from .silence import Silence
 from .standing import OwnStanding, StandingRow
@@ -23,6 +24,9 @@ from .voters import Voters
 
 MAX_LOG_READS = 1_024
 """Answers to catch-up that may wait for their turn."""
+
+WORK_PER_MS = 1_000
+"""Units of `Context.work` in a millisecond, about."""
 
 Handler = Callable[[View, bytes], bytes]
 """Runs a request that came as bytes: (view, payload) -> reply."""
@@ -133,6 +137,8 @@ class Identity(NamedTuple):
     """The operator vouches for this disk: no peer is left that could say whether it is the one they know (--force)."""
     caller: Callable[[], int] = one_thread
     """Tells the thread that calls: a view is its function's own, in the node's thread only."""
+    budget: Budget | None = None
+    """What it shares with the work of other threads; None: one of its own."""
 
 
 class HandedOverRequest(Request):
@@ -193,6 +199,9 @@ class Context:
         self.ready = Ready(1)
         self.work = 0
         """What this turn has done so far, in units of a row (read or written) or a KiB: about a microsecond each."""
+        self.background_work = 0
+        """The same of jobs in the background, since the start."""
+        self.budget = identity.budget or Budget(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
         self.loads: deque[int] = deque()
         """Entities to load, as the turns' work allows."""
         self.waiting_bytes = 0
@@ -257,6 +266,11 @@ class Context:
     def spent(self) -> bool:
         """Whether this turn has done so much that what is left waits for the next one."""
         return self.work >= self.tuning.max_turn_work
+
+    def pay(self, job: Job, size: int, work: int) -> None:
+        """Book what was done for a job in the background: bytes, and units of work, which `work` counts as well."""
+        self.background_work += work
+        self.budget.pay(job, size, work / WORK_PER_MS, self.now_ms)
 
     def read_log(self, read: LogRead) -> None:
         """Have chosen entries sent to a peer. Too many of these are dropped: it asks again."""

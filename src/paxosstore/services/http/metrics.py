@@ -102,6 +102,7 @@ class NodeMetrics(Collector):
         yield from gauges("log", {"kept_bytes": now.log_kept.bytes, "expiry_fails": bool(now.log_kept.trouble)})
         yield from counters("log", {"expired_entries": now.log_kept.expired_entries})
         yield from _snapshots(now)
+        yield from _background(now)
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)
         yield _histogram("sync_milliseconds", "Time of one sync of the log.", now.sync_ms)
         yield _histogram("turn_events", "Events taken in by one turn.", now.events_per_turn)
@@ -145,6 +146,21 @@ def _snapshots(now: NodeStatistics) -> Iterator[Metric]:
         values = (len(some), sum(one.size for one in some), sum(one.bytes_per_second for one in some))
         for family, value in zip(families, values, strict=True):
             family.add_metric([way], value)
+    yield from families
+
+
+def _background(now: NodeStatistics) -> Iterator[Metric]:
+    """What goes on behind the requests."""
+    used = now.background
+    yield from gauges("background", {"load": used.load, "pace": used.pace})
+    families: list[CounterMetricFamily | GaugeMetricFamily] = [
+        CounterMetricFamily(_name("background", "bytes"), "Bytes that a job behind the requests has moved.", labels=["job"]),
+        CounterMetricFamily(_name("background", "busy_milliseconds"), "Processor time that it has taken.", labels=["job"]),
+        GaugeMetricFamily(_name("background", "waits_milliseconds"), "Until it may go on; 0: it may.", labels=["job"]),
+    ]
+    for job, usage in used.jobs.items():
+        for family, value in zip(families, (usage.bytes, usage.ms, usage.waits_ms), strict=True):
+            family.add_metric([job], value)
     yield from families
 
 

@@ -125,6 +125,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "doing": now.doing,
         "reentry": _reentry(now),
         "log_kept": now.log_kept._asdict(),
+        "background": _background(now),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
@@ -144,6 +145,12 @@ def _reentry(now: NodeStatistics) -> dict[str, Any]:
         "bytes_per_s": round(one.bytes_per_s),
         "eta_s": round(one.eta_s, 1),
     }
+
+
+def _background(now: NodeStatistics) -> dict[str, Any]:
+    """What goes on behind the requests: the budget, and each job's part of it."""
+    used = now.background
+    return {**used._asdict(), "jobs": {job: usage._asdict() for job, usage in used.jobs.items()}}
 
 
 def inspect_entries(inspect: Inspect, entity: int, entries: str | None) -> Mapping[str, Any]:
