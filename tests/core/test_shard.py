@@ -7,6 +7,7 @@ import pytest
 from paxosstore.core.batch.overlay import DATA, UUID, Overlay, View
 from paxosstore.core.batch.request import digest_of
 from paxosstore.core.entity.entity import Entity
+from paxosstore.core.interface.event import Tick
 from paxosstore.core.interface.ready import Release
 from paxosstore.core.turn.context import Context
 from paxosstore.errors import InvalidRequest, NotServing, OutcomeUnknown
@@ -115,6 +116,21 @@ def test_another_request_under_a_uuid_is_not_called_refused_while_a_copy_of_it_m
         cluster.weather.cuts = {(1, 0)}  # the second is handed over, does not arrive and is taken back
     assert told == ["1", "UNKNOWN"]
     assert cluster.counters()["handed_over_taken_back"] == 1
+
+
+def test_a_request_that_is_taken_back_at_its_deadline_ends_then() -> None:
+    """Seed 990502: each look at the deadlines found it between two peers, where nobody looked."""
+    cluster = cluster_of()
+    do(cluster, 0, "put k 0")
+    cluster.weather.cuts = {(1, 0)}
+    request = submit(cluster, 1, "incr c")
+    shard = cluster.nodes[1].shard
+    cluster.run_until(cluster.now_ms + 1.0)
+    assert shard.waiting_requests == 1
+    assert shard.context.counters.handed_over == 1
+    shard.step(Tick(), request.deadline_ms, 0)
+    assert shard.context.counters.handed_over_taken_back == 1, "it is taken back in the same turn"
+    assert [outcome.request for outcome in shard.ready().early.outcomes] == [request]
 
 
 class Wordless(Operation):

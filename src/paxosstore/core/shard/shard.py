@@ -476,6 +476,7 @@ class Shard:
         self._go_on()
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS
+            self._entities.note_busy()  # what was taken back just now, too
             self._undecided.end_overdue()
             if context.silence:
                 self._undecided.end_unsynced(self._unsynced, now, context.silence.describe(), NoQuorum)

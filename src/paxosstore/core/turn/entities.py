@@ -93,10 +93,14 @@ class Entities:
 
     def leave(self) -> bool:
         """Leave what was touched for the next turn; whether there is any."""
+        self.note_busy()
+        return bool(self._touched)
+
+    def note_busy(self) -> None:
+        """Count those that wait to be attended to: their requests have deadlines, and the node may stop."""
         for entity in self._touched:
             if entity.busy:
-                self.busy[entity.id] = entity  # its requests have deadlines, and the node may stop
-        return bool(self._touched)
+                self.busy[entity.id] = entity
 
     def hold(self, entity: Entity) -> None:
         """It waits to propose."""
