@@ -11,10 +11,11 @@ import pytest
 from paxosstore.core.entry.ids import MAX_ENTITY
 from paxosstore.core.entry.record import Record
 from paxosstore.core.interface.ready import Apply, Change
-from paxosstore.storage.operations import Operation
+from paxosstore.storage.keys import META_PLACE, marks_end
+from paxosstore.storage.operations import META, Operation
 from paxosstore.storage.payload import Payloads
 from paxosstore.storage.rocks import RocksStore
-from paxosstore.storage.upgrade import _LISTED
+from paxosstore.storage.upgrade import _LISTED, _PLACED
 
 from .support import SEGMENT_BYTES, killed, new_rocks, puts, row
 
@@ -54,3 +55,17 @@ def test_the_journal_of_an_earlier_version_is_replayed(tmp_path: Path, monkeypat
     assert found.read_log(4, 1, 9) == [(1, row(1)), (2, row(2))]
     found.close()
     store.close()
+
+
+def test_entities_are_listed_by_their_places(tmp_path: Path) -> None:
+    """Earlier versions did not, and their digests would find differences that nobody could name."""
+    store = new_rocks(tmp_path / "store")
+    for entity in (0, 3, MAX_ENTITY):
+        store.write({}, [Apply(entity, 1, puts(a=b"1"))])
+    rows = list(store._use().table.range(META + META_PLACE, META + marks_end(META_PLACE)))
+    store._use().table.write([*((key, None) for key, _ in rows), (_PLACED, None)])
+    store.close()
+    found = RocksStore(tmp_path / "store", segment_bytes=SEGMENT_BYTES)
+    assert list(found._use().table.range(META + META_PLACE, META + marks_end(META_PLACE))) == rows
+    assert len(rows) == 3
+    found.close()

@@ -84,6 +84,18 @@ class Store(Protocol):
         """
         ...
 
+    def digests(self, level: int, nodes: Sequence[int]) -> bytes | None:
+        """The digests of all children of these nodes of the tree (core/interface/digest.py), one after the other.
+
+        They count what `write` has taken in. None: the store was opened not long ago, and they are not known yet.
+        """
+        ...
+
+    def inventory(self, buckets: Sequence[int], after: int, limit: int) -> list[tuple[int, int]]:
+        """(entity, committed entry) of up to `limit` entities of these buckets that have any applied, in the order of their
+        places, which is that of the buckets; behind the one named, unless that is -1."""
+        ...
+
     def floors(self, after: int, limit: int) -> list[tuple[int, int]]:
         """(entity, floor) of up to `limit` entities above `after` that have one (rule 19c), ascending."""
         ...

@@ -28,10 +28,10 @@ from .durable import lock_file, sync_file, sync_path
 from .forking import give_up_in_child
 from .rocks import create_store
 
-FORMAT = 4
-READABLE = (2, 3, FORMAT)
+FORMAT = 5
+READABLE = (2, 3, 4, FORMAT)
 """Formats that are taken over: 2 keeps no digests of requests with their outcomes (core/batch/evaluate.py); 3 lists no entity
-of which nothing was applied, and has values twice in its journal (rocks.py)."""
+of which nothing was applied, and has values twice in its journal (rocks.py); 4 lists none by its place (upgrade.py)."""
 
 
 class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from struct import Struct
 
 from ..core.entry.ids import MAX_ENTITY
+from ..core.interface.digest import first_place
 
 _U64 = Struct(">Q")
 _ROW = Struct(">QQ")
@@ -14,6 +15,8 @@ _ROW = Struct(">QQ")
 ENTITY_BYTES = 8
 META_COMMITTED = b"c"
 """First byte of the meta keys of committed entries; the others are in marks.py."""
+META_PLACE = b"h"
+"""Of the keys that list entities by their place in the tree of digests; no values."""
 
 entity_prefix = _U64.pack
 """Entity -> the first eight bytes of its data keys."""
@@ -50,6 +53,17 @@ def marks_end(kind: bytes) -> bytes:
 
 def committed_key(entity: int) -> bytes:
     return META_COMMITTED + _U64.pack(entity)
+
+
+def place_key(place: int) -> bytes:
+    """Of the row that says that there is an entity at this place."""
+    return META_PLACE + _U64.pack(place)
+
+
+def place_end(bucket: int) -> bytes:
+    """Above every place key of a bucket."""
+    after = first_place(bucket + 1)
+    return place_key(after) if after < 1 << 64 else marks_end(META_PLACE)
 
 
 def entity_of(key: bytes) -> int:

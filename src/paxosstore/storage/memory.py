@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..core.batch.overlay import DATA
 from ..core.entry.record import Record
+from ..core.interface.digest import bucket_of, place_of
 from ..core.interface.event import Loaded
 from ..core.interface.ready import (
     Apply,
@@ -26,6 +27,8 @@ from ..core.interface.ready import (
 )
 from ..errors import PaxosStoreError
 from .api import Reader, ViewPiece
+from .digests import Digests
+from .epochs import spans_of
 from .keys import entity_prefix, hash_content, plog_key
 from .loading import assert_applies, range_load, take_piece, take_rows
 from .record_codec import encode_row
@@ -124,6 +127,10 @@ class MemoryStore:
         self._views: dict[Reader, tuple[int, SortedMap[bytes, bytes]]] = {}
         """Committed entry and data of each open view."""
         self._changing = threading.Lock()
+        self._digests = Digests()
+        self._digests.build(())
+        self.digests_not_ready = 0
+        """So many questions for digests are answered by that."""
 
     @property
     def unsynced(self) -> int:
@@ -138,6 +145,7 @@ class MemoryStore:
         for batch in self._unsynced[:keep]:
             found._durable.add(batch)
         found._now = found._durable.copy()
+        found._digests.build(found.committed())
         return found
 
     # -- Store
@@ -151,6 +159,7 @@ class MemoryStore:
         if self.fail_next_write is not None:
             error, self.fail_next_write = self.fail_next_write, None
             raise error
+        self._digests.applied(spans_of(applies, changes, self.committed_entry))
         with self._changing:
             self._now.add(batch)
         self._unsynced.append(batch)
@@ -190,6 +199,19 @@ class MemoryStore:
             (entity, committed, max(committed, max(self._now.log[entity].items, default=0) if entity in self._now.log else 0))
             for entity, committed in islice(self._now.committed.range(after + 1), limit)
         ]
+
+    def digests(self, level: int, nodes: Sequence[int]) -> bytes | None:
+        if self.digests_not_ready:
+            self.digests_not_ready -= 1
+            return None
+        return self._digests.of_children(level, nodes)
+
+    def inventory(self, buckets: Sequence[int], after: int, limit: int) -> list[tuple[int, int]]:
+        wanted = set(buckets)
+        begin = place_of(after) if after >= 0 else -1
+        pairs = sorted((place_of(entity), entity, committed) for entity, committed in self.committed())
+        some = ((entity, entry) for place, entity, entry in pairs if place > begin and bucket_of(place) in wanted)
+        return list(islice(some, limit))
 
     def floors(self, after: int, limit: int) -> list[tuple[int, int]]:
         return list(islice(self._now.floors.range(after + 1), limit))

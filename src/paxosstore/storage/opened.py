@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from threading import Thread
 
 from ..core.interface.ready import Apply, BeginInstall, Change
 from ..errors import NodeError
 from .background import Background
-from .epochs import Epochs
+from .digests import Digests
+from .epochs import Epochs, Span
 from .expiry import Expiry
 from .journal import Journal
-from .keys import committed_key, entity_prefix
+from .keys import META_COMMITTED, committed_key, entity_of, entity_prefix, marks_end
 from .marks import decode_committed
 from .operations import DATA, META, after_entity
 from .payload import Payloads
-from .rocks_table import RocksTable
+from .rocks_table import RocksTable, TableSnapshot
 from .upkeep import Upkeep
 from .views import Views
 
@@ -28,7 +30,7 @@ CLEAR_WEIGHT = 1_024
 class Opened:
     """Without a journal it can only be read."""
 
-    __slots__ = ("deleted", "epochs", "expiry", "failed", "journal", "payloads", "table", "upkeep", "views")
+    __slots__ = ("deleted", "digests", "epochs", "expiry", "failed", "journal", "payloads", "table", "upkeep", "views")
 
     def __init__(
         self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None, background: Background | None = None
@@ -47,6 +49,7 @@ class Opened:
         if journal is not None:
             self.upkeep = Upkeep(self._tend)
             self.upkeep.wake()
+        self.digests = Digests()
         if epochs is not None and background is not None:
             self.expiry = Expiry(table, epochs, self.committed_entry, self.ranges_deleted, background)
 
@@ -69,12 +72,17 @@ class Opened:
             self.expiry.close()
         self.table.release()
 
+    def build_digests(self) -> None:
+        """Add up what is there, before anything is written; in a thread of its own, which ends when the table is released."""
+        Thread(target=self._build, args=(self.table.snapshot(),), name="paxosstore-digests", daemon=True).start()
+
     def committed_entry(self, entity: int) -> int:
         value = self.table.get(META + committed_key(entity))
         return 0 if value is None else decode_committed(entity, value, self.table.path)
 
-    def wrote(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
-        """Count what was deleted, and have memory written out when it is much."""
+    def wrote(self, applies: Sequence[Apply], changes: Sequence[Change], spans: Mapping[int, Span]) -> None:
+        """Count what was deleted, and have memory written out when it is much. `spans` are the entries that are applied now."""
+        self.digests.applied(spans)
         for entity, _, batch in applies:
             self.deleted += [*batch.writes.values()].count(None)
             if batch.cleared:
@@ -94,6 +102,12 @@ class Opened:
         self.ranges_deleted(1)
         if self.expiry is not None:
             self.expiry.cleared(DATA + entity_prefix(entity), after_entity(entity))
+
+    def _build(self, now: TableSnapshot) -> None:
+        with now:
+            rows = now.range(META + META_COMMITTED, META + marks_end(META_COMMITTED))
+            pairs = ((entity_of(key[1:]), value) for key, value in rows)
+            self.digests.build((entity, decode_committed(entity, value, self.table.path)) for entity, value in pairs)
 
     def _tend(self) -> None:
         """In the upkeep's thread: free the segments that are full, and have the next one ready."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from ..core.batch.overlay import DATA as DATA_SPACE
 from ..core.batch.overlay import WriteBatch
+from ..core.interface.digest import place_of
 from ..core.interface.ready import (
     BeginInstall,
     Change,
@@ -14,7 +17,7 @@ from ..core.interface.ready import (
     SetStanding,
     StopEntity,
 )
-from .keys import committed_key, encode_entry, entity_prefix, mark_key
+from .keys import committed_key, encode_entry, entity_prefix, mark_key, place_key
 from .marks import FLOOR, RECOVERING, STANDING_KEY, STOPPED, encode_floor, encode_mark
 
 Operation = tuple[bytes, bytes | tuple[bytes] | None]
@@ -35,6 +38,17 @@ def apply_operations(entity: int, batch: WriteBatch) -> list[Operation]:
 
 def committed_operation(entity: int, entry: int) -> Operation:
     return META + committed_key(entity), encode_entry(entry)
+
+
+def place_operation(entity: int) -> Operation:
+    """Lists an entity by its place in the tree of digests."""
+    return META + place_key(place_of(entity)), b""
+
+
+def place_operations(spans: Mapping[int, tuple[int, int]]) -> Iterator[Operation]:
+    """Those of the entities of which a write applies the first entry: `spans` are the entries applied. They are not in the
+    journal, which says so anyway."""
+    return (place_operation(entity) for entity, (first, _) in spans.items() if first == 1)
 
 
 def add_change(operations: list[Operation], change: Change) -> None:

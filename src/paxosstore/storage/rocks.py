@@ -27,6 +27,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..core.entry.record import Record
+from ..core.interface.digest import entity_at, first_place, place_of
 from ..core.interface.event import Loaded
 from ..core.interface.ready import Apply, Change
 from ..errors import DiskFull, NodeError, NotServing
@@ -50,6 +51,8 @@ from .keys import (
     hash_content,
     mark_key,
     marks_end,
+    place_end,
+    place_key,
     plog_end,
     plog_key,
 )
@@ -67,7 +70,7 @@ from .marks import (
     decode_stopped,
 )
 from .opened import Opened
-from .operations import AFTER_DATA, DATA, META, PLOG, Operation
+from .operations import AFTER_DATA, DATA, META, PLOG, Operation, place_operations
 from .payload import replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
 from .upgrade import add_what_lacks
@@ -152,7 +155,7 @@ class RocksStore:
             self._write(spans, *self._use().payloads.of(records, applies, changes))
         opened = self._use()
         opened.payloads.written(records, applies)
-        opened.wrote(applies, changes)
+        opened.wrote(applies, changes, spans)
 
     def sync(self) -> None:
         with self._lock:
@@ -192,6 +195,24 @@ class RocksStore:
         for entity, committed in islice(self._committed(self._use().table.range(META + start, _COMMITTED_END)), limit):
             above = [entry for entry, _ in self._rows(entity, committed + 1, plog_end(entity))]  # few: max_open_entries
             found.append((entity, committed, above[-1] if above else committed))
+        return found
+
+    def digests(self, level: int, nodes: Sequence[int]) -> bytes | None:
+        return self._use().digests.of_children(level, nodes)
+
+    def inventory(self, buckets: Sequence[int], after: int, limit: int) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        table = self._use().table
+        begin = place_of(after) + 1 if after >= 0 else 0
+        for bucket in buckets:
+            start = max(begin, first_place(bucket))
+            if start >= first_place(bucket + 1):
+                continue
+            for key, _ in table.range(META + place_key(start), META + place_end(bucket)):
+                entity = entity_at(entity_of(key[1:]))
+                found.append((entity, self.committed_entry(entity)))
+                if len(found) == limit:
+                    return found
         return found
 
     def floors(self, after: int, limit: int) -> list[tuple[int, int]]:
@@ -255,7 +276,10 @@ class RocksStore:
                 return self._open_for_writing()
         table = ReadOnlyTable(self.path / "rocksdb")
         self._replay(table)
-        return Opened(table, None)
+        opened = Opened(table, None)
+        if not self._read_only:
+            opened.build_digests()
+        return opened
 
     def _open_for_writing(self) -> Opened:
         with _os_errors(self.path):
@@ -268,7 +292,9 @@ class RocksStore:
                 table.write([(_SEQUENCE, encode_entry(read.highest))])
                 table.flush()
             with _os_errors(self.path):
-                return Opened(table, Journal(read, self._segment_bytes), epochs, self.background)
+                opened = Opened(table, Journal(read, self._segment_bytes), epochs, self.background)
+            opened.build_digests()
+            return opened
         except BaseException:
             table.release()
             raise
@@ -281,8 +307,10 @@ class RocksStore:
         with _os_errors(self.path):
             for sequence, payload in read.records(held):
                 operations = replayed(payload, table.get, read.folder)
+                spans, size = replayed_spans(operations, table)
                 if epochs is not None:
-                    operations += epochs.applied(*replayed_spans(operations, table))
+                    operations += epochs.applied(spans, size)
+                operations += place_operations(spans)
                 table.write([*operations, (_SEQUENCE, encode_entry(sequence))])
         if add_what_lacks(table) and epochs is not None:
             epochs.begin_with_0()
@@ -297,6 +325,7 @@ class RocksStore:
             moved = journal.reserve(len(payload))
             if (spans or chosen_bytes) and opened.epochs is not None:
                 operations += opened.epochs.applied(spans, chosen_bytes)
+            operations += place_operations(spans)
             operations.append((_SEQUENCE, encode_entry(journal.sequence + 1)))
             opened.table.write(operations)
         except OSError as error:

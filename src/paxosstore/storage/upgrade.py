@@ -9,25 +9,31 @@ from itertools import islice
 from ..core.entry.ids import MAX_ENTITY
 from .epochs import Span, span_operations
 from .keys import META_COMMITTED, committed_key, decode_entry, entity_of, marks_end, plog_key, row_of
-from .operations import META, PLOG, Operation, committed_operation
+from .operations import META, PLOG, Operation, committed_operation, place_operation
 from .rocks_table import RocksTable
 
 _LISTED = META + b"e"
 """There if every entity that has a row has a committed entry, be it 0, and what was applied is in an epoch (since format 4)."""
-
+_PLACED = META + b"i"
+"""There if every entity of which anything was applied is listed by its place (since format 5)."""
 
 _PIECE = 10_000
 """So many rows are written at one go."""
 
 
 def add_what_lacks(table: RocksTable) -> bool:
-    """Whether there was anything."""
-    if table.get(_LISTED) is not None:
-        return False
-    rows = _additions(table)
+    """Whether it had no epochs."""
+    listed = table.get(_LISTED) is not None
+    if not listed:
+        _write(table, _additions(table))
+    if table.get(_PLACED) is None:
+        _write(table, _places(table))
+    return not listed
+
+
+def _write(table: RocksTable, rows: Iterator[Operation]) -> None:
     while piece := list(islice(rows, _PIECE)):
         table.write(piece)
-    return True
 
 
 def _additions(table: RocksTable) -> Iterator[Operation]:
@@ -44,6 +50,12 @@ def _applied(table: RocksTable) -> Iterator[tuple[int, Span]]:
         committed = decode_entry(value)
         if committed:
             yield entity_of(key[len(META) :]), (1, committed)
+
+
+def _places(table: RocksTable) -> Iterator[Operation]:
+    for entity, _ in _applied(table):
+        yield place_operation(entity)
+    yield _PLACED, b""
 
 
 def _entities_with_rows(table: RocksTable) -> Iterator[int]:
