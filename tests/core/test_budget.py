@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from paxosstore.core.turn.budget import BURST_MS, FLOOR, MAX_DEBT_MS, Budget, Job
+from paxosstore.core.turn.budget import BURST_MS, FLOOR, LONGEST_WAIT_MS, MAX_DEBT_MS, Budget, Job
 
 MB = 1_000_000
 PIECE = 50_000
@@ -76,19 +76,28 @@ def test_urgent_or_not_nobody_stands_still() -> None:
     assert all(rate > 0 for rate in busy(budget, list(Job), load=0.99))
 
 
-def test_a_huge_piece_is_forgiven_after_a_while() -> None:
+def test_whatever_a_job_owes_it_may_go_on_after_a_while() -> None:
     budget = Budget(1, 1.0)
-    budget.pay(Job.BACKUP, 10 * MB, 0.0, 0.0)
-    assert budget.wait_ms(Job.BACKUP, 0.0) == pytest.approx(MAX_DEBT_MS - BURST_MS)
+    budget.pay(Job.BACKUP, 10 * MB, 0.0, 5_000.0)
+    assert budget.wait_ms(Job.BACKUP, 5_000.0) == LONGEST_WAIT_MS
+    assert not budget.wait_ms(Job.BACKUP, 5_000.0 + LONGEST_WAIT_MS)
+
+
+def test_what_a_huge_piece_owes_is_forgotten_before_long() -> None:
+    budget = Budget(1 * MB, 1_000.0)
+    budget.pay(Job.BACKUP, 1_000 * MB, 0.0, 0.0)
+    budget.pay(Job.BACKUP, 0, 0.0, MAX_DEBT_MS)
+    assert not budget.wait_ms(Job.BACKUP, MAX_DEBT_MS)
 
 
 def test_a_debt_is_priced_as_the_load_is_now() -> None:
     budget = Budget(1 * MB, 1_000.0)
     budget.busy_ms = 1_000.0
-    budget.pay(Job.SNAPSHOTS, MB, 0.0, 1_000.0)
+    budget.pay(Job.SNAPSHOTS, MB // 10, 0.0, 1_000.0)
     slow = budget.wait_ms(Job.SNAPSHOTS, 1_000.0)
-    assert slow == pytest.approx((1_000.0 - BURST_MS) / FLOOR)
-    assert budget.wait_ms(Job.SNAPSHOTS, 2_000.0) < slow / 4  # nothing was asked for since
+    assert slow == pytest.approx((100.0 - BURST_MS) / FLOOR)
+    assert 0.0 < budget.wait_ms(Job.SNAPSHOTS, 1_100.0) < slow / 3, "nothing was asked for since"
+    assert not budget.wait_ms(Job.SNAPSHOTS, 1_200.0)
 
 
 def test_settings_hold_from_now_on() -> None:

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from ..core.turn.budget import Job
 from ..errors import NotServing
 from ..runtime.collector import ShortCollections
 from ..runtime.node import Node
@@ -65,7 +66,7 @@ async def serve(config: NodeConfig, *, force_reentry: bool = False) -> None:
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS, force_reentry=force_reentry)
     redis = RedisServer(node.submit, replace(config.redis, max_clients=room.redis))
     node.on_told.append(redis.flush)
-    sweeper = Sweeper(node)
+    sweeper = Sweeper(node, lambda size, ms: node.background.charge(Job.KEY_EXPIRY, size, ms))
     node.on_applied.append(sweeper.applied)
     card = None if config.listen.grpc is None else CardServer(node, *config.listen.grpc, max_connections=room.grpc)
     pages = _pages(config, node, redis)

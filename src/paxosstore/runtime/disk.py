@@ -13,12 +13,16 @@ from typing import TypeVar
 
 from ..core.interface.event import WritesAllowed
 from ..core.shard.shard import Shard
+from ..core.turn.budget import Job
 
 log = logging.getLogger(__name__)
 
 CHECK_S = 0.5
 CLOSE_S = 5.0
 """How long a stop waits for the disk."""
+
+ROOM = 4
+"""Times what is needed: with less, room is made as quickly as possible."""
 
 T = TypeVar("T")
 
@@ -48,7 +52,11 @@ async def close_in_time(close: Callable[[], None], path: Path, wait_s: float) ->
 
 
 async def watch_room(path: Path, least_bytes: int, shard: Shard, step: Callable[[WritesAllowed], None]) -> None:
-    """Refuse writes while the disk is almost full, before the store itself fails; take them again when there is room."""
+    """Refuse writes while the disk is almost full, before the store itself fails; take them again when there is room.
+
+    Before that, the log's expiry is made urgent: requests do not slow it down any more.
+    """
+    urgent = shard.context.budget.urgent
     while True:
         try:
             stat = await beside(lambda: os.statvfs(path))
@@ -56,6 +64,7 @@ async def watch_room(path: Path, least_bytes: int, shard: Shard, step: Callable[
             log.warning("%s: how much room there is cannot be found out: %s", path, error.strerror)
         else:
             free = stat.f_bavail * stat.f_frsize
+            (urgent.add if free < ROOM * least_bytes else urgent.discard)(Job.LOG_EXPIRY)
             refused = bool(shard.writes_refused_because)
             if free < least_bytes and not refused:
                 reason = f"{path}: {free} bytes free, {least_bytes} are needed: make room"

@@ -44,6 +44,7 @@ BRANCHES = (
     "turns_cut",
     "proposals_held",
     "catchups_held",
+    "catchups_paced",
     "requests_unknown",
     "requests_refused",
     "refused_without_majority",

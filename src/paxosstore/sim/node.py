@@ -240,6 +240,7 @@ class SimNode:
 
     def written(self, events: int, needs_sync: bool) -> None:
         busy_ms = self._busy_for
+        self.shard.context.budget.busy_ms += busy_ms
         if needs_sync:
             self._syncs += 1
             sync_ms = self.cluster.random.uniform(*self.cluster.weather.sync_ms) * self.slowness

@@ -17,6 +17,7 @@ from .workload import Call, Workload
 HOUR_MS = 3_600_000.0
 RIVALS_SEED = 0x51FE
 LOSSES_SEED = 0xD15C
+BUDGET_SEED = 0xB0D6
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -154,6 +155,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     tuning = _draw_tuning(rng)
     losses = random.Random(seed ^ LOSSES_SEED)
     tuning = _draw_small(losses, tuning)
+    tuning = _draw_budget(random.Random(seed ^ BUDGET_SEED), tuning)
     keep_entries = losses.choice((None, 500) if rivals else (None, None, 1, 2, 5, 20))
     return Plan(
         seed=seed,
@@ -181,6 +183,7 @@ def _roomy(tuning: TuningSettings) -> TuningSettings:
     the word to give way, each time: seed 1200176. A hint may be lost; here it must not be for ever.)"""
     roomy = replace(tuning, max_queue_requests=20_000, max_batch_requests=100, max_waiting_bytes=1 << 28, max_mailbox=4_096)
     roomy = replace(roomy, max_turn_work=30_000, max_in_flight_bytes=1 << 27)
+    roomy = replace(roomy, background_bytes_per_second=1 << 26, background_ms_per_second=500.0)
     return replace(roomy, snapshot_piece_bytes=262_144, snapshot_bytes_per_second=1 << 26, snapshot_timeout_ms=5_000.0)
 
 
@@ -210,6 +213,12 @@ def _draw_small(rng: random.Random, tuning: TuningSettings) -> TuningSettings:
         snapshot_timeout_ms=rng.choice((20.0, 200.0, 5_000.0)),
         snapshot_bytes_per_second=rng.choice((20_000, 67_108_864, 67_108_864)),
     )
+
+
+def _draw_budget(rng: random.Random, tuning: TuningSettings) -> TuningSettings:
+    """In some seeds so small a budget for what goes on behind the requests that it is waited for."""
+    size, ms = rng.choice(((20_000, 500.0), (67_108_864, 20.0), *[(67_108_864, 500.0)] * 2))
+    return replace(tuning, background_bytes_per_second=size, background_ms_per_second=ms)
 
 
 def _draw_tuning(rng: random.Random) -> TuningSettings:

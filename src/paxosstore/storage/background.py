@@ -4,7 +4,7 @@
         with background.piece(Job.SCRUB) as piece:              # measures the thread's processor time, and books it
             piece.bytes += len(read())
 
-In the loop nobody sleeps: `wait_s` says for how long to; `book` books.
+In the loop nobody sleeps here: `charge` books a piece, and says for how long to wait before the next one.
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ class Background(Budget):
     def book(self, job: Job, size: int, ms: float) -> None:
         """A piece was done: so many bytes, so many milliseconds of a processor."""
         self.pay(job, size, ms, self._clock() * 1_000.0)
+
+    def charge(self, job: Job, size: int, ms: float) -> float:
+        """Book a piece, and say for how many seconds to wait before the next one: for whoever may not sleep here."""
+        self.book(job, size, ms)
+        return self.wait_s(job)
 
     def tune(self, bytes_per_second: int, ms_per_second: float) -> None:
         with self._lock:

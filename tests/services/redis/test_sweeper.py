@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import cast
 
@@ -76,9 +76,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return now
 
 
-def sweep(node: FakeNode, clock: SimpleNamespace, until_ms: int) -> Sweeper:
+def free_of_charge(size: int, ms: float) -> float:
+    return 0.0
+
+
+def sweep(node: FakeNode, clock: SimpleNamespace, until_ms: int, pay: Callable[[int, float], float] = free_of_charge) -> Sweeper:
     """Run the sweeper until that time."""
-    swept = node.told = Sweeper(node)
+    swept = node.told = Sweeper(node, pay)
 
     async def story() -> None:
         task = asyncio.ensure_future(swept.run())
@@ -188,3 +192,20 @@ def test_the_schedule_forgets_what_was_put_again_or_dropped() -> None:
     assert schedule.take_due(60, 9) == []
     assert schedule.take_due(100, 9) == [2, 1]
     assert schedule.next_ms() is None
+
+
+def test_it_books_what_it_drops_and_rests_as_long_as_it_is_told(clock: SimpleNamespace) -> None:
+    node = FakeNode()
+    booked: list[tuple[int, float, int]] = []
+
+    def pay(size: int, ms: float) -> float:
+        if size:
+            booked.append((size, ms, clock.ms))
+        return 5.0 if size else 0.0
+
+    fill(node, REDIS_BASE, 2_500, NOW_MS + 500)
+    sweep(node, clock, NOW_MS + 30_000, pay)
+    assert [size for size, _, _ in booked] == [sweeper.KEY_BYTES * keys for keys in (1_000, 1_000, 500)]
+    assert min(ms / size for size, ms, _ in booked) >= sweeper.KEY_MS / sweeper.KEY_BYTES
+    (_, _, first), (_, _, second), (_, _, third) = booked
+    assert min(second - first, third - second) >= 5_000

@@ -14,6 +14,7 @@ from ..entity.install import Install, Transfer
 from ..entry.ids import NOBODY
 from ..interface.message import SnapshotPiece, SnapshotRequest
 from ..interface.ready import BeginInstall, EndInstall, InstallRows
+from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
 from .log import Log
@@ -194,7 +195,10 @@ class Installer:
         install.take(message.rows, context.ready.turn, context.now_ms, more=message.more)
         self._written[entity.id] = entity
         context.counters.snapshot_pieces += 1
-        context.work += len(message.rows) + (sum(len(value) for _, value in message.rows) >> 10)
+        size = sum(len(value) for _, value in message.rows)
+        work = len(message.rows) + (size >> 10)
+        context.work += work
+        context.pay(Job.SNAPSHOTS, size, work)
 
     def _refused(self, entity: Entity, install: Install) -> None:
         """The peer has no view to read, or not this one any more: another one is asked, after a round of them a little later."""

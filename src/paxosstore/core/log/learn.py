@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ..entity.catchup import ENTRIES_PER_REQUEST, CatchUpState, learned_from
 from ..entity.entity import Entity
+from ..entity.logstate import NEVER
 from ..entry.ids import NOBODY
 from ..entry.record import Value
 from ..interface.event import InventoryLoaded, LogLoaded
 from ..interface.message import CatchUpReply, CatchUpRequest, InventoryReply, InventoryRequest
 from ..interface.ready import InventoryRead, LogRead
+from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
 from .install import Installer
@@ -17,6 +19,12 @@ from .snapshot import LEAST_GAP, SnapshotSender
 from .write import Proposer
 
 INVENTORY_PAGE = 1_000
+USUAL_BYTES = 262_144
+"""Of an answer, before the first one is there."""
+LEARN_WORK = 50
+"""What it costs to learn a small entry and to apply it, in units of `Context.work`."""
+TELL_WORK = 20
+"""What it costs to read a small entry and to send it."""
 
 
 class Learner:
@@ -41,6 +49,10 @@ class Learner:
         """Entity -> until when it waits for the answer to its question: each may be a megabyte, so only some ask at a time."""
         self._waiting: dict[int, Entity] = {}
         """Those that would ask, the one that has waited for longest first."""
+        self._ask_at_ms = 0.0
+        """When the background budget lets the next one of these ask; 0: it is not that for which they wait."""
+        self._answer_bytes = float(USUAL_BYTES)
+        """What the last answers have held, on average."""
         self._behind: set[int] = set()
         """Those that a peer's inventory has shown to be behind."""
         self._walks: dict[int, int] = {}
@@ -51,8 +63,19 @@ class Learner:
     def learn(self, entity: Entity) -> None:
         """Ask for what is missing: known to be chosen, or accepted here and never heard of again."""
         self._learn(entity)
-        if self._waiting and len(self._asking) < self._context.tuning.max_catch_ups:
+        if self._waiting and len(self._asking) < self._most_asking and self._context.now_ms >= self._ask_at_ms:
             self._let_next_ask()
+
+    def tick(self) -> None:
+        """Go on with what waited for the background budget."""
+        if self.next_ms <= self._context.now_ms:
+            self._ask_at_ms = 0.0
+            self._let_next_ask()
+
+    @property
+    def next_ms(self) -> float:
+        """When the background budget lets the next one ask; never, if none waits for it."""
+        return self._ask_at_ms if self._waiting and self._ask_at_ms else NEVER
 
     def forget(self) -> None:
         """Entities were dropped from memory, and with them what they have asked for."""
@@ -127,10 +150,15 @@ class Learner:
         """Whether this entity's turn has come; else it waits, behind those that wait already."""
         asking, now = self._asking, self._context.now_ms
         answered_late = asking.pop(entity.id, None) is not None
-        if len(asking) >= self._context.tuning.max_catch_ups:
+        most = self._most_asking
+        if len(asking) >= most:
             for silent in [other for other, until in asking.items() if until < now]:
                 del asking[silent]
-        if len(asking) >= self._context.tuning.max_catch_ups or (answered_late and self._waiting):
+        wait_ms = self._wait_ms(entity)
+        if wait_ms:
+            self._ask_at_ms = now + wait_ms
+            self._context.counters.catchups_paced += 1
+        if wait_ms or len(asking) >= most or (answered_late and self._waiting):
             self._context.counters.catchups_held += 1
             self._waiting[entity.id] = entity
             entity.catchup.waits = True
@@ -139,6 +167,18 @@ class Learner:
         entity.catchup.waits = False
         asking[entity.id] = until_ms
         return True
+
+    @property
+    def _most_asking(self) -> int:
+        """How many may wait for an answer at one time; what they get is paid for when it is here."""
+        context = self._context
+        burst = int(context.budget.burst_bytes(Job.CATCH_UP) / (self._answer_bytes + 1.0))
+        return min(context.tuning.max_catch_ups, max(1, burst))
+
+    def _wait_ms(self, entity: Entity) -> float:
+        """How long the background budget has it wait; not at all, if a request waits for what is missing."""
+        context = self._context
+        return 0.0 if entity.reads or entity.writes.queue else context.budget.wait_ms(Job.CATCH_UP, context.now_ms)
 
     def _let_next_ask(self) -> None:
         while self._waiting:
@@ -168,6 +208,8 @@ class Learner:
             self._context.send(entity, peer, CatchUpReply(entity.id, entity.log.contiguous_chosen, []))
 
     def log_loaded(self, event: LogLoaded) -> None:
+        size = sum(len(record.value.body) for _, record in event.records if record.value is not None)
+        self._context.pay(Job.CATCH_UP, size, TELL_WORK * (1 + len(event.records)) + (size >> 10))
         entity = self._entities.find(event.entity)
         if entity is None or entity.mailbox is not None:
             self._tell_from_disk(event)
@@ -207,6 +249,9 @@ class Learner:
             entity.raise_max_chosen(learned.entry, peer)
             self._log.learn(entity, peer, learned.entry, learned.ballot, Value(learned.value_id, learned.body))
         if message.entries:
+            size = sum(len(learned.body) for learned in message.entries)
+            self._answer_bytes += (size - self._answer_bytes) / 8.0
+            self._context.pay(Job.CATCH_UP, size, LEARN_WORK * len(message.entries) + (size >> 10))
             entity.catchup.has_come()
         else:
             entity.catchup.lacks(peer, gone=message.gone)

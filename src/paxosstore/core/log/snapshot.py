@@ -12,11 +12,13 @@ from ..entity.install import Transfer, size_of_rows
 from ..interface.event import SnapshotLoaded
 from ..interface.message import SnapshotPiece, SnapshotRequest
 from ..interface.ready import SnapshotRead
+from ..turn.budget import Job
 from ..turn.context import Context
 
 NEVER = float("inf")
 READ_WORK = 2_000
 """What reading a piece costs in units of `Context.work`."""
+LEAST_READ_WORK = 100
 LOOK_ROWS = 2_000
 """Of an entity's data, to see whether copying all of it is cheaper than replaying entries. Larger ones are never called so."""
 LEAST_GAP = 128
@@ -117,7 +119,7 @@ class SnapshotSender:
     def read(self) -> bool:
         """Have the pieces read that the rate and this turn's work allow; whether one is left that might go now."""
         context = self._context
-        while self._reads and context.now_ms >= self._read_at_ms:
+        while self._reads and context.now_ms >= self._may_read_at_ms:
             if context.spent:
                 return True
             reader = next(iter(self._reads))
@@ -134,6 +136,7 @@ class SnapshotSender:
         view = self._views.get(reader)
         size = size_of_rows(piece.rows)
         self._pay(size - context.tuning.snapshot_piece_bytes)
+        context.pay(Job.SNAPSHOTS, size, LEAST_READ_WORK + len(piece.rows) + (size >> 10))
         context.send_early(event.peer, piece)
         if view is None:
             return
@@ -143,6 +146,12 @@ class SnapshotSender:
         context.counters.snapshot_bytes_sent += size
         if not piece.more:
             del self._views[reader]  # the store has closed it
+
+    @property
+    def _may_read_at_ms(self) -> float:
+        """When the rate and the background budget allow the next piece."""
+        now = self._context.now_ms
+        return max(self._read_at_ms, now + self._context.budget.wait_ms(Job.SNAPSHOTS, now))
 
     def _pay(self, size: int) -> None:
         context = self._context
@@ -168,6 +177,6 @@ class SnapshotSender:
     def next_deadline_ms(self) -> float:
         """When a piece may be read, or a view is overdue."""
         if self._reads:
-            return self._read_at_ms
+            return self._may_read_at_ms
         heard = min((view.heard_at_ms for view in self._views.values()), default=NEVER)
         return heard + self._context.tuning.snapshot_timeout_ms

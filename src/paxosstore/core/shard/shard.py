@@ -66,10 +66,11 @@ from ..reentry.membership import Membership
 from ..reentry.passing import Passing
 from ..reentry.progress import Progress
 from ..reentry.walk import FloorWalk
+from ..turn import urgency
 from ..turn.admission import Admission
 from ..turn.context import Context, Handler, Identity
 from ..turn.entities import Entities
-from ..turn.errands import load, read_for_peers
+from ..turn.errands import load, next_ms, read_for_peers
 from ..turn.memory import MemoryUse
 from ..turn.waiting import describe_waiting
 from .intake import Intake
@@ -198,13 +199,15 @@ class Shard:
     @property
     def next_deadline_ms(self) -> float:
         """When to step a Tick at the latest, on the monotonic clock."""
+        context = self._context
         if self._unfinished:
-            return self._context.now_ms
+            return context.now_ms
         due = self._entities.next_timer_ms
-        waiting = self._entities.busy or self._entities.memory.is_overfull or self._context.silence
+        waiting = self._entities.busy or self._entities.memory.is_overfull or context.silence
         if waiting or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
         due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms)
+        due = min(due, next_ms(context), self._learner.next_ms)
         return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
 
     def entity(self, entity: int) -> Entity | None:
@@ -437,6 +440,7 @@ class Shard:
         """Go on with re-entry, if something of it can be done now."""
         self._walk.tick()
         self._passing.go_on()
+        urgency.judge(self._context)
 
     def _on_disk_silent(self, event: DiskSilent) -> None:
         self._context.silence.lasts(event.for_ms)
@@ -471,6 +475,7 @@ class Shard:
         now = context.now_ms
         self._entities.touch_due(now)
         self._sender.end_overdue()
+        self._learner.tick()
         self._handovers.take_back_overdue()
         self._membership.tick()
         self._go_on()

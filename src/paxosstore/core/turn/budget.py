@@ -25,6 +25,9 @@ BURST_MS = 20.0
 """A job goes on while its debt is this small, so that small pieces need no timer each. All times of debts are at full pace."""
 MAX_DEBT_MS = 10_000.0
 """Larger pieces are forgiven the rest: a mistake of one job does not stop it for minutes."""
+LONGEST_WAIT_MS = 2_000.0
+"""So long after its last piece a job may do another one, whatever it owes: peers that wait for it take it for dead otherwise."""
+SHORTEST_WAIT_MS = 0.1
 WINDOW_MS = 100.0
 """The load is that of the last few of these."""
 LATELY_MS = 10_000.0
@@ -73,9 +76,10 @@ class BackgroundUse(NamedTuple):
 
 
 class _Account:
-    __slots__ = ("bytes", "debt_ms", "lately_bytes", "lately_ms", "ms")
+    __slots__ = ("bytes", "debt_ms", "lately_bytes", "lately_ms", "ms", "paid_at_ms")
 
     def __init__(self) -> None:
+        self.paid_at_ms = 0.0
         self.bytes = 0
         self.ms = self.debt_ms = self.lately_bytes = self.lately_ms = 0.0
 
@@ -109,10 +113,15 @@ class Budget:
         over = min(1.0, max(0.0, (load - QUIET_LOAD) / (BUSY_LOAD - QUIET_LOAD)))
         return 1.0 - over * (1.0 - FLOOR)
 
+    def burst_bytes(self, job: Job) -> float:
+        """How much the job may have under way, unpaid: it is there before it is known how much it is."""
+        return self._bytes_per_second * BURST_MS / 1_000.0 * (1.0 if job in self.urgent else self.pace)
+
     def pay(self, job: Job, size: int, ms: float, now_ms: float) -> None:
         """Book a piece of work: bytes read, written or sent, and milliseconds of a processor."""
         self._settle(now_ms)
         account = self._accounts[job]
+        account.paid_at_ms = now_ms
         account.bytes += size
         account.ms += ms
         account.lately_bytes += size
@@ -123,8 +132,9 @@ class Budget:
     def wait_ms(self, job: Job, now_ms: float) -> float:
         """How long the job has to wait for its next piece, if nothing else changes; 0.0: it may go on."""
         self._settle(now_ms)
-        over = self._accounts[job].debt_ms - BURST_MS
-        return max(0.0, over / self._speed(job))
+        account = self._accounts[job]
+        wait_ms = min((account.debt_ms - BURST_MS) / self._speed(job), account.paid_at_ms + LONGEST_WAIT_MS - now_ms)
+        return wait_ms if wait_ms > SHORTEST_WAIT_MS else 0.0
 
     def usage(self, now_ms: float) -> BackgroundUse:
         """What each job has taken since the start, and lately."""
@@ -151,6 +161,8 @@ class Budget:
         passed = now_ms - self._settled_ms
         if passed < -BACKWARDS_MS:
             self._settled_ms = self._window_began_ms = now_ms
+            for account in self._accounts.values():
+                account.paid_at_ms = min(account.paid_at_ms, now_ms)
         if passed <= 0.0:
             return
         self._settled_ms = now_ms

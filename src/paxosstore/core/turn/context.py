@@ -97,6 +97,7 @@ class Counters:
     messages_dropped: int = 0
     proposals_held: int = 0
     catchups_held: int = 0
+    catchups_paced: int = 0
     turns_cut: int = 0
     gulps: int = 0
     overdue_for_the_disk: int = 0

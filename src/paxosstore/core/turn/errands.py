@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..entity.logstate import NEVER
+from .budget import Job
 from .context import Context
 
 LOAD_WORK = 100
@@ -21,9 +23,9 @@ def load(context: Context) -> bool:
 
 
 def read_for_peers(context: Context) -> bool:
-    """The same of what peers asked for."""
+    """The same of what peers asked for; catch-up waits for the background budget as well."""
     logs, pages = context.log_reads, context.inventory_reads
-    while logs:
+    while logs and not context.budget.wait_ms(Job.CATCH_UP, context.now_ms):
         context.ready.log_reads.append(logs.pop(next(iter(logs))))
         context.work += READ_WORK
         if context.spent:
@@ -39,4 +41,9 @@ def read_for_peers(context: Context) -> bool:
         context.work += READ_WORK
         if context.spent:
             break
-    return bool(logs or pages or floors)
+    return bool(pages or floors or (logs and not context.budget.wait_ms(Job.CATCH_UP, context.now_ms)))
+
+
+def next_ms(context: Context) -> float:
+    """When the background budget allows the next answer to catch-up; never, if nobody waits for one."""
+    return context.now_ms + context.budget.wait_ms(Job.CATCH_UP, context.now_ms) if context.log_reads else NEVER

@@ -63,6 +63,11 @@ class Reach:
         elif self.lost_at_ms is None:
             self.lost_at_ms = now_ms
 
+    @property
+    def is_anybody_missing(self) -> bool:
+        """Whether a peer is down, or only learns."""
+        return bool(self._down or self.learners)
+
     def is_down(self, peer: int) -> bool:
         """Whether there is no link to this peer."""
         return peer in self._down

@@ -29,6 +29,8 @@ HELP = {
     "handed_over_taken_back": "Requests proposed here after all, because it did not answer.",
     "handed_over_received": "Requests taken over from other nodes.",
     "catchup_requests": "Catch-up requests sent.",
+    "catchups_held": "Times an entity waited until fewer others caught up (max_catch_ups), or for the background budget.",
+    "catchups_paced": "Of them, those that waited for the background budget.",
     "entries_learned": "Chosen entries learned by catch-up.",
     "entries_applied": "Entries applied to the data.",
     "entries_gone": "Times a peer asked for entries that are not in the log any more: it copies the data.",

@@ -14,7 +14,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -35,6 +35,9 @@ KEYS_PER_STEP = 1_000
 ENTITIES_PER_STEP = 32
 LEAST_KEYS = 32
 """Dropped of one entity in a step, however many others are due."""
+KEY_BYTES = 256
+KEY_MS = 0.02
+"""What it costs to drop a key, about: its rows, its part of an entry."""
 RETRY_MS = 1_000
 PATIENCE_MS = 5_000
 """Whose turn it is not waits so long, and once more by its number, before it drops what should be gone."""
@@ -102,8 +105,10 @@ class Schedule:
 class Sweeper:
     """Follows what one node applies, and drops what is due there. `applied` is told, `run` is a task."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, pay: Callable[[int, float], float] = lambda size, ms: 0.0) -> None:
+        """`pay` books bytes and milliseconds of a processor, and says for how many seconds to rest then."""
         self._host = host
+        self._pay = pay
         self._changed: dict[int, None] = {}
         """Entities that have applied something since they were looked at, the longest first."""
         self._schedule = Schedule()
@@ -127,10 +132,16 @@ class Sweeper:
         """For ever."""
         await self._find_all()
         while True:
+            started, dropped_before = time.monotonic(), self.dropped_keys
             self._look(_wall_ms())
-            started = time.monotonic()
-            if await self._step(_wall_ms()):
-                await asyncio.sleep(time.monotonic() - started)
+            looked_ms = (time.monotonic() - started) * 1_000.0
+            has_stepped = await self._step(_wall_ms())
+            keys = self.dropped_keys - dropped_before
+            rest_s = self._pay(KEY_BYTES * keys, looked_ms + KEY_MS * keys)
+            if has_stepped:
+                await asyncio.sleep(max(rest_s, time.monotonic() - started))
+            elif rest_s:
+                await asyncio.sleep(rest_s)
             elif len(self._changed) >= LOOKS:
                 await asyncio.sleep(LOOK_PAUSE_S)
             else:
