@@ -393,6 +393,18 @@ def test_a_snapshot_replaces_data_and_never_votes() -> None:
     assert found[6].promised == 8
 
 
+def test_no_row_is_written_below_a_copys_end_while_that_is_not_durable() -> None:
+    """Seed 3000467: the pointers jump later, and the row would stay for ever."""
+    node = with_data()
+    peer, request = node.behind(4)
+    end = SnapshotPiece(E, request.number, b"", 5, [(b"da", b"A")], False, True)
+    before = node.store.read_log(E, 3, 5)
+    below = PaxosMessage(E, 4, 8, 8, 0, False, b"", None, 3, True, False)
+    node.hear(peer, end, below, CatchUpReply(E, 5, [learned(3)]))
+    assert node.entity.log.committed == 5
+    assert node.store.read_log(E, 3, 5) == before
+
+
 def unheard_of() -> Node:
     """A node that has no row of the entity, and asks for a copy."""
     node = Node()
@@ -459,6 +471,22 @@ def test_a_silent_peer_is_asked_again_and_then_another() -> None:
     node.wait(400.0)
     assert {other for other, _ in node.pieces_asked()} == {3 - peer}
     assert node.counters["snapshots_timed_out"] == 1
+
+
+def test_a_peer_is_not_late_before_it_is_asked() -> None:
+    """Seed 3000280: the time-out was below the pause between two rounds; one peer was never asked."""
+    node = with_data(snapshot_timeout_ms=150.0, retry_ms=100.0)
+    peer, request = node.behind()
+    others = set()
+    for _ in range(3):
+        node.hear(peer, SnapshotPiece(E, request.number, request.after, 0, [], False, False))
+        found = node.pieces_asked()
+        while not found:
+            node.wait(50.0)
+            found = node.pieces_asked()
+        peer, request = found[0]
+        others.add(peer)
+    assert others == {1, 2}
 
 
 def test_a_peer_without_a_link_is_not_waited_for_before_its_first_piece() -> None:

@@ -93,6 +93,10 @@ class Install:
         """Whether this is the piece that was asked for: not one of another view, and none twice."""
         return not self.turn and number != 0 and (peer, number, after) == (self.peer, self.number, self.after)
 
+    def decides(self, entry: int) -> bool:
+        """Whether the copy's end is written, and this entry is below it: no row of it may be written any more, it would stay."""
+        return self.ended and entry <= self.committed
+
     def take(self, rows: list[tuple[bytes, bytes]], turn: int, now_ms: float, *, more: bool) -> None:
         """The piece that was due has come, and is written by this turn."""
         if rows:

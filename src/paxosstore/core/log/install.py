@@ -141,7 +141,7 @@ class Installer:
         if not self._has_place(entity, install):
             return
         now = context.now_ms
-        if now - install.heard_at_ms >= context.tuning.snapshot_timeout_ms:
+        if install.attempts and now - install.heard_at_ms >= context.tuning.snapshot_timeout_ms:
             context.counters.snapshots_timed_out += 1
             self._turn_to_next(entity, install)
         elif not install.committed and install.peer != NOBODY and self._is_better_asked_elsewhere(install.peer):
@@ -155,6 +155,8 @@ class Installer:
             install.number = context.new_number()
             if install.peer == NOBODY:
                 install.peer = self._after(NOBODY)
+        if not install.attempts:
+            install.heard_at_ms = now  # nobody is late who has not been asked
         install.asked_at_ms = now
         install.attempts += 1
         limit = context.tuning.snapshot_piece_bytes

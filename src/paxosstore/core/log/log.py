@@ -70,6 +70,9 @@ class Log:
             if message.asks:
                 self.teach(entity, entry, peer)
             return None
+        if entity.install is not None and entity.install.decides(entry):
+            context.counters.votes_withheld += 1
+            return None
         if not self.is_credible(entity, peer, message):
             context.counters.messages_dropped += 1
             return None
@@ -235,6 +238,8 @@ class Log:
         if not self.agreement.holds(entity, peer, entry, value.id):
             return
         if entry <= entity.log.contiguous_chosen or entry > entity.log.contiguous_chosen + self._context.tuning.max_open_entries:
+            return
+        if entity.install is not None and entity.install.decides(entry):
             return
         machine = self.open(entity, entry).machine
         before = machine.mine
