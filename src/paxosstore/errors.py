@@ -23,7 +23,7 @@
     │   └── DataDirectoryError      the data directory cannot be used
     │       ├── DirectoryInUse      another process has it open
     │       ├── DirectoryMismatch   it belongs to another cluster, node or format
-    │       └── Damaged             its content fails a checksum (a lost disk: move it away, start again)
+    │       └── Damaged             its content fails a checksum (like a lost disk: it comes back from its peers)
     └── WireError                   a peer sent bytes that are no valid frame or message
 
 Each class says three things about itself: whose `fault` it is, whether to `retry` the same call, and whether the
@@ -163,6 +163,10 @@ class DirectoryMismatch(DataDirectoryError):
 class Damaged(DataDirectoryError):
     code = "DAMAGED"
     exit_code = 74
+    what: str = ""
+    """What was found where, without what is to be done about it; empty: the whole text says it."""
+    entity: int | None = None
+    """The only one it is about; None: that is not known."""
 
 
 class WireError(PaxosStoreError):

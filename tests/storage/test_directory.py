@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def test_it_is_made_once_and_private(path: Path) -> None:
     assert disk_id > 0
     assert make(path) == disk_id
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert sorted(entry.name for entry in path.iterdir()) == ["IDENTITY", "LOCK", "store"]
+    assert sorted(entry.name for entry in path.iterdir()) == ["IDENTITY", "IDENTITY.copy", "LOCK", "store"]
     assert make(path.parent / "node-1") != disk_id
 
 
@@ -100,15 +101,17 @@ def test_it_is_not_opened_in_another_format(path: Path) -> None:
             make(path)
 
 
-@pytest.mark.parametrize("format_before", [2, 3])
+@pytest.mark.parametrize("format_before", [2, 3, 4, 5])
 def test_a_format_before_is_taken_over(path: Path, format_before: int) -> None:
     """What is written from then on would be misread by the program of before: it has to refuse the directory."""
     make(path)
     identity = path / "IDENTITY"
     now = identity.read_text()
     before = now.replace(f'"format": {FORMAT}', f'"format": {format_before}')
+    before = re.sub(r',\s*"checksum": \d+', "", before)
     assert before != now
     identity.write_text(before)
+    (path / "IDENTITY.copy").unlink()
     make(path, create=False)
     assert identity.read_text() == before, "who only looks changes nothing"
     make(path)
@@ -118,14 +121,41 @@ def test_a_format_before_is_taken_over(path: Path, format_before: int) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"format": "1"}', "{}"])
 def test_a_damaged_identity_is_noticed(path: Path, content: str) -> None:
     make(path)
-    (path / "IDENTITY").write_text(content)
+    for name in ("IDENTITY", "IDENTITY.copy"):
+        (path / name).write_text(content)
     with pytest.raises(Damaged, match="IDENTITY"):
         make(path)
 
 
+@pytest.mark.parametrize("name", ["IDENTITY", "IDENTITY.copy"])
+def test_an_identity_is_mended_from_its_copy(path: Path, name: str) -> None:
+    """A flipped bit in each byte, each shorter file, and no file."""
+    disk_id = make(path)
+    sound = (path / name).read_bytes()
+    for at in range(len(sound)):
+        damaged = bytearray(sound)
+        damaged[at] ^= 1 << at % 8
+        (path / name).write_bytes(damaged)
+        assert make(path) == disk_id
+    for length in range(len(sound)):
+        (path / name).write_bytes(sound[:length])
+        assert make(path) == disk_id
+    (path / name).unlink()
+    assert make(path) == disk_id
+    assert (path / name).read_bytes() == sound
+
+
+def test_who_only_looks_mends_nothing(path: Path) -> None:
+    disk_id = make(path)
+    (path / "IDENTITY").write_bytes(b"{")
+    assert make(path, create=False) == disk_id
+    assert (path / "IDENTITY").read_bytes() == b"{"
+
+
 def test_a_store_without_identity_is_refused(path: Path) -> None:
     make(path)
-    (path / "IDENTITY").unlink()
+    for name in ("IDENTITY", "IDENTITY.copy"):
+        (path / name).unlink()
     with pytest.raises(Damaged, match="IDENTITY: is gone, though the store is here"):
         make(path)
     assert (path / "store").is_dir()
@@ -134,8 +164,8 @@ def test_a_store_without_identity_is_refused(path: Path) -> None:
 def test_an_identity_without_a_store_is_a_lost_disk(path: Path) -> None:
     make(path)
     (path / "store").rename(path.parent / "elsewhere")
-    with pytest.raises(Damaged, match="store is gone"):
-        make(path)
+    with open_directory(path, SETTINGS, 0) as directory, pytest.raises(Damaged, match="store is gone"):
+        RocksStore(directory.store_path)
 
 
 def test_a_crash_at_each_step_of_making_it_is_made_good(path: Path) -> None:
@@ -144,6 +174,7 @@ def test_a_crash_at_each_step_of_making_it_is_made_good(path: Path) -> None:
     assert make(path) == disk_id
     assert (path / "store").is_dir()
     (path / "store").rename(path / "store.new")
+    (path / "IDENTITY.copy").unlink()
     (path / "IDENTITY").rename(path / "IDENTITY.new")  # IDENTITY was written, not yet named
     (path / "store.new" / "rocksdb" / "CURRENT").unlink()  # and the store was not complete
     assert make(path) != disk_id

@@ -21,7 +21,7 @@ from ..core.interface.event import Event
 from ..core.interface.message import Message
 from ..core.interface.ready import Apply, Release
 from ..core.shard.shard import Shard
-from ..errors import Overloaded, PaxosStoreError
+from ..errors import Damaged, Overloaded, PaxosStoreError
 from ..storage.api import Store
 from ..storage.driver import Driver
 from .histogram import COUNTS, MILLISECONDS, Histogram
@@ -96,6 +96,8 @@ class TurnLoop:
         """Called when this node has become another one: all links begin anew under that disk id (rule 19a)."""
         self.on_applied: list[Callable[[Iterable[int]], None]] = []
         """Called with the entities to which a turn has applied something."""
+        self.on_damaged: Callable[[Damaged], None] = lambda found: fatal(f"the store is damaged: {found}")
+        """Called when no turn can be taken any more because of what was found on the disk: the store has to be replaced."""
         self.turn_ms = Histogram(MILLISECONDS)
         self.sync_ms = Histogram(MILLISECONDS)
         self.events_per_turn = Histogram(COUNTS)
@@ -257,11 +259,20 @@ class TurnLoop:
         self._turn_started_ms = now_ms()
         try:
             action()
+        except Damaged as error:
+            self.end_damaged(error)
         except PaxosStoreError as error:
             self._end(f"the store could not be read: {error}")
         except Exception as error:
             log.critical("a turn broke", exc_info=error)
             self._end(f"a turn broke: {type(error).__name__}: {error}")
+
+    def end_damaged(self, found: Damaged) -> None:
+        """Take no turn any more: what is on the disk is not what was written. Safe to repeat."""
+        if not self._closed:
+            self._close()
+            self._idle.set()
+            self.on_damaged(found)
 
     def _end(self, reason: str) -> None:
         """No turn any more: what is in memory may not be shown. The process ends here, unless its owner has other wishes."""

@@ -7,6 +7,8 @@ import gc
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -32,15 +34,17 @@ from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
-from ..errors import InvalidRequest, NotCaughtUp, NotServing
+from ..errors import Damaged, DirectoryInUse, InvalidRequest, NodeError, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
 from ..storage.body import MsgpackBodyCodec
+from ..storage.damage import let_go
 from ..storage.descriptors import LEAST, limit
 from ..storage.directory import Directory, open_directory
 from ..storage.epochs import Keep
+from ..storage.findings import Findings
+from ..storage.replace import open_store
 from ..storage.rocks import RocksStore
-from ..storage.start import count_start
 from ..wire.hello import Hello
 from .arguments import (
     MAX_ENTRY,
@@ -53,6 +57,7 @@ from .arguments import (
     exact_writes,
 )
 from .calls import CallRequest, FunctionRequest, replay
+from .damage import watch_return
 from .disk import CLOSE_S, close_in_time, watch_room
 from .home import Home
 from .inspection import NodeStatistics as NodeStatistics
@@ -116,6 +121,9 @@ class Node:
         self._watching: list[asyncio.Task[None]] = []
         self._met = asyncio.Event()
         """Set when a link comes up, and when the node stops."""
+        self._findings = Findings()
+        self._coming_back: asyncio.Task[None] | None = None
+        """Replaces the store after damage was found in it."""
         self._home: Home | None = None
         """Set from the beginning of the start to the end of the stop."""
 
@@ -169,22 +177,27 @@ class Node:
         """
         limit_ms = None if timeout_ms is None else exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
         self._check_home()
-        await wait_until_ready(self.node_id, lambda: self.statistics().not_ready_because, self._met, limit_ms)
+        await wait_until_ready(self.node_id, self._not_ready_because, self._met, limit_ms)
 
-    async def _open(self) -> None:
+    async def _open(self, found: Damaged | None = None) -> None:
+        """`found`: what damage has ended the life before this one."""
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
         keep = Keep(self.tuning.plog_keep_entries, self.tuning.plog_keep_bytes, self.tuning.plog_keep_seconds)
         self.background = Background(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
-        self._store = RocksStore(self._directory.store_path, keep=keep, background=self.background)
         incarnation = secrets.randbits(64) | 1
         identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident, budget=self.background)
-        identity = count_start(identity, self._store, self._directory.disk_id, force=self._force_reentry)
+        opened = partial(RocksStore, keep=keep, background=self.background)
+        self._store, identity = open_store(
+            self._directory, identity, opened, self._findings, force=self._force_reentry, found=found
+        )
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
         self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
         self._turns.on_told = self.on_told
         self._turns.on_applied = self.on_applied
         self._turns.on_renewed = self._on_renewed
+        self._turns.on_damaged = self._on_damaged
+        self._store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), self._turns)
         own = self._shard.context.standing.disk
         self._links = Links(
             self.node_id,
@@ -201,9 +214,55 @@ class Node:
         await self._links.start()
         room = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
         report = Reporter(self.statistics).run()
-        self._watching = [asyncio.get_running_loop().create_task(watching) for watching in (room, report)]
+        whole = watch_return(self._directory, lambda: self._shard is not None and self._shard.progress.done)
+        self._watching = [asyncio.get_running_loop().create_task(watching) for watching in (room, report, whole)]
+
+    def _on_damaged(self, found: Damaged) -> None:
+        """No turn is taken any more: have the store replaced, and go on."""
+        if self._home is not None:
+            self._coming_back = self._home.loop.create_task(self._come_back(self._home, found))
+
+    @staticmethod
+    def _damaged_elsewhere(loop: asyncio.AbstractEventLoop, turns: TurnLoop, found: Damaged) -> None:
+        """The same, found by whoever reads beside the turns, in any thread."""
+        with suppress(RuntimeError):  # the loop is closed: nobody is served
+            loop.call_soon_threadsafe(turns.end_damaged, found)
+
+    async def _come_back(self, home: Home, found: Damaged) -> None:
+        log.error("node %d stops serving for a moment: %s", self.node_id, found.what or found)
+        async with home.life:
+            if self._home is not home:
+                return  # it was stopped meanwhile
+            try:
+                await self._shut()
+                await self._open_again(found)
+            except NodeError as error:
+                await self._close()
+                self._fatal(f"the damage cannot be mended here: {error}")
+            else:
+                log.warning("node %d serves again", self.node_id)
+
+    async def _open_again(self, found: Damaged) -> None:
+        """RocksDB closes when nobody reads it any more; who does has its iterator in an error's frames, or in a thread's."""
+        let_go(found)
+        deadline_ms = now_ms() + CLOSE_S * 1_000.0
+        while True:
+            gc.collect()
+            try:
+                return await self._open(found)
+            except DirectoryInUse:
+                if now_ms() > deadline_ms:
+                    raise
+            await self._shut()
+            await asyncio.sleep(0.05)
 
     async def _close(self) -> None:
+        try:
+            await self._shut()
+        finally:
+            self._home = None
+
+    async def _shut(self) -> None:
         for watching in self._watching:
             watching.cancel()
         answers = False
@@ -218,10 +277,7 @@ class Node:
                 if links is not None:
                     await links.close()
             finally:
-                try:
-                    await close_in_time(self._let_go(), self._data_dir, CLOSE_S if answers or turns is None else 0.0)
-                finally:
-                    self._home = None
+                await close_in_time(self._let_go(), self._data_dir, CLOSE_S if answers or turns is None else 0.0)
 
     def _let_go(self) -> Callable[[], None]:
         """Returns what closes the store and gives the data directory back, in this order, and may have to wait for the disk."""
@@ -396,7 +452,7 @@ class Node:
         if shard is None or turns is None or links is None or self._home is None:
             raise NotServing("the node is not running")
         self._home.check_thread()
-        return statistics_of(self.node_id, shard, turns, links.statistics(), self._open_store().log_kept())
+        return statistics_of(self.node_id, shard, turns, links.statistics(), self._open_store().log_kept(), self._findings)
 
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""
@@ -454,6 +510,11 @@ class Node:
         self.submit(request)
         reply: bytes = await request
         return reply
+
+    def _not_ready_because(self) -> str:
+        if self._turns is None and self._coming_back is not None and not self._coming_back.done():
+            return "its store was damaged, and is being replaced"
+        return self.statistics().not_ready_because
 
     def _check_home(self) -> None:
         """Raises NotServing if the node is not running, InvalidRequest if it runs in another loop."""

@@ -10,15 +10,23 @@ from ..errors import Damaged, DiskFull, NodeError
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 _LOST = (
-    "This node must not run on what is left: it would break promises it has made to its peers. Move its whole data directory "
-    "away (mv) and start it again: on an empty directory it comes back by itself, from its peers, which go on meanwhile as long "
-    'as they are a majority. docs/OPERATING.md, "A disk is lost"'
+    "This node does not run on what is left: it would break promises it has made to its peers. The next start of the node keeps "
+    "it as store.damaged-N, and comes back from its peers by itself, which go on meanwhile as long as they are a majority. "
+    'docs/OPERATING.md, "Damage"'
 )
 
 
-def damaged(place: Path | str, what: str) -> Damaged:
-    """Something that was kept is not there any more, or not as it was kept."""
-    return Damaged(f"{place}: {what}. {_LOST}")
+def damaged(place: Path | str, what: str, entity: int | None = None) -> Damaged:
+    """Something that was kept is not there any more, or not as it was kept; of this entity alone, if one is named."""
+    error = Damaged(f"{place}: {what}. {_LOST}")
+    error.what = f"{place}: {what}"
+    error.entity = entity
+    return error
+
+
+def let_go(error: BaseException) -> None:
+    """Forget the frames in which it was raised: RocksDB is open for as long as they hold an iterator (until gc.collect())."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
 def disk_full(place: Path, what: str) -> DiskFull:

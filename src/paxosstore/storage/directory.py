@@ -1,8 +1,9 @@
 """A node's data directory: whose it is, and that only one process has it open.
 
     LOCK        held by flock while the directory is open
-    IDENTITY    JSON: format, cluster, node, settings that must never change, and the id of this disk
-    store/      rocks.py: a journal and a RocksDB
+    IDENTITY    JSON: format, cluster, node, settings that must never change, the id of this disk, and a checksum
+    IDENTITY.copy   the same once more: should one of them be damaged, the other one mends it
+    store/      rocks.py: a journal and a RocksDB; when it was damaged: store.damaged-N, as it was then (replace.py)
 
 IDENTITY is what tells a lost disk from a new one (rule 19), so the two are never made separately: the store is
 prepared as store.new/, then IDENTITY is written, then the store gets its name. An IDENTITY without a store, or a store
@@ -11,6 +12,7 @@ without an IDENTITY, is therefore not a beginning but damage.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -20,18 +22,24 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
+from crc32c import crc32c
 
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from ..settings import ClusterSettings
-from .damage import NO_SPACE, damaged, disk_full
+from .damage import NO_SPACE, disk_full
 from .durable import lock_file, sync_file, sync_path
 from .forking import give_up_in_child
 from .rocks import create_store
 
-FORMAT = 5
-READABLE = (2, 3, 4, FORMAT)
+log = logging.getLogger(__name__)
+
+FORMAT = 6
+READABLE = (2, 3, 4, 5, FORMAT)
 """Formats that are taken over: 2 keeps no digests of requests with their outcomes (core/batch/evaluate.py); 3 lists no entity
-of which nothing was applied, and has values twice in its journal (rocks.py); 4 lists none by its place (upgrade.py)."""
+of which nothing was applied, and has values twice in its journal (rocks.py); 4 lists none by its place (upgrade.py); 5 has no
+checksum in IDENTITY, and no copy of it."""
+SEALED_FORMAT = 6
+NAME, COPY = "IDENTITY", "IDENTITY.copy"
 
 
 class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +54,12 @@ class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """63 random bits, drawn when the directory was made: peers remember it (rule 19)."""
     services: str = ""
     """Like the other settings of the cluster; directories of before it was kept have none."""
+    checksum: int = 0
+    """crc32c of all the other fields, as compact JSON in this order; 0: of a format before 6."""
+
+    def sealed(self) -> IdentityFile:
+        """With the checksum that is right."""
+        return msgspec.structs.replace(self, checksum=crc32c(msgspec.json.encode(msgspec.structs.replace(self, checksum=0))) or 1)
 
 
 class Directory:
@@ -89,7 +103,7 @@ def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, cre
     """
     path = Path(path)
     lock = -1
-    if not create and not (path / "IDENTITY").exists():
+    if not create and not ((path / NAME).exists() or (path / COPY).exists()):
         raise DataDirectoryError(f"{path}: no node has kept its data here: name the directory that a node serves from")
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,16 +136,16 @@ def _lock(path: Path) -> int:
 
 
 def _identify(path: Path, cluster: ClusterSettings, node: int, *, upgrade: bool) -> IdentityFile:
-    """Check whose the directory is, or make it ours; afterwards the store is in its place."""
+    """Check whose the directory is, or make it ours; afterwards the store is in its place, unless it is lost."""
     store, prepared = path / "store", path / "store.new"
-    if (path / "IDENTITY").exists():
-        identity = _read(path)
+    identity = _read(path, repair=upgrade)
+    if identity is not None:
         _compare(path, identity, cluster, node)
-        if not store.exists() and not prepared.exists():
-            raise damaged(store, "the store is gone, though IDENTITY is here")
         if upgrade and identity.format != FORMAT:
-            identity = msgspec.structs.replace(identity, format=FORMAT)
+            identity = msgspec.structs.replace(identity, format=FORMAT).sealed()
             _write(path, identity)  # before anything is: a program of before would misread it
+        if not store.exists() and not prepared.exists():
+            return identity  # whoever opens the store finds that it is gone
     else:
         if store.exists():
             raise _identity_lost(path, "is gone, though the store is here")
@@ -140,7 +154,7 @@ def _identify(path: Path, cluster: ClusterSettings, node: int, *, upgrade: bool)
         if prepared.exists():
             shutil.rmtree(prepared)
         create_store(prepared)
-        identity = IdentityFile(format=FORMAT, node=node, disk_id=secrets.randbits(63) | 1, **asdict(cluster))
+        identity = IdentityFile(format=FORMAT, node=node, disk_id=secrets.randbits(63) | 1, **asdict(cluster)).sealed()
         _write(path, identity)
     if not store.exists():
         prepared.rename(store)
@@ -148,24 +162,57 @@ def _identify(path: Path, cluster: ClusterSettings, node: int, *, upgrade: bool)
     return identity
 
 
-def _read(path: Path) -> IdentityFile:
-    content = (path / "IDENTITY").read_bytes()
+def _read(path: Path, *, repair: bool) -> IdentityFile | None:
+    """What IDENTITY says, or its copy if it is damaged; both say it then, if `repair`. None: there is neither. Raises Damaged."""
+    found: dict[str, IdentityFile | str] = {}
+    for name in (NAME, COPY):
+        file = path / name
+        if file.exists():
+            found[name] = _decode(path, file.read_bytes())
+    sound = [identity for identity in found.values() if isinstance(identity, IdentityFile)]
+    if not sound:
+        if not found:
+            return None
+        raise _identity_lost(path, f"{found.get(NAME, 'is gone')}, and its copy {found.get(COPY, 'is gone')}")
+    identity = sound[0]
+    if repair and identity.format == FORMAT and found != {NAME: identity, COPY: identity}:
+        wrong = NAME if found.get(NAME) != identity else COPY
+        level = logging.ERROR if wrong in found else logging.INFO
+        log.log(level, "%s: %s: written anew, from the other one", path / wrong, found.get(wrong, "is not there"))
+        _write(path, identity)
+    return identity
+
+
+def _decode(path: Path, content: bytes) -> IdentityFile | str:
+    """The identity, or what is wrong with it. Raises DirectoryMismatch."""
     try:
         fields = msgspec.json.decode(content, type=dict[str, object])
         version = fields.get("format")
-        if isinstance(version, int) and version not in READABLE:
+        known = not isinstance(version, int) or version in READABLE
+        if not known and ("checksum" not in fields or _is_sealed(fields)):
             raise DirectoryMismatch(
                 f"{path}: format is {version} there, {FORMAT} here: use the program that wrote it, or another directory"
             )
-        return msgspec.json.decode(content, type=IdentityFile)
-    except msgspec.DecodeError as error:
-        raise _identity_lost(path, str(error)) from None
+        identity = msgspec.json.decode(content, type=IdentityFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+    if identity.format not in READABLE:
+        return f"has the format {identity.format}"
+    if (identity.format >= SEALED_FORMAT or identity.checksum) and identity != identity.sealed():
+        return "does not have the checksum that it says"
+    return identity
+
+
+def _is_sealed(fields: dict[str, object]) -> bool:
+    """Whether the checksum of an identity that may have fields of a later format is right."""
+    content = msgspec.json.encode({**fields, "checksum": 0})
+    return fields["checksum"] == (crc32c(content) or 1)
 
 
 def _identity_lost(path: Path, what: str) -> Damaged:
     """It never changes: any copy is as good as what was there."""
     return Damaged(
-        f"{path / 'IDENTITY'}: {what}: put that file back from any copy of this very directory (cp COPY/IDENTITY {path}/). "
+        f"{path / NAME}: {what}: put that file back from any copy of this very directory (cp COPY/{NAME} {path}/). "
         f"If there is none, move the whole data directory away (mv {path} {path}.lost) and start the node again: on an "
         "empty one it comes back by itself, from its peers"
     )
@@ -183,11 +230,12 @@ def _compare(path: Path, found: IdentityFile, cluster: ClusterSettings, node: in
 
 
 def _write(path: Path, identity: IdentityFile) -> None:
-    """All of the file or nothing, and durable."""
-    new = path / "IDENTITY.new"
-    with new.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n")
-        file.flush()
-        sync_file(file.fileno())
-    new.rename(path / "IDENTITY")
-    sync_path(path)
+    """All of the file or nothing, and durable; then the same of its copy."""
+    for name in (NAME, COPY):
+        new = path / f"{name}.new"
+        with new.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(identity), indent=2) + b"\n")
+            file.flush()
+            sync_file(file.fileno())
+        new.rename(path / name)
+        sync_path(path)

@@ -18,6 +18,7 @@ from ..core.entity.logstate import NEVER
 from ..core.interface.event import Event, Received
 from ..core.interface.ready import Apply, Release
 from ..core.shard.shard import Shard
+from ..errors import PaxosStoreError
 from .api import Store
 from .inbox import Inbox
 from .turn import Turn
@@ -138,16 +139,31 @@ class Driver:
                 self._gulp()
             return
         inbox = self.inbox.take()
-        needs_sync = self._turn.begin(inbox, self._host.monotonic_ms(), self._host.wall_ms())
+        try:
+            needs_sync = self._turn.begin(inbox, self._host.monotonic_ms(), self._host.wall_ms())
+        except PaxosStoreError:
+            self._put_back(inbox)
+            raise
         self._host.written(len(inbox), needs_sync)
 
     def _gulp(self) -> None:
         """Take in what has come while the sync of the turn before takes long."""
         now = self._host.monotonic_ms()
-        self.inbox.put_all(self._turn.gulp(self.inbox.take(), now, self._host.wall_ms()))
+        inbox = self.inbox.take()
+        try:
+            self.inbox.put_all(self._turn.gulp(inbox, now, self._host.wall_ms()))
+        except PaxosStoreError:
+            self._put_back(inbox)
+            raise
         if self.inbox:
             self._schedule()
         self._set_timer(now, self._gulp_ms)
+
+    def _put_back(self, inbox: list[Event | Request]) -> None:
+        """The turn broke: whoever stops the shard ends these, as far as they have not ended."""
+        for event in inbox:
+            if isinstance(event, Request):
+                self.inbox.put(event)
 
     def _set_timer(self, now: float, pause_ms: float = 0.0) -> None:
         if self._closed:

@@ -30,7 +30,7 @@ from ..core.entry.record import Record
 from ..core.interface.digest import entity_at, first_place, place_of
 from ..core.interface.event import Loaded
 from ..core.interface.ready import Apply, Change
-from ..errors import DiskFull, NodeError, NotServing
+from ..errors import Damaged, DiskFull, NodeError, NotServing
 from .api import Reader, ViewPiece
 from .background import Background
 from .damage import damaged, disk_full, os_failed
@@ -116,6 +116,8 @@ class RocksStore:
         """What goes on behind the requests, here and elsewhere, shares this."""
         self._lock = threading.Lock()  # a sync in another thread must not see the journal go
         self._in_child = False
+        self.on_damaged: Callable[[Damaged], None] = lambda found: None
+        """Told of damage in the table, in whatever thread it was found, before that is raised there."""
         self._opened: Opened | None = self._open()
         give_up_in_child(self)
 
@@ -275,6 +277,7 @@ class RocksStore:
             with suppress(DiskFull):
                 return self._open_for_writing()
         table = ReadOnlyTable(self.path / "rocksdb")
+        table.on_damaged = lambda found: self.on_damaged(found)
         self._replay(table)
         opened = Opened(table, None)
         if not self._read_only:
@@ -285,6 +288,7 @@ class RocksStore:
         with _os_errors(self.path):
             cut_torn_manifest(self.path / "rocksdb")
         table = RocksTable(self.path / "rocksdb")
+        table.on_damaged = lambda found: self.on_damaged(found)
         try:
             epochs = Epochs(table, self._keep, self._clock)
             read, held = self._replay(table, epochs)

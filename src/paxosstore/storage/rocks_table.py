@@ -11,7 +11,7 @@ from types import TracebackType
 
 from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 
-from ..errors import DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
+from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from .damage import damaged, disk_failed, disk_full
 from .forking import keep_for_ever
 from .operations import Operation
@@ -42,6 +42,7 @@ class RocksTable:
         self._releasing = threading.Lock()
         self._released = False
         self._snapshots: set[TableSnapshot] = set()
+        self.on_damaged: Callable[[Damaged], None] = lambda found: None
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
             options = table_options(create=False)
@@ -66,21 +67,21 @@ class RocksTable:
         try:
             self._db.write(batch)
         except Exception as error:
-            raise _error(self.path, error) from error
+            raise self._error(error) from error
 
     def flush(self) -> None:
         """Make everything written so far durable (blocking; releases the GIL). Raises DiskFull, NodeError."""
         try:
             self._db.flush()
         except Exception as error:
-            raise _error(self.path, error) from error
+            raise self._error(error) from error
 
     def compact(self, start: bytes, end: bytes) -> None:
         """Have what was deleted there leave the disk (blocking; releases the GIL). Raises DiskFull, NodeError."""
         try:
             self._db.compact_range(start, end)
         except Exception as error:
-            raise _error(self.path, error) from error
+            raise self._error(error) from error
 
     def stop_compacting(self) -> None:
         """Raises nothing. No flush comes after it."""
@@ -90,7 +91,7 @@ class RocksTable:
         try:
             value: bytes | None = self._db.get(key)
         except Exception as error:
-            raise _error(self.path, error) from error
+            raise self._error(error) from error
         return value
 
     def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -122,6 +123,12 @@ class RocksTable:
         """Closing would have RocksDB write out, in the parent's files, what the parent has in memory."""
         keep_for_ever(self._db)
 
+    def _error(self, error: Exception) -> PaxosStoreError:
+        found = _meaning(self.path, error)
+        if isinstance(found, Damaged):
+            self.on_damaged(found)
+        return found
+
     def _range(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         rows.seek(start)
         valid, key, value, proceed = rows.valid, rows.key, rows.value, rows.next
@@ -134,7 +141,7 @@ class RocksTable:
         try:
             rows.status()
         except Exception as error:
-            raise _error(self.path, error) from error
+            raise self._error(error) from error
 
 
 class TableSnapshot:
@@ -240,7 +247,7 @@ def _below(end: bytes) -> ReadOptions:
     return options
 
 
-def _error(path: Path, error: Exception) -> PaxosStoreError:
+def _meaning(path: Path, error: Exception) -> PaxosStoreError:
     """What RocksDB's words mean here; it gives no codes."""
     text = str(error)
     if "No space left on device" in text or "Disk quota exceeded" in text:
@@ -256,5 +263,5 @@ def _opening_error(path: Path, error: Exception) -> PaxosStoreError:
         return DirectoryInUse(f"{path}: another process has it open (fuser -v {path / 'LOCK'} names it): stop that one")
     if text.startswith("Invalid argument") or "No such file or directory" in text:  # files are missing or not RocksDB's
         return damaged(path, text)
-    known = _error(path, error)
+    known = _meaning(path, error)
     return known if isinstance(known, DataDirectoryError | DiskFull) else DataDirectoryError(str(known))

@@ -16,7 +16,7 @@ from ..core.interface.event import DiskSilent, Durable, Event, InventoryLoaded, 
 from ..core.interface.message import SnapshotPiece
 from ..core.interface.ready import Apply, Ready, Release, SnapshotRead
 from ..core.shard.shard import Shard
-from ..errors import PaxosStoreError
+from ..errors import Damaged, PaxosStoreError
 from .api import Store
 from .floors import read_floors
 
@@ -61,6 +61,8 @@ class Turn:
         if ready.records or ready.applies or ready.changes:
             try:
                 self._store.write(ready.records, ready.applies, ready.changes)
+            except Damaged:
+                raise
             except PaxosStoreError as error:
                 # no row of the turn has been shown: the shard forgets them, and answers for them
                 shard.step(WriteFailed(str(error)), now_ms, wall_ms)

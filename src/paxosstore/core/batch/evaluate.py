@@ -107,12 +107,16 @@ def evaluate(
         if twin is not None and not request.at_entry:
             proposed.append((request, recall(twin, request)))  # the same request twice in one batch: it ends as its twin does
             continue
-        outcome = _known_outcome(request, overlay, entry, uuid_window_entries)
-        if outcome is not None:
-            decided.append((request, outcome))
-            continue
-        overlay.begin()
-        reply = run(request, overlay)
+        try:
+            outcome = _known_outcome(request, overlay, entry, uuid_window_entries)
+            if outcome is not None:
+                decided.append((request, outcome))
+                continue
+            overlay.begin()
+            reply = run(request, overlay)
+        except PaxosStoreError:  # the store cannot be read: none of them has been decided
+            queue.extendleft([request, *(taken for taken, _ in (*reversed(proposed), *reversed(decided)))])
+            raise
         remembered = b""
         if request.uuid or request.more_uuids:
             remembered = _to_remember(reply, max_kept_bytes).encode(request.digest)

@@ -192,8 +192,9 @@ class Shard:
         return early, loads
 
     def stop(self, not_taken: Iterable[Request]) -> Release:
-        """End every request that waits, and those that no turn has taken in. The last call."""
-        self._undecided.end_unsynced(self._unsynced, NEVER, "the node has stopped before its disk answered", NotServing)
+        """End every request that waits, and those that no turn has taken in, or none to its end. The last call."""
+        unsynced = self._unsynced or [self._context.ready]
+        self._undecided.end_unsynced(unsynced, NEVER, "the node has stopped before its disk answered", NotServing)
         return self._undecided.end_all(not_taken)
 
     @property

@@ -77,7 +77,7 @@ class Undecided:
 
         What peers have handed over is not answered: they see this node go, and propose it themselves.
         """
-        for request, may_happen, _ in [*((request, False, "") for request in not_taken), *self._waiting()]:
+        for request, may_happen, _ in [*self._waiting(), *((request, False, "") for request in not_taken)]:
             self._end(request, may_happen, "the node has stopped", NotServing("the node has stopped: nothing happened"))
         return Release(outcomes=self._context.ready.early.outcomes)
 

@@ -127,6 +127,11 @@ def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds
     return row._replace(forced=row.forced or force, history=(*row.history, incarnation)[-MAX_HISTORY:])
 
 
+def reentering(me: int, n: int, disk: int) -> StandingRow:
+    """The row of an empty disk in the place of one that a node has voted on: whatever its peers are, it begins no cluster."""
+    return StandingRow(State.REENTERING, tuple(Disk(disk) if node == me else Disk() for node in range(n)))
+
+
 def follows(known: Disk, seen: Disk, history: Sequence[int]) -> bool:
     """Whether a disk that was known at one start is seen at a later one with a past in which the former is.
 

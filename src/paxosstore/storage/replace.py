@@ -1,0 +1,153 @@
+"""A store that is damaged, and nobody can tell in which entities, is replaced by an empty one (rule 19): the node comes back
+from its peers, by itself, as one that lost its disk.
+
+    store.new/   is made: empty, its standing says that this node re-enters, under a new disk id; REENTERING is a mark in it
+    store/       gets the name store.damaged-N: nothing is lost for good that nobody else has
+    store.new/   gets the name store/
+
+A crash in between is taken up at the next start: with a store in its place its damage is found again, without one the new one
+takes the place (directory.py). The mark goes when the node is a member again. Two are kept: the latest, and the latest without
+the mark, which is the latest that was whole once.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..core.interface.ready import SetStanding
+from ..core.turn.context import Identity
+from ..core.turn.standing import reentering
+from ..errors import Damaged
+from .damage import let_go, os_failed
+from .directory import Directory
+from .durable import sync_path
+from .findings import Findings
+from .rocks import RocksStore, create_store
+from .start import count_start
+
+log = logging.getLogger(__name__)
+
+MARK = "REENTERING"
+"""A file in a store that is not whole yet."""
+Opening = Callable[[Path], RocksStore]
+_KEPT = re.compile(r"store\.damaged-(\d+)")
+SPARE_BYTES = 64 * 1024 * 1024
+"""What has to be free besides the room for another store of the same size."""
+
+
+def open_store(
+    directory: Directory,
+    identity: Identity,
+    opened: Opening,
+    findings: Findings,
+    *,
+    force: bool = False,
+    found: Damaged | None = None,
+) -> tuple[RocksStore, Identity]:
+    """The store of a node, and its identity with this start counted. `found`: the damage that has ended the life before this one.
+
+    What is damaged is replaced (replace.py). Raises Damaged if it cannot be, DirectoryInUse, DiskFull, NodeError.
+    """
+    if found is None:
+        try:
+            return _open(directory, identity, opened, force)
+        except Damaged as error:
+            found = error
+    let_go(found)
+    gc.collect()
+    findings.found(found)
+    replace_store(directory, identity, found)
+    findings.stores_replaced += 1
+    return _open(directory, identity, opened, force)
+
+
+def _open(directory: Directory, identity: Identity, opened: Opening, force: bool) -> tuple[RocksStore, Identity]:
+    store = opened(directory.store_path)
+    try:
+        return store, count_start(identity, store, directory.disk_id, force=force)
+    except BaseException:
+        store.close()
+        raise
+
+
+def replace_store(directory: Directory, identity: Identity, found: Damaged) -> None:
+    """Put an empty store in the place of a damaged one, which is kept. Raises Damaged without room, DiskFull, NodeError."""
+    store, prepared = directory.store_path, directory.path / "store.new"
+    what = found.what or str(found)
+    try:
+        _require_room(store, what)
+        shutil.rmtree(prepared, ignore_errors=True)
+        create_store(prepared)
+        (prepared / MARK).write_bytes(b"")
+        disk = secrets.randbits(63) | 1
+        empty = RocksStore(prepared)
+        try:
+            empty.write({}, (), [SetStanding(reentering(identity.me, identity.cluster.nodes, disk).encode())])
+            empty.sync()
+        finally:
+            empty.close()
+        sync_path(prepared)
+        kept = "nothing is left of it"
+        if store.exists():
+            aside = directory.path / f"store.damaged-{max(_kept(directory.path), default=0) + 1}"
+            store.rename(aside)
+            sync_path(directory.path)
+            kept = f"it is kept as {aside}"
+        prepared.rename(store)
+        sync_path(directory.path)
+    except OSError as error:
+        raise os_failed(directory.path, error) from error
+    log.error(
+        "DAMAGED: %s: this cannot be pinned on one entity; %s, and node %d comes back from its peers as disk %x",
+        what,
+        kept,
+        identity.me,
+        disk,
+    )
+    _forget_older(directory.path)
+
+
+def is_incomplete(directory: Directory) -> bool:
+    """Whether the store is on its way back from the peers, and has not been whole yet."""
+    return (directory.store_path / MARK).exists()
+
+
+def completed(directory: Directory) -> None:
+    """The node is a member again, with all that it had. Raises OSError."""
+    (directory.store_path / MARK).unlink(missing_ok=True)
+
+
+def kept_stores(path: Path) -> list[Path]:
+    """What is kept of damaged stores in a data directory, the oldest first."""
+    return [path / f"store.damaged-{number}" for number in sorted(_kept(path))]
+
+
+def _kept(path: Path) -> Iterator[int]:
+    return (int(match[1]) for entry in path.iterdir() if (match := _KEPT.fullmatch(entry.name)))
+
+
+def _forget_older(path: Path) -> None:
+    kept = kept_stores(path)
+    whole = [store for store in kept if not (store / MARK).exists()]
+    for store in kept:
+        if store not in (*kept[-1:], *whole[-1:]):
+            log.warning("%s is deleted: later ones are kept", store)
+            shutil.rmtree(store, ignore_errors=True)
+
+
+def _require_room(store: Path, what: str) -> None:
+    needed = sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) if store.exists() else 0
+    free = shutil.disk_usage(store.parent).free
+    if free < needed + SPARE_BYTES:
+        older = ", ".join(map(str, kept_stores(store.parent)))
+        also = f", or delete what is kept of earlier damage ({older})" if older else ""
+        raise Damaged(
+            f"{what}: the node would come back from its peers, and keep this store meanwhile, but only {free} bytes are free and "
+            f"{needed + SPARE_BYTES} are needed: make room on this disk{also} and start the node again"
+        )

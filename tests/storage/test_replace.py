@@ -1,0 +1,124 @@
+"""A store that is damaged is replaced by an empty one, which re-enters: nothing is lost, whatever comes in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from paxosstore.core.turn.context import Identity
+from paxosstore.core.turn.standing import State
+from paxosstore.errors import Damaged
+from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.damage import damaged
+from paxosstore.storage.directory import Directory, open_directory
+from paxosstore.storage.findings import Findings
+from paxosstore.storage.replace import completed, is_incomplete, kept_stores, open_store
+from paxosstore.storage.rocks import RocksStore
+
+from .support import write_numbered
+
+SETTINGS = ClusterSettings("blue")
+IDENTITY = Identity(SETTINGS, TuningSettings(), 0, 77)
+FOUND = damaged("there", "a bit")
+
+
+def life(directory: Directory, found: Damaged | None = None, *, write: bool = True) -> Identity:
+    """One life of a node on this directory."""
+    store, identity = open_store(directory, IDENTITY, RocksStore, Findings(), found=found)
+    if write:
+        write_numbered(store, store.committed_entry(7) + 1)
+        store.sync()
+    store.close()
+    return identity
+
+
+def damage(directory: Directory) -> None:
+    (directory.store_path / "rocksdb" / "CURRENT").write_text("?")
+
+
+def disk_of(identity: Identity) -> int:
+    assert identity.standing is not None
+    return identity.standing.disks[0].id
+
+
+def test_it_re_enters_and_what_was_there_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        before = life(directory)
+        assert before.standing is not None
+        assert before.standing.state is State.NEW
+        damage(directory)
+        after = life(directory, write=False)
+        assert after.standing is not None
+        assert after.standing.state is State.REENTERING, "it must not begin a new cluster with others that have lost all"
+        assert disk_of(after) != disk_of(before)
+        assert is_incomplete(directory)
+        (kept,) = kept_stores(tmp_path)
+        assert (kept / "rocksdb" / "CURRENT").read_text() == "?"
+        assert "CURRENT" in caplog.text
+        assert str(kept) in caplog.text
+        again = life(directory, write=False)
+        assert disk_of(again) == disk_of(after)
+
+
+def test_the_latest_one_and_the_latest_that_was_whole_are_kept(tmp_path: Path) -> None:
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        life(directory)
+        for whole in (True, True, False, False):
+            life(directory, FOUND)
+            if whole:
+                completed(directory)
+        assert [path.name for path in kept_stores(tmp_path)] == ["store.damaged-3", "store.damaged-4"]
+        life(directory, FOUND)
+        assert [path.name for path in kept_stores(tmp_path)] == ["store.damaged-3", "store.damaged-5"]
+        completed(directory)
+        life(directory, FOUND)
+        assert [path.name for path in kept_stores(tmp_path)] == ["store.damaged-6"]
+
+
+def test_without_room_it_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        life(directory)
+        damage(directory)
+        with monkeypatch.context() as full:
+            full.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000))
+            with pytest.raises(Damaged, match=r"CURRENT.*1000 bytes are free.*make room on this disk"):
+                life(directory)
+        assert not kept_stores(tmp_path)
+        life(directory)
+        assert len(kept_stores(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_crash_in_between_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Before each change of names, and behind the last one."""
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        life(directory)
+        damage(directory)
+        names = 0
+        rename = Path.rename
+
+        def crash(path: Path, target: Path) -> Path:
+            nonlocal names
+            if path.parent == tmp_path:
+                names += 1
+                if names > step:
+                    raise KeyboardInterrupt
+            return rename(path, target)
+
+        with monkeypatch.context() as crashing:
+            crashing.setattr(Path, "rename", crash)
+            if step < 2:
+                with pytest.raises(KeyboardInterrupt):
+                    life(directory)
+            else:
+                life(directory)
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        identity = life(directory, write=False)
+        assert identity.standing is not None
+        assert identity.standing.state is State.REENTERING
+        assert len(kept_stores(tmp_path)) == 1
+    assert sorted(os.listdir(tmp_path)) == ["IDENTITY", "IDENTITY.copy", "LOCK", "store", "store.damaged-1"]
