@@ -44,6 +44,7 @@ from .runtime.links import LinkStatistics
 from .runtime.node import Node, NodeStatistics
 from .settings import ClusterSettings, TuningSettings
 from .storage.expiry import LogKept
+from .storage.findings import DamageFound
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ __all__ = [
     "ClusterSettings",
     "CommitLimitReached",
     "ConfigError",
+    "DamageFound",
     "Damaged",
     "DataDirectoryError",
     "DirectoryInUse",

@@ -147,7 +147,7 @@ class Campaign:
         if self._fatal:
             raise Failure(f"the node ended: {self._fatal}")
         found = victim.statistics().damage
-        became = "refused" if refused else "repaired" if found.count else "unaffected"
+        became = "refused" if refused else "repaired" if found.found else "unaffected"
         return Outcome(done, became, refused or "; ".join(said for _, said in found.latest))
 
     async def _write(self, through: int | None = None) -> None:

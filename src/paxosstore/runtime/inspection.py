@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..core.entity.divergence import decode
@@ -17,7 +17,7 @@ from ..core.turn.budget import BackgroundUse
 from ..core.turn.memory import MemoryUse
 from ..core.turn.reach import describe
 from ..storage.expiry import LogKept
-from ..storage.findings import Findings
+from ..storage.findings import DamageFound
 from ..storage.rocks import RocksStore
 from .doing import MEMBER, describe_reentry, describe_transfers
 from .histogram import Histogram
@@ -59,7 +59,7 @@ class NodeStatistics:
     """What goes on behind the requests, and what it takes."""
     learners: tuple[int, ...] = ()
     """Peers that do not vote yet, for they have lost their disk (rule 19)."""
-    damage: Findings = field(default_factory=Findings)
+    damage: DamageFound = DamageFound()
     """What damage was found on the disk, and what became of it."""
 
     @property
@@ -87,7 +87,7 @@ class NodeStatistics:
 
 
 def statistics_of(
-    node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics], log_kept: LogKept, damage: Findings
+    node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics], log_kept: LogKept, damage: DamageFound
 ) -> NodeStatistics:
     """What a running node is doing at this moment."""
     context = shard.context

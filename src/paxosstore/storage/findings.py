@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..errors import Damaged
 
 MAX_LATEST = 16
 
 
+class DamageFound(NamedTuple):
+    """What was found on a node's disk since its process began."""
+
+    found: int = 0
+    stores_replaced: int = 0
+    """Of it, what could not be pinned on entities: the node came back from its peers like one that lost its disk."""
+    latest: Sequence[tuple[float, str]] = ()
+    """(wall clock in seconds, what was found where), the oldest first."""
+
+
 class Findings:
-    """Counted where they are found; read by whoever looks from outside."""
+    """Counted where they are found."""
 
     def __init__(self) -> None:
-        self.count = 0
         self.stores_replaced = 0
-        """Damage that could not be pinned on entities: the node came back from its peers."""
-        self.latest: deque[tuple[float, str]] = deque(maxlen=MAX_LATEST)
-        """(wall clock in s, what was found where)."""
-
-    def describe(self) -> dict[str, Any]:
-        """As plain data."""
-        latest = [{"at_s": round(at_s, 3), "what": what} for at_s, what in self.latest]
-        return {"found": self.count, "stores_replaced": self.stores_replaced, "latest": latest}
+        self._count = 0
+        self._latest: deque[tuple[float, str]] = deque(maxlen=MAX_LATEST)
 
     def found(self, damage: Damaged) -> None:
-        self.count += 1
-        self.latest.append((time.time(), damage.what or str(damage)))
+        self._count += 1
+        self._latest.append((time.time(), damage.what or str(damage)))
+
+    @property
+    def now(self) -> DamageFound:
+        return DamageFound(self._count, self.stores_replaced, tuple(self._latest))

@@ -103,7 +103,7 @@ class NodeMetrics(Collector):
         yield from gauges("reentry", _reentry(now))
         yield from gauges("log", {"kept_bytes": now.log_kept.bytes, "expiry_fails": bool(now.log_kept.trouble)})
         yield from counters("log", {"expired_entries": now.log_kept.expired_entries})
-        yield from counters("damage", {"found": now.damage.count, "stores_replaced": now.damage.stores_replaced})
+        yield from counters("damage", {"found": now.damage.found, "stores_replaced": now.damage.stores_replaced})
         yield from _snapshots(now)
         yield from _background(now)
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)

@@ -126,7 +126,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "reentry": _reentry(now),
         "log_kept": now.log_kept._asdict(),
         "background": _background(now),
-        "damage": now.damage.describe(),
+        "damage": now.damage._asdict(),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
