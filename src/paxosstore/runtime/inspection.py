@@ -17,7 +17,7 @@ from ..core.turn.budget import BackgroundUse
 from ..core.turn.memory import MemoryUse
 from ..core.turn.reach import describe
 from ..storage.expiry import LogKept
-from ..storage.findings import DamageFound
+from ..storage.findings import NOTHING, DamageFound
 from ..storage.rocks import RocksStore
 from .doing import MEMBER, describe_reentry, describe_transfers
 from .histogram import Histogram
@@ -59,7 +59,7 @@ class NodeStatistics:
     """What goes on behind the requests, and what it takes."""
     learners: tuple[int, ...] = ()
     """Peers that do not vote yet, for they have lost their disk (rule 19)."""
-    damage: DamageFound = DamageFound()
+    damage: DamageFound = NOTHING
     """What damage was found on the disk, and what became of it."""
 
     @property

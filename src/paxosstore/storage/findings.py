@@ -22,6 +22,9 @@ class DamageFound(NamedTuple):
     """(wall clock in seconds, what was found where), the oldest first."""
 
 
+NOTHING = DamageFound()
+
+
 class Findings:
     """Counted where they are found."""
 

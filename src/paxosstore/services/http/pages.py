@@ -24,6 +24,7 @@ from .server import Page, Response, SlowPage, as_json, text
 
 if TYPE_CHECKING:
     from ...runtime.node import NodeStatistics
+    from ...storage.findings import DamageFound
 
 MAX_COMMITTED = 10_000
 """Entities whose committed entry /status lists."""
@@ -126,13 +127,17 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "reentry": _reentry(now),
         "log_kept": now.log_kept._asdict(),
         "background": _background(now),
-        "damage": now.damage._asdict(),
+        "damage": _damage(now.damage),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
         "peers": {str(peer): {**asdict(link), "disk_id": link.disk_id.hex()} for peer, link in now.peers.items()},
         "counters": dict(now.counters),
     }
+
+
+def _damage(now: DamageFound) -> dict[str, Any]:
+    return {**now._asdict(), "latest": [{"at_s": round(at_s, 3), "what": what} for at_s, what in now.latest]}
 
 
 def _reentry(now: NodeStatistics) -> dict[str, Any]:
