@@ -24,7 +24,6 @@ from .server import Page, Response, SlowPage, as_json, text
 
 if TYPE_CHECKING:
     from ...runtime.node import NodeStatistics
-    from ...storage.findings import DamageFound
 
 MAX_COMMITTED = 10_000
 """Entities whose committed entry /status lists."""
@@ -127,7 +126,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "reentry": _reentry(now),
         "log_kept": now.log_kept._asdict(),
         "background": _background(now),
-        "damage": _damage(now.damage),
+        "damage": _damage(now),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
@@ -136,8 +135,9 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
     }
 
 
-def _damage(now: DamageFound) -> dict[str, Any]:
-    return {**now._asdict(), "latest": [{"at_s": round(at_s, 3), "what": what} for at_s, what in now.latest]}
+def _damage(now: NodeStatistics) -> dict[str, Any]:
+    latest = [{"at_s": round(at_s, 3), "what": what} for at_s, what in now.damage.latest]
+    return {**now.damage._asdict(), "latest": latest}
 
 
 def _reentry(now: NodeStatistics) -> dict[str, Any]:
