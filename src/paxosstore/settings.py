@@ -106,6 +106,10 @@ class TuningSettings:
     """What the requests waiting on this node may hold of memory, those of its peers included; more are refused as Overloaded."""
     max_in_flight_bytes: int = 134_217_728
     """Above so much under proposal by this node, what waits is not proposed yet."""
+    catch_up_entities_per_second: int = 2_000
+    """How many entities that nobody asks for here, and that are further at a peer, this node begins to catch up."""
+    catch_up_bytes_per_second: int = 16_777_216
+    """What this node tells peers of missing entries at most, of entities that nobody waits for there."""
     max_catch_ups: int = 32
     """Entities that ask peers for missing entries at one time: an answer holds a megabyte, or a single larger entry."""
     plog_keep_entries: int = 100_000

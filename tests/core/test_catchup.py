@@ -6,10 +6,9 @@ from paxosstore.core.batch.overlay import WriteBatch
 from paxosstore.core.entity.catchup import CatchUpState, learned_from
 from paxosstore.core.entry.ids import NOBODY
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.event import LogLoaded, PeerUp
-from paxosstore.core.interface.message import CatchUpReply, InventoryRequest, Learned
-from paxosstore.core.interface.ready import Apply, InventoryRead
-from paxosstore.core.log.learn import INVENTORY_PAGE
+from paxosstore.core.interface.event import LogLoaded
+from paxosstore.core.interface.message import CatchUpReply, Learned
+from paxosstore.core.interface.ready import Apply
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
 from paxosstore.settings import ClusterSettings, TuningSettings
@@ -100,16 +99,6 @@ def test_what_has_come_says_nothing_of_the_next() -> None:
     state.lacks(1, gone=True)
     state.has_come()
     assert (state.offer, state.lacking) == (NOBODY, {})
-
-
-def test_a_link_that_comes_up_tells_the_peer_what_is_here() -> None:
-    """The peer's own question may have come before, and the answer was lost for want of this link: it lagged for long."""
-    store = MemoryStore()
-    shard = Shard(Identity(ClusterSettings("test"), TuningSettings(), 0, 1), store, MsgpackBodyCodec(), {})
-    shard.step(PeerUp(1), 0.0, 0)
-    ready = shard.ready()
-    assert ready.early.messages == [(1, InventoryRequest(-1, INVENTORY_PAGE))]
-    assert ready.inventory_reads == [InventoryRead(-1, INVENTORY_PAGE, 1)]
 
 
 def test_what_has_left_memory_is_told_from_the_disk() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.batch.overlay import View, WriteBatch
+from paxosstore.core.batch.overlay import View
 from paxosstore.core.batch.request import REQUEST_BYTES
 from paxosstore.core.interface.event import Received, Tick
 from paxosstore.core.interface.message import (
@@ -12,13 +12,9 @@ from paxosstore.core.interface.message import (
     CatchUpRequest,
     HandedBack,
     HandOver,
-    InventoryReply,
-    InventoryRequest,
-    Learned,
     Message,
     PaxosMessage,
 )
-from paxosstore.core.log import learn
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Context, Identity
 from paxosstore.errors import OutcomeUnknown, Overloaded
@@ -238,37 +234,6 @@ def test_entities_whose_peers_are_silent_do_not_keep_the_others_from_asking() ->
     cluster.weather.loss = 0.5
     cluster.run_until(cluster.now_ms + 20_000.0)
     assert [cluster.nodes[2].store.committed_entry(entity) for entity in range(20)] == [1] * 20
-
-
-def test_the_next_page_of_an_inventory_waits_until_the_last_ones_are_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learn, "INVENTORY_PAGE", 10)
-    shard, _ = lone_shard(max_catch_ups=2)
-    shard.step(Received(1, [InventoryReply([(entity, 3) for entity in range(10)], True)]), 0.0, 0)
-    assert not [m for _, m in shard.ready().early.messages if isinstance(m, InventoryRequest)]
-    for entity in range(10):
-        shard.step(MemoryStore().load(entity), 0.0, 0)
-        entries = [Learned(entry, 4, b"%016d" % entry, MsgpackBodyCodec().encode(WriteBatch())) for entry in (1, 2, 3)]
-        shard.step(Received(1, [CatchUpReply(entity, 3, entries)]), 0.0, 0)
-    asked = [m for _, m in shard.ready().early.messages if isinstance(m, InventoryRequest)]
-    assert asked == [InventoryRequest(9, 10)]
-
-
-def test_an_inventory_is_walked_once_though_its_first_page_comes_twice() -> None:
-    """A page costs a read and a look-up of each entity; it is both asked for and told when a link comes up."""
-    shard, _ = lone_shard()
-
-    def asked(*pages: InventoryReply) -> list[int]:
-        """Where the pages begin that are asked for then."""
-        shard.step(Received(1, pages), 0.0, 0)
-        return [message.after for _, message in shard.ready().early.messages if isinstance(message, InventoryRequest)]
-
-    first, second, third = (InventoryReply([(last, 0)], True, after) for after, last in ((-1, 9), (9, 19), (19, 29)))
-    assert asked(first) == [9]
-    assert asked(first) == [9]
-    assert asked(second) == [19]
-    assert asked(second) == []
-    assert asked(third) == [29]
-    assert asked(first, third, second) == [9, 19], "a new walk begins at the first page, whatever is still to come of the last"
 
 
 def test_a_large_value_is_not_kept_for_those_that_were_not_asked() -> None:

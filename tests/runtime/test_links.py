@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from paxosstore.core.interface.message import InventoryRequest, Message, PaxosMessage, ReadQuestion
+from paxosstore.core.interface.message import Fill, Message, PaxosMessage, ReadQuestion
 from paxosstore.errors import ConfigError, PortTaken
 from paxosstore.runtime.connection import Incoming, LinkOptions
 from paxosstore.runtime.links import NOT_YET, Links
@@ -163,10 +163,10 @@ def test_equal_tuples_of_two_kinds_are_not_mixed_up() -> None:
         for end in ends:
             await end.links.start()
         await until(lambda: all(len(end.told) == 2 for end in ends))
-        ends[0].links.send_many({1: [ReadQuestion(5, 7)], 2: [InventoryRequest(5, 7)]})
+        ends[0].links.send_many({1: [ReadQuestion(5, 7)], 2: [Fill(5, 7)]})
         await until(lambda: bool(ends[1].got and ends[2].got))
         assert type(ends[1].got[0][1]) is ReadQuestion
-        assert type(ends[2].got[0][1]) is InventoryRequest
+        assert type(ends[2].got[0][1]) is Fill
         for end in ends:
             await end.links.close()
 

@@ -15,8 +15,8 @@ from paxosstore.core.entry.ids import MAX_ENTITY
 from paxosstore.core.interface.digest import (
     BUCKETS,
     CHILDREN,
-    DIGEST_BYTES,
     LEVELS,
+    NODE_BYTES,
     bucket_of,
     differing,
     entity_at,
@@ -166,7 +166,7 @@ def test_whoever_differs_is_found_level_by_level() -> None:
         digests = [store.digests(level, nodes) for store in (mine, theirs)]
         assert digests[0] is not None
         assert digests[1] is not None
-        assert len(digests[0]) == len(nodes) * CHILDREN * DIGEST_BYTES
+        assert len(digests[0]) == len(nodes) * CHILDREN * NODE_BYTES
         nodes = differing(level, nodes, digests[0], digests[1])
     assert nodes == [bucket_of(place_of(ENTITIES[0]))]
 

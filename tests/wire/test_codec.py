@@ -9,9 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paxosstore.core.interface.digest import (
+    BUCKETS,
+    CHILDREN,
+    LEVELS,
+    MAX_BUCKETS,
+    MAX_NODES,
+    NODE_BYTES,
+    PAGE,
+    bucket_of,
+    entity_at,
+)
 from paxosstore.core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    DigestReply,
+    DigestRequest,
     GiveWay,
     HandedBack,
     HandOver,
@@ -45,8 +58,10 @@ ONE_OF_EACH: list[Message] = [
     TakeOver(2**64 - 1),
     GiveWay(2**64 - 1, 1, 0),
     Stopped(2**64 - 1, 1, ID),
-    InventoryRequest(-1, 100),
-    InventoryReply([(0, 1), (2**64 - 1, 0)], True, 2**64 - 1),
+    DigestRequest(4, [0, 1, 16**4 - 1]),
+    DigestReply(1, [0, 15], bytes(range(256))),
+    InventoryRequest([0, BUCKETS - 1], -1),
+    InventoryReply([0, BUCKETS - 1], entity_at(1), [(entity_at(2), 1), (entity_at(2**64 - 1), 0)], True),
 ]
 
 entities = st.integers(0, 2**64 - 1)
@@ -80,12 +95,36 @@ def pieces(draw: st.DrawFn) -> SnapshotPiece:
     return SnapshotPiece(draw(entities), draw(st.integers(1, 2**64 - 1)), b"", draw(numbers), found, more, draw(st.booleans()))
 
 
+def nodes(end: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(0, end - 1), min_size=1, max_size=3, unique=True).map(sorted)
+
+
+@st.composite
+def digests(draw: st.DrawFn) -> DigestRequest | DigestReply:
+    level = draw(st.integers(0, LEVELS - 1))
+    some = draw(nodes(CHILDREN**level))
+    size = len(some) * CHILDREN * NODE_BYTES
+    return (
+        DigestRequest(level, some)
+        if draw(st.booleans())
+        else DigestReply(level, some, draw(st.binary(min_size=size, max_size=size)))
+    )
+
+
+@st.composite
+def inventories(draw: st.DrawFn) -> InventoryReply:
+    places = sorted(draw(st.sets(entities, max_size=3)))
+    buckets = sorted({bucket_of(place) for place in places} | {draw(st.integers(0, BUCKETS - 1))})
+    listed = [(entity_at(place), draw(numbers)) for place in places]
+    return InventoryReply(buckets, -1, listed, bool(listed) and draw(st.booleans()))
+
+
 learned = st.builds(Learned, entries, entries, ids, bodies)
 messages = st.lists(
     rows()
     | st.builds(ReadQuestion, entities, entities)
     | st.builds(ReadAnswer, entities, entities, numbers, numbers, known)
-    | st.builds(CatchUpRequest, entities, entries, entries, known, st.booleans())
+    | st.builds(CatchUpRequest, entities, entries, entries, known, st.booleans(), st.booleans())
     | st.builds(CatchUpReply, entities, numbers, st.lists(learned, max_size=3), st.booleans(), st.booleans())
     | st.builds(SnapshotRequest, entities, st.integers(1, 2**64 - 1), bodies, entries)
     | pieces()
@@ -94,8 +133,9 @@ messages = st.lists(
     | st.builds(TakeOver, entities)
     | st.builds(GiveWay, entities, entries, numbers)
     | st.builds(Stopped, entities, entries, ids)
-    | st.builds(InventoryRequest, st.integers(-1, 2**64 - 1), entries)
-    | st.builds(InventoryReply, st.lists(st.tuples(entities, numbers), max_size=3), st.booleans(), st.integers(-1, 2**64 - 1)),
+    | digests()
+    | st.builds(InventoryRequest, nodes(BUCKETS), st.integers(-1, 2**64 - 1))
+    | inventories(),
     max_size=12,
 )
 
@@ -170,13 +210,30 @@ def test_there_and_back(wanted: list[Message]) -> None:
         Stopped(-1, 1, ID),
         Stopped(1, 0, ID),
         Stopped(1, 1, ID[1:]),
-        InventoryRequest(-2, 1),
-        InventoryRequest(1, 0),
-        InventoryReply([(-1, 1)], False),
-        InventoryReply([(1, -1)], False),
-        InventoryReply([(1, 1)], False, -2),
+        DigestRequest(-1, [0]),
+        DigestRequest(LEVELS, [0]),
+        DigestRequest(0, []),
+        DigestRequest(0, [1]),
+        DigestRequest(1, [-1, 0]),
+        DigestRequest(1, [3, 3]),
+        DigestRequest(4, list(range(MAX_NODES + 1))),
+        DigestReply(1, [1], bytes(127)),
+        DigestReply(1, [16], bytes(128)),
+        InventoryRequest([0], -2),
+        InventoryRequest([], -1),
+        InventoryRequest([BUCKETS], -1),
+        InventoryRequest(list(range(MAX_BUCKETS + 1)), -1),
+        InventoryReply([1, 0], -1, [], False),
+        InventoryReply([0], -2, [], False),
+        InventoryReply([0], -1, [], True),
+        InventoryReply([0], -1, [(entity_at(1) - 2**64, 1)], False),
+        InventoryReply([0], -1, [(entity_at(1), -1)], False),
+        InventoryReply([0], -1, [(entity_at(2), 1), (entity_at(2), 1)], False),
+        InventoryReply([0], entity_at(2), [(entity_at(2), 1)], False),
+        InventoryReply([1], -1, [(entity_at(2), 1)], False),
+        InventoryReply([0], -1, [(entity_at(place), 1) for place in range(1, PAGE + 2)], False),
     ],
-    ids=str,
+    ids=lambda bad: str(bad)[:80],
 )
 def test_out_of_range(bad: Message) -> None:
     with pytest.raises(WireError, match=type(bad).__name__ + "|Learned"):

@@ -21,6 +21,9 @@ from ..errors import DiskFull, NodeError
 from ..storage.memory import MemoryStore
 from .invariants import Place, Violation
 
+NOT_READY = 3
+"""After a start the digests are still being built when they are asked for the first times."""
+
 Rows = dict[Place, Record]
 """(entity, entry) -> row."""
 
@@ -69,6 +72,7 @@ class SimDisk(MemoryStore):
             found.durable_rows.update(rows)
             self.on_durable(rows)  # whoever opens a store syncs what it finds
         found.rows = dict(found.durable_rows)
+        found.digests_not_ready = NOT_READY
         return found
 
     def copy(self) -> SimDisk:

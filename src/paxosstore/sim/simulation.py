@@ -6,6 +6,7 @@ Simulation(draw_plan(7, STANDARD), STANDARD, trace=print).run()
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -22,11 +23,14 @@ from .invariants import Violation
 from .linearizability import Undecided, check
 from .node import SimNode
 from .plan import Ask, Plan
+from .spread import Spread, check_digests
 from .workload import REFUSED, Call, Workload
 
 CONVERGE_MS = 60_000.0
 """Simulated time within which a healed cluster must answer everywhere and be equal."""
 LOOK_EVERY_MS = 250.0
+SPREAD_SEED = 0x5B3E
+"""So that whether it is looked at changes nothing else of a seed."""
 
 
 class Report(NamedTuple):
@@ -79,6 +83,8 @@ class Simulation:
         self._competition.begin()
         cluster.run_until(plan.length_ms)
         self._make_peace()
+        if not self._full and random.Random(plan.seed ^ SPREAD_SEED).random() < 0.5:
+            self._see_all_spread()
         if plan.rivals:
             for node in cluster.nodes:
                 node.cut_at = None  # or their requests were lost
@@ -134,6 +140,12 @@ class Simulation:
         if not self.plan.rivals:  # those have to write; else a disk may stay full at a minority, which reads all the same
             self._full |= self._faults.stay_full()
 
+    def _see_all_spread(self) -> None:
+        """What was applied anywhere comes to every node, before anybody asks for it there."""
+        spread = Spread(self.cluster)
+        if not self._comes_true(lambda: not spread.missing(), self.cluster.now_ms + CONVERGE_MS):
+            raise Violation(f"{CONVERGE_MS / 1000:g} s after all links began anew: {'; '.join(spread.missing())}")
+
     def _converge(self) -> None:
         """Every node answers for every key, takes a write for every entity, and all are equal in the end. Sometimes they
         are asked one by one, and for reads or writes alone: nobody may need another's requests to go on, nor reads writes.
@@ -162,6 +174,8 @@ class Simulation:
             cluster.allow_writes(number, "")
         if not self._comes_true(self._are_equal, last):
             raise Violation(f"the nodes differ: {[self._describe(node) for node in cluster.nodes]}")
+        for node in cluster.nodes:
+            check_digests(node)
 
     @property
     def _reads(self) -> set[Call]:

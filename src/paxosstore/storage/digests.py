@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from mmap import mmap
 
-from ..core.interface.digest import BUCKETS, CHILDREN, DIGEST_BYTES, LEVELS, MASK, bucket_of, place_of, weight
+from ..core.interface.digest import BUCKETS, CHILDREN, LEVELS, MASK, NODE_BYTES, bucket_of, place_of, weight
 from ..errors import NotServing, PaxosStoreError
 from .epochs import Span
 
@@ -26,7 +26,7 @@ _PIECE = 128
 
 def _zeros(count: int) -> memoryview:
     """So many numbers of 64 bits. The operating system provides the memory when it is first written to."""
-    return memoryview(mmap(-1, count * DIGEST_BYTES)).cast("Q")
+    return memoryview(mmap(-1, count * NODE_BYTES)).cast("Q")
 
 
 class Digests:

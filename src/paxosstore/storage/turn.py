@@ -12,7 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.batch.request import Request
-from ..core.interface.event import DiskSilent, Durable, Event, InventoryLoaded, LogLoaded, SnapshotLoaded, Tick, WriteFailed
+from ..core.interface.digest import PAGE
+from ..core.interface.event import (
+    DigestsLoaded,
+    DiskSilent,
+    Durable,
+    Event,
+    InventoryLoaded,
+    LogLoaded,
+    SnapshotLoaded,
+    Tick,
+    WriteFailed,
+)
 from ..core.interface.message import SnapshotPiece
 from ..core.interface.ready import Apply, Ready, Release, SnapshotRead
 from ..core.shard.shard import Shard
@@ -101,11 +112,11 @@ class Turn:
         loaded: list[Event] = [self._store.load(entity) for entity in ready.loads]
         for read in ready.log_reads:
             records = self._store.read_log(read.entity, read.first, read.last)
-            loaded.append(LogLoaded(read.entity, read.peer, records, read.first + read.compared, read.cheaper))
-        for page in ready.inventory_reads:
-            rows = self._store.committed(page.after)
-            entities = [row for _, row in zip(range(page.limit), rows, strict=False)]
-            loaded.append(InventoryLoaded(page.peer, entities, len(entities) == page.limit, page.after))
+            loaded.append(LogLoaded(read.entity, read.peer, records, read.first + read.compared, read.cheaper, read.patient))
+        loaded += [DigestsLoaded(*asked, self._store.digests(asked.level, asked.nodes)) for asked in ready.digest_reads]
+        for peer, buckets, after in ready.inventory_reads:
+            entities = self._store.inventory(buckets, after, PAGE)
+            loaded.append(InventoryLoaded(peer, buckets, after, entities, len(entities) == PAGE))
         loaded += [self._read_snapshot(piece) for piece in ready.snapshot_reads]
         loaded += [read_floors(self._store, floors) for floors in ready.floor_reads]
         return loaded

@@ -8,6 +8,7 @@ so that the core's asserts are never at the mercy of a peer's bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import get_args
 
 import msgspec
@@ -15,9 +16,22 @@ import msgspec
 from ..core.batch.overlay import DATA, UUID, WINDOW
 from ..core.batch.request import DIGEST_BYTES
 from ..core.entry.ids import VALUE_ID_BYTES
+from ..core.interface.digest import (
+    BUCKETS,
+    CHILDREN,
+    LEVELS,
+    MAX_BUCKETS,
+    MAX_NODES,
+    NODE_BYTES,
+    PAGE,
+    bucket_of,
+    place_of,
+)
 from ..core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    DigestReply,
+    DigestRequest,
     Fill,
     FloorPage,
     FloorRequest,
@@ -67,6 +81,8 @@ _Payload = tuple[
     list[TakeOver],
     list[GiveWay],
     list[Stopped],
+    list[DigestRequest],
+    list[DigestReply],
     list[InventoryRequest],
     list[InventoryReply],
     list[Standing],
@@ -272,19 +288,42 @@ def _check_stopped(group: list[Stopped]) -> None:
             raise _bad(message, "the value id has a wrong length")
 
 
-def _check_inventory_requests(group: list[InventoryRequest]) -> None:
+def _check_digests(group: list[DigestRequest] | list[DigestReply]) -> None:
     for message in group:
-        if message.after < -1 or not 1 <= message.limit <= MAX_ENTRY:
+        if not 0 <= message.level < LEVELS:
             raise _bad(message, "a number is out of range")
+        _check_nodes(message, message.nodes, MAX_NODES, CHILDREN**message.level)
+        if isinstance(message, DigestReply) and len(message.digests) != len(message.nodes) * CHILDREN * NODE_BYTES:
+            raise _bad(message, "its digests are not those of so many nodes")
 
 
-def _check_inventory_replies(group: list[InventoryReply]) -> None:
+def _check_inventories(group: list[InventoryRequest] | list[InventoryReply]) -> None:
     for message in group:
         if message.after < -1:
             raise _bad(message, "a number is out of range")
-        for entity, committed in message.entities:
-            if entity < 0 or not 0 <= committed <= MAX_ENTRY:
-                raise _bad(message, "a number is out of range")
+        _check_nodes(message, message.buckets, MAX_BUCKETS, BUCKETS)
+        if isinstance(message, InventoryReply):
+            _check_listed(message)
+
+
+def _check_listed(message: InventoryReply) -> None:
+    """Each page leads on, or whoever asks for the next one would never come to an end."""
+    if len(message.entities) > PAGE or (message.more and not message.entities):
+        raise _bad(message, "it holds too much, or there is more, and nothing here")
+    last = place_of(message.after) if message.after >= 0 else -1
+    buckets = set(message.buckets)
+    for entity, committed in message.entities:
+        place = place_of(entity)
+        if entity < 0 or not 0 <= committed <= MAX_ENTRY or place <= last or bucket_of(place) not in buckets:
+            raise _bad(message, "an entity is out of place, or a number out of range")
+        last = place
+
+
+def _check_nodes(message: Message, nodes: list[int], most: int, end: int) -> None:
+    """Some nodes of a tree, in order."""
+    in_order = all(one < other for one, other in pairwise(nodes))
+    if not 1 <= len(nodes) <= most or nodes[0] < 0 or nodes[-1] >= end or not in_order:
+        raise _bad(message, "its nodes are too many, or not those of the tree in their order")
 
 
 def _check_standings(group: list[Standing]) -> None:
@@ -337,8 +376,10 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     TakeOver: _check_take_overs,
     GiveWay: _check_give_ways,
     Stopped: _check_stopped,
-    InventoryRequest: _check_inventory_requests,
-    InventoryReply: _check_inventory_replies,
+    DigestRequest: _check_digests,
+    DigestReply: _check_digests,
+    InventoryRequest: _check_inventories,
+    InventoryReply: _check_inventories,
     Standing: _check_standings,
     FloorRequest: _check_floor_requests,
     FloorPage: _check_floor_pages,

@@ -20,7 +20,7 @@ from ..errors import WireError
 from ..settings import ClusterSettings
 
 MAGIC = b"PXSTORE\x00"
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 MAX_HELLO_BYTES = 4096
 """Limit of a frame until the hello is checked."""
 

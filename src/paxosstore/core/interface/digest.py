@@ -17,7 +17,7 @@ _BITS = 4
 LEVELS = 5
 """The buckets are at this level."""
 BUCKETS = CHILDREN**LEVELS
-DIGEST_BYTES = 8
+NODE_BYTES = 8
 """Of a node; little-endian where several stand in a row."""
 MAX_NODES = 256
 """Of one question."""
@@ -62,12 +62,12 @@ def weight(place: int) -> int:
 def differing(level: int, nodes: list[int], mine: bytes, theirs: bytes) -> list[int]:
     """Which children of these nodes, numbered as of the next level, have other digests at a peer. Ascending, as the nodes are."""
     assert level < LEVELS
-    assert len(mine) == len(theirs) == len(nodes) * CHILDREN * DIGEST_BYTES
+    assert len(mine) == len(theirs) == len(nodes) * CHILDREN * NODE_BYTES
     found: list[int] = []
     at = 0
     for node in nodes:
         for child in range(node * CHILDREN, (node + 1) * CHILDREN):
-            if mine[at : at + DIGEST_BYTES] != theirs[at : at + DIGEST_BYTES]:
+            if mine[at : at + NODE_BYTES] != theirs[at : at + NODE_BYTES]:
                 found.append(child)
-            at += DIGEST_BYTES
+            at += NODE_BYTES
     return found

@@ -64,7 +64,8 @@ class LogLoaded(NamedTuple):
     asked: int
     """The first entry that the peer wants to learn."""
     cheaper: bool = False
-    """As in the `LogRead`."""
+    """As in the `LogRead`, and the next too."""
+    patient: bool = False
 
 
 class SnapshotLoaded(NamedTuple):
@@ -96,14 +97,27 @@ class Tick(NamedTuple):
     """Time has passed; see `Shard.next_deadline_ms`."""
 
 
+class DigestsLoaded(NamedTuple):
+    """The answer to a `DigestRead`."""
+
+    peer: int
+    level: int
+    nodes: list[int]
+    own: bool
+    """As in the `DigestRead`, all of them."""
+    digests: bytes | None
+    """None: the store does not know them yet."""
+
+
 class InventoryLoaded(NamedTuple):
     """The answer to an `InventoryRead`."""
 
     peer: int
+    buckets: list[int]
+    after: int
+    """As in the `InventoryRead`."""
     entities: Sequence[tuple[int, int]]
     more: bool
-    after: int = -1
-    """As in the `InventoryRead`."""
 
 
 class FloorsLoaded(NamedTuple):
@@ -130,6 +144,7 @@ Event = (
     | Loaded
     | LogLoaded
     | SnapshotLoaded
+    | DigestsLoaded
     | InventoryLoaded
     | FloorsLoaded
     | Durable

@@ -62,6 +62,8 @@ class CatchUpRequest(NamedTuple):
     """Id of the value that the sender knows to be chosen at the entry before; empty: it does not know it."""
     weighs: bool = False
     """Say as well whether copying all data is cheaper than so many entries."""
+    patient: bool = False
+    """Nobody waits for this entity: answer at the rate of catch-up."""
 
 
 class Learned(NamedTuple):
@@ -164,20 +166,42 @@ class Stopped(NamedTuple):
     value_id: bytes
 
 
-class InventoryRequest(NamedTuple):
-    """Which entities do you have, and applied how far? Asked after every (re)connect, page by page."""
+class DigestRequest(NamedTuple):
+    """What are the digests of the children of these nodes of your tree (core/interface/digest.py)?"""
 
+    level: int
+    """Of the nodes; 0: the root. Those below it are asked for after every (re)connect."""
+    nodes: list[int]
+    """Ascending."""
+
+
+class DigestReply(NamedTuple):
+    """Those below the root also come unasked, when a link comes up."""
+
+    level: int
+    nodes: list[int]
+    """As in the request."""
+    digests: bytes
+    """Of their children, one after the other: 16 of 8 bytes, little-endian, for each node."""
+
+
+class InventoryRequest(NamedTuple):
+    """Which entities do you have in these buckets, and applied how far?"""
+
+    buckets: list[int]
+    """Ascending."""
     after: int
-    """Only entities above this one; -1: from the start."""
-    limit: int
+    """Only entities behind this one, in the order of the reply; -1: from the start."""
 
 
 class InventoryReply(NamedTuple):
+    buckets: list[int]
+    after: int
+    """As in the request."""
     entities: list[tuple[int, int]]
-    """(entity, committed entry), ascending."""
+    """(entity, committed entry), in the order of their places: that of the buckets."""
     more: bool
-    after: int = -1
-    """Where the page begins, as in the request. The first one also comes unasked, when a link comes up."""
+    """Whether there may be others behind the last one."""
 
 
 class Standing(NamedTuple):
@@ -259,6 +283,8 @@ Message = (
     | TakeOver
     | GiveWay
     | Stopped
+    | DigestRequest
+    | DigestReply
     | InventoryRequest
     | InventoryReply
     | Standing

@@ -99,6 +99,8 @@ class LogRead(NamedTuple):
     """So many entries at its beginning are read only to compare them with what the peer knows."""
     cheaper: bool = False
     """The peer is to be told that copying all data is cheaper."""
+    patient: bool = False
+    """Nobody waits for the entity there."""
 
 
 class SnapshotRead(NamedTuple):
@@ -111,12 +113,22 @@ class SnapshotRead(NamedTuple):
     max_bytes: int
 
 
-class InventoryRead(NamedTuple):
-    """List `limit` entities above `after` from the DB meta and step them in as `InventoryLoaded` for this peer."""
+class DigestRead(NamedTuple):
+    """Step the digests of the children of these nodes in as `DigestsLoaded` (`Store.digests`)."""
 
-    after: int
-    limit: int
     peer: int
+    level: int
+    nodes: list[int]
+    own: bool
+    """They are to be compared with this peer's; else they are for the peer."""
+
+
+class InventoryRead(NamedTuple):
+    """Step the entities of these buckets behind this one in as `InventoryLoaded` (`Store.inventory`), for this peer."""
+
+    peer: int
+    buckets: list[int]
+    after: int
 
 
 class FloorRead(NamedTuple):
@@ -167,6 +179,7 @@ class Ready:
     loads: list[int] = field(default_factory=list)
     """Entities to load; step the result in as `Loaded`."""
     log_reads: list[LogRead] = field(default_factory=list)
+    digest_reads: list[DigestRead] = field(default_factory=list)
     inventory_reads: list[InventoryRead] = field(default_factory=list)
     snapshot_reads: list[SnapshotRead] = field(default_factory=list)
     """Done when the turn is durable, for what a peer installs must never be forgotten here; but never of a mixed DB (rule 16)."""

@@ -7,24 +7,26 @@ from ..entity.entity import Entity
 from ..entity.logstate import NEVER
 from ..entry.ids import NOBODY
 from ..entry.record import Value
-from ..interface.event import InventoryLoaded, LogLoaded
-from ..interface.message import CatchUpReply, CatchUpRequest, InventoryReply, InventoryRequest
-from ..interface.ready import InventoryRead, LogRead
+from ..interface.event import LogLoaded
+from ..interface.message import CatchUpReply, CatchUpRequest
+from ..interface.ready import LogRead
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
 from .install import Installer
 from .log import Log
+from .reconcile import Reconciler
 from .snapshot import LEAST_GAP, SnapshotSender
 from .write import Proposer
 
-INVENTORY_PAGE = 1_000
 USUAL_BYTES = 262_144
 """Of an answer, before the first one is there."""
 LEARN_WORK = 50
 """What it costs to learn a small entry and to apply it, in units of `Context.work`."""
 TELL_WORK = 20
 """What it costs to read a small entry and to send it."""
+PATIENT_MS = 1_000.0
+"""Where nobody waits for the entity, an answer is waited for at least so long: the peer has a rate to keep."""
 
 
 class Learner:
@@ -38,6 +40,7 @@ class Learner:
         proposer: Proposer,
         installer: Installer,
         sender: SnapshotSender,
+        reconciler: Reconciler,
     ) -> None:
         self._context = context
         self._entities = entities
@@ -45,6 +48,7 @@ class Learner:
         self._proposer = proposer
         self._installer = installer
         self._sender = sender
+        self._reconciler = reconciler
         self._asking: dict[int, float] = {}
         """Entity -> until when it waits for the answer to its question: each may be a megabyte, so only some ask at a time."""
         self._waiting: dict[int, Entity] = {}
@@ -53,12 +57,6 @@ class Learner:
         """When the background budget lets the next one of these ask; 0: it is not that for which they wait."""
         self._answer_bytes = float(USUAL_BYTES)
         """What the last answers have held, on average."""
-        self._behind: set[int] = set()
-        """Those that a peer's inventory has shown to be behind."""
-        self._walks: dict[int, int] = {}
-        """Peer -> where the page begins that comes next of its inventory."""
-        self._next_pages: dict[int, int] = {}
-        """Peer -> where the next page of its inventory begins, while too much of the last ones is behind."""
 
     def learn(self, entity: Entity) -> None:
         """Ask for what is missing: known to be chosen, or accepted here and never heard of again."""
@@ -77,12 +75,18 @@ class Learner:
         """When the background budget lets the next one ask; never, if none waits for it."""
         return self._ask_at_ms if self._waiting and self._ask_at_ms else NEVER
 
+    def give_up(self, entity: Entity) -> None:
+        """It is stopped: others may have its place."""
+        self._asking.pop(entity.id, None)
+        self._waiting.pop(entity.id, None)
+        entity.catchup.waits = False
+        self._reconciler.ended(entity)
+        self._let_next_ask()
+
     def forget(self) -> None:
         """Entities were dropped from memory, and with them what they have asked for."""
         self._asking.clear()
-        self._behind.clear()
         self._let_next_ask()
-        self._ask_for_pages()
 
     def _learn(self, entity: Entity) -> None:
         context, catchup = self._context, entity.catchup
@@ -91,8 +95,7 @@ class Learner:
         if goal < first:
             if entity.catchup.wanted:
                 entity.catchup.wanted = 0
-                self._behind.discard(entity.id)
-                self._ask_for_pages()
+                self._reconciler.ended(entity)
             catchup.weighs = True
             catchup.lacking.clear()
             self._asking.pop(entity.id, None)
@@ -107,7 +110,8 @@ class Learner:
             return
         elif catchup.attempts >= context.n - 1:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
-        interval = context.tuning.retry_ms * (1 << min(catchup.attempts, 4))
+        patient = catchup.wanted > 0 and not entity.busy
+        interval = max(PATIENT_MS if patient else 0.0, context.tuning.retry_ms * (1 << min(catchup.attempts, 4)))
         if not catchup.due(context.now_ms, interval):
             entity.wake_at(catchup.asked_at_ms + interval)
             return
@@ -119,7 +123,7 @@ class Learner:
         weighs = catchup.weighs and goal - first >= LEAST_GAP
         catchup.weighs = False
         chosen_id = entity.log.chosen_id(first - 1)
-        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST, chosen_id, weighs))
+        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST, chosen_id, weighs, patient))
         entity.wake_at(context.now_ms + interval)
 
     def must_copy(self, entity: Entity) -> bool:
@@ -189,12 +193,6 @@ class Learner:
                 self._entities.touch(entity)
                 return
 
-    def _ask_for_pages(self) -> None:
-        if self._next_pages and len(self._behind) < INVENTORY_PAGE // 2:
-            for peer, after in self._next_pages.items():
-                self._context.send_early(peer, InventoryRequest(after, INVENTORY_PAGE))
-            self._next_pages.clear()
-
     def requested(self, entity: Entity, peer: int, message: CatchUpRequest) -> None:
         first, agreement = message.first, self._log.agreement
         if not agreement.holds(entity, peer, first - 1, message.chosen_id):
@@ -203,13 +201,13 @@ class Learner:
         if first <= last:
             cheaper = message.weighs and self._sender.is_cheaper(entity, entity.log.contiguous_chosen - first + 1)
             begin = agreement.expect(entity, peer, first - 1, message.chosen_id)
-            self._context.read_log(LogRead(entity.id, begin, last, peer, first - begin, cheaper))
+            read = LogRead(entity.id, begin, last, peer, first - begin, cheaper, message.patient and not entity.busy)
+            self._context.read_log(read)
         else:
             self._context.send(entity, peer, CatchUpReply(entity.id, entity.log.contiguous_chosen, []))
 
     def log_loaded(self, event: LogLoaded) -> None:
-        size = sum(len(record.value.body) for _, record in event.records if record.value is not None)
-        self._context.pay(Job.CATCH_UP, size, TELL_WORK * (1 + len(event.records)) + (size >> 10))
+        self._pay(event)
         entity = self._entities.find(event.entity)
         if entity is None or entity.mailbox is not None:
             self._tell_from_disk(event)
@@ -230,6 +228,14 @@ class Learner:
         self._context.counters.entries_gone += gone
         reply = CatchUpReply(entity.id, entity.log.contiguous_chosen, entries, gone, event.cheaper)
         self._context.send(entity, event.peer, reply)
+
+    def _pay(self, event: LogLoaded) -> None:
+        """Book what was read, for the rates."""
+        context = self._context
+        size = sum(len(record.value.body) for _, record in event.records if record.value is not None)
+        context.pay(Job.CATCH_UP, size, TELL_WORK * (1 + len(event.records)) + (size >> 10))
+        if event.patient:
+            context.catch_up_rate.pay(size, context.tuning.catch_up_bytes_per_second, context.now_ms)
 
     def _tell_from_disk(self, event: LogLoaded) -> None:
         """The entity has left memory since it was asked: all of it is on the disk (rule 18), and it is not loaded for this."""
@@ -266,28 +272,3 @@ class Learner:
         if entity.install is None and missing >= LEAST_GAP and self._installer.has_room:
             self._context.counters.snapshots_cheaper += 1
             self._copy(entity, peer)
-
-    def inventory(self, peer: int, message: InventoryRequest | InventoryReply) -> None:
-        context = self._context
-        if isinstance(message, InventoryRequest):
-            limit = min(max(message.limit, 1), INVENTORY_PAGE)
-            context.inventory_reads[message.after, peer] = InventoryRead(message.after, limit, peer)
-            return
-        if message.after not in (-1, self._walks.get(peer)):
-            return  # that page was here before: it is asked for twice when a link comes up at both ends
-        for number, committed in message.entities:
-            if context.reader.committed_entry(number) < committed:
-                entity = self._entities.get(number)
-                entity.catchup.peer = peer
-                entity.catchup.wanted = max(entity.catchup.wanted, committed)
-                self._behind.add(number)
-                self._entities.touch(entity)
-        if message.more and message.entities:
-            self._next_pages[peer] = self._walks[peer] = message.entities[-1][0]
-        else:
-            self._walks.pop(peer, None)
-        self._ask_for_pages()
-
-    def inventory_loaded(self, event: InventoryLoaded) -> None:
-        # the DB may run ahead of the sync, but a committed entry is chosen, whatever this replica forgets
-        self._context.send_early(event.peer, InventoryReply(list(event.entities), event.more, event.after))

@@ -12,10 +12,9 @@ from ..entity.ahead import Ahead
 from ..entity.catchup import ENTRIES_PER_REQUEST
 from ..entity.entity import Entity
 from ..entry.record import Record, Value
-from ..interface.message import CatchUpReply, CatchUpRequest, InventoryRequest, PaxosMessage
+from ..interface.message import CatchUpReply, CatchUpRequest, PaxosMessage
 from ..turn.context import Context
 from ..turn.entities import Entities
-from .learn import INVENTORY_PAGE
 from .log import Log
 
 MAX_DROPPED = 64
@@ -114,18 +113,13 @@ class Onlooker:
         entity.wake_at(context.now_ms + interval)
 
     def end(self) -> None:
-        """The disk takes writes again: everything is forgotten that it does not know."""
-        context = self._context
-        if not context.cannot_write:
-            return
-        context.cannot_write = ""
+        """The disk takes writes again: everything is forgotten that it does not know. What was told meanwhile was let pass by."""
+        self._context.cannot_write = ""
         for entity in list(self._holding.values()):
             self._drop(entity)
             entity.reads.ask_again()
             entity.catchup.restart()
             self._entities.touch(entity)
-        for peer in context.peers:  # what it was told meanwhile it has let pass by
-            context.send_early(peer, InventoryRequest(-1, INVENTORY_PAGE))
 
     def _advance(self, entity: Entity) -> None:
         """Apply what the own rows say is chosen and the DB has not taken in."""

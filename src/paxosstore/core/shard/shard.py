@@ -17,6 +17,7 @@ from ..entity.entity import NEVER, Entity
 from ..entity.install import Transfer
 from ..handover.handover import HandOvers
 from ..interface.event import (
+    DigestsLoaded,
     DiskSilent,
     Durable,
     Event,
@@ -35,6 +36,8 @@ from ..interface.event import (
 from ..interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    DigestReply,
+    DigestRequest,
     Fill,
     FloorPage,
     FloorRequest,
@@ -53,12 +56,13 @@ from ..interface.message import (
     Stopped,
     TakeOver,
 )
-from ..interface.ready import InventoryRead, Ready, Release
+from ..interface.ready import Ready, Release
 from ..log.giveway import RightOfWay
 from ..log.install import Installer
-from ..log.learn import INVENTORY_PAGE, Learner
+from ..log.learn import Learner
 from ..log.log import Log
 from ..log.onlooker import Onlooker
+from ..log.reconcile import Reconciler, Reconciliation
 from ..log.serve import ReadServer
 from ..log.snapshot import SnapshotSender
 from ..log.write import Proposer
@@ -98,7 +102,10 @@ class Shard:
         self._reads = ReadServer(context, self._entities, self._log)
         self._installer = Installer(context, self._entities, self._log, self._proposer)
         self._sender = SnapshotSender(context)
-        self._learner = Learner(context, self._entities, self._log, self._proposer, self._installer, self._sender)
+        self._reconciler = Reconciler(context, self._entities)
+        self._learner = Learner(
+            context, self._entities, self._log, self._proposer, self._installer, self._sender, self._reconciler
+        )
         self._onlooker = Onlooker(context, self._entities, self._log)
         self._membership = Membership(context, self._entities, self._proposer, self._admission)
         self._passing = Passing(context, self._entities, self._membership)
@@ -114,7 +121,8 @@ class Shard:
             PeerDown: self._on_peer_down,
             Loaded: self._on_loaded,
             LogLoaded: self._learner.log_loaded,
-            InventoryLoaded: self._learner.inventory_loaded,
+            DigestsLoaded: self._reconciler.digests_loaded,
+            InventoryLoaded: self._reconciler.inventory_loaded,
             SnapshotLoaded: self._sender.loaded,
             FloorsLoaded: self._on_floors_loaded,
             Durable: self._on_durable,
@@ -139,8 +147,10 @@ class Shard:
         }
         self._on_node_message: dict[type, Callable[[int, Any], None]] = {
             HandedBack: self._handovers.handed_back,
-            InventoryRequest: self._learner.inventory,
-            InventoryReply: self._learner.inventory,
+            DigestRequest: self._reconciler.digests_asked,
+            DigestReply: self._reconciler.digests_told,
+            InventoryRequest: self._reconciler.inventory_asked,
+            InventoryReply: self._reconciler.inventory_told,
             FloorRequest: self._walk.requested,
             FloorPage: self._walk.answered,
         }
@@ -208,7 +218,7 @@ class Shard:
         if waiting or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
         due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms)
-        due = min(due, next_ms(context), self._learner.next_ms)
+        due = min(due, next_ms(context), self._learner.next_ms, self._reconciler.next_ms)
         return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
 
     def entity(self, entity: int) -> Entity | None:
@@ -224,6 +234,11 @@ class Shard:
     def transfers(self) -> tuple[Transfer, ...]:
         """The snapshots under way, to this node and from it, as they stand now."""
         return (*self._installer.transfers, *self._sender.transfers)
+
+    @property
+    def reconciliation(self) -> Reconciliation:
+        """Which peers this node compares itself with, and what is missing here."""
+        return self._reconciler.describe()
 
     @property
     def memory(self) -> MemoryUse:
@@ -274,6 +289,7 @@ class Shard:
         entity.wake_ms = NEVER
         if entity.stopped is not None:
             self._undecided.end_stopped(entity)
+            self._learner.give_up(entity)
             self._installer.give_up(entity)
             self._entities.attended(entity)
             return
@@ -379,9 +395,7 @@ class Shard:
         self._membership.peer_up(event)
         self._handovers.peer_up(event.peer)
         self._context.reach.up(event.peer)
-        self._context.send_early(event.peer, InventoryRequest(-1, INVENTORY_PAGE))
-        # and tell our own: if the peer has asked already, the answer was lost for want of this link
-        self._context.inventory_reads[-1, event.peer] = InventoryRead(-1, INVENTORY_PAGE, event.peer)
+        self._reconciler.peer_up(event.peer)
         self._context.voters.back(event.peer)
         self._proposer.ask_again(everywhere=True)  # it missed what was sent while it was away
 
@@ -389,6 +403,7 @@ class Shard:
         if not self._context.reach.down(event.peer, event.reason, self._context.now_ms):
             return  # only the reason is another one
         self._handovers.peer_down(event.peer)
+        self._reconciler.peer_down(event.peer)
         self._context.voters.lost(event.peer)
         self._proposer.ask_again(everywhere=False)  # it may have been the one that was asked
 
@@ -425,8 +440,7 @@ class Shard:
         context.durable_turn = event.turn
         if context.silence.dropped:
             context.counters.dropped_for_the_disk += context.silence.dropped
-            for peer in context.peers:  # what it was told and did not take in, nobody tells it again
-                context.send_early(peer, InventoryRequest(-1, INVENTORY_PAGE))
+            self._reconciler.ask_all()  # what it was told and did not take in, nobody tells it again
         context.silence.end()
         self._unfinished |= self._installer.durable(event.turn)
         self._go_on()
@@ -452,6 +466,7 @@ class Shard:
         for read in self._undecided.forget(self._released, event.reason):
             self._intake.deliver(read)  # it waits for the entity to be loaded again: reads go on
         self._learner.forget()
+        self._reconciler.forget()
         self._installer.forget()
         self._membership.write_failed()
         self._walk.forget()
@@ -461,7 +476,9 @@ class Shard:
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
         self._context.no_new_writes = event.reason
         if not event.reason:
-            self._onlooker.end()
+            if self._context.cannot_write:
+                self._onlooker.end()
+                self._reconciler.ask_all()
             self._agreement.keep_all()
             self._installer.go_on()
             self._membership.writes_allowed()
@@ -479,6 +496,7 @@ class Shard:
         self._learner.tick()
         self._handovers.take_back_overdue()
         self._membership.tick()
+        self._reconciler.tick()
         self._go_on()
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS

@@ -112,6 +112,7 @@ class Undecided:
         # what asked for no write is not lost
         context.ready.loads += [number for number in failed.loads if number not in dirty]
         context.ready.log_reads += failed.log_reads
+        context.ready.digest_reads += failed.digest_reads
         context.ready.inventory_reads += failed.inventory_reads
         context.ready.snapshot_reads += failed.snapshot_reads
         context.ready.snapshot_closes += failed.snapshot_closes

@@ -15,8 +15,9 @@ from ..entity.divergence import Divergence
 from ..entity.entity import Entity
 from ..entry.ids import majority, value_id
 from ..interface.message import HandedBack, Message
-from ..interface.ready import FloorRead, InventoryRead, LogRead, Outcome, Ready, Release
+from ..interface.ready import DigestRead, FloorRead, InventoryRead, LogRead, Outcome, Ready, Release
 from .budget import Budget, Job
+from .rate import Rate
 from .reach import Reach
 from .silence import Silence
 from .standing import OwnStanding, StandingRow
@@ -67,6 +68,14 @@ class Counters:
     uuids_reused: int = 0
     batches_unwritable: int = 0
     catchup_requests: int = 0
+    comparisons: int = 0
+    comparisons_repeated: int = 0
+    digests_differed: int = 0
+    digests_late: int = 0
+    digests_not_ready: int = 0
+    buckets_listed: int = 0
+    entities_behind: int = 0
+    answers_paced: int = 0
     entries_learned: int = 0
     entries_applied: int = 0
     entries_read_ahead: int = 0
@@ -211,8 +220,13 @@ class Context:
         """Of the values under proposal here."""
         self.log_reads: dict[tuple[int, int], LogRead] = {}
         """(entity, peer) -> the latest it asked for; done as the turns' work allows."""
-        self.inventory_reads: dict[tuple[int, int], InventoryRead] = {}
-        """(after, peer) -> the page it asked for."""
+        self.patient_reads: dict[tuple[int, int], LogRead] = {}
+        """The same for entities that nobody waits for: done at the rate of catch-up."""
+        self.catch_up_rate = Rate()
+        self.digest_reads: dict[tuple[int, int, bool], DigestRead] = {}
+        """(peer, level, own) -> the latest of this kind."""
+        self.inventory_reads: dict[int, InventoryRead] = {}
+        """Peer -> the page it asked for."""
         self.stopped: dict[int, Divergence] = {}
         """Entities that are known to be stopped here: core/log/agreement.py."""
         self.floor_reads: dict[int, FloorRead] = {}
@@ -276,10 +290,16 @@ class Context:
     def read_log(self, read: LogRead) -> None:
         """Have chosen entries sent to a peer. Too many of these are dropped: it asks again."""
         place = read.entity, read.peer
-        if len(self.log_reads) >= MAX_LOG_READS and place not in self.log_reads:
+        reads = self.patient_reads if read.patient else self.log_reads
+        if len(reads) >= MAX_LOG_READS and place not in reads:
             self.counters.messages_dropped += 1
         else:
-            self.log_reads[place] = read
+            reads[place] = read
+
+    @property
+    def patient_wait_ms(self) -> float:
+        """Until more may be read of what nobody waits for; 0: it may."""
+        return max(self.catch_up_rate.wait_ms(self.now_ms), self.budget.wait_ms(Job.CATCH_UP, self.now_ms))
 
     # -- the view
 

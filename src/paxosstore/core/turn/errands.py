@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from ..entity.logstate import NEVER
-from .budget import Job
 from .context import Context
+
+T = TypeVar("T")
 
 LOAD_WORK = 100
 """What loading an entity costs in units of `Context.work`, as long as its rows are small."""
 READ_WORK = 2_000
 """What answering catch-up with up to 1 MiB, or a page of the inventory, costs in the same units."""
+DIGESTS_WORK = 200
+"""What adding up the digests of a question costs."""
+MAX_PATIENT_READS = 8
+"""Answers that nobody waits for, of one turn: how large they are is known when they are read."""
 
 
 def load(context: Context) -> bool:
@@ -23,27 +30,37 @@ def load(context: Context) -> bool:
 
 
 def read_for_peers(context: Context) -> bool:
-    """The same of what peers asked for; catch-up waits for the background budget as well."""
-    logs, pages = context.log_reads, context.inventory_reads
-    while logs and not context.budget.wait_ms(Job.CATCH_UP, context.now_ms):
-        context.ready.log_reads.append(logs.pop(next(iter(logs))))
-        context.work += READ_WORK
-        if context.spent:
-            break
-    while pages:
-        context.ready.inventory_reads.append(pages.pop(next(iter(pages))))
-        context.work += READ_WORK
-        if context.spent:
-            break
-    floors = context.floor_reads
-    while floors:
-        context.ready.floor_reads.append(floors.pop(next(iter(floors))))
-        context.work += READ_WORK
-        if context.spent:
-            break
-    return bool(pages or floors or (logs and not context.budget.wait_ms(Job.CATCH_UP, context.now_ms)))
+    """The same of what peers asked for. Where nobody waits for it, the rates decide as well."""
+    ready = context.ready
+    _take(context, context.log_reads, ready.log_reads, READ_WORK)
+    _take_patient(context)
+    _take(context, context.digest_reads, ready.digest_reads, DIGESTS_WORK)
+    _take(context, context.inventory_reads, ready.inventory_reads, READ_WORK)
+    _take(context, context.floor_reads, ready.floor_reads, READ_WORK)
+    left = context.log_reads or context.digest_reads or context.inventory_reads or context.floor_reads
+    return bool(left or (context.patient_reads and not context.patient_wait_ms))
 
 
 def next_ms(context: Context) -> float:
-    """When the background budget allows the next answer to catch-up; never, if nobody waits for one."""
-    return context.now_ms + context.budget.wait_ms(Job.CATCH_UP, context.now_ms) if context.log_reads else NEVER
+    """When the rates allow the next answer that nobody waits for; never, if there is none."""
+    return context.now_ms + context.patient_wait_ms if context.patient_reads else NEVER
+
+
+def _take(context: Context, asked: dict[Any, T], reads: list[T], work: int) -> None:
+    while asked:
+        reads.append(asked.pop(next(iter(asked))))
+        context.work += work
+        if context.spent:
+            break
+
+
+def _take_patient(context: Context) -> None:
+    patient = context.patient_reads
+    for _ in range(MAX_PATIENT_READS):
+        if not patient or context.spent:
+            break
+        if context.patient_wait_ms:
+            context.counters.answers_paced += 1
+            break
+        context.ready.log_reads.append(patient.pop(next(iter(patient))))
+        context.work += READ_WORK
