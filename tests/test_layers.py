@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "core.shard": (*BASE, "core"),
     "core": (),
     "storage": (*BASE, "core", "storage"),
+    "backup": (*BASE, "core", "storage", "backup"),
     "wire": (*BASE, "core", "wire"),
     "runtime": (*BASE, "core", "storage", "wire", "runtime"),
     "services.card": (*FOR_SERVICES, "services.card"),

@@ -11,6 +11,7 @@ from .core.turn.budget import BackgroundUse
 from .core.turn.context import Handler
 from .core.turn.memory import MemoryUse
 from .errors import (
+    BackupError,
     CallerError,
     ClusterError,
     CommitLimitReached,
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackgroundUse",
+    "BackupError",
     "BlockingNode",
     "CallerError",
     "ClusterError",

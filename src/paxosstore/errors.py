@@ -20,6 +20,7 @@
     │   ├── DiskFull                no room to write; reads still work
     │   ├── NotServing              the node is starting, stopping or stopped
     │   ├── PortTaken               a listening address is in use
+    │   ├── BackupError             a backup or an export is damaged, incomplete or of another format
     │   └── DataDirectoryError      the data directory cannot be used
     │       ├── DirectoryInUse      another process has it open
     │       ├── DirectoryMismatch   it belongs to another cluster, node or format
@@ -146,6 +147,10 @@ class NotServing(NodeError):
 
 class PortTaken(NodeError):
     code = "PORTTAKEN"
+
+
+class BackupError(NodeError):
+    code = "BACKUP"
 
 
 class DataDirectoryError(NodeError):

@@ -59,3 +59,18 @@ def test_a_pong_repeats_the_ping() -> None:
     ping = encode_ping(b"8 bytes!")
     assert echo(ping)[1:] == ping[1:]
     assert echo(ping) != ping
+
+
+def test_another_cluster_of_the_same_name_is_told_apart() -> None:
+    """Where both know which one it is: a node restored from an earlier cluster's backup must not be taken for one of this."""
+    known = HELLO._replace(cluster_id="a1")
+    for one, other in [(known, ""), (HELLO, "b2"), (known, "a1")]:
+        check_hello(one, SETTINGS, me=0, cluster_id=other)
+    with pytest.raises(WireError, match=r"of the one a1, this node of b2.*empty directory"):
+        check_hello(known, SETTINGS, me=0, cluster_id="b2")
+    assert decode_hello(encode_hello(known)) == known
+
+
+def test_a_node_that_finds_out_which_cluster_it_is_of_has_not_started_again() -> None:
+    assert HELLO.is_of_one_life_with(HELLO._replace(cluster_id="a1"))
+    assert not HELLO.is_of_one_life_with(HELLO._replace(incarnation=1, cluster_id="a1"))

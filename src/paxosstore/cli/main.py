@@ -17,6 +17,7 @@ import typer
 
 from .. import __version__
 from ..errors import InvalidRequest, PaxosStoreError
+from . import backups
 from .card import CardRefused, call
 
 PROGRAM = "paxosstore"
@@ -33,6 +34,7 @@ card_app = typer.Typer(help="Call the card service of a running cluster.")
 inspect_app = typer.Typer(help="Look into one node, running or stopped.")
 app.add_typer(card_app, name="card")
 app.add_typer(inspect_app, name="inspect")
+backups.register(app)
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The node's configuration file.")]
 ConfigHere = Annotated[

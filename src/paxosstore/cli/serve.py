@@ -21,6 +21,7 @@ from ..runtime.collector import ShortCollections
 from ..runtime.node import Node
 from ..services.card import rules as card_rules
 from ..services.card.server import CardServer
+from ..services.http.checkpoint import CheckpointPage
 from ..services.http.metrics import NodeMetrics, counters, gauges
 from ..services.http.pages import describe, node_pages
 from ..services.http.server import HttpServer
@@ -145,7 +146,7 @@ def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]
         yield from gauges("redis", still)
         yield from counters("redis", now)
 
-    return dict(
+    pages = dict(
         node_pages(
             health=health,
             statistics=node.statistics,
@@ -155,3 +156,4 @@ def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]
             metrics=NodeMetrics(node.statistics, families).render,
         )
     )
+    return {**pages, "/checkpoint": CheckpointPage(node.checkpoint)}

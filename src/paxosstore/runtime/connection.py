@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -67,6 +68,7 @@ class Owner(Protocol):
 
     me: int
     settings: ClusterSettings
+    cluster_id: Callable[[], str]
     options: LinkOptions
     quiet: QuietLog
     connections: set[Connection]
@@ -273,7 +275,7 @@ class Outgoing(Connection):
     def take(self, payload: bytes) -> None:
         if self.hello is None:
             hello = decode_hello(payload)
-            check_hello(hello, self.links.settings, self.links.me, self.peer)
+            check_hello(hello, self.links.settings, self.links.me, self.peer, self.links.cluster_id())
             self.hello = hello
             self.links.went_up(self, hello)
             if not self.ready.done():

@@ -127,9 +127,12 @@ class Links:
         on_down: Callable[[int, str], None],
         options: LinkOptions | None = None,
         starts: int = 0,
+        cluster_id: Callable[[], str] = str,
     ) -> None:
         self.me = me
         self.settings = cluster_settings
+        self.cluster_id = cluster_id
+        """What this node knows of it now."""
         self.on_messages = on_messages
         self.options = options or LinkOptions()
         self.quiet = QuietLog(log)
@@ -238,7 +241,7 @@ class Links:
     # -- what connections tell
 
     def own_hello(self, target: int) -> Hello:
-        return self._hello._replace(target=target)
+        return self._hello._replace(target=target, cluster_id=self.cluster_id())
 
     def greet(self, connection: Incoming, payload: bytes) -> None:
         """A dialler's first frame: answer it, check it, and let it replace the peer's older connection. Raises WireError."""
@@ -246,7 +249,7 @@ class Links:
         try:
             hello = connection.claimed = decode_hello(payload)
             target = hello.node
-            check_hello(hello, self.settings, self.me)
+            check_hello(hello, self.settings, self.me, cluster_id=self.cluster_id())
         except WireError as error:
             problem = error
         if payload.startswith(MAGIC):
@@ -259,7 +262,7 @@ class Links:
         if peer.incoming is not None:
             peer.incoming.stop("the peer has dialled again")
         peer.incoming = connection
-        if peer.outgoing is not None and peer.outgoing.hello != hello:
+        if peer.outgoing is not None and peer.outgoing.hello is not None and not peer.outgoing.hello.is_of_one_life_with(hello):
             peer.outgoing.stop("the peer has started again")  # it leads to an earlier life of the peer
         peer.wake.set()
 

@@ -38,6 +38,7 @@ from ..errors import Damaged, DirectoryInUse, InvalidRequest, NodeError, NotCaug
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
 from ..storage.body import MsgpackBodyCodec
+from ..storage.checkpoint import forget_checkpoints, place_of
 from ..storage.damage import let_go
 from ..storage.descriptors import LEAST, limit
 from ..storage.directory import Directory, open_directory
@@ -58,7 +59,7 @@ from .arguments import (
 )
 from .calls import CallRequest, FunctionRequest, replay
 from .damage import watch_return
-from .disk import CLOSE_S, close_in_time, watch_room
+from .disk import CLOSE_S, beside, close_in_time, watch_room
 from .home import Home
 from .inspection import NodeStatistics as NodeStatistics
 from .inspection import describe_entity, statistics_of
@@ -182,6 +183,7 @@ class Node:
     async def _open(self, found: Damaged | None = None) -> None:
         """`found`: what damage has ended the life before this one."""
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
+        forget_checkpoints(self._data_dir)
         keep = Keep(self.tuning.plog_keep_entries, self.tuning.plog_keep_bytes, self.tuning.plog_keep_seconds)
         self.background = Background(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
         incarnation = secrets.randbits(64) | 1
@@ -198,7 +200,8 @@ class Node:
         self._turns.on_renewed = self._on_renewed
         self._turns.on_damaged = self._on_damaged
         self._store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), self._turns)
-        own = self._shard.context.standing.disk
+        standing = self._shard.context.standing
+        own = standing.disk
         self._links = Links(
             self.node_id,
             self._peers,
@@ -209,6 +212,7 @@ class Node:
             on_up=self._on_up,
             on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
             starts=own.starts,
+            cluster_id=lambda: standing.cluster_id,
         )
         self._turns.inbox.on_full = lambda full: None if self._links is None else self._links.hold(full)
         await self._links.start()
@@ -486,6 +490,15 @@ class Node:
         if home.forked:
             home.refuse()
         return store.content_hash(None if wanted is None else exact_callable("wanted", wanted))
+
+    async def checkpoint(self, name: str) -> None:
+        """Put a checkpoint of the store into the place of this name in the data directory (storage/checkpoint.py).
+
+        Raises InvalidRequest if nobody has made that place, NotServing, DiskFull, NodeError.
+        """
+        store = self._open_store()
+        place = place_of(self._data_dir, exact_text("name", name, MAX_HANDLER_NAME))
+        await beside(lambda: store.checkpoint(place))
 
     def inspect(self, entity: int, first: int, last: int) -> dict[str, Any]:
         """Pointers and rows of one entity, as plain data."""

@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -103,8 +104,8 @@ def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, cre
     """
     path = Path(path)
     lock = -1
-    if not create and not ((path / NAME).exists() or (path / COPY).exists()):
-        raise DataDirectoryError(f"{path}: no node has kept its data here: name the directory that a node serves from")
+    if not create and not _is_identified(path):
+        raise _nobodys(path)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(path)
@@ -160,6 +161,52 @@ def _identify(path: Path, cluster: ClusterSettings, node: int, *, upgrade: bool)
         prepared.rename(store)
         sync_path(path)
     return identity
+
+
+def make_directory(path: Path, identity: IdentityFile, fill: Callable[[Path], None]) -> None:
+    """Make a data directory around a store that `fill` makes at the path that it is given.
+
+    After a crash there is none, and the same again begins anew; or it is there as a whole. Raises DirectoryInUse,
+    DataDirectoryError if a node has kept its data there, OSError, and what `fill` raises.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = _lock(path)
+    try:
+        store, prepared = path / "store", path / "store.new"
+        if _is_identified(path) or store.exists():
+            raise DataDirectoryError(f"{path}: is a node's data directory already: move it away (mv), or name another one")
+        sync_path(path.absolute().parent)
+        shutil.rmtree(prepared, ignore_errors=True)
+        try:
+            fill(prepared)
+            sync_path(prepared)
+        except BaseException:
+            shutil.rmtree(prepared, ignore_errors=True)
+            raise
+        _write(path, identity.sealed())
+        prepared.rename(store)
+        sync_path(path)
+    finally:
+        os.close(lock)
+
+
+def identity_of(path: Path) -> IdentityFile:
+    """Whose a data directory is, which another process may have open. Raises DataDirectoryError, DirectoryMismatch, Damaged."""
+    try:
+        found = _read(path, repair=False)
+    except OSError as error:
+        raise DataDirectoryError(f"{path}: cannot be read: {error.strerror}: run this as the user of the node") from error
+    if found is None:
+        raise _nobodys(path)
+    return found
+
+
+def _is_identified(path: Path) -> bool:
+    return (path / NAME).exists() or (path / COPY).exists()
+
+
+def _nobodys(path: Path) -> DataDirectoryError:
+    return DataDirectoryError(f"{path}: no node has kept its data here: name the directory that a node serves from")
 
 
 def _read(path: Path, *, repair: bool) -> IdentityFile | None:

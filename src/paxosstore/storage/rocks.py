@@ -33,6 +33,7 @@ from ..core.interface.ready import Apply, Change
 from ..errors import Damaged, DiskFull, NodeError, NotServing
 from .api import Reader, ViewPiece
 from .background import Background
+from .checkpoint import TABLE, link_table
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path
 from .epochs import Epochs, Keep, Span, replayed_spans, spans_of
@@ -248,6 +249,18 @@ class RocksStore:
         with self._use().table.snapshot() as now:
             data = ((key[1:], value) for key, value in now.range(DATA, AFTER_DATA, wanted))
             return hash_content(data, _applied(self._committed(now.range(META + META_COMMITTED, _COMMITTED_END))))
+
+    def checkpoint(self, place: Path) -> None:
+        """Put a checkpoint of the table, with all that was written before, into this directory of the same file system.
+
+        In any thread. Raises DiskFull, NodeError, NotServing.
+        """
+        opened = self._use()
+        if opened.journal is None:
+            raise disk_full(self.path, "no space left for a checkpoint")
+        opened.table.flush_in_any_thread()
+        with _os_errors(place):
+            link_table(opened.table.path, place / TABLE)
 
     def close(self) -> None:
         """Write out what is in memory and close; a second call does nothing. Never raises: all that is lost was never synced."""

@@ -36,16 +36,19 @@ def create_table(path: Path) -> None:
 class RocksTable:
     """An open RocksDB. A batch is written to memory only; memory goes to the disk in whole batches, in order."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, compacts: bool = True) -> None:
         """Raises Damaged, DiskFull, DirectoryInUse, DataDirectoryError."""
         self.path = path
         self._releasing = threading.Lock()
+        self._flushing = threading.Lock()
+        """Held by a flush that may meet a release."""
         self._released = False
         self._snapshots: set[TableSnapshot] = set()
         self.on_damaged: Callable[[Damaged], None] = lambda found: None
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
             options = table_options(create=False)
+            options.set_disable_auto_compactions(not compacts)
             # named, or the column family gets what the files say, and they forget the filter
             self._db = Rdict(str(path), options, {"default": options}, access)
             if not read_only:
@@ -75,6 +78,13 @@ class RocksTable:
             self._db.flush()
         except Exception as error:
             raise self._error(error) from error
+
+    def flush_in_any_thread(self) -> None:
+        """Raises NotServing if the table is released."""
+        with self._flushing:
+            if self._released:
+                raise NotServing(f"{self.path}: the store is closed")
+            self.flush()
 
     def compact(self, start: bytes, end: bytes) -> None:
         """Have what was deleted there leave the disk (blocking; releases the GIL). Raises DiskFull, NodeError."""
@@ -113,7 +123,7 @@ class RocksTable:
 
     def release(self) -> None:
         """Close it: RocksDB closes when its last handle is gone (an iterator is one too, so snapshots end)."""
-        with self._releasing:
+        with self._flushing, self._releasing:
             self._released = True
             for snapshot in [*self._snapshots]:
                 snapshot.close()

@@ -44,6 +44,12 @@ class Hello(NamedTuple):
     """Identity of the node's data directory; a lost disk comes back with another one (rule 19)."""
     starts: int = 0
     """How often the node has started on it, this start included; 0: it could not count this one."""
+    cluster_id: str = ""
+    """Which cluster of this name it is of (core/turn/standing.py); empty: it does not know that yet."""
+
+    def is_of_one_life_with(self, other: Hello) -> bool:
+        """Whether nothing but what a node finds out while it runs tells them apart."""
+        return self._replace(cluster_id="") == other._replace(cluster_id="")
 
     @property
     def disk(self) -> int:
@@ -79,8 +85,10 @@ def decode_hello(payload: bytes) -> Hello:
     return hello
 
 
-def check_hello(hello: Hello, settings: ClusterSettings, me: int, peer: int | None = None) -> None:
+def check_hello(hello: Hello, settings: ClusterSettings, me: int, peer: int | None = None, cluster_id: str = "") -> None:
     """Refuse a peer that this node (`me`) must not talk to; `peer` is whom it dialled, None if it was dialled.
+
+    `cluster_id` is what this node knows. A node restored from a backup has data: of another cluster, it would be taken for news.
 
     Raises WireError that names both sides' values.
     """
@@ -89,6 +97,11 @@ def check_hello(hello: Hello, settings: ClusterSettings, me: int, peer: int | No
     mine = fingerprint(settings)
     if hello.settings != mine:
         raise WireError(f"other cluster settings: the peer has {hello.settings!r}, this node has {mine!r}")
+    if hello.cluster_id and cluster_id and hello.cluster_id != cluster_id:
+        raise WireError(
+            f"another cluster of the same name: the peer is of the one {hello.cluster_id}, this node of {cluster_id}. Which of "
+            "the two was restored from a backup of an earlier cluster? Start that one on an empty directory"
+        )
     if hello.target != me:
         raise WireError(f"the peer (node {hello.node}) wants to talk to node {hello.target}, this is node {me}")
     if peer is not None and hello.node != peer:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from hashlib import blake2b
 from typing import NamedTuple
 
 from ..entity.logstate import INFINITE
@@ -169,6 +170,12 @@ class OwnStanding:
     @property
     def disk(self) -> Disk:
         return self.row.disks[self.me]
+
+    @property
+    def cluster_id(self) -> str:
+        """Which cluster this is, of all that may have had this name: by the disks that it began with; empty: not known."""
+        founding = b" ".join(b"%d" % disk for disk in self.row.founding)
+        return blake2b(founding, digest_size=8).hexdigest() if founding else ""
 
     @property
     def confirmed(self) -> bool:

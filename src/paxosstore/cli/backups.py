@@ -1,0 +1,201 @@
+"""`paxosstore backup`, `restore`, `export` and `import`: what of them is the command line's."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing, PaxosStoreError
+
+if TYPE_CHECKING:
+    from .config import NodeConfig
+
+CHECKPOINT_S = 120.0
+"""How long a node may take for a checkpoint: it writes out its memory, at most."""
+MB = 1_000_000
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+Rate = Annotated[float, typer.Option("--rate", metavar="MB/S", min=0.1, help="Read and write no more than so much a second.")]
+Number = Annotated[int | None, typer.Option("--number", metavar="N", help="Which backup; else the latest.", show_default=False)]
+
+
+def backup(
+    directory: Annotated[Path, typer.Argument(metavar="BACKUPS", help="The directory of backups; made if it is not there.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="The node's configuration file.", show_default=False)
+    ] = None,
+    keep: Annotated[int, typer.Option(metavar="N", min=0, help="Leave the latest N backups, remove others; 0: remove none.")] = 0,
+    rate: Rate = 64.0,
+    listing: Annotated[bool, typer.Option("--list", help="Show which backups there are.")] = False,
+    checking: Annotated[bool, typer.Option("--check", help="Read a backup and compare it with its checksums.")] = False,
+    number: Number = None,
+) -> None:
+    """Make a backup of a node, running or stopped, on its machine: whole, of one moment, and only as large as what is new in it.
+    --list and --check look at what is there."""
+    if listing:
+        return _list(directory)
+    if checking:
+        return _check(directory, number, rate)
+    if config is None:
+        raise InvalidRequest("backup: --config FILE is missing: name the configuration file of the node")
+    return _take(directory, config, keep, rate)
+
+
+def restore(
+    backups: Annotated[Path, typer.Argument(metavar="BACKUPS", help="A directory of backups.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="The data directory to make; it must not be one yet.")],
+    node: Annotated[
+        int | None, typer.Option(metavar="N", help="For which node; else the one that the backup is of.", show_default=False)
+    ] = None,
+    new_cluster: Annotated[
+        str, typer.Option("--new-cluster", metavar="NAME", help="Begin a new cluster of this name; do the same for each node.")
+    ] = "",
+    number: Number = None,
+    rate: Rate = 64.0,
+) -> None:
+    """Make a node's data directory from a backup: of a node that has lost its disk, or of a new cluster (--new-cluster)."""
+    from ..backup.folder import pick
+    from ..backup.pace import Pace
+    from ..backup.restore import restore as make
+
+    done = make(pick(backups, number), directory, node, new_cluster, Pace(rate * MB))
+    typer.echo(
+        f"{directory}: node {done.node} of cluster {done.cluster!r}, as of {done.manifest.taken}: "
+        f"{done.manifest.entities} entities, {_megabytes(done.manifest.bytes)}"
+    )
+    for line in _remarks(done.given_up.entries, done.given_up.stopped, new=bool(new_cluster)):
+        typer.echo(line)
+
+
+def _remarks(entries: int, stopped: int, *, new: bool) -> Iterator[str]:
+    if new and entries:
+        yield (
+            f"GIVEN UP: {entries} entries that the node had accepted and not applied. Whether they were chosen nobody can tell "
+            "any more; clients may have been told that they were done"
+        )
+    if stopped:
+        yield f"{stopped} entities are stopped because their replicas differ: see docs/OPERATING.md, Two values seen chosen"
+    if new:
+        yield "do the same for every node of the new cluster, with --node; it begins when all of them have started once"
+    else:
+        yield "it comes back like a node that lost its disk, and learns from its peers what is newer"
+
+
+def _list(directory: Path) -> None:
+    from ..backup.folder import complete, name_of
+    from ..backup.manifest import read_manifest
+
+    there = complete(directory)
+    if not there:
+        typer.echo(f"{directory}: there are no backups")
+    for number in there:
+        try:
+            one = read_manifest(directory / name_of(number))
+        except PaxosStoreError as error:
+            typer.echo(f"{number}: {error}")
+            continue
+        typer.echo(
+            f"{number}: {one.taken}, node {one.node} of cluster {one.cluster!r} ({one.state}), {one.entities} entities, "
+            f"{one.entries} entries, {_megabytes(one.bytes)}"
+        )
+
+
+def _check(directory: Path, number: int | None, rate: float) -> None:
+    from ..backup.folder import check, pick
+    from ..backup.pace import Pace
+
+    folder = pick(directory, number)
+    manifest = check(folder, Pace(rate * MB))
+    typer.echo(f"{folder}: whole: {len(manifest.files)} files, {_megabytes(manifest.bytes)}")
+
+
+def _take(directory: Path, config: Path, keep: int, rate: float) -> None:
+    from ..backup.pace import Pace
+    from ..backup.take import take
+    from ..storage.directory import identity_of
+    from .config import load_config
+
+    data_dir = load_config(config).data_dir
+    identity = identity_of(data_dir)
+    with checkpoint_of(config) as place:
+        taken = take(place, identity, data_dir, directory, Pace(rate * MB), keep, __version__)
+    manifest = taken.manifest
+    typer.echo(
+        f"{taken.folder}: node {manifest.node} of cluster {manifest.cluster!r}, {manifest.entities} entities, "
+        f"{_megabytes(manifest.bytes)}: {_megabytes(taken.copied_bytes)} copied, {_megabytes(taken.linked_bytes)} linked to the "
+        f"node's files, {_megabytes(taken.kept_bytes)} as before"
+    )
+    if manifest.state != "member":
+        typer.echo(f"the node is {manifest.state}, no member: its data may be old. Make a backup of another node, or later")
+    if taken.gone:
+        typer.echo(f"removed: {', '.join(map(str, taken.gone))}")
+
+
+@contextmanager
+def checkpoint_of(config: Path) -> Iterator[Path]:
+    """A checkpoint of a node's store, in a place that is gone at the end: made by the node, or of a stopped one here.
+
+    Raises DirectoryInUse, NotServing, DiskFull, NodeError.
+    """
+    from ..storage.checkpoint import a_place
+    from .config import load_config
+
+    settings = load_config(config)
+    with a_place(settings.data_dir) as (name, place):
+        try:
+            _ask(str(settings.listen.http), name)
+        except ConnectionRefusedError as gone:
+            _of_stopped(settings, place, gone)
+        yield place
+
+
+def _ask(server: str, name: str) -> None:
+    """Have a running node make it. Raises ConnectionRefusedError if nobody listens there, NodeError."""
+    try:
+        with _NO_PROXY.open(f"http://{server}/checkpoint?name={name}", timeout=CHECKPOINT_S) as answer:
+            answer.read(1_000)
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read(1_000).decode(errors="replace").strip()
+        raise NodeError(
+            f"{server}: no checkpoint: {text or error.reason}: is this the node of that configuration file?"
+        ) from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ConnectionRefusedError):
+            raise error.reason from error
+        raise NotServing(f"{server}: no checkpoint: {error.reason}: try again, or look at the node's log") from error
+    except OSError as error:
+        raise NotServing(f"{server}: no checkpoint: {error}: try again, or look at the node's log") from error
+
+
+def _of_stopped(settings: NodeConfig, place: Path, gone: Exception) -> None:
+    from ..storage.directory import open_directory
+    from ..storage.rocks import RocksStore
+
+    try:
+        with open_directory(settings.data_dir, settings.cluster, settings.node, create=False) as directory:
+            store = RocksStore(directory.store_path)
+            try:
+                store.checkpoint(place)
+            finally:
+                store.close()
+    except DirectoryInUse as error:
+        raise NotServing(f"the node runs, but does not answer ({gone}): try again, or look at its log") from error
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / MB:.1f} MB"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    commands: list[Callable[..., None]] = [backup, restore]
+    for command in commands:
+        app.command()(command)
