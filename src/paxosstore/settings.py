@@ -83,7 +83,13 @@ class TuningSettings:
     max_commit_num: int = 512
     """Entries that one catch-up applies at most."""
     max_open_entries: int = 64
-    """Undecided or unapplied entries kept in memory per entity."""
+    """Undecided or unapplied entries kept in memory per entity: further ones are learned when some of these are applied."""
+    max_unapplied_bytes: int = 67_108_864
+    """What entities that lag, with more than one such entry, may hold of memory, a quarter of it each. Beyond it they take in
+    none but the next one to be applied."""
+    max_turn_applies: int = 2_000
+    """After so much work of applying entries of entities that lag, the rest of theirs waits for the next turn. Units as those of
+    max_turn_work; one entry at least."""
     max_queue_requests: int = 20_000
     """Waiting requests per entity; one more is refused as Overloaded."""
     max_batch_requests: int = 4_096

@@ -256,17 +256,24 @@ DISK = (
         "the next entry that is known to be chosen is applied, whatever is missing before it",
         (
             LOG,
-            "            if opened is None or not opened.machine.mine.chosen:\n                break\n",
+            "            log.contiguous_chosen = entry = log.contiguous_chosen + 1\n",
+            "            log.contiguous_chosen = entry = min(at for at, one in log.opened.items() if one is opened)\n",
+        ),
+        (
+            LOG,
+            "(opened := log.opened.get(log.contiguous_chosen + 1)) is not None and opened.machine.mine.chosen:\n",
             """\
-            if opened is None or not opened.machine.mine.chosen:
-                known = [at for at, ahead in entity.log.opened.items() if ahead.machine.mine.chosen]
-                if not known:
-                    break
-                entry = min(known)
-                opened = entity.log.opened[entry]
+opened := next(
+            (one for at, one in sorted(log.opened.items()) if at > log.contiguous_chosen and one.machine.mine.chosen), None
+        ):
 """,
         ),
-        (LOG, "        assert entry == entity.log.committed + 1\n", ""),
+        (
+            LOG,
+            "            entry = log.committed + 1\n            value",
+            "            entry = min(at for at, one in log.opened.items() if one.machine.mine.chosen)\n            value",
+        ),
+        (LOG, "        assert entry == log.committed + 1\n", ""),
     ),
     mutant(
         "applied twice",

@@ -103,11 +103,11 @@ PAXOS = (
         "an accepted row is applied once its entry is known to be chosen",
         (
             LOG,
-            "            if opened is None or not opened.machine.mine.chosen:\n",
+            "is not None and opened.machine.mine.chosen:\n",
             """\
-            if opened is None or not (
-                opened.machine.mine.chosen or (opened.machine.mine.accepted and entry <= entity.log.max_chosen)
-            ):
+is not None and (
+            opened.machine.mine.chosen or (opened.machine.mine.accepted and log.contiguous_chosen < log.max_chosen)
+        ):
 """,
         ),
     ),
@@ -163,8 +163,8 @@ value = self._new_value(evaluated.batch)
         "whose ballot got the last value chosen holds pre-auth, not its origin",
         (
             LOG,
-            "entity.log.last_origin = origin(value.id)",
-            "entity.log.last_origin = owner(opened.machine.mine.accepted, context.n)",
+            "log.last_origin = origin(value.id)",
+            "log.last_origin = owner(log.opened[entry].machine.mine.accepted, context.n)",
         ),
     ),
     mutant(

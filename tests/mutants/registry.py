@@ -8,9 +8,10 @@ from .divergence import DIVERGENCE
 from .lost_disk import LOST_DISK
 from .memory import MEMORY
 from .mutant import Mutant
+from .pace import PACING
 from .paxos import PAXOS
 from .replicated_log import REPLICATED_LOG
 from .snapshot import SNAPSHOT
 
-MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT + DIVERGENCE + CATCH_UP
+MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT + DIVERGENCE + CATCH_UP + PACING
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

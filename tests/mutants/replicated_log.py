@@ -244,9 +244,8 @@ REPLICATED_LOG = (
         "a restart forgets the uuids that were applied before",
         (
             LOG,
-            "        entity.log.unwritten.merge(batch)\n",
-            "        entity.log.unwritten.merge(batch)\n"
-            "        vars(context.reader).setdefault('seen', set()).update(batch.writes)\n",
+            "        log.unwritten.merge(batch)\n",
+            "        log.unwritten.merge(batch)\n        vars(context.reader).setdefault('seen', set()).update(batch.writes)\n",
         ),
         (
             BATCH,

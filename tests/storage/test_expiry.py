@@ -91,6 +91,22 @@ def test_nothing_goes_that_is_to_be_kept(path: Path, clock: Clock) -> None:
     store.close()
 
 
+def test_rows_that_are_chosen_and_not_applied_stay(path: Path, clock: Clock) -> None:
+    """However old they are: applying may lag (core/log/pace.py)."""
+    store = opened(path, Keep(1, 1, 160.0), clock)
+    apply(store, 1, range(1, 11))
+    for entry in range(11, 14):
+        body = MsgpackBodyCodec().encode(WriteBatch({DATA + b"k": b"v"}))
+        store.write({(1, entry): Record(4, 4, 4, Value(value_id(entry), body), True)}, [])
+    for _ in range(3):
+        clock.now_s += 1_000
+        expire(store)
+        apply(store, 2, range(store.committed_entry(2) + 1, store.committed_entry(2) + 3))
+    assert rows(store, 1) == [10, 11, 12, 13]
+    assert [entry for entry, _ in store.load(1).records] == [11, 12, 13]
+    store.close()
+
+
 def test_by_time(path: Path, clock: Clock) -> None:
     store = opened(path, Keep(EVER, EVER, 160.0), clock)
     apply(store, 1, range(1, 11))

@@ -11,6 +11,7 @@ from ..core.entity.entity import Entity
 from ..core.entity.install import Transfer
 from ..core.entry.ids import majority
 from ..core.entry.record import Record
+from ..core.log.pace import Lag
 from ..core.reentry.progress import Progress
 from ..core.shard.shard import Shard
 from ..core.turn.budget import BackgroundUse
@@ -37,6 +38,8 @@ class NodeStatistics:
     counters: Mapping[str, int]
     memory: MemoryUse
     """What is kept of entities in memory."""
+    lag: Lag
+    """What is chosen here and not applied yet."""
     waiting_requests: int
     waiting_events: int
     waiting_bytes: int
@@ -98,6 +101,7 @@ def statistics_of(
         disk_silent_ms=turns.disk_silent_ms,
         counters=context.counters.as_dict(),
         memory=shard.memory,
+        lag=shard.lag,
         waiting_requests=shard.waiting_requests,
         waiting_events=turns.waiting,
         waiting_bytes=context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,

@@ -40,6 +40,8 @@ BRANCHES = (
     "entries_learned",
     "entries_learned after a restart",
     "entries_read_ahead",
+    "applies_held",
+    "entries_held",
     "messages_dropped",
     "turns_cut",
     "proposals_held",

@@ -18,6 +18,7 @@ HOUR_MS = 3_600_000.0
 RIVALS_SEED = 0x51FE
 LOSSES_SEED = 0xD15C
 BUDGET_SEED = 0xB0D6
+LAG_SEED = 0x1A6
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -156,6 +157,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     losses = random.Random(seed ^ LOSSES_SEED)
     tuning = _draw_small(losses, tuning)
     tuning = _draw_budget(random.Random(seed ^ BUDGET_SEED), tuning)
+    tuning = _draw_lag(random.Random(seed ^ LAG_SEED), tuning)
     keep_entries = losses.choice((None, 500) if rivals else (None, None, 1, 2, 5, 20))
     return Plan(
         seed=seed,
@@ -219,6 +221,15 @@ def _draw_budget(rng: random.Random, tuning: TuningSettings) -> TuningSettings:
     """In some seeds so small a budget for what goes on behind the requests that it is waited for."""
     size, ms = rng.choice(((20_000, 500.0), (67_108_864, 20.0), *[(67_108_864, 500.0)] * 2))
     return replace(tuning, background_bytes_per_second=size, background_ms_per_second=ms)
+
+
+def _draw_lag(rng: random.Random, tuning: TuningSettings) -> TuningSettings:
+    """How much is applied in a turn, and how far that may lag: in some seeds an entry at a time, and no further than one."""
+    return replace(
+        tuning,
+        max_turn_applies=rng.choice((1, 20, 2_000)),
+        max_unapplied_bytes=rng.choice((1, 16_000, 67_108_864)),
+    )
 
 
 def _draw_tuning(rng: random.Random) -> TuningSettings:

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from paxosstore.core.entity.install import Transfer
+from paxosstore.core.log.pace import Lag
 from paxosstore.core.reentry.progress import Progress
 from paxosstore.core.turn.budget import Budget, Job
 from paxosstore.core.turn.context import Counters
@@ -66,6 +67,7 @@ def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER
         waiting_events=1,
         waiting_bytes=3_000,
         in_flight_bytes=400,
+        lag=Lag(2, 30, 4_000, 7, 20),
         stopped={7: "entity 7 is stopped"},
         reentry=reentry,
         log_kept=LogKept(500, 3, 20, "no room"),
@@ -312,6 +314,7 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["paxosstore_waiting_requests",] == 2
     assert samples["paxosstore_waiting_bytes",] == 3_000
     assert samples["paxosstore_in_flight_bytes",] == 400
+    assert samples["paxosstore_lag_most_entries",] == 20
     assert samples["paxosstore_entities_stopped",] == 1
     assert samples["paxosstore_reentry_done",] == samples["paxosstore_ready",] == 1
     assert samples["paxosstore_reentry_entities_passed",] == 4

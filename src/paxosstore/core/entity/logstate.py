@@ -150,6 +150,11 @@ class LogState:
         return mine.value.id if mine.chosen and mine.value is not None else b""
 
     @property
+    def lag(self) -> int:
+        """How many entries are known to be chosen, each with its value, and not applied yet."""
+        return self.contiguous_chosen - self.committed
+
+    @property
     def gaps(self) -> list[tuple[int, int]]:
         """(first, last) entries that are known to be chosen, and what was chosen there is not known here; ascending."""
         found, known = [], self.contiguous_chosen

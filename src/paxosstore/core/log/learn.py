@@ -108,7 +108,11 @@ class Learner:
                 catchup.asked_at_ms = context.now_ms  # give its proposer the time to say so first
         elif self.must_copy(entity):
             return
-        elif catchup.attempts >= context.n - 1:
+        limit = context.tuning.max_open_entries - entity.log.lag
+        if entity.log.lag and (limit * 2 < context.tuning.max_open_entries or not self._log.has_room(entity, first)):
+            self._asking.pop(entity.id, None)
+            return  # it is looked at again when some of what it has is applied
+        if goal >= first and catchup.attempts >= context.n - 1:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
         patient = catchup.wanted > 0 and not entity.busy
         interval = max(PATIENT_MS if patient else 0.0, context.tuning.retry_ms * (1 << min(catchup.attempts, 4)))
@@ -123,7 +127,8 @@ class Learner:
         weighs = catchup.weighs and goal - first >= LEAST_GAP
         catchup.weighs = False
         chosen_id = entity.log.chosen_id(first - 1)
-        context.send_early(peer, CatchUpRequest(entity.id, first, ENTRIES_PER_REQUEST, chosen_id, weighs, patient))
+        request = CatchUpRequest(entity.id, first, min(limit, ENTRIES_PER_REQUEST), chosen_id, weighs, patient)
+        context.send_early(peer, request)
         entity.wake_at(context.now_ms + interval)
 
     def must_copy(self, entity: Entity) -> bool:

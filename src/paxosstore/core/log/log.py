@@ -16,6 +16,7 @@ from ..interface.message import PaxosMessage
 from ..interface.ready import Apply, LogRead, NewEntity
 from ..turn.context import Context
 from .agreement import Agreement
+from .pace import Pace
 
 NO_ID = b""
 MAX_NEWS_BYTES = 65_536
@@ -73,7 +74,7 @@ class Log:
         if entity.install is not None and entity.install.decides(entry):
             context.counters.votes_withheld += 1
             return None
-        if not self.is_credible(entity, peer, message):
+        if not self.is_credible(entity, peer, message) or not self.has_room(entity, entry):
             context.counters.messages_dropped += 1
             return None
         opened = self.open(entity, entry)
@@ -120,6 +121,17 @@ class Log:
     def teach(self, entity: Entity, entry: int, peer: int) -> None:
         """Have a peer told of an entry that it does not know to be chosen, and of those after it."""
         self._context.read_log(LogRead(entity.id, entry, min(entity.log.contiguous_chosen, entry + 63), peer))
+
+    def has_room(self, entity: Entity, entry: int) -> bool:
+        """Whether another entry is taken in, before those below it are applied. The next one to be applied always is."""
+        ahead, context = entry - entity.log.committed, self._context
+        most = context.tuning.max_unapplied_bytes
+        if ahead == 1 or (
+            ahead <= context.tuning.max_open_entries and entity.bytes * 4 < most and context.unapplied_bytes < most
+        ):
+            return True
+        context.counters.entries_held += 1
+        return False
 
     def is_credible(self, entity: Entity, peer: int, message: PaxosMessage) -> bool:
         """Whether a row is for an entry that is near enough, and one that an honest peer can have sent."""
@@ -237,7 +249,7 @@ class Log:
         """Take a chosen entry from a peer's catch-up reply."""
         if not self.agreement.holds(entity, peer, entry, value.id):
             return
-        if entry <= entity.log.contiguous_chosen or entry > entity.log.contiguous_chosen + self._context.tuning.max_open_entries:
+        if entry <= entity.log.contiguous_chosen or not self.has_room(entity, entry):
             return
         if entity.install is not None and entity.install.decides(entry):
             return
@@ -250,46 +262,49 @@ class Log:
         self._context.counters.entries_learned += 1
         self._context.counters.bytes_learned += len(value.body)
 
-    def advance(self, entity: Entity) -> tuple[InFlight, bool] | None:
-        """Apply what is chosen, in order: `max_commit_num` entries at most, and as far as the turn's work goes.
+    def advance(self, entity: Entity, pace: Pace | None = None) -> tuple[InFlight, bool] | None:
+        """Note what is chosen, and apply it, in order: `max_commit_num` entries at most, and as far as the pace allows.
 
-        Returns the own batch and whether it was chosen, if its entry is decided now.
+        Returns the own batch and whether it was chosen, if its entry is applied now.
         """
-        context = self._context
+        self._choose(entity)
+        log, context = entity.log, self._context
         decided: tuple[InFlight, bool] | None = None
-        limit = entity.log.committed + context.tuning.max_commit_num
-        while entity.log.committed < limit:
-            entry = entity.log.committed + 1
-            opened = entity.log.opened.get(entry)
-            if opened is None or not opened.machine.mine.chosen:
-                break
-            value = opened.machine.mine.value
+        limit = min(log.contiguous_chosen, log.committed + context.tuning.max_commit_num)
+        while log.committed < limit:
+            entry = log.committed + 1
+            value = log.opened[entry].machine.mine.value
             assert value is not None
+            if pace is not None and not pace.allows(entity, len(value.body)):
+                break
+            own = None
             in_flight = entity.writes.in_flight
             if in_flight is not None and in_flight.evaluated.entry == entry:
                 entity.writes.in_flight = None
                 context.in_flight_bytes -= len(in_flight.value.body)
                 decided = in_flight, in_flight.value.id == value.id
-            own = decided is not None and decided[0].evaluated.entry == entry and decided[1]
-            batch = decided[0].evaluated.batch if decided is not None and own else context.codec.decode(value.body)
-            self._apply(entity, entry, batch)
-            context.work += len(batch.writes) + (len(value.body) >> 10)
-            if batch.cleared and entity.log.unwritten is not None:
-                context.work += len(entity.log.unwritten.writes)  # what stays is found by looking at each
-            entity.log.last_origin = origin(value.id)
-            entity.log.recent.applied(entry, value.id)
-            entity.way.chosen(entry, entity.log.last_origin)
+                own = in_flight.evaluated.batch if decided[1] else None
+            work = self._apply(entity, entry, value, own)
+            context.work += work
+            if pace is not None:
+                pace.took(max(work, 1))
+            if context.spent:
+                break
+        return decided
+
+    def _choose(self, entity: Entity) -> None:
+        """Everything up to the first entry of which it is not known is chosen: who is to hear of it will."""
+        log, context = entity.log, self._context
+        while (opened := log.opened.get(log.contiguous_chosen + 1)) is not None and opened.machine.mine.chosen:
+            log.contiguous_chosen = entry = log.contiguous_chosen + 1
+            value = opened.machine.mine.value
+            assert value is not None
+            entity.way.chosen(entry, origin(value.id))
             if opened.driving:
                 due_at_once = len(value.body) > MAX_NEWS_BYTES
                 news = Chosen(entry, opened, context.now_ms - context.tuning.notice_ms * due_at_once)
                 for peer in context.peers:
                     entity.news.untold.setdefault(peer, []).append(news)
-            del entity.log.opened[entry]
-            if context.spent:
-                break
-        while (ahead := entity.log.opened.get(entity.log.contiguous_chosen + 1)) is not None and ahead.machine.mine.chosen:
-            entity.log.contiguous_chosen += 1
-        return decided
 
     def jump(self, entity: Entity, entry: int) -> None:
         """The DB holds a snapshot at this entry (rule 16). It replaces data, never votes: rows above it stay as they are."""
@@ -304,16 +319,24 @@ class Log:
         log.last_origin = NOBODY
         log.opened = {number: opened for number, opened in log.opened.items() if number > entry}
 
-    def _apply(self, entity: Entity, entry: int, batch: WriteBatch) -> None:
-        """Rule 10: the writes and the new committed entry go into one atomic write."""
-        assert entry == entity.log.committed + 1
-        context = self._context
+    def _apply(self, entity: Entity, entry: int, value: Value, own: WriteBatch | None) -> int:
+        """Rule 10: the writes and the new committed entry go into one atomic write. `own`: what they are, if that is known.
+
+        Returns the work in units of `Context.work`.
+        """
+        context, log = self._context, entity.log
+        assert entry == log.committed + 1
+        assert entry <= log.contiguous_chosen
+        batch = own if own is not None else context.codec.decode(value.body)
         context.ready.applies.append(Apply(entity.id, entry, batch))
-        if entity.log.unwritten is None:
-            entity.log.unwritten = WriteBatch()
-        entity.log.unwritten.merge(batch)
-        entity.log.committed = entry
-        entity.log.changed_turn = context.ready.turn
-        entity.log.contiguous_chosen = max(entity.log.contiguous_chosen, entry)
-        entity.log.max_chosen = max(entity.log.max_chosen, entry)
+        if log.unwritten is None:
+            log.unwritten = WriteBatch()
+        log.unwritten.merge(batch)
+        log.committed = entry
+        log.changed_turn = context.ready.turn
+        log.last_origin = origin(value.id)
+        log.recent.applied(entry, value.id)
+        del log.opened[entry]
         context.counters.entries_applied += 1
+        work = len(batch.writes) + (len(value.body) >> 10)
+        return work + len(log.unwritten.writes) if batch.cleared else work  # what stays is found by looking at each

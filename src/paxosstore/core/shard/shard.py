@@ -62,6 +62,7 @@ from ..log.install import Installer
 from ..log.learn import Learner
 from ..log.log import Log
 from ..log.onlooker import Onlooker
+from ..log.pace import Lag, Pace
 from ..log.reconcile import Reconciler, Reconciliation
 from ..log.serve import ReadServer
 from ..log.snapshot import SnapshotSender
@@ -96,6 +97,7 @@ class Shard:
         self._entities = Entities(context)
         self._admission = Admission(context, self._entities)
         self._way = RightOfWay(context, self._entities)
+        self._pace = Pace(context, self._entities)
         self._proposer = Proposer(context, self._entities, self._log, self._way)
         self._handovers = HandOvers(context, self._entities, self._log, self._admission)
         self._intake = Intake(context, self._entities, self._admission, self._handovers)
@@ -175,6 +177,7 @@ class Shard:
         self._unfinished |= load(context) | read_for_peers(context) | self._sender.read()
         context.counters.turns_cut += self._unfinished
         self._membership.speak()
+        self._pace.written()
         ready = self._released = context.ready
         context.ready = Ready(ready.turn + 1)
         self._membership.turn_written()
@@ -218,7 +221,7 @@ class Shard:
         if waiting or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
         due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms)
-        due = min(due, next_ms(context), self._learner.next_ms, self._reconciler.next_ms)
+        due = min(due, next_ms(context), self._learner.next_ms, self._reconciler.next_ms, self._pace.next_ms)
         return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
 
     def entity(self, entity: int) -> Entity | None:
@@ -243,6 +246,11 @@ class Shard:
     @property
     def memory(self) -> MemoryUse:
         return self._entities.memory.taken
+
+    @property
+    def lag(self) -> Lag:
+        """What is chosen here and not applied yet."""
+        return self._pace.lag()
 
     @property
     def waiting_requests(self) -> int:
@@ -280,6 +288,8 @@ class Shard:
         while not context.spent and (entity := self._entities.next_touched()) is not None:
             self._attend(entity)
             context.work += ATTEND_WORK
+        for entity in self._pace.due():
+            self._attend(entity)
         self._unfinished = self._entities.leave()
         self._entities.evict()
 
@@ -291,11 +301,13 @@ class Shard:
             self._undecided.end_stopped(entity)
             self._learner.give_up(entity)
             self._installer.give_up(entity)
+            self._pace.attended(entity)
             self._entities.attended(entity)
             return
-        before = entity.log.committed
+        before = entity.log.contiguous_chosen
+        self._pace.begin()
         applies = not (context.cannot_write or entity.is_mixed)  # what is applied has to be written, on what it was meant for
-        decided = self._log.advance(entity) if applies else None
+        decided = self._log.advance(entity, self._pace) if applies else None
         release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
         if decided is not None:
             in_flight, chosen = decided
@@ -305,7 +317,7 @@ class Shard:
                 self._handovers.chosen(entity, in_flight.evaluated.proposed)
         if entity.log.floor or entity.log.floor_stored:
             self._passing.attended(entity)
-        if entity.log.committed != before:
+        if entity.log.contiguous_chosen != before:
             entity.log.lease_until_ms = 0.0
             self._log.tell_chosen(entity, entity.news.readers)
             entity.news.readers.clear()
@@ -326,9 +338,7 @@ class Shard:
             self._way.withdraw(entity)
         self._way.remember(entity)
         self._log.tell_due(entity)
-        follow_up = entity.log.opened.get(entity.log.committed + 1)
-        if applies and follow_up is not None and follow_up.machine.mine.chosen:
-            entity.wake_at(context.now_ms)  # the commit limit was reached
+        self._pace.attended(entity)
         self._entities.attended(entity)
         entity.log.validate()
 
@@ -442,6 +452,7 @@ class Shard:
             context.counters.dropped_for_the_disk += context.silence.dropped
             self._reconciler.ask_all()  # what it was told and did not take in, nobody tells it again
         context.silence.end()
+        self._pace.durable(event.turn)
         self._unfinished |= self._installer.durable(event.turn)
         self._go_on()
 

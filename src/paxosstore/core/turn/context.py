@@ -78,6 +78,8 @@ class Counters:
     answers_paced: int = 0
     entries_learned: int = 0
     entries_applied: int = 0
+    applies_held: int = 0
+    entries_held: int = 0
     entries_read_ahead: int = 0
     entries_gone: int = 0
     snapshots_wanted: int = 0
@@ -218,6 +220,8 @@ class Context:
         """What requests that have not ended hold of memory, and messages to entities that are being loaded."""
         self.in_flight_bytes = 0
         """Of the values under proposal here."""
+        self.unapplied_bytes = 0
+        """What entities hold of memory that have more than one entry open: written by core/turn/entities.py."""
         self.log_reads: dict[tuple[int, int], LogRead] = {}
         """(entity, peer) -> the latest it asked for; done as the turns' work allows."""
         self.patient_reads: dict[tuple[int, int], LogRead] = {}

@@ -49,6 +49,7 @@ class Entities:
         """Drop an entity from memory; the next event loads it again."""
         found = self.memory.drop(entity)
         self.busy.pop(entity, None)
+        self._context.unapplied_bytes = self.memory.unapplied_bytes
         found.touched = True  # it is not to be looked at again
         self._held.pop(entity, None)
         if found.writes.in_flight is not None:
@@ -114,6 +115,7 @@ class Entities:
         else:
             self.busy.pop(entity.id, None)
         self.memory.weigh(entity)
+        self._context.unapplied_bytes = self.memory.unapplied_bytes
         self._set_timer(entity)
         if self._held and self._context.in_flight_bytes < self._context.tuning.max_in_flight_bytes:
             self.touch(self._held.pop(next(iter(self._held))))

@@ -34,6 +34,8 @@ class Memory:
         self.entries = 0
         """Open entries of all of them."""
         self.bytes = 0
+        self.unapplied_bytes = 0
+        """Of those that have more than one entry open: learned faster than applied, or with others missing in between."""
 
     @property
     def taken(self) -> MemoryUse:
@@ -64,6 +66,7 @@ class Memory:
     def drop(self, entity: int) -> Entity:
         """It is here no longer."""
         found = self._entities.pop(entity)
+        self.unapplied_bytes -= found.bytes if found.entries > 1 else 0
         self.entries -= found.entries
         self.bytes -= found.bytes
         return found
@@ -73,6 +76,7 @@ class Memory:
         log = entity.log
         entries = len(log.opened)
         size = ENTITY_BYTES + entries * ENTRY_BYTES + log.value_bytes if entries else ENTITY_BYTES
+        self.unapplied_bytes += (size if entries > 1 else 0) - (entity.bytes if entity.entries > 1 else 0)
         self.entries += entries - entity.entries
         self.bytes += size - entity.bytes
         entity.entries, entity.bytes = entries, size

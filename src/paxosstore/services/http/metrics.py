@@ -33,6 +33,8 @@ HELP = {
     "catchups_paced": "Of them, those that waited for the background budget.",
     "entries_learned": "Chosen entries learned by catch-up.",
     "entries_applied": "Entries applied to the data.",
+    "applies_held": "Times an entity had more to apply than a turn takes, and lagged (max_turn_applies).",
+    "entries_held": "Entries not taken in because too much was not applied yet: they are learned later (max_unapplied_bytes).",
     "entries_gone": "Times a peer asked for entries that are not in the log any more: it copies the data.",
     "snapshots_wanted": "Copies of an entity's data that this node has begun to ask for.",
     "snapshots_cheaper": "Of them, those that were asked for because replaying would have cost more.",
@@ -100,6 +102,9 @@ class NodeMetrics(Collector):
                 "entities_stopped": len(now.stopped),
             },
         )
+        lag = now.lag
+        figures = {"entities": lag.entities, "entries": lag.entries, "bytes": lag.bytes, "most_entries": lag.entity_entries}
+        yield from gauges("lag", figures)
         yield from gauges("reentry", _reentry(now))
         yield from gauges("log", {"kept_bytes": now.log_kept.bytes, "expiry_fails": bool(now.log_kept.trouble)})
         yield from counters("log", {"expired_entries": now.log_kept.expired_entries})

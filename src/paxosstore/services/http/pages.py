@@ -116,6 +116,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "entities_in_memory": now.memory.entities,
         "entries_in_memory": now.memory.entries,
         "entities_bytes": now.memory.bytes,
+        "lag": now.lag._asdict(),
         "waiting_requests": now.waiting_requests,
         "waiting_events": now.waiting_events,
         "waiting_bytes": now.waiting_bytes,
