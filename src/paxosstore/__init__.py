@@ -6,6 +6,7 @@
 from .core.batch.overlay import View, WriteBatch
 from .core.batch.request import Request
 from .core.entity.install import Transfer
+from .core.log.pace import Lag
 from .core.reentry.progress import Progress
 from .core.turn.budget import BackgroundUse
 from .core.turn.context import Handler
@@ -70,6 +71,7 @@ __all__ = [
     "Handler",
     "Histogram",
     "InvalidRequest",
+    "Lag",
     "LinkStatistics",
     "LogKept",
     "MemoryUse",
