@@ -1,7 +1,7 @@
 """Settings, in two groups that must not be mixed.
 
 `ClusterSettings` have to be the same on every node for the life of the cluster: a difference breaks safety, so they are
-checked in the hello between peers and kept in the data directory. `TuningSettings` may differ by node and change at a restart.
+checked in the hello between peers and kept in the data directory. `TuningSettings` may differ by node and change while it runs.
 """
 
 from __future__ import annotations

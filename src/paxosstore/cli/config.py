@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -125,18 +126,53 @@ class _File:
     log: dict[str, Any] = field(default_factory=dict)
 
 
-def load_config(path: Path) -> NodeConfig:
-    """Read and check a node's configuration. Raises ConfigError."""
+class Content(NamedTuple):
+    """A configuration file as it was read."""
+
+    path: Path
+    text: str
+    table: dict[str, Any]
+
+    def check(self, changed: Mapping[str, Any] | None = None) -> NodeConfig:
+        """The settings in it, of which these ("section.name") are others. Raises ConfigError, with the line if it is known."""
+        table = {name: dict(part) if isinstance(part, dict) else part for name, part in self.table.items()}
+        for name, value in (changed or {}).items():
+            section, _, key = name.partition(".")
+            table.setdefault(section, {})[key] = value
+        try:
+            return _check(table, self.path.parent)
+        except ConfigError as error:
+            line = 0 if changed else line_of(self.text, str(error).partition(":")[0])
+            raise ConfigError(f"{self.path}{f', line {line}' if line else ''}: {error}") from error
+
+
+def read_config(path: Path) -> Content:
+    """A file's text as TOML. Raises ConfigError."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return Content(path, text, tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): `paxosstore init DIR` writes such files") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML: {error}") from error
-    try:
-        return _check(table, path.parent)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read and check a node's configuration. Raises ConfigError."""
+    return read_config(path).check()
+
+
+def line_of(text: str, name: str) -> int:
+    """Where a setting, "section.key" or "key", stands in a file; 0: nowhere that is found by looking at its lines."""
+    wanted_section, _, wanted = name.rpartition(".")
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            section = stripped.strip("[]").strip()
+        elif section == wanted_section and stripped.partition("=")[0].strip() == wanted:
+            return number
+    return 0
 
 
 def parse_address(text: str | int, key: str) -> Address:

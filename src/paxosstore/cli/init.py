@@ -97,7 +97,7 @@ format = "human"
 # "debug", "info", "warning" or "error"
 level = "info"
 
-# What tunes this node alone; may change at a restart. Shown are the defaults.
+# What tunes this node alone. Change it here and send the node SIGHUP, or try it with `paxosstore set`. Shown are the defaults.
 [tuning]
 # How long an active proposer is left alone before this node competes with it.
 # lease_ms = {tuning.lease_ms}

@@ -44,6 +44,7 @@ CardServers = Annotated[
     list[str],
     typer.Option("--server", metavar="HOST:PORT", help="gRPC address of a node; repeat it for each node."),
 ]
+HttpServer = Annotated[str, typer.Option("--server", metavar="HOST:PORT", help="HTTP address of the node.")]
 CardId = Annotated[int, typer.Argument(metavar="CARD", help="The card's id, 0 to 2^64-1.", show_default=False)]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="For all servers together.")]
 Uuid = Annotated[
@@ -99,13 +100,14 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Run one node until SIGTERM or Ctrl-C."""
-    from .config import load_config
+    """Run one node until SIGTERM or Ctrl-C. SIGHUP has it read its file again."""
+    from .config import read_config
 
-    settings = load_config(config)
+    content = read_config(config)
+    content.check()
     from .serve import run
 
-    run(settings, force_reentry=force_reentry)
+    run(content, force_reentry=force_reentry)
 
 
 @app.command()
@@ -132,6 +134,33 @@ def status(
     for note in status_notes(answers):
         console().print(note, highlight=False)
     return exit_code(answers)
+
+
+@app.command("set")
+def set_setting(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As in the file: plog_keep_seconds, redis.max_clients.")],
+    value: Annotated[str | None, typer.Argument(metavar="VALUE", show_default=False)] = None,
+    server: HttpServer = HTTP_SERVERS[0],
+    reset: Annotated[bool, typer.Option("--reset", help="Go back to what the node's file says.")] = False,
+) -> None:
+    """Change a setting of a running node, until its restart. `paxosstore get` lists them."""
+    from .change import change, told
+
+    if (value is None) != reset:
+        raise InvalidRequest("set: either a VALUE is needed, or --reset")
+    typer.echo(told(change(server, name, value)))
+
+
+@app.command("get")
+def get_setting(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them; else all.", show_default=False)] = None,
+    server: HttpServer = HTTP_SERVERS[0],
+) -> None:
+    """Show the settings of a running node, and which of them cannot change."""
+    from .change import shown
+
+    for line in shown(server, name):
+        typer.echo(line)
 
 
 @app.command()

@@ -25,13 +25,15 @@ from ..services.http.checkpoint import CheckpointPage
 from ..services.http.metrics import NodeMetrics, counters, gauges
 from ..services.http.pages import describe, node_pages
 from ..services.http.server import HttpServer
+from ..services.http.settings import settings_actions, settings_pages
 from ..services.redis import commands as redis_commands
 from ..services.redis.server import RedisServer
 from ..services.redis.sweeper import Sweeper
 from .allocator import give_memory_back
 from .bar import is_wanted, show_progress
-from .config import NodeConfig
+from .config import Content, NodeConfig
 from .descriptors import share_out
+from .live import LiveSettings
 from .logs import configure_logs
 
 if TYPE_CHECKING:
@@ -42,27 +44,30 @@ log = logging.getLogger(__name__)
 GRACE_S = 3.0
 """How long requests under way may take after the signal to stop; a second signal ends it."""
 SLOW_STOP_S = 4.0
-IGNORED = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-"""Signals that would end a process which does not expect them: a terminal that is closed, a tool that rotates logs."""
+IGNORED = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+"""Signals that would end a process which does not expect them."""
 
 HANDLERS = {card_rules.HANDLER: card_rules.handle, redis_commands.HANDLER: redis_commands.handle}
 """What a request may name; the same on every node."""
 
 
-def run(config: NodeConfig, *, force_reentry: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT. Raises NodeError or ConfigError for what stands in the way of the start."""
+def run(content: Content, *, force_reentry: bool = False) -> None:
+    """Serve with the settings of this file until SIGTERM or SIGINT.
+
+    Raises NodeError or ConfigError for what stands in the way of the start.
+    """
     import uvloop
 
-    configure_logs(config.log)
+    configure_logs(content.check().log)
     give_memory_back()
     ShortCollections().begin()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(config, force_reentry=force_reentry))
+        runner.run(serve(content, force_reentry=force_reentry))
 
 
-async def serve(config: NodeConfig, *, force_reentry: bool = False) -> None:
+async def serve(content: Content, *, force_reentry: bool = False) -> None:
     """Start the node, then its services; say so on standard output; at the signal drain and stop them, then the node."""
-    signals = Signals()
+    signals, config = Signals(), content.check()
     room = share_out(config.redis.max_clients)
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS, force_reentry=force_reentry)
     redis = RedisServer(node.submit, replace(config.redis, max_clients=room.redis))
@@ -70,8 +75,19 @@ async def serve(config: NodeConfig, *, force_reentry: bool = False) -> None:
     sweeper = Sweeper(node, lambda size, ms: node.background.charge(Job.KEY_EXPIRY, size, ms))
     node.on_applied.append(sweeper.applied)
     card = None if config.listen.grpc is None else CardServer(node, *config.listen.grpc, max_connections=room.grpc)
-    pages = _pages(config, node, redis)
-    http = HttpServer(*config.listen.http, pages=pages, hosts=config.http_hosts, max_connections=room.http)
+
+    def apply(before: NodeConfig, now: NodeConfig) -> None:
+        clients = room.redis if now.redis.max_clients == before.redis.max_clients else share_out(now.redis.max_clients).redis
+        node.tune(now.tuning)
+        redis.tune(replace(now.redis, max_clients=clients))
+        http.answer_to(now.http_hosts)
+        if now.log != before.log:
+            configure_logs(now.log)
+
+    live = LiveSettings(content, apply)
+    pages = {**_pages(config, node, redis, live), **settings_pages(live)}
+    actions = settings_actions(live)
+    http = HttpServer(*config.listen.http, pages=pages, actions=actions, hosts=config.http_hosts, max_connections=room.http)
     async with AsyncExitStack() as running:
         await node.start()
         running.push_async_callback(node.stop)
@@ -82,7 +98,7 @@ async def serve(config: NodeConfig, *, force_reentry: bool = False) -> None:
             running.push_async_callback(card.stop, 0.0)
         await http.start()
         running.push_async_callback(http.stop)
-        besides = [sweeper.run(), *([show_progress(node.statistics)] if is_wanted() else [])]
+        besides = [sweeper.run(), signals.reread(live), *([show_progress(node.statistics)] if is_wanted() else [])]
         for task in map(asyncio.create_task, besides):
             running.callback(task.cancel)
         with suppress(OSError):  # nobody listens any more
@@ -104,8 +120,18 @@ class Signals:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
+        self._reread = asyncio.Event()
+        if hasattr(signal, "SIGHUP"):  # not on every system: there is `paxosstore set`
+            loop.add_signal_handler(signal.SIGHUP, self._reread.set)
         for number in IGNORED:
             loop.add_signal_handler(number, log.info, "%s is ignored", number.name)
+
+    async def reread(self, live: LiveSettings) -> None:
+        """For ever: read the settings again whenever the process is told to."""
+        while True:
+            await self._reread.wait()
+            self._reread.clear()
+            await live.reread()
 
     def _end(self) -> None:
         (self.hurry if self.stop.is_set() else self.stop).set()
@@ -132,7 +158,7 @@ def _say_what_waits() -> None:
         log.warning("still stopping after %g s: waits in %s", SLOW_STOP_S, " > ".join(steps))
 
 
-def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]:
+def _pages(config: NodeConfig, node: Node, redis: RedisServer, live: LiveSettings) -> dict[str, Any]:
     def health() -> str:
         try:
             node.statistics()
@@ -150,7 +176,11 @@ def _pages(config: NodeConfig, node: Node, redis: RedisServer) -> dict[str, Any]
         node_pages(
             health=health,
             statistics=node.statistics,
-            status=lambda: describe(node.statistics(), config.cluster.cluster, node.committed()),
+            status=lambda: {
+                **describe(node.statistics(), config.cluster.cluster, node.committed()),
+                "settings_changed": live.differing(),
+                "settings_trouble": live.trouble,
+            },
             inspect=node.inspect,
             content_hash=node.content_hash,
             metrics=NodeMetrics(node.statistics, families).render,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.entry.ids import MAX_ENTITY
 from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing
 from ..services.http.pages import inspect_entries
+from ..services.http.request import CHANGE_HEADER
 from .config import Address, NodeConfig, parse_address
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 140
 TIMEOUT_S = 3.0
+PROGRAM = "paxosstore"
 STRANGER = "this is no paxosstore node's HTTP address"
 MAX_GAPS = 10
 MAX_STOPPED = 10
@@ -36,10 +38,13 @@ class Unreachable(Exception):
     """Nothing answers at an address."""
 
 
-def get(server: Address, path: str) -> dict[str, Any]:
-    """A node's answer to one of its JSON pages. Raises Unreachable, InvalidRequest, or NodeError if it is no answer."""
+def get(server: Address, path: str, *, changes: bool = False) -> dict[str, Any]:
+    """A node's answer to one of its JSON pages, or to an action. Raises Unreachable, InvalidRequest, or NodeError if it is no
+    answer."""
+    method, headers = ("POST", {CHANGE_HEADER.decode(): PROGRAM}) if changes else ("GET", {})
     try:
-        with _NO_PROXY.open(f"http://{server}{path}", timeout=TIMEOUT_S) as response:
+        request = urllib.request.Request(f"http://{server}{path}", method=method, headers=headers)
+        with _NO_PROXY.open(request, timeout=TIMEOUT_S) as response:
             answer = json.loads(response.read(MAX_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         with error:
@@ -130,6 +135,11 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
                 yield f"{node} {escape(str(line))}"
         if background := describe_background(answer.get("background", {})):
             yield f"{node} in the background: {escape(background)}"
+        for name, one in answer.get("settings_changed", {}).items():
+            value, file = escape(str(one["value"])), escape(str(one["file"]))
+            yield f"{node}: set until the restart: {escape(name)} = {value} (the file: {file})"
+        if trouble := answer.get("settings_trouble"):
+            yield f"{node}: [yellow]its file was not read again[/yellow]: {escape(str(trouble))}"
         for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:
             yield f"{node}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
 

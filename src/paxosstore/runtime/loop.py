@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..core.batch.request import Request
-from ..core.interface.event import Event
+from ..core.interface.event import Event, Tick
 from ..core.interface.message import Message
 from ..core.interface.ready import Apply, Release
 from ..core.shard.shard import Shard
@@ -80,7 +80,6 @@ class TurnLoop:
         self._sync = Syncer(store.sync, self._synced)
         self._background_work = 0
         """What jobs in the background had done until the last turn."""
-        self._slow_ms = shard.context.tuning.slow_sync_ms
         self._silence_said = False
         self._watch: asyncio.TimerHandle | None = None
         """Looks whether a sync takes long."""
@@ -111,6 +110,10 @@ class TurnLoop:
             request.settle(b"", Overloaded(f"more than {limit} bytes of requests wait on this node (max_waiting_bytes)"))
             return
         self.step(request)
+
+    def look(self) -> None:
+        """Have a turn soon, though nothing has come: something else has changed."""
+        self.step(Tick())
 
     @property
     def disk_silent_ms(self) -> float:
@@ -174,7 +177,7 @@ class TurnLoop:
         else:
             self._sync.start()
         if self._watch is None and self._driver.syncing and not self._closed:
-            self._watch_until(self._slow_ms)
+            self._watch_until(self._shard.context.tuning.slow_sync_ms)
 
     def _count_load(self, turn_ms: float) -> None:
         """Tell the background budget how much of the time goes to requests and peers."""
@@ -223,8 +226,8 @@ class TurnLoop:
         if self._closed or not self._driver.syncing:
             return
         waited_ms = now_ms() - self._sync_started_ms
-        if waited_ms < self._slow_ms:
-            self._watch_until(self._slow_ms)
+        if waited_ms < self._shard.context.tuning.slow_sync_ms:
+            self._watch_until(self._shard.context.tuning.slow_sync_ms)
         elif not self._driver.slow:
             self._shard.context.budget.disk_silent = True
             self._driver.sync_takes_long()

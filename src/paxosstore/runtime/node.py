@@ -184,11 +184,10 @@ class Node:
         """`found`: what damage has ended the life before this one."""
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
         forget_checkpoints(self._data_dir)
-        keep = Keep(self.tuning.plog_keep_entries, self.tuning.plog_keep_bytes, self.tuning.plog_keep_seconds)
         self.background = Background(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
         incarnation = secrets.randbits(64) | 1
         identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident, budget=self.background)
-        opened = partial(RocksStore, keep=keep, background=self.background)
+        opened = partial(RocksStore, keep=Keep.of(self.tuning), background=self.background)
         self._store, identity = open_store(
             self._directory, identity, opened, self._findings, force=self._force_reentry, found=found
         )
@@ -318,6 +317,18 @@ class Node:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
+
+    def tune(self, tuning: TuningSettings) -> None:
+        """Have these settings hold from now on, and at the next start. Raises ConfigError, and changes nothing then."""
+        tuning = exact_settings(TuningSettings, tuning)
+        if self._home is not None:
+            self._home.check_loop()
+        self.tuning = tuning
+        if self._store is not None:
+            self._store.keep(Keep.of(tuning))
+        if self._shard is not None and self._turns is not None:
+            self._shard.tune(tuning)
+            self._turns.look()
 
     # -- requests
 

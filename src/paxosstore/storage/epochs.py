@@ -21,6 +21,7 @@ from struct import Struct, error
 from typing import Any, NamedTuple
 
 from ..core.interface.ready import Apply, Change, EndInstall
+from ..settings import TuningSettings
 from .damage import damaged
 from .keys import META_COMMITTED, committed_key, decode_entry, entity_of, row_of
 from .operations import META, PLOG, Operation
@@ -50,6 +51,10 @@ class Keep(NamedTuple):
     """Of the node."""
     seconds: float = 900.0
     """For which the node was up."""
+
+    @staticmethod
+    def of(tuning: TuningSettings) -> Keep:
+        return Keep(tuning.plog_keep_entries, tuning.plog_keep_bytes, tuning.plog_keep_seconds)
 
 
 class Epoch:

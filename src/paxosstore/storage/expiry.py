@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ..core.turn.budget import Job
 from ..errors import PaxosStoreError
 from .background import Background
-from .epochs import Epoch, Epochs, Span
+from .epochs import Epoch, Epochs, Keep, Span
 from .keys import plog_key
 from .operations import PLOG, Operation
 from .rocks_table import RocksTable
@@ -86,6 +86,12 @@ class Expiry:
 
     def wake(self) -> None:
         self._thread.wake()
+
+    def keep(self, keep: Keep) -> None:
+        """So much is kept from now on."""
+        self._epochs.keep = keep
+        self._thread.every_s = min(EVERY_S, keep.seconds)
+        self.wake()
 
     def cleared(self, start: bytes, end: bytes) -> None:
         """Much was deleted there: have the disk shrink before long."""

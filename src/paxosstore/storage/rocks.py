@@ -269,6 +269,13 @@ class RocksStore:
             if opened is not None:
                 opened.close(in_order=True)
 
+    def keep(self, keep: Keep) -> None:
+        """So much of the PLog is kept from now on."""
+        self._keep = keep
+        expiry = self._use().expiry
+        if expiry is not None:
+            expiry.keep(keep)
+
     def log_kept(self) -> LogKept:
         """Of a store that is only read, nothing is known."""
         expiry = self._use().expiry

@@ -13,7 +13,8 @@ class Upkeep:
     def __init__(self, task: Callable[[], None], name: str = "paxosstore-upkeep", every_s: float | None = None) -> None:
         self._task = task
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._every_s = every_s
+        self.every_s = every_s
+        """From the next time on; None: it only waits for `wake`."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -32,6 +33,6 @@ class Upkeep:
     def _wait(self) -> bool:
         """Whether to go on."""
         try:
-            return self._wanted.get(timeout=self._every_s)
+            return self._wanted.get(timeout=self.every_s)
         except queue.Empty:
             return True

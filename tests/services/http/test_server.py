@@ -50,7 +50,7 @@ PAGES: dict[str, Page | SlowPage] = {
 
 def run(program: Callable[[HttpServer], Coroutine[Any, Any, None]], read_timeout_s: float = READ_TIMEOUT_S) -> None:
     async def limited() -> None:
-        server = HttpServer(HOST, 0, PAGES, hosts=["Node-1.example"], read_timeout_s=read_timeout_s)
+        server = HttpServer(HOST, 0, PAGES, actions={"/change": as_json}, hosts=["Node-1.example"], read_timeout_s=read_timeout_s)
         async with asyncio.timeout(30):
             await server.start()
             try:
@@ -134,6 +134,43 @@ def test_a_web_page_of_another_origin_gets_nothing(headers: str, status: int) ->
     run(program)
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("X-PaxosStore: 1", 200),
+        ("x-paxosstore:", 200),
+        ("X-PaxosStore: 1\r\nContent-Length: 0", 200),
+        ("X-PaxosStore: 1\r\nHost: localhost\r\nOrigin: http://localhost", 200),
+        ("", 403),
+        ("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0", 403),
+        ("X-PaxosStore: 1\r\nHost: localhost\r\nOrigin: https://evil.example", 403),
+        ("X-PaxosStore: 1\r\nHost: evil.example", 403),
+        ("X-PaxosStore: 1\r\nSec-Fetch-Site: cross-site", 403),
+        ("X-PaxosStore: 1\r\nContent-Length: 5", 413),
+        ("X-PaxosStore: 1\r\nTransfer-Encoding: chunked", 413),
+        ("X-PaxosStore: 1\r\nContent-Length: 0\r\nContent-Length: 5", 400),
+    ],
+)
+def test_what_changes_something_needs_what_no_web_page_can_send(headers: str, status: int) -> None:
+    async def program(server: HttpServer) -> None:
+        lines = "".join(f"{line}\r\n" for line in headers.split("\r\n") if line)
+        answer = await exchange(server, f"POST /change?name=value HTTP/1.1\r\n{lines}\r\n".encode())
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        assert (b'{"name": "value"}' in answer) == (status == 200)
+
+    run(program)
+
+
+def test_names_may_change_while_it_listens() -> None:
+    async def program(server: HttpServer) -> None:
+        asked = b"GET /echo HTTP/1.1\r\nHost: store.example\r\n\r\n"
+        assert (await exchange(server, asked)).startswith(b"HTTP/1.1 403 ")
+        server.answer_to(["Store.Example"])
+        assert (await exchange(server, asked)).startswith(b"HTTP/1.1 200 ")
+
+    run(program)
+
+
 def test_errors_of_pages(caplog: pytest.LogCaptureFixture) -> None:
     async def program(server: HttpServer) -> None:
         assert await get(server, "/refused") == (400, b"that is wrong\n")
@@ -150,7 +187,9 @@ def test_errors_of_pages(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (b"POST /echo HTTP/1.1\r\n\r\n", 405),
+        (b"PUT /echo HTTP/1.1\r\n\r\n", 405),
+        (b"POST /echo HTTP/1.1\r\nX-PaxosStore: 1\r\n\r\n", 405),
+        (b"GET /change HTTP/1.1\r\n\r\n", 405),
         (b"GET /echo\r\n\r\n", 400),
         (b"GET  /echo HTTP/1.1\r\n\r\n", 400),
         (b"GET /echo HTTP/2\r\n\r\n", 400),
@@ -165,7 +204,7 @@ def test_what_is_no_request(sent: bytes, status: int) -> None:
     async def program(server: HttpServer) -> None:
         answer = await exchange(server, sent)
         assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-        assert (b"Allow: GET, HEAD\r\n" in answer) == (status == 405)
+        assert (b"Allow: GET, HEAD, POST\r\n" in answer) == (status == 405)
         assert (await get(server, "/echo"))[0] == 200
 
     run(program)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ...errors import NoQuorum, NotServing
+from ...settings import TuningSettings
 from ..batch.overlay import BodyCodec, DataReader
 from ..batch.request import Request
 from ..entity.entity import NEVER, Entity
@@ -209,6 +210,13 @@ class Shard:
         unsynced = self._unsynced or [self._context.ready]
         self._undecided.end_unsynced(unsynced, NEVER, "the node has stopped before its disk answered", NotServing)
         return self._undecided.end_all(not_taken)
+
+    def tune(self, tuning: TuningSettings) -> None:
+        """These settings hold from now on. Between two turns."""
+        self._context.tune(tuning)
+        self._entities.memory.tuning = tuning
+        for peer in self._handovers.peers:
+            peer.round_trip.margin_ms = tuning.handover_margin_ms
 
     @property
     def next_deadline_ms(self) -> float:

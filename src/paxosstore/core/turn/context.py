@@ -238,6 +238,14 @@ class Context:
         self._ids = 0
         self._entropy = identity.incarnation or 1
 
+    def tune(self, tuning: TuningSettings) -> None:
+        """These hold from now on. What is read at each use need not be told."""
+        self.tuning = tuning
+        self.identity = self.identity._replace(tuning=tuning)
+        self.voters.tune(tuning.widen_margin_ms)
+        self.silence.most_bytes = tuning.max_silent_bytes
+        self.budget.tune(tuning.background_bytes_per_second, tuning.background_ms_per_second)
+
     # -- numbers
 
     def new_id(self) -> bytes:

@@ -29,7 +29,8 @@ class Memory:
     """Entities by their id, the one that was used last at the end. All of it in O(1), however many there are."""
 
     def __init__(self, tuning: TuningSettings) -> None:
-        self._tuning = tuning
+        self.tuning = tuning
+        """The limits."""
         self._entities: OrderedDict[int, Entity] = OrderedDict()
         self.entries = 0
         """Open entries of all of them."""
@@ -89,7 +90,7 @@ class Memory:
     @property
     def is_overfull(self) -> bool:
         """Whether there is more than the limits allow."""
-        tuning = self._tuning
+        tuning = self.tuning
         return (
             len(self._entities) > tuning.max_mem_entities
             or self.entries > tuning.max_mem_entries

@@ -11,10 +11,11 @@ LONGEST_MS = 1_000.0
 class RoundTrip:
     """The usual time of an answer and its usual variation, followed as TCP does (RFC 6298)."""
 
-    __slots__ = ("_margin_ms", "_seen", "_usual_ms", "_variation_ms")
+    __slots__ = ("_seen", "_usual_ms", "_variation_ms", "margin_ms")
 
     def __init__(self, margin_ms: float) -> None:
-        self._margin_ms = margin_ms
+        self.margin_ms = margin_ms
+        """Added to what is usual."""
         self._seen = False
         self._usual_ms = FIRST_MS
         self._variation_ms = 0.0
@@ -22,7 +23,7 @@ class RoundTrip:
     @property
     def patience_ms(self) -> float:
         """How long to wait: what is usual, and the margin."""
-        return self._usual_ms + 4 * self._variation_ms + self._margin_ms
+        return self._usual_ms + 4 * self._variation_ms + self.margin_ms
 
     def observe(self, took_ms: float) -> None:
         took_ms = min(took_ms, LONGEST_MS, 2 * self.patience_ms)  # one pause is no habit; a lasting one is learnt by doubling

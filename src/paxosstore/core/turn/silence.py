@@ -18,10 +18,11 @@ ANSWERS = (HandedBack, ReadAnswer)
 class Silence:
     """How long the disk has not answered, and how much of what came meanwhile is kept in memory."""
 
-    __slots__ = ("_kept_bytes", "_most_bytes", "dropped", "for_ms")
+    __slots__ = ("_kept_bytes", "dropped", "for_ms", "most_bytes")
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
+        """Of messages that are taken in meanwhile."""
         self._kept_bytes = 0
         self.for_ms = 0.0
         """How long the sync under way has taken, if that is unusually long; 0: it is not."""
@@ -43,7 +44,7 @@ class Silence:
     def take_in(self, messages: Sequence[Message]) -> Iterator[Message]:
         """The messages that are taken in: all of them, until what they may leave in the open turn is too much."""
         for message in messages:
-            if self._kept_bytes < self._most_bytes:
+            if self._kept_bytes < self.most_bytes:
                 self._kept_bytes += size_of(message)
                 yield message
             elif isinstance(message, ANSWERS):

@@ -29,6 +29,9 @@ class Voters:
         self._round_trip = RoundTrip(margin_ms)
         self._explore_at_ms = 0.0
 
+    def tune(self, margin_ms: float) -> None:
+        self._round_trip.margin_ms = margin_ms
+
     def first(self, now_ms: float) -> list[int]:
         """The peers to ask now."""
         if now_ms >= self._explore_at_ms:

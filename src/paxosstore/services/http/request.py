@@ -2,6 +2,8 @@
 
 A browser on a machine that reaches this port sends requests for any page it shows. So what names another origin is refused, and
 so is a host that is not ours: a name that its owner lets point at this address would be of one origin with us (DNS rebinding).
+What changes something (POST) needs a header besides that no page of another origin can have sent: a browser asks first, and
+is refused. All that it says is in its query.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from urllib.parse import parse_qsl, urlsplit
 MAX_QUERY_FIELDS = 16
 _MAX_SHOWN = 100
 _METHOD = re.compile(rb"[A-Z]{1,16}( |\Z)")
-_LOOKED_AT = (b"host", b"origin", b"sec-fetch-site")
+CHANGE_HEADER = b"x-paxosstore"
+"""Whatever it says."""
+_LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"content-length", b"transfer-encoding", CHANGE_HEADER)
 
 
 class Refused(Exception):
@@ -29,11 +33,12 @@ class Refused(Exception):
 
 
 class Request(NamedTuple):
-    """`head_only`: the answer has no body (HEAD)."""
-
     path: str
     query: dict[str, str]
     head_only: bool
+    """The answer has no body (HEAD)."""
+    changes: bool = False
+    """It may change something (POST)."""
 
 
 def may_be_http(start: bytes) -> bool:
@@ -47,9 +52,13 @@ def parse(head: bytes, hosts: Collection[str]) -> Request:
     parts = first.split(b" ")
     if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
         raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1 request")
-    if parts[0] not in (b"GET", b"HEAD"):
-        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
-    _check_origin(_headers(lines), hosts)
+    changes = parts[0] == b"POST"
+    if not changes and parts[0] not in (b"GET", b"HEAD"):
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD, and POST for what changes something")
+    headers = _headers(lines)
+    _check_origin(headers, hosts)
+    if changes:
+        _check_change(headers)
     if not parts[1].startswith(b"/"):
         raise Refused(HTTPStatus.BAD_REQUEST, "this is no path")
     try:
@@ -57,7 +66,7 @@ def parse(head: bytes, hosts: Collection[str]) -> Request:
         query = dict(parse_qsl(target.query, max_num_fields=MAX_QUERY_FIELDS))
     except ValueError:
         raise Refused(HTTPStatus.BAD_REQUEST, "this is no path") from None
-    return Request(target.path, query, parts[0] == b"HEAD")
+    return Request(target.path, query, parts[0] == b"HEAD", changes)
 
 
 def _headers(lines: list[bytes]) -> dict[bytes, str]:
@@ -89,6 +98,14 @@ def _check_origin(headers: dict[bytes, str], hosts: Collection[str]) -> None:
         raise Refused(
             HTTPStatus.FORBIDDEN, f"a web page of another site may not ask this node ({site[:_MAX_SHOWN]!r})", suspicious=True
         )
+
+
+def _check_change(headers: dict[bytes, str]) -> None:
+    if CHANGE_HEADER not in headers:
+        text = f"a change needs the header {CHANGE_HEADER.decode()}, which a web page could not send: use `paxosstore set`"
+        raise Refused(HTTPStatus.FORBIDDEN, text, suspicious=True)
+    if headers.get(b"content-length", "0") != "0" or b"transfer-encoding" in headers:
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request has no body here: all is in its query")
 
 
 def _name(host: str) -> str:

@@ -1,4 +1,4 @@
-"""A small HTTP/1 server for GET: one request per connection, everything bounded.
+"""A small HTTP/1 server: one request per connection, everything bounded.
 
 It is for operators and scrapers on a trusted network: no bodies, no keep-alive, no TLS. Pages are plain functions, or coroutines
 where the answer takes long: those end when the client hangs up.
@@ -64,7 +64,8 @@ def as_json(content: Mapping[str, Any]) -> Response:
 class HttpServer:
     """Serves pages by path. `port` is the one in use after `start`, also where 0 was asked for.
 
-    `hosts` are the names under which clients may ask for it, besides its addresses and localhost.
+    `actions` are pages that change something: they are asked for by POST, all others by GET. `hosts` are the names under which
+    clients may ask for it, besides its addresses and localhost.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class HttpServer:
         port: int,
         pages: Mapping[str, Page | SlowPage],
         *,
+        actions: Mapping[str, Page] | None = None,
         hosts: Collection[str] = (),
         max_connections: int = MAX_CONNECTIONS,
         read_timeout_s: float = READ_TIMEOUT_S,
@@ -80,7 +82,8 @@ class HttpServer:
         self.host = host
         self.port = port
         self._pages = dict(pages)
-        self._hosts = frozenset(name.lower() for name in hosts)
+        self._actions = dict(actions or {})
+        self.answer_to(hosts)
         self._max_connections = max_connections
         self._read_timeout_s = read_timeout_s
         self._server: asyncio.Server | None = None
@@ -90,6 +93,10 @@ class HttpServer:
         """Those whose request is not there yet."""
         self._unread_bytes = 0
         self._quiet = QuietLog(log)
+
+    def answer_to(self, hosts: Collection[str]) -> None:
+        """These are its names from now on."""
+        self._hosts = frozenset(name.lower() for name in hosts)
 
     async def start(self) -> None:
         """Begin to listen. Raises PortTaken, or NodeError if the address cannot be used."""
@@ -175,8 +182,13 @@ class HttpServer:
         return head[:end]
 
     async def _respond(self, request: Request, reader: asyncio.StreamReader) -> Response:
-        page = self._pages.get(request.path)
+        page = (self._actions if request.changes else self._pages).get(request.path)
         if page is None:
+            others = self._pages if request.changes else self._actions
+            if request.path in others:
+                return text(
+                    HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} is asked for by {'GET' if request.changes else 'POST'}"
+                )
             return text(HTTPStatus.NOT_FOUND, f"there are: {' '.join(self._pages)}")
         if self._unread_bytes > MAX_UNREAD_BYTES:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, "too many answers wait for slow readers")._replace(retry_after_s=1)
@@ -199,7 +211,7 @@ class HttpServer:
             f"Content-Length: {len(response.body)}\r\n{_FIXED_HEADERS}\r\n"
         )
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            head += "Allow: GET, HEAD\r\n"
+            head += "Allow: GET, HEAD, POST\r\n"
         if response.retry_after_s:
             head += f"Retry-After: {response.retry_after_s}\r\n"
         writer.transport.set_write_buffer_limits(high=0)  # drain means: all of it has left

@@ -103,6 +103,10 @@ class Connection(Dispatch, asyncio.Protocol):
         """Bytes of commands that have not been started."""
         return self._unparsed_bytes + self._backlog_bytes + self._parser.held
 
+    def tune(self) -> None:
+        super().tune()
+        self._parser.tune(self._server.limits)
+
     # -- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

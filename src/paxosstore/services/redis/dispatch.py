@@ -153,6 +153,11 @@ class Dispatch(Session):
         """As much is under way as may be."""
         return len(self._waiting) >= self._max_pipelined or self._under_way > MAX_UNDER_WAY_BYTES
 
+    def tune(self) -> None:
+        """The server's settings are others now."""
+        self._max_pipelined = self._server.settings.max_pipelined
+        self._read_window = min(self._read_window, self._max_pipelined)
+
     # -- replies
 
     def settled(self, command: Command) -> None:

@@ -120,11 +120,8 @@ class RequestParser:
     )
 
     def __init__(self, limits: Limits | None = None, room: Room | None = None) -> None:
-        self._limits = limits or Limits()
         self._room = room
-        self._bulk_lines = _BULK_LINES[: self._limits.max_bulk_bytes + 1]
-        fits = self._limits.max_request_bytes >= _LARGEST_SPLIT and self._limits.max_arguments >= _MOST_SPLIT
-        self._parts = _PARTS if fits else {}
+        self.tune(limits or Limits())
         self._buffer = bytearray()
         """Bytes of the request under way, from the first that `_one` has not used."""
         self._arguments: Request = []
@@ -141,6 +138,13 @@ class RequestParser:
         self._fault: _Fault | None = None
         self.held = 0
         """Bytes kept of a request that is not complete."""
+
+    def tune(self, limits: Limits) -> None:
+        """These hold from now on, for the request under way as well."""
+        self._limits = limits
+        self._bulk_lines = _BULK_LINES[: limits.max_bulk_bytes + 1]
+        fits = limits.max_request_bytes >= _LARGEST_SPLIT and limits.max_arguments >= _MOST_SPLIT
+        self._parts = _PARTS if fits else {}
 
     @property
     def wanted(self) -> int:

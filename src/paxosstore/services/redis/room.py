@@ -13,11 +13,16 @@ class Room:
     __slots__ = ("_full_at", "full", "held", "limit")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._full_at = limit // 2
         self.held = 0
         self.full = False
         """Nothing large is begun any more."""
+        self.tune(limit)
+
+    def tune(self, limit: int) -> None:
+        """This is the limit from now on."""
+        self.limit = limit
+        self._full_at = limit // 2
+        self.add(0)
 
     @property
     def over(self) -> bool:

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
@@ -62,7 +62,7 @@ class RedisServer:
     def __init__(self, submit: Callable[[Request], None], settings: RedisSettings, *, info: Info | None = None) -> None:
         self.submit = submit
         self.settings = settings
-        self.limits = Limits(settings.max_bulk_bytes, settings.max_request_bytes, settings.max_keys)
+        self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
         self.commands = 0
@@ -120,6 +120,21 @@ class RedisServer:
         for connection in list(self._connections.values()):
             connection.drop()
         await self._empty.wait()
+
+    def tune(self, settings: RedisSettings) -> None:
+        """These limits hold from now on, for clients that are there as well; who holds too much now is closed.
+
+        Where it listens, and how keys map to entities, cannot change.
+        """
+        fixed = self.settings
+        self.settings = replace(settings, host=fixed.host, port=fixed.port, keyspace=fixed.keyspace)
+        self.limits = _limits(settings)
+        self.room.tune(settings.max_clients_bytes)
+        for connection in self._connections.values():
+            connection.tune()
+        if self.room.over:
+            self.look_for_room()
+        self._feed_starved()
 
     def _close_port(self) -> None:
         self._stopping = True  # who comes from now on would have nobody to end it
@@ -283,6 +298,10 @@ class RedisServer:
         for title, facts in (self._extra_info() if self._extra_info is not None else {}).items():
             sections.setdefault(title, {}).update(facts)
         return sections
+
+
+def _limits(settings: RedisSettings) -> Limits:
+    return Limits(settings.max_bulk_bytes, settings.max_request_bytes, settings.max_keys)
 
 
 def _version() -> str:

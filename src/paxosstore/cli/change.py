@@ -1,0 +1,46 @@
+"""`paxosstore set` and `paxosstore get`: the settings of a running node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from ..errors import ConfigError, InvalidRequest, NodeError, NotServing
+from .config import parse_address
+from .watch import STRANGER, Unreachable, get
+
+
+def change(server: str, name: str, value: str | None) -> Mapping[str, Any]:
+    """Have a setting hold; None: what the file says. Raises ConfigError, NodeError, NotServing."""
+    query = {"name": name} | ({"reset": "1"} if value is None else {"value": value})
+    return _ask(server, f"/set?{urlencode(query)}", changes=True)
+
+
+def told(answer: Mapping[str, Any]) -> str:
+    """What has changed, as a person reads it."""
+    return f"{answer.get('name')} is {answer.get('value')} now, was {answer.get('was')}; {answer.get('lasts')}"
+
+
+def shown(server: str, name: str | None) -> Iterator[str]:
+    """Settings, a line each: all of them, or those of this name. Raises ConfigError, NodeError, NotServing."""
+    settings = _ask(server, "/settings").get("settings")
+    if not isinstance(settings, dict):
+        raise NodeError(f"{server}: {STRANGER}")
+    wanted = {full: one for full, one in settings.items() if name in (None, full, full.rpartition(".")[2])}
+    if not wanted:
+        raise ConfigError(f"{name!r:.100} is no setting: `paxosstore get` lists all")
+    for full, one in wanted.items():
+        file = f"   (the file: {one['file']})" if "file" in one else ""
+        fixed = f"   (cannot change while the node runs: {one['fixed']})" if one["fixed"] and name else ""
+        yield f"{full} = {one['value']}{file}{fixed}"
+
+
+def _ask(server: str, path: str, *, changes: bool = False) -> Mapping[str, Any]:
+    address = parse_address(server, "--server")
+    try:
+        return get(address, path, changes=changes)
+    except InvalidRequest as error:
+        raise ConfigError(str(error).removeprefix(f"{address}: ")) from None
+    except Unreachable as error:
+        raise NotServing(str(error)) from error
