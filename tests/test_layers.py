@@ -27,7 +27,17 @@ FOR_SERVICES = (
     "core.batch.overlay",
     "core.batch.request",
 )
-ROOMS = ("core.entry", "core.batch", "core.interface", "core.entity", "core.turn", "core.log", "core.handover", "core.reentry")
+ROOMS = (
+    "core.entry",
+    "core.batch",
+    "core.interface",
+    "core.entity",
+    "core.turn",
+    "core.log",
+    "core.handover",
+    "core.reentry",
+    "core.verify",
+)
 """Of the core, each of which may import those before it."""
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),

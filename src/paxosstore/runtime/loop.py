@@ -196,6 +196,8 @@ class TurnLoop:
                 request.settle(reply, error)
             except Exception:
                 log.exception("a request could not take its outcome")
+        for comparison in release.compared:
+            comparison.settle()
         if release.outcomes:
             for told in self.on_told:
                 try:

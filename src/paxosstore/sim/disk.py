@@ -198,6 +198,17 @@ class SimDisk(MemoryStore):
 
     # -- faults
 
+    def rot(self, entity: int, key: bytes, value: bytes | None) -> bytes | None:
+        """The disk has another value at a key of the data, or none, and no checksum sees it. Returns what was there."""
+        before = self._now.data[entity].items.get(key)
+        for contents in (self._now, self._durable):
+            table = contents.data[entity]
+            if value is None:
+                table.delete(key)
+            else:
+                table.put(key, value)
+        return before
+
     def _changes_vote(self, row: tuple[Place, Record]) -> bool:
         place, new = row
         old = self.rows.get(place, EMPTY)

@@ -9,7 +9,17 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..core.entry.record import EMPTY, Record
-from ..core.interface.message import CatchUpReply, InventoryReply, Message, PaxosMessage, ReadAnswer, ReadQuestion, Stopped
+from ..core.interface.message import (
+    CatchUpReply,
+    CompareReply,
+    CompareRequest,
+    InventoryReply,
+    Message,
+    PaxosMessage,
+    ReadAnswer,
+    ReadQuestion,
+    Stopped,
+)
 
 Place = tuple[int, int]
 """(entity, entry)"""
@@ -122,6 +132,10 @@ class Invariants:
                         raise Violation(f"node {node} teaches a value at {(message.entity, learned.entry)} that is not chosen")
             case Stopped():
                 raise Violation(f"node {node} takes replicas that are alike for different: {message}")
+            case CompareRequest():
+                self._claims(node, message.entity, message.known)
+            case CompareReply():
+                self._claims(node, message.entity, message.entry)
             case InventoryReply():
                 for entity, committed in message.entities:
                     self._claims(node, entity, committed)

@@ -370,6 +370,8 @@ class SimNode:
             if error is not None and error.outcome_known and not outcome:
                 invariants.refused(self.number, shown)
             request.settle(reply, error)
+        for comparison in release.compared:
+            comparison.settle()
 
     def _check_floor(self, message: PaxosMessage | ReadAnswer) -> None:
         floor = self.store.durable_floor(message.entity)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..errors import DiskFull, OutcomeUnknown, PaxosStoreError, RequestFailed
 from .client import Attempt, Client
 from .cluster import SimCluster
+from .comparing import Comparing
 from .competition import Competition
 from .doom import lose_majority
 from .faults import Faults
@@ -61,6 +62,7 @@ class Simulation:
         self.history: list[Operation] = []
         self._outcomes: Counter[str] = Counter()
         self._competition = Competition(self.cluster, plan.rivals)
+        self._comparing = Comparing(self.cluster, plan.seed, {ask.call.entity for asks in plan.clients for ask in asks})
         self._clients = [Client(self, number, asks) for number, asks in enumerate(plan.clients)]
         self._awaited: set[tuple[int, Call]] = set()
         self._last: dict[Attempt, None] = {}
@@ -81,6 +83,7 @@ class Simulation:
         for client in self._clients:
             client.next()
         self._competition.begin()
+        self._comparing.begin()
         cluster.run_until(plan.length_ms)
         self._make_peace()
         if not self._full and random.Random(plan.seed ^ SPREAD_SEED).random() < 0.5:
@@ -91,6 +94,7 @@ class Simulation:
             self._all_are_whole()
         self._competition.go_on_in_peace()
         self._converge()
+        self._comparing.check()
         if plan.doomed:
             lose_majority(self, self._reads | self._last_writes)
             self._all_are_whole()
@@ -106,7 +110,7 @@ class Simulation:
 
     def _branches(self) -> Counter[str]:
         expired = sum(node.store.expired for node in self.cluster.nodes)
-        seen = Counter(self.cluster.counters()) + self._faults.struck + self._faults.losses.done
+        seen = Counter(self.cluster.counters()) + self._faults.struck + self._faults.losses.done + self._comparing.done
         return seen + Counter({"rows that expired": expired}) + self.cluster.cuts
 
     def record(self, client: int | str, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> bool:

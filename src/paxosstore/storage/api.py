@@ -116,6 +116,13 @@ class Store(Protocol):
         """
         ...
 
+    def open_snapshot(self, reader: Reader) -> int | None:
+        """Open a view of an entity's data anew, to be read behind any key; returns its committed entry.
+
+        None: the entity is recovering.
+        """
+        ...
+
     def close_snapshot(self, reader: Reader) -> None:
         """End a reader's view, if it is open."""
         ...

@@ -223,12 +223,8 @@ class MemoryStore:
         return self._now.standing
 
     def read_snapshot(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
-        entity = reader[1]
-        if not after:
-            self._views.pop(reader, None)
-            if entity in self._now.recovering:
-                return None
-            self._views[reader] = self.committed_entry(entity), self._now.data.get(entity, SortedMap()).copy()
+        if not after and self.open_snapshot(reader) is None:
+            return None
         if reader not in self._views:
             return None
         committed, data = self._views[reader]
@@ -236,6 +232,15 @@ class MemoryStore:
         if not more:
             del self._views[reader]
         return ViewPiece(committed, rows, more)
+
+    def open_snapshot(self, reader: Reader) -> int | None:
+        entity = reader[1]
+        self._views.pop(reader, None)
+        if entity in self._now.recovering:
+            return None
+        committed = self.committed_entry(entity)
+        self._views[reader] = committed, self._now.data.get(entity, SortedMap()).copy()
+        return committed
 
     def close_snapshot(self, reader: Reader) -> None:
         self._views.pop(reader, None)

@@ -233,13 +233,18 @@ class RocksStore:
         return decode_standing(self._use().table.get(META + STANDING_KEY), self.path)
 
     def read_snapshot(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
+        if not after and self.open_snapshot(reader) is None:
+            return None
+        return self._use().views.read(reader, after, max_bytes)
+
+    def open_snapshot(self, reader: Reader) -> int | None:
         views = self._use().views
-        if not after:
-            views.close(reader)
-            if self._is_recovering(reader[1]):
-                return None
-            views.open(reader, self.committed_entry(reader[1]))
-        return views.read(reader, after, max_bytes)
+        views.close(reader)
+        if self._is_recovering(reader[1]):
+            return None
+        committed = self.committed_entry(reader[1])
+        views.open(reader, committed)
+        return committed
 
     def close_snapshot(self, reader: Reader) -> None:
         self._use().views.close(reader)

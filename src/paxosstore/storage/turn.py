@@ -22,10 +22,11 @@ from ..core.interface.event import (
     LogLoaded,
     SnapshotLoaded,
     Tick,
+    ViewLoaded,
     WriteFailed,
 )
 from ..core.interface.message import SnapshotPiece
-from ..core.interface.ready import Apply, Ready, Release, SnapshotRead
+from ..core.interface.ready import Apply, Ready, Release, SnapshotRead, ViewRead
 from ..core.shard.shard import Shard
 from ..errors import Damaged, PaxosStoreError
 from .api import Store
@@ -118,6 +119,7 @@ class Turn:
             entities = self._store.inventory(buckets, after, PAGE)
             loaded.append(InventoryLoaded(peer, buckets, after, entities, len(entities) == PAGE))
         loaded += [self._read_snapshot(piece) for piece in ready.snapshot_reads]
+        loaded += [self._read_view(view) for view in ready.view_reads]
         loaded += [read_floors(self._store, floors) for floors in ready.floor_reads]
         return loaded
 
@@ -128,6 +130,16 @@ class Turn:
             return SnapshotLoaded(read.peer, SnapshotPiece(read.entity, read.number, read.after, 0, [], False, False))
         piece = SnapshotPiece(read.entity, read.number, read.after, found.committed, found.rows, found.more, True)
         return SnapshotLoaded(read.peer, piece)
+
+    def _read_view(self, read: ViewRead) -> ViewLoaded:
+        """A piece of a view that is compared; that there is none, if it is not open or its data is not whole."""
+        store, reader = self._store, (read.peer, read.entity, read.number)
+        if read.opens and read.after:
+            store.open_snapshot(reader)
+        found = store.read_snapshot(reader, read.after, read.max_bytes)
+        if found is None:
+            return ViewLoaded(*reader, read.after, store.committed_entry(read.entity), [], False, False)
+        return ViewLoaded(*reader, read.after, found.committed, found.rows, found.more, True)
 
     def _step(self, events: Iterable[Event | Request], now_ms: float, wall_ms: int) -> None:
         shard = self._shard

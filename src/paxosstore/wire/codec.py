@@ -28,8 +28,11 @@ from ..core.interface.digest import (
     place_of,
 )
 from ..core.interface.message import (
+    NO_VIEW,
     CatchUpReply,
     CatchUpRequest,
+    CompareReply,
+    CompareRequest,
     DigestReply,
     DigestRequest,
     Fill,
@@ -53,6 +56,7 @@ from ..core.interface.message import (
     size_of,
 )
 from ..core.turn.standing import State
+from ..core.verify.digest import DIGEST_BYTES as PIECE_DIGEST_BYTES
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
 
@@ -89,6 +93,8 @@ _Payload = tuple[
     list[FloorRequest],
     list[FloorPage],
     list[Fill],
+    list[CompareRequest],
+    list[CompareReply],
 ]
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Payload)
@@ -359,6 +365,33 @@ def _check_fills(group: list[Fill]) -> None:
             raise _bad(message, "a number is out of range")
 
 
+def _check_compare_requests(group: list[CompareRequest]) -> None:
+    for message in group:
+        entity, number, entry, after, limit, known, _ = message
+        if entity < 0 or number < 1 or not 0 <= entry <= MAX_ENTRY or not 0 <= limit <= MAX_ENTRY or not 0 <= known <= MAX_ENTRY:
+            raise _bad(message, "a number is out of range")
+        if after and after[:1] not in SPACES:
+            raise _bad(message, "this is no key of an entity's data")
+
+
+def _check_compare_replies(group: list[CompareReply]) -> None:
+    for message in group:
+        entity, number, entry, _, why_not, digest, size, count, last, more, rows = message
+        if entity < 0 or number < 1 or not 0 <= entry <= MAX_ENTRY or size < 0 or count < 0:
+            raise _bad(message, "a number is out of range")
+        if why_not:
+            if why_not not in NO_VIEW or more or rows:
+                raise _bad(message, "there is no view, and no such reason")
+            continue
+        if len(digest) != PIECE_DIGEST_BYTES or (last and last <= message.after) or (more and not last):
+            raise _bad(message, "the digest has a wrong length, or the piece does not go on behind the key that was asked for")
+        before = message.after
+        for key, length, row_digest in rows or ():
+            if not before < key <= last or length < 0 or len(row_digest) != PIECE_DIGEST_BYTES:
+                raise _bad(message, "its rows are not in order, or a digest has a wrong length")
+            before = key
+
+
 def _bad(message: Message | Learned, reason: str) -> WireError:
     return WireError(f"{type(message).__name__}: {reason}")
 
@@ -384,6 +417,8 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     FloorRequest: _check_floor_requests,
     FloorPage: _check_floor_pages,
     Fill: _check_fills,
+    CompareRequest: _check_compare_requests,
+    CompareReply: _check_compare_replies,
 }
 assert set(_CHECKS) == set(_KINDS)
 assert tuple(get_args(group)[0] for group in get_args(_Payload)) == _KINDS

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..entry.record import Record
+from .comparison import Comparison
 from .message import Message, SnapshotPiece
 
 
@@ -131,6 +132,30 @@ class FloorsLoaded(NamedTuple):
     forced: bool = False
 
 
+class Compare(NamedTuple):
+    """Compare an entity's replicas; `Release.compared` has it when that is done."""
+
+    comparison: Comparison
+
+
+class ViewLoaded(NamedTuple):
+    """The answer to a `ViewRead`."""
+
+    peer: int
+    entity: int
+    number: int
+    after: bytes
+    """Those of the `ViewRead`."""
+    committed: int
+    """The entry of the view, or the one that is applied."""
+    rows: Sequence[tuple[bytes, bytes]]
+    """(key with its space byte, value), ascending."""
+    more: bool
+    """Whether the view is still open, for what may follow."""
+    found: bool
+    """Whether there is a view. If not, its data is not whole, or the view was closed."""
+
+
 class WritesAllowed(NamedTuple):
     """Whether this node takes new writes: an empty reason means yes, and ends what a failed write began (rule 8)."""
 
@@ -151,5 +176,7 @@ Event = (
     | DiskSilent
     | WriteFailed
     | WritesAllowed
+    | Compare
+    | ViewLoaded
     | Tick
 )

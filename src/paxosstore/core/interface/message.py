@@ -253,6 +253,52 @@ class Fill(NamedTuple):
     through: int
 
 
+class CompareRequest(NamedTuple):
+    """Show me a digest of a piece of an entity's data as it is at exactly one entry: replicas are compared by it."""
+
+    entity: int
+    number: int
+    """The view's own, drawn by the asker: pieces of one view follow each other."""
+    entry: int
+    """Of the view. Who has not applied it waits for it for a while, and stops there until the view is open."""
+    after: bytes
+    """Behind this key; empty: from the start."""
+    limit: int
+    """Of the piece, in bytes; it ends after the row that crosses this. 0: close the view."""
+    known: int = 0
+    """Highest entry that some replica has applied: who lacks it learns it."""
+    lists: bool = False
+    """Show the rows one by one as well: this piece is not the same everywhere."""
+
+
+class CompareReply(NamedTuple):
+    entity: int
+    number: int
+    entry: int
+    """Of the view; where there is none, the one that is applied here."""
+    after: bytes
+    """As the number, that of the request."""
+    why_not: str
+    """Empty: there is a view. Else one of `NO_VIEW`, and the rest does not count."""
+    digest: bytes
+    """Of the piece."""
+    size: int
+    """Bytes of the piece."""
+    row_count: int
+    """Rows of the piece."""
+    last: bytes
+    """The last key of the piece; empty: there is nothing behind `after`."""
+    more: bool
+    """Whether something may follow."""
+    rows: list[tuple[bytes, int, bytes]] | None = None
+    """(key, length of the value, its digest), if they were asked for."""
+
+
+PASSED, BEHIND, BUSY, COPYING, STOPPED, GONE = NO_VIEW = ("passed", "behind", "busy", "copying", "stopped", "gone")
+"""Why there is no view: the entry is applied and others after it; it is not applied yet; there are too many views; the data is
+not whole; the entity is stopped; there was one, and it was closed."""
+
+
 def size_of(message: Message) -> int:
     """About how much memory a message holds while it waits."""
     if isinstance(message, PaxosMessage):
@@ -265,6 +311,8 @@ def size_of(message: Message) -> int:
         carried = sum(len(learned.body) + 200 for learned in message.entries)
     elif isinstance(message, SnapshotPiece):
         carried = sum(len(key) + len(value) + 150 for key, value in message.rows)
+    elif isinstance(message, CompareReply):
+        carried = sum(len(key) + 200 for key, _, _ in message.rows or ())
     else:
         carried = 0
     return carried + 400
@@ -291,4 +339,6 @@ Message = (
     | FloorRequest
     | FloorPage
     | Fill
+    | CompareRequest
+    | CompareReply
 )

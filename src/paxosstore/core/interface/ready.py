@@ -24,6 +24,7 @@ from ...errors import PaxosStoreError
 from ..batch.overlay import WriteBatch
 from ..batch.request import Request
 from ..entry.record import Record
+from .comparison import Comparison
 from .message import Message
 
 
@@ -113,6 +114,19 @@ class SnapshotRead(NamedTuple):
     max_bytes: int
 
 
+class ViewRead(NamedTuple):
+    """Read a piece of a view of an entity's data, to compare it, and step it in as `ViewLoaded`."""
+
+    peer: int
+    """Who asks; this node itself may."""
+    entity: int
+    number: int
+    after: bytes
+    max_bytes: int
+    opens: bool
+    """Open the view first: of what this turn leaves in the DB."""
+
+
 class DigestRead(NamedTuple):
     """Step the digests of the children of these nodes in as `DigestsLoaded` (`Store.digests`)."""
 
@@ -158,6 +172,8 @@ class Release:
     messages: list[tuple[int, Message]] = field(default_factory=list)
     """(peer, message), in order."""
     outcomes: list[Outcome] = field(default_factory=list)
+    compared: list[Comparison] = field(default_factory=list)
+    """Those that are done."""
 
 
 @dataclass(slots=True)
@@ -185,6 +201,8 @@ class Ready:
     """Done when the turn is durable, for what a peer installs must never be forgotten here; but never of a mixed DB (rule 16)."""
     snapshot_closes: list[tuple[int, int, int]] = field(default_factory=list)
     """(peer, entity, number) of views that are not read any more: `Store.close_snapshot`."""
+    view_reads: list[ViewRead] = field(default_factory=list)
+    """Done after the turn is written and before the next one is."""
     floor_reads: list[FloorRead] = field(default_factory=list)
     renewed: int = 0
     """This node's disk is another one from now on (rule 19a): when the turn is durable, all links begin anew; 0: it is not."""

@@ -271,6 +271,8 @@ class Log:
         log, context = entity.log, self._context
         decided: tuple[InFlight, bool] | None = None
         limit = min(log.contiguous_chosen, log.committed + context.tuning.max_commit_num)
+        if context.pauses:
+            limit = min(limit, context.pauses.get(entity.id, limit))
         while log.committed < limit:
             entry = log.committed + 1
             value = log.opened[entry].machine.mine.value

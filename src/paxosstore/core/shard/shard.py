@@ -18,6 +18,7 @@ from ..entity.entity import NEVER, Entity
 from ..entity.install import Transfer
 from ..handover.handover import HandOvers
 from ..interface.event import (
+    Compare,
     DigestsLoaded,
     DiskSilent,
     Durable,
@@ -31,12 +32,15 @@ from ..interface.event import (
     Received,
     SnapshotLoaded,
     Tick,
+    ViewLoaded,
     WriteFailed,
     WritesAllowed,
 )
 from ..interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    CompareReply,
+    CompareRequest,
     DigestReply,
     DigestRequest,
     Fill,
@@ -79,6 +83,7 @@ from ..turn.entities import Entities
 from ..turn.errands import load, next_ms, read_for_peers
 from ..turn.memory import MemoryUse
 from ..turn.waiting import describe_waiting
+from ..verify.comparer import Comparer
 from .intake import Intake
 from .undecided import Undecided, values_shown
 
@@ -113,6 +118,8 @@ class Shard:
         self._membership = Membership(context, self._entities, self._proposer, self._admission)
         self._passing = Passing(context, self._entities, self._membership)
         self._walk = FloorWalk(context, self._entities, self._membership, self._passing)
+        self.comparer = Comparer(context, self._entities)
+        """For inspection only."""
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
         self._released = context.ready
@@ -132,6 +139,8 @@ class Shard:
             DiskSilent: self._on_disk_silent,
             WriteFailed: self._on_write_failed,
             WritesAllowed: self._on_writes_allowed,
+            Compare: lambda event: self.comparer.start(event.comparison),
+            ViewLoaded: self.comparer.views.loaded,
             Tick: self._on_tick,
         }
         self._on_message: dict[type, Callable[[Entity, int, Any], None]] = {
@@ -156,6 +165,8 @@ class Shard:
             InventoryReply: self._reconciler.inventory_told,
             FloorRequest: self._walk.requested,
             FloorPage: self._walk.answered,
+            CompareRequest: self.comparer.views.requested,
+            CompareReply: self.comparer.answered,
         }
 
     # -- the interface
@@ -175,6 +186,7 @@ class Shard:
         """Decide on everything that was touched, and hand out what the turn produced."""
         self._attend_touched()
         context = self._context
+        self.comparer.go_on()
         self._unfinished |= load(context) | read_for_peers(context) | self._sender.read()
         context.counters.turns_cut += self._unfinished
         self._membership.speak()
@@ -228,7 +240,7 @@ class Shard:
         waiting = self._entities.busy or self._entities.memory.is_overfull or context.silence
         if waiting or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
-        due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms)
+        due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms, self.comparer.next_deadline_ms)
         due = min(due, next_ms(context), self._learner.next_ms, self._reconciler.next_ms, self._pace.next_ms)
         return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
 
@@ -316,6 +328,8 @@ class Shard:
         self._pace.begin()
         applies = not (context.cannot_write or entity.is_mixed)  # what is applied has to be written, on what it was meant for
         decided = self._log.advance(entity, self._pace) if applies else None
+        if context.pauses:
+            self.comparer.views.applied(entity)
         release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
         if decided is not None:
             in_flight, chosen = decided
@@ -487,6 +501,7 @@ class Shard:
         self._learner.forget()
         self._reconciler.forget()
         self._installer.forget()
+        self.comparer.views.forget()
         self._membership.write_failed()
         self._walk.forget()
         self._passing.forget()
@@ -513,6 +528,7 @@ class Shard:
         self._entities.touch_due(now)
         self._sender.end_overdue()
         self._learner.tick()
+        self.comparer.views.end_overdue()
         self._handovers.take_back_overdue()
         self._membership.tick()
         self._reconciler.tick()

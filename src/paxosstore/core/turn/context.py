@@ -126,6 +126,16 @@ class Counters:
     fills_asked: int = 0
     entries_filled: int = 0
     bytes_learned: int = 0
+    comparisons: int = 0
+    comparisons_differing: int = 0
+    comparisons_partial: int = 0
+    comparisons_listed: int = 0
+    comparison_attempts: int = 0
+    comparison_bytes: int = 0
+    views_refused: int = 0
+    views_missed: int = 0
+    views_paused: int = 0
+    views_abandoned: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -233,6 +243,8 @@ class Context:
         """Peer -> the page it asked for."""
         self.stopped: dict[int, Divergence] = {}
         """Entities that are known to be stopped here: core/log/agreement.py."""
+        self.pauses: dict[int, int] = {}
+        """Entity -> the entry at which its applying waits for a view: core/verify/views.py."""
         self.floor_reads: dict[int, FloorRead] = {}
         """Peer, or this node -> the page it asked for last."""
         self._ids = 0

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from ..entity.entity import NEVER, Entity
+from ..interface.message import Message
 from .context import Context
 from .memory import Memory
 
@@ -44,6 +45,14 @@ class Entities:
             self.memory.put(found)
             self._context.loads.append(entity)
         return found
+
+    def send_applied(self, entity: int, peer: int, message: Message) -> None:
+        """A message that shows how far an entity is applied: what is not in memory is durable (rule 18)."""
+        found = self.memory.find(entity)
+        if found is None:
+            self._context.send_early(peer, message)
+        else:
+            self._context.send(found, peer, message)
 
     def forget(self, entity: int) -> Entity:
         """Drop an entity from memory; the next event loads it again."""
