@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .catch_up import CATCH_UP
+from .comparing import COMPARING
 from .disk import DISK
 from .divergence import DIVERGENCE
 from .lost_disk import LOST_DISK
@@ -13,5 +14,8 @@ from .paxos import PAXOS
 from .replicated_log import REPLICATED_LOG
 from .snapshot import SNAPSHOT
 
-MUTANTS: tuple[Mutant, ...] = PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT + DIVERGENCE + CATCH_UP + PACING
+MUTANTS: tuple[Mutant, ...] = (
+    *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
+    *(DIVERGENCE + CATCH_UP + PACING + COMPARING),
+)
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

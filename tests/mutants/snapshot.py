@@ -86,7 +86,7 @@ SNAPSHOT = (
         16,
         "a peer is sent the data of an entity whose installation goes on here",
         ("core/log/snapshot.py", "message.after or not entity.serves or", "message.after or"),
-        ("storage/memory.py", "            if entity in self._now.recovering:\n                return None\n", ""),
+        ("storage/memory.py", "        if entity in self._now.recovering:\n            return None\n", ""),
     ),
     mutant(
         "uuids not copied",

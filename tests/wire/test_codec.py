@@ -23,6 +23,8 @@ from paxosstore.core.interface.digest import (
 from paxosstore.core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    CompareReply,
+    CompareRequest,
     DigestReply,
     DigestRequest,
     GiveWay,
@@ -62,7 +64,13 @@ ONE_OF_EACH: list[Message] = [
     DigestReply(1, [0, 15], bytes(range(256))),
     InventoryRequest([0, BUCKETS - 1], -1),
     InventoryReply([0, BUCKETS - 1], entity_at(1), [(entity_at(2), 1), (entity_at(2**64 - 1), 0)], True),
+    CompareRequest(2**64 - 1, 2**64 - 1, 0, b"ukey", 0, MAX_ENTRY, True),
+    CompareReply(1, 1, 9, b"", "", ID, 12, 2, b"dkez", True, [(b"dkey", 7, ID), (b"dkez", 0, ID)]),
+    CompareReply(1, 1, 9, b"dkey", "behind", b"", 0, 0, b"", False),
 ]
+
+PIECE = ONE_OF_EACH[-2]
+assert isinstance(PIECE, CompareReply)
 
 entities = st.integers(0, 2**64 - 1)
 entries = st.integers(1, MAX_ENTRY)
@@ -232,6 +240,26 @@ def test_there_and_back(wanted: list[Message]) -> None:
         InventoryReply([0], entity_at(2), [(entity_at(2), 1)], False),
         InventoryReply([1], -1, [(entity_at(2), 1)], False),
         InventoryReply([0], -1, [(entity_at(place), 1) for place in range(1, PAGE + 2)], False),
+        CompareRequest(-1, 1, 1, b"", 1),
+        CompareRequest(1, 0, 1, b"", 1),
+        CompareRequest(1, 1, -1, b"", 1),
+        CompareRequest(1, 1, 1, b"x", 1),
+        CompareRequest(1, 1, 1, b"", -1),
+        CompareRequest(1, 1, 1, b"", 1, -1),
+        PIECE._replace(entity=-1),
+        PIECE._replace(number=0),
+        PIECE._replace(entry=-1),
+        PIECE._replace(size=-1),
+        PIECE._replace(row_count=-1),
+        PIECE._replace(digest=ID[1:]),
+        PIECE._replace(after=b"dkez"),
+        PIECE._replace(last=b"", rows=None),
+        PIECE._replace(rows=[(b"dkez", 0, ID), (b"dkey", 7, ID)]),
+        PIECE._replace(rows=[(b"dkf", 0, ID)]),
+        PIECE._replace(rows=[(b"dkey", -1, ID)]),
+        PIECE._replace(rows=[(b"dkey", 1, ID[1:])]),
+        PIECE._replace(why_not="behind"),
+        PIECE._replace(why_not="no reason", more=False, rows=None),
     ],
     ids=lambda bad: str(bad)[:80],
 )

@@ -42,6 +42,7 @@ class Comparing:
         self._entities = sorted(entities)
         self._gap_ms = self._random.choice((0.0, 40.0, 200.0)) if entities else 0.0
         """From one to the next; 0: there are none."""
+        self._asked: list[SimComparison] = []
         self._planted = False
         self.done: Counter[str] = Counter()
 
@@ -50,7 +51,8 @@ class Comparing:
             self._cluster.after(self._random.expovariate(1.0 / self._gap_ms), self._next)
 
     def _next(self) -> None:
-        self._ask()
+        if self._gap_ms:
+            self._ask()
         self.begin()
 
     def _ask(self, entity: int | None = None) -> SimComparison | None:
@@ -59,6 +61,7 @@ class Comparing:
         comparison = SimComparison(self, self._random.choice(self._entities) if entity is None else entity)
         if not node.up:
             return None
+        self._asked.append(comparison)
         node.step(Compare(comparison))
         return comparison
 
@@ -85,14 +88,17 @@ class Comparing:
         cluster = self._cluster
         last_ms, result = cluster.now_ms + LASTS_MS, None
         while cluster.now_ms < last_ms:
+            for other in self._asked:
+                other.cancelled = True  # or one that is late would show what is not so any more
             comparison = self._ask(entity)
             until_ms = cluster.now_ms + TRY_MS
             while cluster.now_ms < until_ms and (comparison is None or comparison.result is None):
                 cluster.run_until(cluster.now_ms + 5.0)
-            if comparison is not None and comparison.result is not None:
-                result = comparison.result
-                if not result.missing:
-                    return result
+            if comparison is None:
+                continue
+            result = comparison.result or result
+            if result is not None and not result.missing:
+                return result
         raise Violation(f"{LASTS_MS / 1000:g} s after all were equal, entity {entity} is not compared: {result}")
 
     def _plant(self, entity: int) -> None:
@@ -102,7 +108,7 @@ class Comparing:
         key, value = (DATA + b"rot", b"rot")
         if what != "added":
             key, value = self._random.choice(rows)
-        before = node.store.rot(entity, key, {"changed": value + b"!", "added": value, "deleted": None}[what])
+        before = node.store.rot(entity, key, {"changed": _flipped(value), "added": value, "deleted": None}[what])
         self._planted = True
         found = self._compare(entity)
         self._planted = False
@@ -115,3 +121,8 @@ class Comparing:
         if [differing.key for differing in found.keys] != [key] or found.differing != 1 or found.odd != (node.number,):
             raise Violation(f"the row {key!r} was {what} on the disk of node {node.number} alone, and was not found: {found}")
         self.done[f"a row was {what} and found"] += 1
+
+
+def _flipped(value: bytes) -> bytes:
+    """With another last bit."""
+    return value[:-1] + bytes((value[-1] ^ 1,)) if value else b"rot"

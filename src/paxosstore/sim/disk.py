@@ -200,6 +200,7 @@ class SimDisk(MemoryStore):
 
     def rot(self, entity: int, key: bytes, value: bytes | None) -> bytes | None:
         """The disk has another value at a key of the data, or none, and no checksum sees it. Returns what was there."""
+        super().sync()  # or what is not synced yet would undo it later
         before = self._now.data[entity].items.get(key)
         for contents in (self._now, self._durable):
             table = contents.data[entity]

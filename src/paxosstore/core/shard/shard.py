@@ -528,7 +528,7 @@ class Shard:
         self._entities.touch_due(now)
         self._sender.end_overdue()
         self._learner.tick()
-        self.comparer.views.end_overdue()
+        self.comparer.views.tick()
         self._handovers.take_back_overdue()
         self._membership.tick()
         self._reconciler.tick()

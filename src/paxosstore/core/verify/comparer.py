@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ..interface.comparison import Compared, Comparison, DifferingKey, RowDigest
 from ..interface.message import BEHIND, BUSY, COPYING, GONE, PASSED, STOPPED, CompareReply, CompareRequest
+from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
 from .digest import common_end, differing_keys
@@ -116,6 +117,8 @@ class Comparer:
         self._runs: dict[int, Run] = {}
         """By entity."""
         self._waiting: list[Comparison] = []
+        self._begin_at_ms = 0.0
+        """When the budget allows the next one."""
         self._touched: dict[int, None] = {}
         """Entities whose comparison may go on."""
         self.differing: dict[int, Compared] = {}
@@ -130,7 +133,7 @@ class Comparer:
     def _begin(self, comparison: Comparison) -> None:
         context = self._context
         run = self._runs[comparison.entity] = Run(comparison, context.now_ms)
-        context.counters.comparisons += 1
+        context.counters.entities_compared += 1
         run.nodes = [context.me, *context.peers]
         for peer in context.peers:
             if context.reach.is_down(peer):
@@ -169,10 +172,10 @@ class Comparer:
     def _note(self, result: Compared) -> None:
         counters = self._context.counters
         if result.differing:
-            counters.comparisons_differing += 1
+            counters.entities_differing += 1
             self.differing[result.entity] = result
             return
-        counters.comparisons_partial += bool(result.missing)
+        counters.entities_compared_in_part += bool(result.missing)
         before = self.differing.get(result.entity)
         if before is not None and set(result.nodes) >= {node for key in before.keys for node in key.values}:
             del self.differing[result.entity]
@@ -197,7 +200,7 @@ class Comparer:
         run.number = context.new_number()
         run.entry = run.known + run.margin
         run.attempts += 1
-        context.counters.comparison_attempts += 1
+        context.counters.compare_attempts += 1
         run.opened_ms = context.now_ms
         self._next_piece(run)
 
@@ -239,8 +242,9 @@ class Comparer:
     def go_on(self) -> None:
         """Do what can be done now. Called when the turn is about to end: what is applied in it stays as it is."""
         now, views = self._context.now_ms, self.views
-        while len(self._runs) < MAX_RUNS and (comparison := self._next_waiting()) is not None:
+        while len(self._runs) < MAX_RUNS and now >= self._begin_at_ms and (comparison := self._next_waiting()) is not None:
             self._begin(comparison)
+            self._begin_at_ms = now + self._context.budget.wait_ms(Job.VERIFY, now)
         for entity, run in self._runs.items():
             if run.comparison.cancelled or now >= max(run.due_ms, run.pause_ms):
                 self._touched[entity] = None
@@ -324,7 +328,7 @@ class Comparer:
             self._took(run, reply.row_count, reply.size)
             self._advance(run, reply.last, more=reply.more)
         elif not run.lists:
-            self._context.counters.comparisons_listed += 1
+            self._context.counters.pieces_listed += 1
             self._next_piece(run)
             run.lists = True
         else:
@@ -343,8 +347,9 @@ class Comparer:
         context, comparison = self._context, run.comparison
         run.rows += rows
         comparison.size += size
-        context.counters.comparison_bytes += size
-        run.pause_ms = max(run.pause_ms, context.now_ms) + size * 1000.0 / comparison.bytes_per_second
+        context.counters.compared_bytes += size
+        pause_ms = max(size * 1000.0 / comparison.bytes_per_second, context.budget.wait_ms(Job.VERIFY, context.now_ms))
+        run.pause_ms = max(run.pause_ms, context.now_ms) + pause_ms
 
     def _advance(self, run: Run, through: bytes, *, more: bool) -> None:
         """All rows up to this key are compared."""
@@ -367,7 +372,7 @@ class Comparer:
     def next_deadline_ms(self) -> float:
         if self._touched or self.views.own_replies:
             return self._context.now_ms
-        if len(self._runs) < MAX_RUNS and any(waiting.entity not in self._runs for waiting in self._waiting):
-            return self._context.now_ms
         due = min((max(run.due_ms, run.pause_ms) for run in self._runs.values()), default=NEVER)
+        if len(self._runs) < MAX_RUNS and any(waiting.entity not in self._runs for waiting in self._waiting):
+            due = min(due, self._begin_at_ms)
         return min(due, self.views.next_deadline_ms)

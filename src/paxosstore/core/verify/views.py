@@ -13,6 +13,7 @@ from ..entity.entity import Entity
 from ..interface.event import ViewLoaded
 from ..interface.message import BEHIND, BUSY, COPYING, GONE, PASSED, STOPPED, CompareReply, CompareRequest
 from ..interface.ready import ViewRead
+from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
 from .digest import digest_of, row_digests
@@ -34,7 +35,7 @@ Reader = tuple[int, int, int]
 class View:
     """What somebody compares."""
 
-    __slots__ = ("asked", "heard_at_ms", "is_open", "piece", "reading", "since_ms")
+    __slots__ = ("asked", "due_ms", "heard_at_ms", "is_open", "piece", "reading", "since_ms")
 
     def __init__(self, asked: CompareRequest, now_ms: float) -> None:
         self.asked = asked
@@ -42,6 +43,8 @@ class View:
         self.is_open = False
         """Until then it waits for its entry."""
         self.reading = False
+        self.due_ms = NEVER
+        """When the piece that is asked for may be read, for the budget's sake."""
         self.piece: ViewLoaded | None = None
         """The last one that was read."""
         self.heard_at_ms = self.since_ms = now_ms
@@ -83,7 +86,7 @@ class ComparedViews:
         if piece is not None and piece.after == message.after:
             self._show(peer, view, piece)
         elif piece is not None and piece.more and piece.rows and piece.rows[-1][0] == message.after:
-            self._read(reader, view)
+            self._read_when_due(reader, view)
         else:
             self._refuse(reader, GONE, message.entry)
 
@@ -159,9 +162,18 @@ class ComparedViews:
 
     # -- pieces
 
+    def _read_when_due(self, reader: Reader, view: View) -> None:
+        """Read on as soon as the budget allows, and well before whoever asks gives up."""
+        context = self._context
+        if view.due_ms == NEVER:
+            longest_ms = context.tuning.snapshot_timeout_ms / 4.0
+            view.due_ms = context.now_ms + min(longest_ms, context.budget.wait_ms(Job.VERIFY, context.now_ms))
+        if context.now_ms >= view.due_ms:
+            self._read(reader, view)
+
     def _read(self, reader: Reader, view: View, *, opens: bool = False) -> None:
         context, asked = self._context, view.asked
-        view.reading = True
+        view.reading, view.due_ms = True, NEVER
         limit = min(asked.limit, context.tuning.snapshot_piece_bytes)
         context.ready.view_reads.append(ViewRead(*reader, asked.after, limit, opens))
         context.work += READ_WORK
@@ -198,7 +210,9 @@ class ComparedViews:
         entity, number, entry = piece.entity, piece.number, piece.committed
         digest = digest_of(rows)
         reply = CompareReply(entity, number, entry, piece.after, "", digest, size, len(rows), last, piece.more, listed)
-        context.work += len(rows) + (size >> 10)
+        work = len(rows) + (size >> 10)
+        context.work += work
+        context.pay(Job.VERIFY, size, READ_WORK + work)
         self._reply(peer, reply)
 
     def _refuse(self, reader: Reader, why_not: str, applied: int) -> None:
@@ -223,8 +237,8 @@ class ComparedViews:
 
     # -- time
 
-    def end_overdue(self) -> None:
-        """Tell those that have waited long enough that their entry did not come, and forget those that do not ask any more."""
+    def tick(self) -> None:
+        """Read what is due. Tell those that have waited long enough that their entry did not come; forget who asks no more."""
         now, silent_ms = self._context.now_ms, self._context.tuning.snapshot_timeout_ms
         for reader, view in list(self._views.items()):
             if view.piece is None and now >= view.since_ms + WAIT_MS and not view.reading:
@@ -232,6 +246,8 @@ class ComparedViews:
             elif now >= min(view.heard_at_ms + silent_ms, view.since_ms + MAX_AGE_MS):
                 self._context.counters.views_abandoned += 1
                 self._drop(reader)
+            elif now >= view.due_ms:
+                self._read(reader, view)
 
     def forget(self) -> None:
         """A turn was not written, and with it views were not opened: whoever has asked asks again."""
@@ -245,5 +261,5 @@ class ComparedViews:
         for view in self._views.values():
             if view.piece is None and not view.reading:
                 due = min(due, view.since_ms + WAIT_MS)
-            due = min(due, view.heard_at_ms + silent_ms, view.since_ms + MAX_AGE_MS)
+            due = min(due, view.due_ms, view.heard_at_ms + silent_ms, view.since_ms + MAX_AGE_MS)
         return due
