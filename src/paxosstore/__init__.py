@@ -7,6 +7,7 @@ from .core.batch.overlay import View, WriteBatch
 from .core.batch.request import Request
 from .core.entity.install import Transfer
 from .core.log.pace import Lag
+from .core.log.reconcile import Comparison, Reconciliation
 from .core.reentry.progress import Progress
 from .core.turn.budget import BackgroundUse
 from .core.turn.context import Handler
@@ -58,6 +59,7 @@ __all__ = [
     "ClusterError",
     "ClusterSettings",
     "CommitLimitReached",
+    "Comparison",
     "ConfigError",
     "DamageFound",
     "Damaged",
@@ -86,6 +88,7 @@ __all__ = [
     "PaxosStoreError",
     "PortTaken",
     "Progress",
+    "Reconciliation",
     "Request",
     "RequestFailed",
     "TooLarge",

@@ -24,6 +24,7 @@ from paxosstore.core.interface.message import (
 )
 from paxosstore.core.interface.ready import Apply, NewEntity, Release
 from paxosstore.core.log import reconcile
+from paxosstore.core.log.reconcile import Reconciliation
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Counters, Identity
 from paxosstore.settings import ClusterSettings, TuningSettings
@@ -311,7 +312,7 @@ def test_only_some_are_begun_at_a_time() -> None:
     assert mine.shard.reconciliation.waiting == 100 - 2 * reconcile.PER_CATCH_UP
     pair.later(60_000.0)
     assert pair.committed[0] == pair.committed[1]
-    assert mine.shard.reconciliation[1:] == (0, 0)
+    assert mine.shard.reconciliation[1:3] == (0, 0)
 
 
 def test_what_has_come_meanwhile_is_not_begun() -> None:
@@ -347,7 +348,7 @@ def test_stopped_entities_are_left_alone_and_make_room() -> None:
     pair.later(10_000.0)
     left = {3, *(entity.id for entity in begun)}
     assert pair.committed[0] == {entity: 1 for entity in range(20) if entity not in left}
-    assert mine.shard.reconciliation[1:] == (0, 0)
+    assert mine.shard.reconciliation[1:3] == (0, 0)
 
 
 def test_a_disk_that_took_no_writes_compares_anew_when_it_does() -> None:
@@ -359,7 +360,7 @@ def test_a_disk_that_took_no_writes_compares_anew_when_it_does() -> None:
     mine.shard.step(WriteFailed("full"), pair.now_ms, 0)
     pair.later(1_000.0)
     assert pair.committed[0] == {}
-    assert mine.shard.reconciliation == ((), 0, 0)
+    assert mine.shard.reconciliation == Reconciliation((), 0, 0)
     asked = pair.count(0)[DigestRequest]
     pair.later(1_000.0)
     assert pair.count(0)[DigestRequest] == asked

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from paxosstore.core.entity.install import Transfer
+from paxosstore.core.log.reconcile import Reconciliation
 from paxosstore.core.reentry.progress import Progress
 from paxosstore.runtime.inspection import NodeStatistics
 from paxosstore.runtime.reporter import PROGRESS_S, REPEAT_S, WAITS_S, Reporter
@@ -14,7 +15,7 @@ from paxosstore.storage.expiry import LogKept
 
 from ..services.http.test_pages import COMING_BACK, MEMBER, statistics
 
-SOUND = replace(statistics(), stopped={}, transfers=(), log_kept=LogKept(0, 1, 0, ""))
+SOUND = replace(statistics(), stopped={}, transfers=(), reconciliation=Reconciliation((), 0, 0), log_kept=LogKept(0, 1, 0, ""))
 
 
 class Log:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..core.entity.install import Transfer
 from ..core.entry.ids import NOBODY
+from ..core.log.reconcile import Reconciliation
 from ..core.reentry.progress import Progress
 from ..core.turn.reach import duration
 from ..core.turn.standing import State
@@ -40,6 +41,18 @@ def _come_back(now: Progress) -> str:
         return ""
     without = f" (forced: without {nodes(now.forced_without)})" if now.forced_without else ""
     return f"comes back on a disk that is not the one it had{without}: {done}"
+
+
+def describe_reconciliation(now: Reconciliation) -> Iterator[str]:
+    """What is found to be missing here, and learned."""
+    if now.digests:
+        yield f"cannot compare itself with its peers: the digests of what it holds are not known ({now.digests})"
+    for one in now.comparisons:
+        if one.under_way:
+            share = f"{100 * one.share:.0f} % in {duration(one.seconds)}"
+            yield f"compares itself with node {one.peer}: {share}, {one.behind} entities behind"
+    if now.waiting or now.under_way:
+        yield f"catches up with its peers: {now.under_way} entities are being learned, {now.waiting} wait"
 
 
 def describe_transfers(transfers: Sequence[Transfer]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from ..core.entity.install import Transfer
 from ..core.entry.ids import majority
 from ..core.entry.record import Record
 from ..core.log.pace import Lag
+from ..core.log.reconcile import Reconciliation
 from ..core.reentry.progress import Progress
 from ..core.shard.shard import Shard
 from ..core.turn.budget import BackgroundUse
@@ -20,7 +21,7 @@ from ..core.turn.reach import describe
 from ..storage.expiry import LogKept
 from ..storage.findings import NOTHING, DamageFound
 from ..storage.rocks import RocksStore
-from .doing import MEMBER, describe_reentry, describe_transfers
+from .doing import MEMBER, describe_reconciliation, describe_reentry, describe_transfers
 from .histogram import Histogram
 from .links import LinkStatistics
 from .loop import TurnLoop, now_ms
@@ -54,6 +55,8 @@ class NodeStatistics:
     """What there is of the PLog, and what was let go (rule 17)."""
     transfers: Sequence[Transfer]
     """Snapshots under way, to this node and from it."""
+    reconciliation: Reconciliation
+    """Which peers it compares itself with, and how many entities are behind here."""
     peers: Mapping[int, LinkStatistics]
     turn_ms: Histogram
     sync_ms: Histogram
@@ -68,7 +71,8 @@ class NodeStatistics:
     @property
     def doing(self) -> list[str]:
         """A sentence for each thing that goes on besides serving, and will end."""
-        return [*filter(None, [self.comes_back]), *describe_transfers(self.transfers)]
+        learns = describe_reconciliation(self.reconciliation)
+        return [*filter(None, [self.comes_back]), *describe_transfers(self.transfers), *learns]
 
     @property
     def comes_back(self) -> str:
@@ -90,7 +94,7 @@ class NodeStatistics:
 
 
 def statistics_of(
-    node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics], log_kept: LogKept, damage: DamageFound
+    node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics], store: RocksStore, damage: DamageFound
 ) -> NodeStatistics:
     """What a running node is doing at this moment."""
     context = shard.context
@@ -108,8 +112,9 @@ def statistics_of(
         in_flight_bytes=context.in_flight_bytes,
         stopped={entity: found.describe(entity, node) for entity, found in sorted(context.stopped.items())},
         reentry=shard.progress,
-        log_kept=log_kept,
+        log_kept=store.log_kept(),
         transfers=shard.transfers,
+        reconciliation=shard.reconciliation._replace(digests=store.digests_lacking()),
         peers=peers,
         turn_ms=turns.turn_ms,
         sync_ms=turns.sync_ms,

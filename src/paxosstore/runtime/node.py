@@ -467,7 +467,7 @@ class Node:
         if shard is None or turns is None or links is None or self._home is None:
             raise NotServing("the node is not running")
         self._home.check_thread()
-        return statistics_of(self.node_id, shard, turns, links.statistics(), self._open_store().log_kept(), self._findings.now)
+        return statistics_of(self.node_id, shard, turns, links.statistics(), self._open_store(), self._findings.now)
 
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""

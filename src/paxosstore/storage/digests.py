@@ -62,6 +62,11 @@ class Digests:
             return
         self.ready = True
 
+    @property
+    def lacking(self) -> str:
+        """Why they are not known; empty: they are."""
+        return "" if self.ready else self.trouble or "they are being added up"
+
     def of_children(self, level: int, nodes: Sequence[int]) -> bytes | None:
         """The digests of all children of these nodes of a level, one after the other. None: they are not ready yet."""
         if not self.ready:

@@ -281,6 +281,10 @@ class RocksStore:
         if expiry is not None:
             expiry.keep(keep)
 
+    def digests_lacking(self) -> str:
+        """Why the digests are not known; empty: they are."""
+        return self._use().digests.lacking
+
     def log_kept(self) -> LogKept:
         """Of a store that is only read, nothing is known."""
         expiry = self._use().expiry

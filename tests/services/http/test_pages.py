@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from paxosstore.core.entity.install import Transfer
 from paxosstore.core.log.pace import Lag
+from paxosstore.core.log.reconcile import Comparison, Reconciliation
 from paxosstore.core.reentry.progress import Progress
 from paxosstore.core.turn.budget import Budget, Job
 from paxosstore.core.turn.context import Counters
@@ -72,6 +73,7 @@ def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER
         reentry=reentry,
         log_kept=LogKept(500, 3, 20, "no room"),
         transfers=(Transfer(5, 2, True, 9, 40, 8_000, 2.0), Transfer(6, 0, False, 0, 0, 0, 0.0)),
+        reconciliation=Reconciliation((Comparison(0, True, 0.25, 40, 1.5), Comparison(2, False, 1.0, 0, 0.2)), 30, 10),
         peers={0: link(first), 2: link(False)},
         turn_ms=turn,
         sync_ms=sync,
@@ -272,6 +274,10 @@ def test_the_status_is_plain_data() -> None:
     assert status["log_kept"] == {"bytes": 500, "epochs": 3, "expired_entries": 20, "trouble": "no room"}
     assert (status["entities_in_memory"], status["entries_in_memory"], status["entities_bytes"]) == (4, 6, 19_000)
     assert status["transfers"][0]["bytes_per_second"] == 4_000
+    assert status["reconciliation"]["comparisons"]["0"]["share"] == 0.25
+    assert status["reconciliation"]["waiting"] == 30
+    assert "compares itself with node 0: 25 % in 1.5 s, 40 entities behind" in status["doing"]
+    assert "catches up with its peers: 10 entities are being learned, 30 wait" in status["doing"]
     assert status["doing"][0] == "entity 5 is copied to node 2 as of entry 9: 8.0 kB in 2.0 s, 4.0 kB a second"
 
 
@@ -321,6 +327,9 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["paxosstore_log_kept_bytes",] == 500
     assert samples["paxosstore_log_expired_entries_total",] == 20
     assert samples["paxosstore_snapshots_active", "to_peer"] == 1
+    assert samples["paxosstore_comparison_behind", "0"] == 40
+    assert samples["paxosstore_comparison_share", "2"] == 1.0
+    assert samples["paxosstore_catch_up_waiting",] == 30
     assert samples["paxosstore_snapshots_bytes", "to_peer"] == 8_000
     assert samples["paxosstore_snapshots_bytes_per_second", "to_peer"] == 4_000
     assert samples["paxosstore_snapshots_bytes", "from_peer"] == 0

@@ -40,7 +40,6 @@ class Learner:
         proposer: Proposer,
         installer: Installer,
         sender: SnapshotSender,
-        reconciler: Reconciler,
     ) -> None:
         self._context = context
         self._entities = entities
@@ -48,7 +47,7 @@ class Learner:
         self._proposer = proposer
         self._installer = installer
         self._sender = sender
-        self._reconciler = reconciler
+        self.reconciler = Reconciler(context, entities)
         self._asking: dict[int, float] = {}
         """Entity -> until when it waits for the answer to its question: each may be a megabyte, so only some ask at a time."""
         self._waiting: dict[int, Entity] = {}
@@ -80,7 +79,7 @@ class Learner:
         self._asking.pop(entity.id, None)
         self._waiting.pop(entity.id, None)
         entity.catchup.waits = False
-        self._reconciler.ended(entity)
+        self.reconciler.ended(entity)
         self._let_next_ask()
 
     def forget(self) -> None:
@@ -95,7 +94,7 @@ class Learner:
         if goal < first:
             if entity.catchup.wanted:
                 entity.catchup.wanted = 0
-                self._reconciler.ended(entity)
+                self.reconciler.ended(entity)
             catchup.weighs = True
             catchup.lacking.clear()
             self._asking.pop(entity.id, None)

@@ -55,11 +55,13 @@ class Reconciliation(NamedTuple):
     """What is known to be missing here."""
 
     comparisons: tuple[Comparison, ...]
-    """With each peer, the one under way or the last one."""
+    """With each peer that is there: the one under way, or the last one."""
     waiting: int
     """Entities that are behind and not begun."""
     under_way: int
     """Entities that are being caught up."""
+    digests: str = ""
+    """Why this node's digests are not known; empty: they are."""
 
 
 class Walk:
@@ -127,9 +129,7 @@ class Reconciler:
 
     def peer_down(self, peer: int) -> None:
         self._untold.discard(peer)
-        walk = self._walks.get(peer)
-        if walk is not None and walk.parts:
-            del self._walks[peer]
+        self._walks.pop(peer, None)
 
     def ask(self, peer: int) -> None:
         """Compare with this peer, from the start."""

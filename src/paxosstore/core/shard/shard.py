@@ -68,7 +68,7 @@ from ..log.learn import Learner
 from ..log.log import Log
 from ..log.onlooker import Onlooker
 from ..log.pace import Lag, Pace
-from ..log.reconcile import Reconciler, Reconciliation
+from ..log.reconcile import Reconciliation
 from ..log.serve import ReadServer
 from ..log.snapshot import SnapshotSender
 from ..log.write import Proposer
@@ -110,10 +110,8 @@ class Shard:
         self._reads = ReadServer(context, self._entities, self._log)
         self._installer = Installer(context, self._entities, self._log, self._proposer)
         self._sender = SnapshotSender(context)
-        self._reconciler = Reconciler(context, self._entities)
-        self._learner = Learner(
-            context, self._entities, self._log, self._proposer, self._installer, self._sender, self._reconciler
-        )
+        self._learner = Learner(context, self._entities, self._log, self._proposer, self._installer, self._sender)
+        self._reconciler = self._learner.reconciler
         self._onlooker = Onlooker(context, self._entities, self._log)
         self._membership = Membership(context, self._entities, self._proposer, self._admission)
         self._passing = Passing(context, self._entities, self._membership)

@@ -29,6 +29,14 @@ HELP = {
     "handed_over_taken_back": "Requests proposed here after all, because it did not answer.",
     "handed_over_received": "Requests taken over from other nodes.",
     "catchup_requests": "Catch-up requests sent.",
+    "comparisons": "Times this node has compared itself with a peer, from the root of the digests.",
+    "comparisons_repeated": "Times a peer was asked again for its digests, because no answer came.",
+    "digests_differed": "Nodes of a peer's tree of digests that were others than here.",
+    "digests_late": "Digests or inventories of peers that nobody waited for any more.",
+    "digests_not_ready": "Times the digests were asked for while they were still being added up.",
+    "buckets_listed": "Buckets of entities that were listed for peers.",
+    "entities_behind": "Entities that were found to be further at a peer, and caught up.",
+    "answers_paced": "Turns in which catch-up of peers waited for catch_up_bytes_per_second, or the background budget.",
     "catchups_held": "Times an entity waited until fewer others caught up (max_catch_ups), or for the background budget.",
     "catchups_paced": "Of them, those that waited for the background budget.",
     "entries_learned": "Chosen entries learned by catch-up.",
@@ -110,6 +118,7 @@ class NodeMetrics(Collector):
         yield from counters("log", {"expired_entries": now.log_kept.expired_entries})
         yield from counters("damage", {"found": now.damage.found, "stores_replaced": now.damage.stores_replaced})
         yield from _snapshots(now)
+        yield from _reconciliation(now)
         yield from _background(now)
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)
         yield _histogram("sync_milliseconds", "Time of one sync of the log.", now.sync_ms)
@@ -154,6 +163,21 @@ def _snapshots(now: NodeStatistics) -> Iterator[Metric]:
         values = (len(some), sum(one.size for one in some), sum(one.bytes_per_second for one in some))
         for family, value in zip(families, values, strict=True):
             family.add_metric([way], value)
+    yield from families
+
+
+def _reconciliation(now: NodeStatistics) -> Iterator[Metric]:
+    seen = now.reconciliation
+    states = {"waiting": seen.waiting, "under_way": seen.under_way, "digests_known": not seen.digests}
+    yield from gauges("catch_up", states)
+    families = [
+        GaugeMetricFamily(_name("comparison", "under_way"), "Whether it compares itself with the peer now.", labels=["peer"]),
+        GaugeMetricFamily(_name("comparison", "share"), "How far it is: 1 is all.", labels=["peer"]),
+        GaugeMetricFamily(_name("comparison", "behind"), "Entities found that are further at the peer.", labels=["peer"]),
+    ]
+    for one in seen.comparisons:
+        for family, value in zip(families, (one.under_way, one.share, one.behind), strict=True):
+            family.add_metric([str(one.peer)], value)
     yield from families
 
 

@@ -129,6 +129,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "background": _background(now),
         "damage": _damage(now),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
+        "reconciliation": _reconciliation(now),
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
         "committed_complete": len(listed) <= MAX_COMMITTED,
         "peers": {str(peer): {**asdict(link), "disk_id": link.disk_id.hex()} for peer, link in now.peers.items()},
@@ -152,6 +153,12 @@ def _reentry(now: NodeStatistics) -> dict[str, Any]:
         "bytes_per_s": round(one.bytes_per_s),
         "eta_s": round(one.eta_s, 1),
     }
+
+
+def _reconciliation(now: NodeStatistics) -> dict[str, Any]:
+    """Which peers it compares itself with, and what is behind here."""
+    seen = now.reconciliation
+    return {**seen._asdict(), "comparisons": {str(one.peer): one._asdict() for one in seen.comparisons}}
 
 
 def _background(now: NodeStatistics) -> dict[str, Any]:
