@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from many_entities import Process, entity_of, get, put
 from paxosstore import ClusterSettings, Node, TuningSettings
@@ -180,12 +180,21 @@ async def serve(number: int, base_port: int, directory: str) -> None:
 class Peer(Process):
     """A node's process."""
 
+    all: ClassVar[list[Peer]] = []
+
     def __init__(self, number: int, base_port: int, directory: Path) -> None:
         words = ["--node", str(number), "--port", str(base_port), "--directory", str(directory / f"node-{number}")]
         self._log = (directory / f"node-{number}.log").open("a")
         self._process = subprocess.Popen(
             [sys.executable, __file__, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
+
+        Peer.all.append(self)
+
+    def end(self) -> None:
+        """At once, whatever it does."""
+        self._process.kill()
+        self._process.wait()
 
     def ask(self, **order: object) -> dict[str, Any]:
         self.say(**order)
@@ -243,7 +252,7 @@ def part_ways(nodes: list[Peer], numbers: list[int]) -> None:
         node.hear()
 
 
-def come_back(nodes: list[Peer], changed: int, numbers: list[int], rate: float = 0.0) -> None:
+def come_back(nodes: list[Peer], numbers: list[int], rate: float = 0.0) -> None:
     """Node 0 goes on, has requests at this rate then; what it takes until it knows what is missing, and until it is there."""
     before = [node.ask(do="look") for node in nodes[1:]]
     cpu_s = [node.cpu_s() for node in nodes]
@@ -253,8 +262,8 @@ def come_back(nodes: list[Peer], changed: int, numbers: list[int], rate: float =
     while True:
         look = nodes[0].ask(do="look")
         walks = list(look["walks"].values())
-        known = len(walks) == NODES - 1 and look["comparisons"] > first["comparisons"]
-        known = known and all(behind >= changed and not under_way for under_way, behind, _ in walks)
+        known = len(walks) == NODES - 1 and look["comparisons"] > first["comparisons"] + 1
+        known = known and not any(under_way for under_way, _, _ in walks)
         if rate and not loaded and all(look["ups"]):
             loaded = True
             begin_load(nodes[:1], numbers, rate)
@@ -309,13 +318,13 @@ def measure(entities: int, changed: int, rate: float, directory: Path) -> None:
     numbers = random.Random(1).sample(range(entities), 2 * changed + 1_000)
     part_ways(nodes, numbers[:changed])
     hot = numbers[2 * changed :]
-    come_back(nodes, changed, hot)
+    come_back(nodes, hot)
     begin_load(nodes, hot, rate)
     time.sleep(15.0)
     end_load("nothing else", nodes)
     part_ways(nodes, numbers[changed : 2 * changed])
     begin_load(nodes[1:], hot, rate)
-    come_back(nodes, changed, hot, rate)
+    come_back(nodes, hot, rate)
     end_load("node 0 catches up", nodes)
     for node in nodes:
         node.stop()
@@ -338,6 +347,8 @@ def main() -> None:
     try:
         measure(options.entities, options.changed, options.load, directory)
     finally:
+        for process in Peer.all:
+            process.end()
         if not options.directory:
             shutil.rmtree(directory, ignore_errors=True)
 

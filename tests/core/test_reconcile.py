@@ -431,3 +431,20 @@ def test_a_walk_remembers_little() -> None:
         most = max(most, sum(len(nodes) for _, nodes in walk.parts))
         assert [nodes for _, nodes in walk.parts if nodes != sorted(nodes)] == []
     assert most <= 16 * MAX_NODES * LEVELS
+
+
+def test_what_two_peers_show_is_begun_once() -> None:
+    pair = Pair()
+    mine = pair.nodes[0]
+    apply(pair.nodes[1].store, [7])
+    pair.link()
+    for _ in range(40):
+        pair.round()
+        mine.lost(CatchUpReply)
+    reconciler = mine.shard._reconciler
+    assert mine.counters.entities_behind == 1
+    reconciler._found[7] = 5, 2
+    reconciler.begin()
+    entity = mine.shard.entity(7)
+    assert entity is not None
+    assert (entity.catchup.wanted, mine.counters.entities_behind, reconciler.describe().waiting) == (5, 1, 0)

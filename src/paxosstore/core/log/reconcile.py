@@ -252,11 +252,13 @@ class Reconciler:
             committed, peer = self._found.pop(number)
             if context.reader.committed_entry(number) >= committed or number in context.stopped:
                 continue  # it has come meanwhile
+            entity = self._entities.get(number)
+            entity.catchup.wanted = max(entity.catchup.wanted, committed)
+            if number in self._begun:
+                continue  # another peer has shown the same
             self._rate.pay(1, context.tuning.catch_up_entities_per_second, context.now_ms)
             context.counters.entities_behind += 1
-            entity = self._entities.get(number)
             entity.catchup.peer = peer
-            entity.catchup.wanted = max(entity.catchup.wanted, committed)
             self._begun.add(number)
             self._entities.touch(entity)
         if held and len(self._found) < MAX_FOUND:
