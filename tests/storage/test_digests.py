@@ -27,6 +27,7 @@ from paxosstore.core.interface.digest import (
 from paxosstore.core.interface.ready import Apply, BeginInstall, Change, EndInstall, NewEntity
 from paxosstore.errors import NodeError, NotServing
 from paxosstore.storage.api import Store
+from paxosstore.storage.background import Background
 from paxosstore.storage.digests import Digests
 from paxosstore.storage.memory import MemoryStore
 from paxosstore.storage.rocks import RocksStore
@@ -180,13 +181,13 @@ def test_what_is_written_while_they_are_built_counts_once(tmp_path: Path, monkey
     began, go_on = threading.Event(), threading.Event()
     build = Digests.build
 
-    def slow(digests: Digests, committed: Iterable[tuple[int, int]]) -> None:
+    def slow(digests: Digests, committed: Iterable[tuple[int, int]], rest: Callable[[], bool] = lambda: True) -> None:
         def pairs() -> Iterator[tuple[int, int]]:
             began.set()
             assert go_on.wait(30.0)
             yield from committed
 
-        build(digests, pairs())
+        build(digests, pairs(), rest)
 
     monkeypatch.setattr(Digests, "build", slow)
     store = RocksStore(tmp_path / "store", segment_bytes=SEGMENT_BYTES)
@@ -213,11 +214,11 @@ def test_a_build_under_way_keeps_nobody_from_closing(
     ends: list[Digests] = []
     build = Digests.build
 
-    def slow(digests: Digests, committed: Iterable[tuple[int, int]]) -> None:
+    def slow(digests: Digests, committed: Iterable[tuple[int, int]], rest: Callable[[], bool] = lambda: True) -> None:
         if not began.is_set():
             began.set()
             assert go_on.wait(30.0)
-        build(digests, committed)
+        build(digests, committed, rest)
         ends.append(digests)
 
     monkeypatch.setattr(Digests, "build", slow)
@@ -265,3 +266,23 @@ def test_a_row_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     digests.build(pairs())
     assert (digests.ready, digests.trouble) == (False, "no")
     assert digests.of_children(0, [0]) is None
+
+
+def test_the_build_rests_and_ends_with_the_budget(tmp_path: Path) -> None:
+    """It is work behind the requests like any other."""
+    entities = range(5_000)
+    store = new_rocks(tmp_path / "store")
+    store.write({}, [], [EndInstall(entity, 2) for entity in entities])
+    store.close()
+    background = Background(ms_per_second=1.0)
+    store = RocksStore(tmp_path / "store", segment_bytes=SEGMENT_BYTES, background=background)
+    deadline = time.monotonic() + 30.0
+    while not (taken := background.usage(time.monotonic() * 1_000.0).jobs["catch_up"].ms):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert taken > 0.0
+    digests = store._use().digests
+    assert digests.lacking == "they are being added up"
+    background.close()
+    store.close()
+    assert not digests.ready

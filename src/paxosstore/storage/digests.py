@@ -47,14 +47,19 @@ class Digests:
             for entity, (first, last) in spans.items():
                 self._add(entity, last + 1 - first)
 
-    def build(self, committed: Iterable[tuple[int, int]]) -> None:
-        """Add what the table holds already; for a thread of its own. Raises nothing."""
+    def build(self, committed: Iterable[tuple[int, int]], rest: Callable[[], bool] = lambda: True) -> None:
+        """Add what the table holds already; for a thread of its own. Raises nothing.
+
+        `rest` is called after each piece, and says whether to go on.
+        """
         pairs = iter(committed)
         try:
             while piece := list(islice(pairs, _PIECE)):
                 with self._adding:
                     for entity, entry in piece:
                         self._add(entity, entry)
+                if not rest():
+                    return
         except NotServing:
             return  # the store was closed
         except PaxosStoreError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
 
 from ..core.interface.ready import Apply, BeginInstall, Change
+from ..core.turn.budget import Job
 from ..errors import NodeError
 from .background import Background
 from .digests import Digests
@@ -72,9 +74,13 @@ class Opened:
             self.expiry.close()
         self.table.release()
 
-    def build_digests(self) -> None:
-        """Add up what is there, before anything is written; in a thread of its own, which ends when the table is released."""
-        Thread(target=self._build, args=(self.table.snapshot(),), name="paxosstore-digests", daemon=True).start()
+    def build_digests(self, background: Background) -> None:
+        """Add up what is there, before anything is written; in a thread of its own, which ends when the table is released.
+
+        It takes what the background budget leaves: peers wait for nothing but to catch up from here.
+        """
+        what = self.table.snapshot(), background
+        Thread(target=self._build, args=what, name="paxosstore-digests", daemon=True).start()
 
     def committed_entry(self, entity: int) -> int:
         value = self.table.get(META + committed_key(entity))
@@ -103,11 +109,20 @@ class Opened:
         if self.expiry is not None:
             self.expiry.cleared(DATA + entity_prefix(entity), after_entity(entity))
 
-    def _build(self, now: TableSnapshot) -> None:
+    def _build(self, now: TableSnapshot, background: Background) -> None:
+        seen_s = time.thread_time()
+
+        def rest() -> bool:
+            nonlocal seen_s
+            before, seen_s = seen_s, time.thread_time()
+            background.book(Job.CATCH_UP, 0, 1_000.0 * (seen_s - before))
+            return background.rest(Job.CATCH_UP)
+
         with now:
             rows = now.range(META + META_COMMITTED, META + marks_end(META_COMMITTED))
             pairs = ((entity_of(key[1:]), value) for key, value in rows)
-            self.digests.build((entity, decode_committed(entity, value, self.table.path)) for entity, value in pairs)
+            committed = ((entity, decode_committed(entity, value, self.table.path)) for entity, value in pairs)
+            self.digests.build(committed, rest)
 
     def _tend(self) -> None:
         """In the upkeep's thread: free the segments that are full, and have the next one ready."""

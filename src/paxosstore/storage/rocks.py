@@ -310,7 +310,7 @@ class RocksStore:
         self._replay(table)
         opened = Opened(table, None)
         if not self._read_only:
-            opened.build_digests()
+            opened.build_digests(self.background)
         return opened
 
     def _open_for_writing(self) -> Opened:
@@ -326,7 +326,7 @@ class RocksStore:
                 table.flush()
             with _os_errors(self.path):
                 opened = Opened(table, Journal(read, self._segment_bytes), epochs, self.background)
-            opened.build_digests()
+            opened.build_digests(self.background)
             return opened
         except BaseException:
             table.release()

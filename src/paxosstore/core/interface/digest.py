@@ -23,7 +23,7 @@ MAX_NODES = 256
 """Of one question."""
 MAX_BUCKETS = 64
 """Of one question; each costs the disk a look."""
-PAGE = 1_000
+PAGE = 500
 """Entities in an answer, at most."""
 
 MASK = (1 << 64) - 1
