@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 BEYOND = 9
 """The floor of who has none yet: it only learns."""
@@ -76,6 +76,12 @@ class Clauses(NamedTuple):
     """Who is new and hears of a cluster is a member by its disk, not by its number."""
     live: bool = True
     """A link is made only with who is alive: once another disk was seen, the one before it is not seen any more."""
+    inherit: bool = True
+    """Forced: who comes back takes over the rows of those intact nodes that it reaches."""
+    inherit_from_all: bool = True
+    """Forced: all of them, not the first to answer."""
+    fence_all: bool = True
+    """Forced: nobody who is there takes in anything more of any disk that is lost, not only of the asker's: for time has passed."""
 
 
 ALL = Clauses()
@@ -105,9 +111,12 @@ class Plan(NamedTuple):
     alike: tuple[int, ...] = ()
     """Nodes that differ in nothing that is explored: neither rounds nor losses. States are the same but for their order."""
     away: tuple[int, ...] = ()
-    """Who does not come to know of any lost disk."""
+    """Who does not come to know of any lost disk; where others are forced, who is down all the time."""
+    force: bool = False
+    """A majority is lost, and goes on with those that are left: what one of them has accepted stays."""
 
 
+T = TypeVar("T")
 NEW, MEMBER, REENTERING = 0, 1, 2
 Table = tuple[int, ...]
 """The life of each node."""
@@ -139,6 +148,11 @@ class Node(NamedTuple):
     copy: tuple[Row, bool, int, Table] | None = None
     replaced: frozenset[int] = frozenset()
     """Nodes that it has seen on more than one disk."""
+    left: Row = EMPTY
+    """Forced: the best of what those that have answered hold."""
+    said: int = 0
+    """Forced: a bit for each of them."""
+    forced: bool = False
 
 
 State = tuple[int, ...]
@@ -219,6 +233,8 @@ class Model:
     def _ways(self, state: State) -> Iterator[tuple[str, State]]:
         nodes = tuple([self._nodes[number] for number in state[1:]])
         for me, node in enumerate(nodes):
+            if self._plan.force and me in self._plan.away:
+                continue
             number = state[1 + me]
             alone = self._alone.get((me, number))
             if alone is None:
@@ -242,6 +258,9 @@ class Model:
                         yield what, tuple(changed)
             for what, done in self._with_all(nodes, me, node):
                 yield f"{me} {what}", (*state[: 1 + me], self._number(done), *state[2 + me :])
+            if self._plan.force:
+                for what, all_of_them in self._forces(nodes, me, node):
+                    yield what, (state[0], *map(self._number, all_of_them))
 
     def _by_itself(self, me: int, node: Node) -> Iterator[tuple[str, Node]]:
         plan, clauses, row = self._plan, self._clauses, node.row
@@ -283,6 +302,8 @@ class Model:
                 answered = answered._replace(known=_with(node.known, peer, other.life))
             highest = self._highest(node)
             asking = other._replace(asked=max(other.asked, highest), answers=other.answers + 1)
+            if self._plan.force:  # over a link of the disk that it is on
+                asking = asking._replace(known=_with(other.known, me, node.life))
             yield f"answers {peer}: it has something at {highest}", answered, asking
 
     def _with_all(self, nodes: tuple[Node, ...], me: int, node: Node) -> Iterator[tuple[str, Node]]:
@@ -343,7 +364,8 @@ class Model:
         known = tuple([life if at == me else -1 if founding else other for at, other in enumerate(lives)])
         floor = BEYOND if self._clauses.know else 0
         standing = NEW if founding else REENTERING if self._clauses.know else MEMBER
-        after = Node(life, founding, EMPTY, floor, 0, 0, 0, known, (-1,) * len(lives), (*node.shown, frozenset()), standing)
+        base = founding or self._plan.force  # it has learned what is applied by the time at which it is forced
+        after = Node(life, base, EMPTY, floor, 0, 0, 0, known, (-1,) * len(lives), (*node.shown, frozenset()), standing)
         return after._replace(news=node.news, joined=node.joined)
 
     def _copied(self, me: int, node: Node) -> Node:
@@ -372,6 +394,30 @@ class Model:
             if node.answers < plan.n - 1 and clauses.two_above and (clauses.default_two or not first):
                 floor += 1
             yield f"has the floor {floor}", node._replace(floor=floor, standing=MEMBER, asked=0, answers=0)
+
+    def _forces(self, nodes: tuple[Node, ...], me: int, node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
+        """A majority is lost: who is left says what it has, and who comes back goes on from that. (What they have applied is
+        all before E.)"""
+        clauses, lives = self._clauses, tuple([other.life for other in nodes])
+        left = [peer for peer, other in enumerate(nodes) if other.standing == MEMBER and peer not in self._plan.away]
+        if node.standing != REENTERING or not left or len(left) > self._plan.n - self._majority:
+            return
+        for peer in left:
+            if not node.said >> peer & 1:
+                other = nodes[peer]
+                known = lives if clauses.fence_all else _with(other.known, me, node.life)
+                best = _best(node.left, other.row)
+                asking = node._replace(left=best, said=node.said | 1 << peer, known=_with(node.known, peer, other.life))
+                answering = other._replace(known=known, answered=_with(other.answered, me, node.life))
+                yield f"{peer} tells {me} what it has: {_tell(other.row)}", _with(_with(nodes, me, asking), peer, answering)
+        heard = sum(node.said >> peer & 1 for peer in left)
+        if heard == len(left) or (heard and not clauses.inherit_from_all):
+            forced = node._replace(floor=E, standing=MEMBER, asked=0, answers=0, left=EMPTY, said=0, forced=True)
+            row = node.left if clauses.inherit else EMPTY
+            after = _with(nodes, me, self._becomes(forced, row) if row != EMPTY else forced)
+            if clauses.fence_all:
+                after = tuple([other if at in self._plan.away else other._replace(known=lives) for at, other in enumerate(after)])
+            yield f"{me} is forced, with {_tell(row)}", after
 
     # -- founding
 
@@ -407,6 +453,8 @@ class Model:
         values = {before} if before else set()
         if sum(any(row.accepted for rows in node.shown for row in rows) for node in nodes) >= self._majority:
             values |= self._conclusions(nodes)
+        if before and self._is_given_up(nodes, before):
+            values.discard(before)
         chosen = max(values, default=0)
         if len(values) > 1:
             return chosen, f"two values chosen: {sorted(values)}"
@@ -420,6 +468,12 @@ class Model:
                 return chosen, f"two clusters: {sorted(tables)}"
         return chosen, ""
 
+    def _is_given_up(self, nodes: list[Node], value: int) -> bool:
+        """Whether a value that was chosen was known to none of those that were left when the others were forced."""
+        left = [node for me, node in enumerate(nodes) if not node.life and me not in self._plan.away]
+        known = any(row.accepted and row.value == value for node in left for row in node.shown[0])
+        return not known and any(node.forced for node in nodes)
+
     def _answers(self, node: Node) -> bool:
         if not self._clauses.reads:
             return node.standing != NEW
@@ -427,7 +481,10 @@ class Model:
 
     def _conclusions(self, nodes: list[Node]) -> set[int]:
         values: set[int] = set()
+        forced = any(node.forced for node in nodes)
         for me, node in enumerate(nodes):
+            if forced and me in self._plan.away:
+                continue  # what it knows is given up
             voted: dict[int, set[int]] = {}
             found: dict[int, set[int]] = {}
             for peer, other in enumerate(nodes):
@@ -449,8 +506,8 @@ class Model:
         return "\n".join(reversed(lines))
 
 
-def _with(table: Table, at: int, life: int) -> Table:
-    return (*table[:at], life, *table[at + 1 :])
+def _with(table: tuple[T, ...], at: int, one: T) -> tuple[T, ...]:
+    return (*table[:at], one, *table[at + 1 :])
 
 
 def _heard(mine: Row, theirs: Row) -> Row:
@@ -460,6 +517,12 @@ def _heard(mine: Row, theirs: Row) -> Row:
     if offered >= promised and offered > mine.accepted:
         return Row(mine.prepared, promised, offered, theirs.value)
     return mine._replace(promised=promised)
+
+
+def _best(one: Row, other: Row) -> Row:
+    """What a node that is forced makes of the rows of two that are intact."""
+    best = max(one, other, key=lambda row: row.accepted)
+    return Row(0, max(one.promised, other.promised), best.accepted, best.value)
 
 
 def _own(me: int, n: int, life: int, ballot: int) -> int:

@@ -28,6 +28,20 @@ FOUNDING_LOST = FOUNDING._replace(rounds=(0, 0, 0), losses=(1, 1, 0), in_all=2)
 FOUNDING_LOST_TWICE = FOUNDING._replace(rounds=(0, 0, 0), losses=(0, 0, 2), in_all=2)
 """A majority is lost, and the third node has not heard that the cluster has begun."""
 COPY = Plan(rounds=(1, 0, 1), losses=(1, 0, 0), in_all=1, copies=(0,))
+FORCED = Plan(rounds=(1, 0, 0), losses=(1, 1, 0), in_all=2, force=True)
+"""A majority is lost, and 2 is left."""
+FORCED_FIVE = Plan(
+    n=5,
+    rounds=(0, 0, 0, 0, 1),
+    origin=0,
+    losses=(1, 1, 0, 0, 0),
+    in_all=2,
+    before=(0, 1, 2, 3, 4),
+    away=(2,),
+    reads=False,
+    force=True,
+)
+"""Two of five are lost and one is down: 3 and 4 are left."""
 
 SMALL = {
     "a lost disk": ONE,
@@ -38,6 +52,7 @@ SMALL = {
     "five nodes, one away": FIVE,
     "five nodes, one away, some behind": FIVE_BEHIND,
     "an older copy of a directory": COPY,
+    "a majority lost, forced": FORCED,
 }
 
 FULL = {
@@ -48,6 +63,8 @@ FULL = {
     "two rounds": Plan(rounds=(2, 0, 1), losses=(1, 0, 1), in_all=1),
     "a copy of either proposer": COPY._replace(copies=(0, 2), losses=(0, 0, 0), in_all=0),
     "a copy, and another disk is lost": COPY._replace(losses=(0, 1, 1)),
+    "a majority lost, forced, pre-auth": FORCED._replace(origin=0),
+    "a majority lost, forced, who is left proposes": FORCED._replace(rounds=(1, 0, 1)),
     "five nodes": FIVE._replace(away=(), reads=True),
     "five nodes, one away, pre-auth": FIVE._replace(origin=0),
     "five nodes, one away, two disks lost": FIVE._replace(alike=(2, 3), losses=(1, 1, 0, 0, 0), in_all=2),
@@ -98,4 +115,7 @@ REMOVED = [
     Removed("remember", FOUNDING_LOST, STALE),
     Removed("same_disk", FOUNDING, STALE),
     Removed("live", FOUNDING_LOST_TWICE, CLUSTERS),
+    Removed("inherit", FORCED, CHOSEN),
+    Removed("fence_all", FORCED, CHOSEN),
+    Removed("inherit_from_all", FORCED_FIVE, CHOSEN),
 ]

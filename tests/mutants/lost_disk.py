@@ -6,6 +6,7 @@ from .mutant import Mutant, mutant
 
 CONTEXT = "core/turn/context.py"
 FLOORS = "storage/floors.py"
+MACHINE = "core/entry/machine.py"
 LOGSTATE = "core/entity/logstate.py"
 MEMBERSHIP = "core/reentry/membership.py"
 SHARD = "core/shard/shard.py"
@@ -13,7 +14,7 @@ STANDING = "core/turn/standing.py"
 WAITING = "core/turn/waiting.py"
 WALK = "core/reentry/walk.py"
 
-TESTS = "tests/core/test_reentry_rules.py tests/core/test_scenarios.py"
+TESTS = "tests/core/test_reentry_rules.py tests/core/test_scenarios.py tests/core/test_force.py"
 """They show each of these: a transition or a story is where such a mistake is seen first."""
 
 _CLAUSES: tuple[Mutant, ...] = (
@@ -220,6 +221,39 @@ _CLAUSES: tuple[Mutant, ...] = (
             "machine.mine.chosen or not context.may_vote(entity, entry):",
             "machine.mine.chosen:",
         ),
+    ),
+    # -- forced
+    mutant(
+        "forced without what is left",
+        19,
+        "forced, a node votes for anything above what the intact ones have applied, whatever they have accepted there",
+        (
+            MACHINE,
+            "        if theirs.accepted > mine.accepted:\n            self._set",
+            "        if False:\n            self._set",
+        ),
+    ),
+    mutant(
+        "forced with the first row",
+        19,
+        "forced, of two rows of intact nodes the first counts, not the one of the highest ballot",
+        (
+            MACHINE,
+            "        if theirs.accepted > mine.accepted:\n            self._set",
+            "        if theirs.accepted > mine.accepted == 0:\n            self._set",
+        ),
+    ),
+    mutant(
+        "forced beside the lost",
+        19,
+        "forced, what absent nodes have shown on disks that may be lost counts on",
+        (MEMBERSHIP, "if context.reach.is_down(peer) or word is None or", "if False and"),
+    ),
+    mutant(
+        "forced for applied entries only",
+        19,
+        "forced, rows above what is applied are not asked for",
+        (FLOORS, "        if highest <= committed:\n", "        if True:\n"),
     ),
     # -- d. pre-auth
     mutant(

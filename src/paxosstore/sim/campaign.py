@@ -83,6 +83,8 @@ BRANCHES = (
     "reentries",
     "floors_set",
     "floors_passed",
+    "rows_inherited",
+    "accepted, not applied, when a majority was lost",
     "votes_withheld",
     "answers_withheld",
     "fills_asked",

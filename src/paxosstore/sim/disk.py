@@ -103,13 +103,17 @@ class SimDisk(MemoryStore):
         """Whether a power cut would leave entities below a floor of theirs, or half installed."""
         return bool(self._durable.floors.items or self._durable.recovering)
 
+    def durable_committed(self, entity: int) -> int:
+        """Highest entry that a power cut would leave applied."""
+        return self._durable.committed.items.get(entity, 0)
+
     def durable_floor(self, entity: int) -> int:
         """Rule 19c, as a power cut would leave it: below this entry nothing is shown; 0: no floor."""
         row = self.durable_standing
         if row is None or row.state is State.NEW or (row.state is State.REENTERING and entity > row.cursor):
             return INFINITE
         floor = self._durable.floors.items.get(entity, row.default)
-        return floor if self._durable.committed.items.get(entity, 0) < floor - 1 else 0
+        return floor if self.durable_committed(entity) < floor - 1 else 0
 
     # -- Store
 

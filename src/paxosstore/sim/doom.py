@@ -1,16 +1,19 @@
 """A majority of the disks is lost at once: the end of some seeds. Nothing that was there may be taken for less, nothing goes on,
 and everybody is told so. When the operator forces it, all goes on from what the rest had: no more is lost than
-what only lost disks knew, and as all were equal before, that is nothing.
+what only lost disks knew. That is nothing: all were equal before, or, where writes are under way, such nodes are left as
+have accepted all that was chosen, whether they know that or not.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from ..core.entry.ids import majority
-from ..errors import PaxosStoreError
+from ..errors import OutcomeUnknown, PaxosStoreError
 from .client import Attempt, Run
 from .invariants import Violation
+from .node import SimNode
 from .plan import Ask
 from .workload import Call
 
@@ -18,27 +21,38 @@ SETTLE_MS = 2_000.0
 """After which every node knows how it stands."""
 ANSWER_MS = 8_000.0
 """Longer than any deadline."""
+MOMENTS = 40
+"""So many moments are looked at for one at which a minority has accepted all that was chosen, and does not know it."""
 
 
-def lose_majority(run: Run, calls: Iterable[Call]) -> None:
-    """Lose so many disks, look whether that is said and nothing else happens, and force it. Raises Violation."""
+def lose_majority(run: Run, calls: Iterable[Call]) -> Counter[str]:
+    """Lose so many disks, look whether that is said and nothing else happens, and force it; what was seen. Raises Violation."""
     cluster = run.cluster
+    calls = sorted(calls)
     lost = cluster.random.sample(cluster.nodes, majority(len(cluster.nodes)))
-    rest = {node.number: node.store.content_hash() for node in cluster.nodes if node not in lost}
+    under_way = _Writes(run, [call for call in calls if not call.read_only])
+    seen: Counter[str] = Counter()
+    if cluster.random.random() < 0.7:
+        lost = under_way.begin() or lost
+        seen["a majority lost while writes are under way"] = 1
     cluster.note("a majority of the disks is lost")
     for node in lost:
         cluster.kill(node.number)
         cluster.change_disk(node.number, cluster.new_disk())
+        under_way.lost_with(node)
+    rest = [node for node in cluster.nodes if node not in lost]
+    seen["accepted, not applied, when a majority was lost"] = sum(map(_not_applied, rest))
     for node in lost:
         cluster.start(node.number)
     cluster.run_until(cluster.now_ms + SETTLE_MS)
+    contents = {node: node.store.content_hash() for node in rest}  # what was under way has arrived
     for node in lost:
         if not node.shard.waits_for:
             raise Violation(f"node {node.number} lost its disk with a majority of them, and waits for nobody")
-    _ask_in_vain(run, sorted(calls))
-    for number, content in rest.items():
-        if cluster.nodes[number].store.content_hash() != content:
-            raise Violation(f"node {number} has changed its data though a majority of the disks is lost")
+    _ask_in_vain(run, calls)
+    for node, content in contents.items():
+        if node.store.content_hash() != content:
+            raise Violation(f"node {node.number} has changed its data though a majority of the disks is lost")
     cluster.note("they are forced to go on")
     others_too = cluster.random.random() < 0.5
     for node in cluster.nodes:
@@ -46,6 +60,67 @@ def lose_majority(run: Run, calls: Iterable[Call]) -> None:
             node.force = True
             cluster.kill(node.number, node.store.unsynced)
             cluster.start(node.number)
+    return seen
+
+
+def _not_applied(node: SimNode) -> int:
+    """How many rows of this node's disk are of entries that it has not applied."""
+    return sum(entry > node.store.committed_entry(entity) for entity, entry in node.store.durable_rows)
+
+
+class _Writes:
+    """Writes that are under way when the disks are lost."""
+
+    def __init__(self, run: Run, calls: list[Call]) -> None:
+        self._run = run
+        self._calls = calls
+        self._waiting: set[Attempt] = set()
+
+    def begin(self) -> list[SimNode]:
+        """Ask, and wait for a moment at which a minority is left with all that was chosen; who is lost then. Empty: none came."""
+        cluster = self._run.cluster
+        spare = len(cluster.nodes) - majority(len(cluster.nodes))
+        best: list[SimNode] = []
+        for _ in range(MOMENTS):
+            if len(self._waiting) < 2 and self._calls:
+                self._ask(cluster.random.choice(cluster.nodes), cluster.random.choice(self._calls))
+            cluster.run_until(cluster.now_ms + cluster.random.uniform(0.05, 2.0))
+            rest = cluster.random.sample(cluster.nodes, spare)
+            if all(node.up for node in rest) and self._all_is_known(rest):
+                best = [node for node in cluster.nodes if node not in rest]
+                if any(map(_not_applied, rest)):
+                    return best
+            else:
+                best = []
+        return best
+
+    def lost_with(self, node: SimNode) -> None:
+        """A node is gone, with what was asked for there."""
+        for attempt in [attempt for attempt in self._waiting if attempt.node is node]:
+            self._ended(attempt, b"", OutcomeUnknown("the connection was lost"))
+
+    def _ask(self, node: SimNode, call: Call) -> None:
+        if node.up:
+            attempt = Attempt(self._run, Ask(self._run.cluster.now_ms, node.number, call, b"", "handler"), node, 0, self._ended)
+            self._waiting.add(attempt)
+            node.step(attempt)
+
+    def _ended(self, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> None:
+        if attempt in self._waiting:
+            self._waiting.discard(attempt)
+            self._run.record(f"under way {attempt.node.number}", attempt, reply, error)
+
+    def _all_is_known(self, rest: list[SimNode]) -> bool:
+        """Whether one of these nodes' disks has accepted, or applied, each value that was chosen."""
+        chosen = self._run.cluster.invariants.chosen
+        for entity, last in self._run.cluster.invariants.latest.items():
+            applied = max(node.store.durable_committed(entity) for node in rest)
+            for entry in range(applied + 1, last + 1):
+                rows = [node.store.durable_rows.get((entity, entry)) for node in rest]
+                values = [row.value.id for row in rows if row is not None and row.accepted and row.value is not None]
+                if chosen[entity, entry] not in values:
+                    return False
+        return True
 
 
 def _ask_in_vain(run: Run, calls: list[Call]) -> None:

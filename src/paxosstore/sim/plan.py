@@ -175,7 +175,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         length_ms=length_ms,
         wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
         rivals=rivals,
-        doomed=losses.random() < 0.02,
+        doomed=losses.random() < 0.05,
         keep_entries=keep_entries,
     )
 

@@ -70,6 +70,8 @@ class Simulation:
         self._full: set[int] = set()
         """Nodes whose disks take no writes until all else has converged."""
         self._faults = Faults(self.cluster, plan)
+        self._doom: Counter[str] = Counter()
+        """What was seen when a majority of the disks was lost."""
 
     def run(self) -> Report:
         """First faults, then peace. Raises Violation, or an AssertionError of the core."""
@@ -96,7 +98,7 @@ class Simulation:
         self._converge()
         self._comparing.check()
         if plan.doomed:
-            lose_majority(self, self._reads | self._last_writes)
+            self._doom = lose_majority(self, self._reads | self._last_writes)
             self._all_are_whole()
             self._converge()
         return Report(
@@ -111,7 +113,7 @@ class Simulation:
     def _branches(self) -> Counter[str]:
         expired = sum(node.store.expired for node in self.cluster.nodes)
         seen = Counter(self.cluster.counters()) + self._faults.struck + self._faults.losses.done + self._comparing.done
-        return seen + Counter({"rows that expired": expired}) + self.cluster.cuts
+        return seen + Counter({"rows that expired": expired}) + self.cluster.cuts + self._doom
 
     def record(self, client: int | str, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> bool:
         """Note how an attempt ended; whether its outcome is known."""

@@ -41,6 +41,7 @@ from ..core.interface.message import (
     GiveWay,
     HandedBack,
     HandOver,
+    Held,
     InventoryReply,
     InventoryRequest,
     Learned,
@@ -355,8 +356,18 @@ def _check_floor_pages(group: list[FloorPage]) -> None:
             if entity <= last or not 0 <= highest < MAX_ENTRY - 1:
                 raise _bad(message, "its entities do not ascend, or an entry is out of range")
             last = entity
+        for held in message.held:
+            _check_held(held)
         if message.more and not message.entities:
             raise _bad(message, "there is more, and nothing here")
+
+
+def _check_held(held: Held) -> None:
+    entity, entry, promised, accepted, chosen, value_id, _ = held
+    if entity < 0 or not 1 <= entry <= MAX_ENTRY or not 0 <= accepted <= promised <= MAX_ENTRY:
+        raise _bad(held, "a number is out of range")
+    if len(value_id) != (VALUE_ID_BYTES if accepted else 0) or (chosen and not accepted):
+        raise _bad(held, "it is accepted without a value, or a value without being accepted")
 
 
 def _check_fills(group: list[Fill]) -> None:
@@ -392,7 +403,7 @@ def _check_compare_replies(group: list[CompareReply]) -> None:
             before = key
 
 
-def _bad(message: Message | Learned, reason: str) -> WireError:
+def _bad(message: Message | Learned | Held, reason: str) -> WireError:
     return WireError(f"{type(message).__name__}: {reason}")
 
 

@@ -108,6 +108,22 @@ class EntryMachine:
             return theirs.accepted, theirs.value
         return self._decided
 
+    def inherit(self, theirs: Record) -> None:
+        """Take for the own row what an intact acceptor holds, whatever was promised: the own one is lost, and this the best that
+        is left of it (rule 19, forced). Of several, the value of the highest ballot stays: if one was chosen, it is that."""
+        mine = self.mine
+        if mine.chosen:
+            return
+        if theirs.chosen:
+            assert theirs.value is not None
+            self.learn(theirs.accepted, theirs.value)
+            return
+        promised = max(mine.promised, theirs.promised)
+        if theirs.accepted > mine.accepted:
+            self._set(mine._replace(promised=promised, accepted=theirs.accepted, value=theirs.value))
+        elif promised > mine.promised:
+            self._set(mine._replace(promised=promised))
+
     def forget(self, peer: int) -> None:
         """What this peer has shown does not count any more (rule 19b)."""
         assert peer != self.me

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..entry.record import Record
 from .comparison import Comparison
-from .message import Message, SnapshotPiece
+from .message import Held, Message, SnapshotPiece
 
 
 class Received(NamedTuple):
@@ -130,6 +130,7 @@ class FloorsLoaded(NamedTuple):
     entities: Sequence[tuple[int, int]]
     more: bool
     forced: bool = False
+    held: Sequence[Held] = ()
 
 
 class Compare(NamedTuple):

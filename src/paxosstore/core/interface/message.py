@@ -232,6 +232,19 @@ class FloorRequest(NamedTuple):
     """The operator has given up what only lost disks knew: up to which entry is it applied, I go on right above that."""
 
 
+class Held(NamedTuple):
+    """A row that an intact node has of an entry that it has not applied."""
+
+    entity: int
+    entry: int
+    promised: int
+    accepted: int
+    chosen: bool
+    value_id: bytes
+    """Empty where nothing is accepted."""
+    body: bytes
+
+
 class FloorPage(NamedTuple):
     """The answer: the disk that asked was noted, durably, before this was read (rule 19b)."""
 
@@ -244,6 +257,8 @@ class FloorPage(NamedTuple):
     """The sender's own floor of entities that it does not have; 0: none."""
     forced: bool = False
     """That of the request: these are the applied entries."""
+    held: list[Held] = []  # noqa: RUF012  # of a tuple
+    """Only then: every row above those, by entity and entry."""
 
 
 class Fill(NamedTuple):
@@ -313,6 +328,8 @@ def size_of(message: Message) -> int:
         carried = sum(len(key) + len(value) + 150 for key, value in message.rows)
     elif isinstance(message, CompareReply):
         carried = sum(len(key) + 200 for key, _, _ in message.rows or ())
+    elif isinstance(message, FloorPage):
+        carried = 100 * len(message.entities) + sum(len(held.body) + 200 for held in message.held)
     else:
         carried = 0
     return carried + 400

@@ -123,6 +123,15 @@ class Membership:
                 opened.forget(peer)
         self._proposer.ask_again(everywhere=True)
 
+    def forget_absent(self) -> None:
+        """Forced: what those have shown who are not there, or not as members, counts no more. No other disk of theirs is known
+        that would fence them; that nothing of them is under way any more is up to time."""
+        context, words = self._context, self._standing.words
+        for peer in context.peers:
+            word = words.get(peer)
+            if context.reach.is_down(peer) or word is None or word.state != State.MEMBER.value:
+                self._purge(peer)
+
     # -- what becomes of this node
 
     def _became(self, before: State) -> None:

@@ -7,9 +7,11 @@ floors of the range and the new cursor are written at one go. Nothing else of th
 from __future__ import annotations
 
 from ..entity.logstate import NEVER
+from ..entry.record import Record, Value
 from ..interface.event import FloorsLoaded
 from ..interface.message import FloorPage, FloorRequest
 from ..interface.ready import FloorRead, SetFloor
+from ..log.log import Log
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, NOWHERE, State
@@ -28,9 +30,10 @@ FORCE_AFTER_MS = 10_000.0
 class FloorWalk:
     """Asks and answers for floors."""
 
-    def __init__(self, context: Context, entities: Entities, membership: Membership, passing: Passing) -> None:
+    def __init__(self, context: Context, entities: Entities, log: Log, membership: Membership, passing: Passing) -> None:
         self._context = context
         self._entities = entities
+        self._log = log
         self._membership = membership
         self._passing = passing
         self._standing = context.standing
@@ -57,6 +60,8 @@ class FloorWalk:
         if context.cannot_write or standing.row.state is not State.MEMBER or not standing.confirmed:
             return
         if standing.row.disks[peer].id == message.disk:
+            if message.forced:
+                self._membership.forget_absent()
             limit = min(max(message.limit, 1), PAGE)
             context.floor_reads[peer] = FloorRead(message.after, limit, peer, message.disk, message.forced)
 
@@ -64,7 +69,7 @@ class FloorWalk:
         """Its page was read."""
         if self._standing.row.disks[event.peer].id == event.disk:
             default = 0 if event.forced else self._standing.row.default
-            page = FloorPage(event.disk, event.after, list(event.entities), event.more, default, event.forced)
+            page = FloorPage(event.disk, event.after, list(event.entities), event.more, default, event.forced, list(event.held))
             self._context.send_early(event.peer, page)
 
     # -- at the one that re-enters
@@ -117,9 +122,11 @@ class FloorWalk:
         return len(asked)
 
     def _force(self, forced: bool) -> None:
-        """Ask for what rule 19 needs; or, forced, for what is applied: above that whoever is there decides anew."""
+        """Ask for what rule 19 needs; or, forced, for what is applied and all rows above: from there whoever is there goes on."""
         if forced != self._forced:
             self._forced = forced
+            if forced:
+                self._membership.forget_absent()
             self._pages = {}
             self._ask_at_ms = 0.0
 
@@ -127,14 +134,17 @@ class FloorWalk:
         """Set the floors of all entities up to where every page reaches."""
         context, standing, pages = self._context, self._standing, self._pages
         before = standing.row.cursor
-        upto = min((page.entities[-1][0] for page in pages.values() if page.more), default=END)
+        reach = min((page.entities[-1][0] for page in pages.values() if page.more), default=END)
+        upto = self._inherit(reach)
+        if upto == before:
+            return  # until an entity is loaded
         above = 1 if self._forced or len(pages) == context.n - 1 else 2
         # of what a peer does not list, all it can say is its own floor of such entities
         least = max((page.default - 1 for page in pages.values()), default=0)
         highest: dict[int, int] = {}
         for page in pages.values():
             for entity, entry in page.entities:
-                if entity <= upto:
+                if before < entity <= upto:
                     highest[entity] = max(entry, least, highest.get(entity, 0))
         floors = {entity: entry + above for entity, entry in sorted(highest.items())}
         default = max(least, 0) + above
@@ -158,10 +168,34 @@ class FloorWalk:
                 loaded.log.set_floor(floor, stored=loaded.id in floors and loaded.id not in passed)
                 self.just_set.pop(loaded.id, None)
                 self._entities.touch(loaded)
-        self._pages = {}
-        self._since_ms = -1.0
-        self._ask_at_ms = 0.0
         self._step_turn = context.ready.turn
+        if upto == reach:
+            self._pages = {}
+            self._since_ms = -1.0
+            self._ask_at_ms = 0.0
+
+    def _inherit(self, upto: int) -> int:
+        """Forced: take over the rows that those who were asked hold of an entity, in the turn that sets its floor. One entity
+        at a time, for it has to be in memory. The last entity that may have its floor now."""
+        before = self._standing.row.cursor
+        held = [(one, peer) for peer, page in self._pages.items() for one in page.held if before < one.entity <= upto]
+        if not held:
+            return upto
+        number = min(one.entity for one, _ in held)
+        entity = self._entities.get(number)
+        if entity.mailbox is not None:
+            return number - 1
+        for one, peer in sorted(held, key=lambda pair: pair[0].entry):
+            if one.entity != number or one.entry <= entity.log.contiguous_chosen:
+                continue
+            entity.raise_max_chosen(one.entry - 1, peer)  # rule 11: who has a row at e knew that e-1 is chosen
+            machine = self._log.open(entity, one.entry).machine
+            row = machine.mine
+            value = Value(one.value_id, one.body) if one.accepted else None
+            machine.inherit(Record(0, one.promised, one.accepted, value, one.chosen))
+            self._log.changed(entity, one.entry, row, machine.mine)
+            self._context.counters.rows_inherited += machine.mine is not row
+        return number
 
     def forget(self) -> None:
         """A turn could not be written: begin again where the disk says."""

@@ -115,7 +115,7 @@ class Shard:
         self._onlooker = Onlooker(context, self._entities, self._log)
         self._membership = Membership(context, self._entities, self._proposer, self._admission)
         self._passing = Passing(context, self._entities, self._membership)
-        self._walk = FloorWalk(context, self._entities, self._membership, self._passing)
+        self._walk = FloorWalk(context, self._entities, self._log, self._membership, self._passing)
         self.comparer = Comparer(context, self._entities)
         """For inspection only."""
         self._undecided = Undecided(context, self._entities, self._handovers)
@@ -454,6 +454,7 @@ class Shard:
         context.counters.loads += 1
         self._entities.touch(entity)
         self._passing.entity_loaded(entity)
+        self._walk.tick()
         if event.recovering:
             self._installer.loaded(entity)
         for item in mailbox:
