@@ -7,7 +7,7 @@ import pytest
 from paxosstore.core.entry.machine import EntryMachine
 from paxosstore.core.entry.record import EMPTY, Record, Value
 from paxosstore.core.interface.message import Held
-from paxosstore.core.interface.ready import FloorRead
+from paxosstore.core.interface.ready import FloorRead, NewEntity
 from paxosstore.storage.floors import HELD_BYTES, read_floors
 from paxosstore.storage.memory import MemoryStore
 
@@ -66,9 +66,24 @@ def test_of_several_intact_nodes_each_counts() -> None:
     assert cluster.do(4, b"get a", read_only=True).reply == b"2"
 
 
+def test_who_is_left_forgets_what_absent_nodes_have_shown() -> None:
+    """Nothing fences them: there is no other disk of theirs."""
+    cluster = Cluster(notice_ms=1_000.0)
+    accepted_by(cluster, 1, 0)
+    shown = cluster.nodes[0].shard.entity(ENTITY).log.opened[2].machine  # type: ignore[union-attr]  # it is in memory
+    assert shown.rows[1].promised
+    cluster.kill(1, 0)
+    cluster.lose_disk(2)
+    cluster.nodes[2].force = True
+    cluster.start(2)
+    cluster.until(lambda: cluster.is_back(2), 60_000.0)
+    assert shown.rows[1] == EMPTY
+
+
 def test_a_page_carries_all_rows_above_what_is_applied() -> None:
     store = MemoryStore()
-    store.write({(1, 1): Record(0, 7, 4, ONE), (1, 2): Record(3, 3), (5, 1): Record(0, 4, 4, TWO, True)}, ())
+    rows = {(1, 1): Record(0, 7, 4, ONE), (1, 2): Record(3, 3), (5, 1): Record(0, 4, 4, TWO, True)}
+    store.write(rows, (), [NewEntity(1), NewEntity(5)])
     page = read_floors(store, FloorRead(-1, 10, 1, 9, forced=True))
     assert page.entities == [(1, 0), (5, 0)]
     assert page.held == [
@@ -82,7 +97,7 @@ def test_a_page_carries_all_rows_above_what_is_applied() -> None:
 def test_a_page_ends_when_its_rows_are_enough() -> None:
     store = MemoryStore()
     large = Value(bytes(16), bytes(HELD_BYTES))
-    store.write({(entity, 1): Record(0, 4, 4, large) for entity in (1, 2, 3)}, ())
+    store.write({(entity, 1): Record(0, 4, 4, large) for entity in (1, 2, 3)}, (), [NewEntity(entity) for entity in (1, 2, 3)])
     page = read_floors(store, FloorRead(-1, 10, 1, 9, forced=True))
     assert page.entities == [(1, 0)]
     assert page.more

@@ -81,7 +81,7 @@ class Clauses(NamedTuple):
     inherit_from_all: bool = True
     """Forced: all of them, not the first to answer."""
     fence_all: bool = True
-    """Forced: nobody who is there takes in anything more of any disk that is lost, not only of the asker's: for time has passed."""
+    """Forced: nobody who is there takes in anything more of any disk that is lost, not only of the asker's: time has passed."""
 
 
 ALL = Clauses()
@@ -399,7 +399,8 @@ class Model:
         """A majority is lost: who is left says what it has, and who comes back goes on from that. (What they have applied is
         all before E.)"""
         clauses, lives = self._clauses, tuple([other.life for other in nodes])
-        left = [peer for peer, other in enumerate(nodes) if other.standing == MEMBER and peer not in self._plan.away]
+        away = self._plan.away  # and who is forced at the same time need not be known
+        left = [peer for peer, other in enumerate(nodes) if other.standing == MEMBER and not other.forced and peer not in away]
         if node.standing != REENTERING or not left or len(left) > self._plan.n - self._majority:
             return
         for peer in left:

@@ -32,7 +32,8 @@ FORCED = Plan(rounds=(1, 0, 0), losses=(1, 1, 0), in_all=2, force=True)
 """A majority is lost, and 2 is left."""
 FORCED_FIVE = Plan(
     n=5,
-    rounds=(0, 0, 0, 0, 1),
+    rounds=(0, 0, 0, 0, 0),
+    later=(1, 0, 0, 0, 0),
     origin=0,
     losses=(1, 1, 0, 0, 0),
     in_all=2,
@@ -53,6 +54,7 @@ SMALL = {
     "five nodes, one away, some behind": FIVE_BEHIND,
     "an older copy of a directory": COPY,
     "a majority lost, forced": FORCED,
+    "a majority of five lost, forced": FORCED_FIVE,
 }
 
 FULL = {
@@ -115,7 +117,8 @@ REMOVED = [
     Removed("remember", FOUNDING_LOST, STALE),
     Removed("same_disk", FOUNDING, STALE),
     Removed("live", FOUNDING_LOST_TWICE, CLUSTERS),
-    Removed("inherit", FORCED, CHOSEN),
+    Removed("inherit", FORCED, STALE),
+    Removed("inherit", FORCED._replace(reads=False), CHOSEN),
     Removed("fence_all", FORCED, CHOSEN),
     Removed("inherit_from_all", FORCED_FIVE, CHOSEN),
 ]
