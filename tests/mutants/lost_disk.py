@@ -186,7 +186,7 @@ _CLAUSES: tuple[Mutant, ...] = (
         "page ends too late",
         19,
         "c. of several pages the furthest one counts: what the others have not listed yet passes for unknown",
-        (WALK, "upto = min((page.entities", "upto = max((page.entities"),
+        (WALK, "reach = min((page.entities", "reach = max((page.entities"),
     ),
     mutant(
         "loaded meanwhile",
