@@ -10,8 +10,8 @@ from paxosstore.backup.take import Taken, take
 from paxosstore.core.interface.ready import Change, SetStanding
 from paxosstore.core.turn.standing import Disk, StandingRow, State
 from paxosstore.settings import ClusterSettings
-from paxosstore.storage.checkpoint import a_place
 from paxosstore.storage.directory import identity_of, open_directory
+from paxosstore.storage.places import CHECKPOINT, a_place
 from paxosstore.storage.rocks import RocksStore
 
 from ..storage.support import write_numbered
@@ -48,7 +48,7 @@ def in_store(data_dir: Path, look: Callable[[RocksStore], None], node: int = 0, 
 
 def backup(data_dir: Path, backups: Path, keep: int = 0) -> Taken:
     identity = identity_of(data_dir)
-    with open_directory(data_dir, BLUE, 0, create=False) as directory, a_place(data_dir) as (_, place):
+    with open_directory(data_dir, BLUE, 0, create=False) as directory, a_place(data_dir, CHECKPOINT) as (_, place):
         store = RocksStore(directory.store_path)
         try:
             store.checkpoint(place)

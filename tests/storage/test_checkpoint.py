@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from paxosstore.errors import DirectoryInUse, InvalidRequest, NodeError, NotServing
+from paxosstore.errors import NodeError, NotServing
 from paxosstore.storage import checkpoint
-from paxosstore.storage.checkpoint import TABLE, a_place, add_journal, forget_checkpoints, link_or_copy, place_of, settle
+from paxosstore.storage.checkpoint import TABLE, add_journal, link_or_copy, settle
 from paxosstore.storage.rocks import RocksStore
 
 from .support import END, assert_prefix, new_rocks, write_numbered
@@ -129,41 +129,6 @@ def test_a_closed_store_makes_none(tmp_path: Path) -> None:
         store.checkpoint(tmp_path / "place")
     with pytest.raises(NotServing):
         table.flush_in_any_thread()
-
-
-class TestPlaces:
-    def test_a_place_is_there_for_as_long_as_it_is_used(self, tmp_path: Path) -> None:
-        with a_place(tmp_path) as (name, place):
-            assert place_of(tmp_path, name) == place
-            (place / "file").write_bytes(b"x")
-            forget_checkpoints(tmp_path)  # a node that starts meanwhile
-            assert (place / "file").exists()
-        assert not place.exists()
-
-    def test_one_at_a_time(self, tmp_path: Path) -> None:
-        with a_place(tmp_path), pytest.raises(DirectoryInUse, match="another backup or export"), a_place(tmp_path):
-            pass
-
-    def test_what_a_killed_one_has_left_goes(self, tmp_path: Path) -> None:
-        left = tmp_path / f"checkpoint.{'a' * 32}"
-        left.mkdir()
-        forget_checkpoints(tmp_path)
-        assert not left.exists()
-        left.mkdir()
-        with a_place(tmp_path):
-            assert not left.exists()
-
-    @pytest.mark.parametrize("name", ["", "..", "../store", "a" * 32, "A" * 32, f"{'a' * 32}/..", f"{'a' * 31}\n"])
-    def test_a_name_without_a_place_does_nothing(self, tmp_path: Path, name: str) -> None:
-        (tmp_path / "store").mkdir()
-        with pytest.raises(InvalidRequest, match="no place"):
-            place_of(tmp_path, name)
-
-    def test_a_link_is_no_place(self, tmp_path: Path) -> None:
-        (tmp_path / "elsewhere").mkdir()
-        (tmp_path / f"checkpoint.{'b' * 32}").symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(InvalidRequest, match="no place"):
-            place_of(tmp_path, "b" * 32)
 
 
 def test_a_file_that_is_gone_is_neither_linked_nor_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

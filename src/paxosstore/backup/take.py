@@ -80,7 +80,10 @@ def describe(place: Path, identity: IdentityFile, files: list[File], program: st
     try:
         row = store.standing()
         standing = OwnStanding(identity.node, 1, decode_standing(row)) if row else None
-        applied = [entry for _, entry in store.committed()]
+        entities = entries = 0
+        for _, entry in store.committed():
+            entities += 1
+            entries += entry
     finally:
         store.close()
     return Manifest(
@@ -96,8 +99,8 @@ def describe(place: Path, identity: IdentityFile, files: list[File], program: st
         cluster_id=standing.cluster_id if standing else "",
         state=standing.row.state.value if standing else "member",
         directory_format=identity.format,
-        entities=len(applied),
-        entries=sum(applied),
+        entities=entities,
+        entries=entries,
         files=files,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +74,48 @@ def restore(
         typer.echo(line)
 
 
+def export(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes; -: standard output.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Of this node, running or stopped.", show_default=False)
+    ] = None,
+    backups: Annotated[
+        Path | None, typer.Option("--backup", metavar="BACKUPS", help="Of a backup instead.", show_default=False)
+    ] = None,
+    number: Number = None,
+    redis: Annotated[bool, typer.Option("--redis", help="The Redis keys, as commands for redis-cli --pipe.")] = False,
+    with_uuids: Annotated[bool, typer.Option("--with-uuids", help="The store's own rows too: uuids and outcomes.")] = False,
+) -> None:
+    """Write all data of a node, as it is at one moment there, in a portable form: JSON lines (docs/OPERATING.md)."""
+    from .export import export_lines, export_redis, source_of_backup, source_of_checkpoint, written_to
+
+    if (config is None) == (backups is None):
+        raise InvalidRequest("export: either --config FILE or --backup BACKUPS is needed: name one of them")
+    if redis and with_uuids:
+        raise InvalidRequest("export: Redis commands carry no uuids: leave out --redis or --with-uuids")
+    with ExitStack() as stack:
+        if backups is not None:
+            source = stack.enter_context(source_of_backup(backups, number))
+        else:
+            assert config is not None
+            data_dir = _data_dir(config)
+            source = stack.enter_context(source_of_checkpoint(stack.enter_context(checkpoint_of(config)), data_dir))
+        out = stack.enter_context(written_to(output))
+        if redis:
+            keys, others = export_redis(source, out)
+            said = f"{keys} keys" + (f"; {others} entities are none of Redis, and left out" if others else "")
+        else:
+            counts = export_lines(source, out, own=with_uuids)
+            said = f"{counts.rows} rows of {counts.entities} entities"
+    typer.echo(f"{said}, as of {source.header.taken}", err=True)
+
+
+def _data_dir(config: Path) -> Path:
+    from .config import load_config
+
+    return load_config(config).data_dir
+
+
 def _remarks(entries: int, stopped: int, *, new: bool) -> Iterator[str]:
     if new and entries:
         yield (
@@ -120,9 +162,8 @@ def _take(directory: Path, config: Path, keep: int, rate: float) -> None:
     from ..backup.pace import Pace
     from ..backup.take import take
     from ..storage.directory import identity_of
-    from .config import load_config
 
-    data_dir = load_config(config).data_dir
+    data_dir = _data_dir(config)
     identity = identity_of(data_dir)
     with checkpoint_of(config) as place:
         taken = take(place, identity, data_dir, directory, Pace(rate * MB), keep, __version__)
@@ -144,11 +185,11 @@ def checkpoint_of(config: Path) -> Iterator[Path]:
 
     Raises DirectoryInUse, NotServing, DiskFull, NodeError.
     """
-    from ..storage.checkpoint import a_place
+    from ..storage.places import CHECKPOINT, a_place
     from .config import load_config
 
     settings = load_config(config)
-    with a_place(settings.data_dir) as (name, place):
+    with a_place(settings.data_dir, CHECKPOINT) as (name, place):
         try:
             _ask(str(settings.listen.http), name)
         except ConnectionRefusedError as gone:
@@ -196,6 +237,6 @@ def _megabytes(size: int) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    commands: list[Callable[..., None]] = [backup, restore]
+    commands: list[Callable[..., None]] = [backup, restore, export]
     for command in commands:
         app.command()(command)

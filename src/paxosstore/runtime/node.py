@@ -38,12 +38,12 @@ from ..errors import Damaged, DirectoryInUse, InvalidRequest, NodeError, NotCaug
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
 from ..storage.body import MsgpackBodyCodec
-from ..storage.checkpoint import forget_checkpoints, place_of
 from ..storage.damage import let_go
 from ..storage.descriptors import LEAST, limit
 from ..storage.directory import Directory, open_directory
 from ..storage.epochs import Keep
 from ..storage.findings import Findings
+from ..storage.places import CHECKPOINT, forget_places, place_of
 from ..storage.replace import open_store
 from ..storage.rocks import RocksStore
 from ..wire.hello import Hello
@@ -183,7 +183,7 @@ class Node:
     async def _open(self, found: Damaged | None = None) -> None:
         """`found`: what damage has ended the life before this one."""
         self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
-        forget_checkpoints(self._data_dir)
+        forget_places(self._data_dir)
         self.background = Background(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
         incarnation = secrets.randbits(64) | 1
         identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident, budget=self.background)
@@ -503,12 +503,12 @@ class Node:
         return store.content_hash(None if wanted is None else exact_callable("wanted", wanted))
 
     async def checkpoint(self, name: str) -> None:
-        """Put a checkpoint of the store into the place of this name in the data directory (storage/checkpoint.py).
+        """Put a checkpoint of the store into the place of this name in the data directory (storage/places.py).
 
         Raises InvalidRequest if nobody has made that place, NotServing, DiskFull, NodeError.
         """
         store = self._open_store()
-        place = place_of(self._data_dir, exact_text("name", name, MAX_HANDLER_NAME))
+        place = place_of(self._data_dir, CHECKPOINT, exact_text("name", name, MAX_HANDLER_NAME))
         await beside(lambda: store.checkpoint(place))
 
     def inspect(self, entity: int, first: int, last: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 /checkpoint?name=NAME      200 when it is there
 
 It is asked for with GET like all pages: nothing happens without the place that whoever may write into the data directory has made
-under that name, drawn at random (storage/checkpoint.py).
+under that name, drawn at random (storage/places.py).
 """
 
 from __future__ import annotations

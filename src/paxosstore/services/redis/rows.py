@@ -149,6 +149,11 @@ def delete_many(view: View, names: Iterable[bytes]) -> int:
     return existed
 
 
+def key_in(where: bytes, row: bytes) -> tuple[bytes, bytes, int] | None:
+    """Name, value and when it expires (0: never) of the key that a row of an entity is; None: a count, or of the index."""
+    return (where[5:], row[_HEAD:], _expires_ms(row)) if where.startswith(ROW) else None
+
+
 def _check_name(name: bytes) -> None:
     if len(name) > MAX_NAME_BYTES:
         raise TooLarge(f"a key of {len(name)} bytes is over the limit of {MAX_NAME_BYTES}")

@@ -1,0 +1,142 @@
+"""`paxosstore export`: what a node has applied, as JSON lines, or the Redis keys as commands. From a checkpoint, or a backup."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import hiredis
+
+from ..backup.files import errors_of
+from ..backup.folder import TABLE, pick
+from ..backup.lines import Counts, Header, Key, rows_of, write_lines
+from ..backup.manifest import read_manifest
+from ..errors import InvalidRequest
+from ..services.redis.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
+from ..services.redis.rows import key_in
+from ..storage.checkpoint import add_journal, settle
+from ..storage.directory import identity_of
+from ..storage.durable import sync_file, sync_path
+from ..storage.rocks import RocksStore
+
+STANDARD_OUTPUT = Path("-")
+
+
+class Source(NamedTuple):
+    """A store that nobody writes to."""
+
+    store: RocksStore
+    header: Header
+
+
+@contextmanager
+def source_of_backup(backups: Path, number: int | None) -> Iterator[Source]:
+    """A backup. Raises BackupError, Damaged, NodeError."""
+    folder = pick(backups, number)
+    manifest = read_manifest(folder)
+    with errors_of(folder), tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        (place / TABLE).symlink_to((folder / TABLE).absolute(), target_is_directory=True)
+        add_journal(place)
+        with _opened(place) as store:
+            yield Source(store, _header(manifest.cluster, manifest.services, manifest.node, manifest.taken))
+
+
+@contextmanager
+def source_of_checkpoint(place: Path, data_dir: Path) -> Iterator[Source]:
+    """A checkpoint of a node. Raises Damaged, NodeError."""
+    identity = identity_of(data_dir)
+    settle(place / TABLE)
+    with errors_of(place):
+        add_journal(place)
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    with _opened(place) as store:
+        yield Source(store, _header(identity.cluster, identity.services, identity.node, now))
+
+
+@contextmanager
+def written_to(output: Path) -> Iterator[BinaryIO]:
+    """A file that has its name when all is in it; or standard output. Raises InvalidRequest, DiskFull, BackupError."""
+    if output == STANDARD_OUTPUT:
+        with errors_of(output):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        return
+    if output.exists():
+        raise InvalidRequest(f"{output}: is there already: remove it, or name another file")
+    part = output.with_name(f"{output.name}.part")
+    with errors_of(output):
+        try:
+            with part.open("wb", buffering=1 << 20) as file:
+                yield file
+                file.flush()
+                sync_file(file.fileno())
+            part.rename(output)
+            sync_path(output.absolute().parent)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def export_lines(source: Source, out: BinaryIO, *, own: bool) -> Counts:
+    return write_lines(source.store, source.header, out, key_of, own=own)
+
+
+def key_of(entity: int, key: bytes, row: bytes) -> Key | bool:
+    """What a row is to the Redis service (backup/lines.py)."""
+    if not _is_redis(entity):
+        return True
+    found = key_in(key, row)
+    return found is not None and Key(*found)
+
+
+def _is_redis(entity: int) -> bool:
+    return REDIS_BASE <= entity < SLOT_BASE + MAX_SLOTS
+
+
+def export_redis(source: Source, out: BinaryIO, now_ms: int | None = None) -> tuple[int, int]:
+    """Keys as commands, and how many entities are none of Redis. What has expired is left out."""
+    now = int(time.time() * 1000) if now_ms is None else now_ms
+    keys = others = 0
+    database = -1
+    for entity, _ in source.store.committed():
+        if not _is_redis(entity):
+            others += 1
+            continue
+        wanted = entity - REDIS_BASE if entity < REDIS_BASE + DATABASES else 0
+        if wanted != database:
+            database = wanted
+            out.write(_packed("SELECT", str(database)))
+        for _, key, row in rows_of(source.store, entity, own=False):
+            found = key_of(entity, key, row)
+            if isinstance(found, bool) or 0 < found.expires_ms < now:
+                continue
+            words = ("SET", found.name, found.value, *(("PXAT", str(found.expires_ms)) if found.expires_ms else ()))
+            out.write(_packed(*words))
+            keys += 1
+    return keys, others
+
+
+def _packed(*words: str | bytes) -> bytes:
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows tuples of one only
+    return packed
+
+
+def _header(cluster: str, services: str, node: int, taken: str) -> Header:
+    return Header(secrets.token_hex(16), cluster, services, node, taken)
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[RocksStore]:
+    store = RocksStore(place, read_only=True)
+    try:
+        yield store
+    finally:
+        store.close()
