@@ -135,6 +135,10 @@ class TuningSettings:
     The more requests there are, the less of it: down to an eighth."""
     background_ms_per_second: float = 500.0
     """The same in milliseconds of a processor."""
+    verify_days: float = 7.0
+    """In so many days the replicas of all entities are compared once, behind the requests; one node does it."""
+    verify_bytes_per_second: int = 4_194_304
+    """What is read for that of each replica at most."""
     snapshot_piece_bytes: int = 131_072
     """How much of a copy is read, sent and written at one go: the larger, the quicker, and the longer others wait for it."""
     snapshot_timeout_ms: float = 5_000.0

@@ -10,12 +10,14 @@ from paxosstore.core.entity.install import Transfer
 from paxosstore.core.log.reconcile import Reconciliation
 from paxosstore.core.reentry.progress import Progress
 from paxosstore.runtime.inspection import NodeStatistics
-from paxosstore.runtime.reporter import PROGRESS_S, REPEAT_S, WAITS_S, Reporter
+from paxosstore.runtime.reporter import DAY_S, PROGRESS_S, REPEAT_S, WAITS_S, Reporter
 from paxosstore.storage.expiry import LogKept
 
 from ..services.http.test_pages import COMING_BACK, MEMBER, statistics
 
-SOUND = replace(statistics(), stopped={}, transfers=(), reconciliation=Reconciliation((), 0, 0), log_kept=LogKept(0, 1, 0, ""))
+SOUND = replace(
+    statistics(), stopped={}, differing={}, transfers=(), reconciliation=Reconciliation((), 0, 0), log_kept=LogKept(0, 1, 0, "")
+)
 
 
 class Log:
@@ -52,6 +54,14 @@ def test_an_entity_whose_replicas_differ_is_said_at_once_and_again_after_a_while
     assert log.look(broken, 1.0 + REPEAT_S) == said
     two = replace(SOUND, stopped={7: "entity 7 is stopped", 8: "entity 8 is stopped"})
     assert log.look(two, 2.0 + REPEAT_S) == ["ERROR THE REPLICAS DIFFER: entity 8 is stopped"]
+
+
+def test_data_that_differs_is_said_loudly_and_once_a_day(log: Log) -> None:
+    found = replace(SOUND, differing={7: "entity 7: node 2 differs"})
+    said = ["ERROR THE DATA OF THE REPLICAS DIFFERS: entity 7: node 2 differs"]
+    assert log.look(found, 1.0) == said
+    assert log.look(found, DAY_S) == []
+    assert log.look(found, 1.0 + DAY_S) == said
 
 
 def test_whom_a_node_waits_for_is_said_when_it_changes_and_now_and_then(log: Log) -> None:

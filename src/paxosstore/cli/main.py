@@ -164,6 +164,25 @@ def get_setting(
 
 
 @app.command()
+def verify(
+    entities: Annotated[
+        str, typer.Option(metavar="A,B,C-D", help="These: numbers, or redis:DATABASE, slot:SLOT, card:CARD.", show_default=False)
+    ] = "",
+    database: Annotated[int | None, typer.Option(metavar="N", help="A Redis database.", show_default=False)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All entities that the node has.")] = False,
+    servers: Annotated[
+        list[str], typer.Option("--server", metavar="HOST:PORT", help="HTTP address of a node; the first that answers does it.")
+    ] = HTTP_SERVERS,
+) -> int:
+    """Compare the replicas of entities while they serve, each at one entry. Ends with 0 if all are equal, 1 if some differ, 3 if
+    some could not be compared with all nodes."""
+    from .verify import verify as run_verify
+    from .verify import wanted
+
+    return run_verify(servers, wanted(entities, database, everything))
+
+
+@app.command()
 def sim(
     seed: Annotated[int | None, typer.Option(help="Run this one seed.", show_default=False)] = None,
     trace: Annotated[bool, typer.Option("--trace", help="With --seed: tell it as a story.")] = False,

@@ -26,6 +26,7 @@ from ..services.http.metrics import NodeMetrics, counters, gauges
 from ..services.http.pages import describe, node_pages
 from ..services.http.server import HttpServer
 from ..services.http.settings import settings_actions, settings_pages
+from ..services.http.verify import verify_actions, verify_pages
 from ..services.redis import commands as redis_commands
 from ..services.redis.server import RedisServer
 from ..services.redis.sweeper import Sweeper
@@ -85,8 +86,8 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
             configure_logs(now.log)
 
     live = LiveSettings(content, apply)
-    pages = {**_pages(config, node, redis, live), **settings_pages(live)}
-    actions = settings_actions(live)
+    pages = {**_pages(config, node, redis, live), **settings_pages(live), **verify_pages(node.verifier)}
+    actions = {**settings_actions(live), **verify_actions(node.verifier)}
     http = HttpServer(*config.listen.http, pages=pages, actions=actions, hosts=config.http_hosts, max_connections=room.http)
     async with AsyncExitStack() as running:
         await node.start()

@@ -117,6 +117,8 @@ def _cells(answer: Mapping[str, Any]) -> list[str]:
         state = f"[red]{escape(unready)}[/red]"
     if stopped := answer.get("stopped"):
         state += f"\n[bold red]the replicas of {len(stopped)} entities differ[/bold red]"
+    if differing := answer.get("differing_entities"):
+        state += f"\n[bold red]the data of {differing} entities differs[/bold red]"
     committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
     waiting = f"{answer['waiting_requests']} requests\n{answer['waiting_events']} events"
     return [escape(str(answer["node"])), state, _peers(answer), escape(str(answer["entities_in_memory"])), committed, waiting]
@@ -142,6 +144,8 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
             yield f"{node}: [yellow]its file was not read again[/yellow]: {escape(str(trouble))}"
         for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:
             yield f"{node}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
+        for how in list(answer.get("differing", {}).values())[:MAX_STOPPED]:
+            yield f"{node}: [bold red]THE DATA OF THE REPLICAS DIFFERS[/bold red]: {escape(str(how))}"
 
 
 def describe_background(found: Mapping[str, Any]) -> str:

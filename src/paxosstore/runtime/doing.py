@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..core.entity.install import Transfer
 from ..core.entry.ids import NOBODY
+from ..core.interface.comparison import Compared
 from ..core.log.reconcile import Reconciliation
 from ..core.reentry.progress import Progress
 from ..core.turn.reach import duration
@@ -69,6 +70,14 @@ def _describe_transfer(transfer: Transfer) -> str:
     return (
         f"entity {transfer.entity} is copied {way}{at}: {amount(transfer.size)} in {duration(transfer.seconds)}, "
         f"{amount(transfer.bytes_per_second)} a second"
+    )
+
+
+def describe_difference(entity: int, found: Compared) -> str:
+    """What an operator is told when the replicas of an entity differ, and what to do."""
+    return (
+        f"entity {entity}: {found.describe()}. Look with paxosstore verify --entities {entity}, and see docs/OPERATING.md, "
+        f'"The data of replicas differs"'
     )
 
 

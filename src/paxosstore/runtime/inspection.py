@@ -21,10 +21,12 @@ from ..core.turn.reach import describe
 from ..storage.expiry import LogKept
 from ..storage.findings import NOTHING, DamageFound
 from ..storage.rocks import RocksStore
-from .doing import MEMBER, describe_reconciliation, describe_reentry, describe_transfers
+from .doing import MEMBER, describe_difference, describe_reconciliation, describe_reentry, describe_transfers
 from .histogram import Histogram
 from .links import LinkStatistics
 from .loop import TurnLoop, now_ms
+
+MAX_DESCRIBED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class NodeStatistics:
     """Of the values that this node proposes now."""
     stopped: Mapping[int, str]
     """Entity -> why it is not served here any more: its replicas differ."""
+    differing: Mapping[int, str]
+    """Entity -> how its replicas differ at one entry, as this node has found by comparing them; until they are found equal. The
+    first MAX_DESCRIBED of them."""
+    differing_entities: int
     reentry: Progress
     """Whether it is a member, and what is missing (rule 19)."""
     log_kept: LogKept
@@ -97,7 +103,7 @@ def statistics_of(
     node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics], store: RocksStore, damage: DamageFound
 ) -> NodeStatistics:
     """What a running node is doing at this moment."""
-    context = shard.context
+    context, differing = shard.context, shard.comparer.differing
     return NodeStatistics(
         node=node,
         serving=True,
@@ -111,6 +117,8 @@ def statistics_of(
         waiting_bytes=context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,
         in_flight_bytes=context.in_flight_bytes,
         stopped={entity: found.describe(entity, node) for entity, found in sorted(context.stopped.items())},
+        differing={entity: describe_difference(entity, differing[entity]) for entity in sorted(differing)[:MAX_DESCRIBED]},
+        differing_entities=len(differing),
         reentry=shard.progress,
         log_kept=store.log_kept(),
         transfers=shard.transfers,

@@ -20,6 +20,8 @@ WAITS_S = 60.0
 """Whom this node waits for is said again after so long, and at once when that changes."""
 REPEAT_S = 600.0
 """What somebody has to do something about is said again after so long."""
+DAY_S = 86_400.0
+"""What was said once, loudly, is said again after so long."""
 NEVER_S = -1e18
 
 
@@ -45,6 +47,8 @@ class Reporter:
         """Say what is new, or has not been said for long."""
         for entity, why in now.stopped.items():
             self._say(f"stopped {entity}", f"THE REPLICAS DIFFER: {why}", logging.ERROR, now_s, REPEAT_S)
+        for entity, how in now.differing.items():
+            self._say(f"differs {entity}", f"THE DATA OF THE REPLICAS DIFFERS: {how}", logging.ERROR, now_s, DAY_S)
         quickly, self._reentries = now.counters["reentries"] > self._reentries, now.counters["reentries"]
         self._look_at_reentry(now.node, now.reentry, now_s, quickly=quickly)
         for transfer in now.transfers:

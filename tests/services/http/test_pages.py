@@ -70,6 +70,8 @@ def statistics(first: bool = True, refused: str = "", reentry: Progress = MEMBER
         in_flight_bytes=400,
         lag=Lag(2, 30, 4_000, 7, 20),
         stopped={7: "entity 7 is stopped"},
+        differing={9: "entity 9: node 2 differs"},
+        differing_entities=1,
         reentry=reentry,
         log_kept=LogKept(500, 3, 20, "no room"),
         transfers=(Transfer(5, 2, True, 9, 40, 8_000, 2.0), Transfer(6, 0, False, 0, 0, 0, 0.0)),

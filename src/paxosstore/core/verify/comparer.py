@@ -24,6 +24,8 @@ MAX_RUNS = 16
 """Entities that are compared at one time; the others wait."""
 MAX_KEYS = 16
 """Differing keys that are named."""
+MAX_DIFFERING = 1_000
+"""Entities whose replicas differ that are remembered; more are only counted."""
 RENEW_MS = 10_000.0
 """After so long the rest is compared with new views."""
 MAX_ATTEMPTS = 60
@@ -173,7 +175,8 @@ class Comparer:
         counters = self._context.counters
         if result.differing:
             counters.entities_differing += 1
-            self.differing[result.entity] = result
+            if len(self.differing) < MAX_DIFFERING or result.entity in self.differing:
+                self.differing[result.entity] = result
             return
         counters.entities_compared_in_part += bool(result.missing)
         before = self.differing.get(result.entity)

@@ -73,6 +73,10 @@ HELP = {
     "fills_asked": "Times a peer was asked to fill an entry that nobody had decided, so that an entity can vote again.",
     "entries_filled": "Entries decided for a peer that had asked for it.",
     "bytes_learned": "Bytes of values and copies learned while coming back.",
+    "entities_compared": "Entities whose replicas this node has compared.",
+    "entities_differing": "Comparisons that found data that differs. Anything above 0 is an alarm.",
+    "entities_compared_in_part": "Comparisons that some node did not take part in.",
+    "compared_bytes": "Bytes of data that were compared, of one replica.",
     "divergences_seen": "Entities of which replicas were seen to differ: the entity is stopped. Anything above 0 is an alarm.",
 }
 """Of the counters whose name does not say enough."""
@@ -108,6 +112,7 @@ class NodeMetrics(Collector):
                 "waiting_bytes": now.waiting_bytes,
                 "in_flight_bytes": now.in_flight_bytes,
                 "entities_stopped": len(now.stopped),
+                "replicas_differing": now.differing_entities,
             },
         )
         lag = now.lag

@@ -122,6 +122,8 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "waiting_bytes": now.waiting_bytes,
         "in_flight_bytes": now.in_flight_bytes,
         "stopped": {str(entity): why for entity, why in now.stopped.items()},
+        "differing": {str(entity): how for entity, how in now.differing.items()},
+        "differing_entities": now.differing_entities,
         "not_ready_because": now.not_ready_because,
         "doing": now.doing,
         "reentry": _reentry(now),

@@ -1,0 +1,146 @@
+"""`paxosstore verify`: has a running node compare replicas, and says what it finds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from ..core.entry.ids import MAX_ENTITY
+from ..errors import InvalidRequest, NodeError, NotServing
+from ..runtime.doing import amount
+from ..services.redis.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
+from .config import Address, parse_address
+from .watch import STRANGER, Unreachable, get, parse_entity
+
+EQUAL, DIFFERENT, NOT_COMPARED = 0, 1, 3
+"""Exit codes."""
+LOOK_S = 0.5
+QUICK_LOOK_S = 0.05
+
+
+class Found(NamedTuple):
+    """How a job stands."""
+
+    done: bool
+    error: str
+    seconds: float
+    entities: int
+    size: int
+    differing: int
+    partial: int
+    differing_entities: list[Mapping[str, Any]]
+    partial_entities: list[Mapping[str, Any]]
+
+    @property
+    def exit_code(self) -> int:
+        if self.differing:
+            return DIFFERENT
+        return NOT_COMPARED if self.partial or self.error else EQUAL
+
+
+def wanted(entities: str, database: int | None, everything: bool) -> str:
+    """Which entities to compare, as the node's page takes it. Raises InvalidRequest."""
+    if (bool(entities) + (database is not None) + everything) != 1:
+        raise InvalidRequest("verify: one of --entities, --database and --all is needed")
+    if everything:
+        return f"0-{MAX_ENTITY}"
+    if database is not None:
+        if not 0 <= database < DATABASES:
+            raise InvalidRequest(f"verify: there is no Redis database {database}: they are 0 to {DATABASES - 1}")
+        slots = f",{SLOT_BASE}-{SLOT_BASE + MAX_SLOTS - 1}" if database == 0 else ""
+        return f"{REDIS_BASE + database}{slots}"
+    return ",".join(_entities(entities))
+
+
+def _entities(text: str) -> Iterator[str]:
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        yield str(parse_entity(first.strip())) + (f"-{parse_entity(last.strip())}" if dash else "")
+
+
+def verify(servers: Sequence[str], entities: str) -> int:
+    """Have the first node that answers compare, and print what it finds. Returns an exit code; raises NodeError, ConfigError."""
+    server, job = _start([parse_address(server, "--server") for server in servers], entities)
+    try:
+        found, pause_s = _look(server, job), QUICK_LOOK_S
+        while not found.done:
+            _progress(found)
+            time.sleep(pause_s)
+            pause_s = min(LOOK_S, 2 * pause_s)
+            found = _look(server, job)
+    finally:
+        with suppress(NodeError, InvalidRequest, Unreachable):
+            get(server, f"/verify?job={job}&cancel=1", changes=True)
+    _progress(found, last=True)
+    for line in told(found, str(server)):
+        print(line)
+    return found.exit_code
+
+
+def told(found: Found, server: str) -> Iterator[str]:
+    """What was found, a line each."""
+    for entity in found.differing_entities:
+        yield f"entity {entity['entity']}: {entity['described']}"
+        for key in entity["keys"]:
+            values = "; ".join(f"node {node}: {value}" for node, value in key["values"].items())
+            yield f"  {key['key']} at entry {key['entry']}: {values}"
+        if entity["differing"] > len(entity["keys"]):
+            yield f"  and {entity['differing'] - len(entity['keys'])} more keys"
+    for entity in found.partial_entities:
+        yield f"entity {entity['entity']}: {entity['described']}"
+    hidden = found.differing + found.partial - len(found.differing_entities) - len(found.partial_entities)
+    if hidden > 0:
+        yield f"and {hidden} more entities"
+    if found.error:
+        yield f"ended early: {found.error}"
+    yield (
+        f"{found.entities} entities, {amount(found.size)} compared in {found.seconds:.1f} s by {server}: "
+        f"{found.differing} differ, {found.partial} not compared with all nodes"
+    )
+
+
+def _start(servers: Sequence[Address], entities: str) -> tuple[Address, int]:
+    """The node that does it, and its job."""
+    silent = []
+    for server in servers:
+        try:
+            job = get(server, f"/verify?entities={quote(entities)}", changes=True).get("job")
+        except Unreachable as error:
+            silent.append(str(error))
+            continue
+        if not isinstance(job, int):
+            raise NodeError(f"{server}: {STRANGER}")
+        return server, job
+    raise NotServing("no node answers: " + "; ".join(silent))
+
+
+def _look(server: Address, job: int) -> Found:
+    try:
+        now = get(server, f"/verify?job={job}")
+        return Found(
+            now["done"],
+            now["error"],
+            now["seconds"],
+            now["entities"],
+            now["bytes"],
+            now["differing"],
+            now["partial"],
+            now["differing_entities"],
+            now["partial_entities"],
+        )
+    except Unreachable as error:
+        raise NotServing(f"the node that compares does not answer any more: {error}") from error
+    except LookupError as error:
+        raise NodeError(f"{server}: {STRANGER}") from error
+
+
+def _progress(found: Found, *, last: bool = False) -> None:
+    """One line in a terminal, written over and over."""
+    if sys.stderr.isatty():
+        line = f"{found.entities} entities, {amount(found.size)} in {found.seconds:.0f} s: {found.differing} differ"
+        sys.stderr.write("\r" + " " * 70 + "\r" + ("" if last else line))
+        sys.stderr.flush()

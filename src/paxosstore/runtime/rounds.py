@@ -1,0 +1,162 @@
+"""All entities are compared again and again, slowly, by one node at a time: the article's check-get-all.
+
+The lowest-numbered node that is up walks over its entities, one after the other, once in `verify_days`. Where it is, and which
+entities differ, is kept in a small file, so that a restart loses little. Losing the file costs a round from the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
+from pathlib import Path
+
+from ..core.entry.ids import MAX_ENTITY
+from ..core.interface.comparison import Compared
+from ..errors import PaxosStoreError
+from .disk import beside
+
+log = logging.getLogger(__name__)
+
+FILE = "VERIFY"
+MAX_FILE_BYTES = 65_536
+MAX_REMEMBERED = 1_000
+"""Entities that differ, and are compared again first after a restart."""
+DAY_S = 86_400.0
+LOOK_S = 1.0
+"""How often a node that has nothing to do looks whether it has."""
+PAUSE_S = 0.01
+"""Between two entities."""
+KEEP_S = 60.0
+"""How often the place is written down."""
+
+
+class Place:
+    """Where the round is."""
+
+    def __init__(self, after: int = -1, began_s: float = 0.0, differing: Iterable[int] = ()) -> None:
+        self.after = after
+        """All entities up to this one are compared in this round."""
+        self.began_s = began_s
+        """Wall-clock time; 0: never. One that lies in the future counts as never."""
+        self.differing = set(differing)
+
+    def is_due(self, now_s: float, days: float) -> bool:
+        """Whether a round is under way, or the next one may begin."""
+        return self.after >= 0 or not 0.0 <= now_s - self.began_s < days * DAY_S
+
+    def encode(self) -> bytes:
+        differing = sorted(self.differing)[:MAX_REMEMBERED]
+        return json.dumps({"after": self.after, "began_s": self.began_s, "differing": differing}).encode()
+
+
+def decode(content: bytes) -> Place:
+    """What was written down; a place at the start if that cannot be read."""
+    try:
+        found = json.loads(content)
+        after, began_s, differing = found["after"], found["began_s"], found["differing"]
+        if (
+            type(after) is int
+            and -1 <= after <= MAX_ENTITY
+            and type(began_s) in (int, float)
+            and all(type(entity) is int and 0 <= entity <= MAX_ENTITY for entity in differing)
+        ):
+            return Place(after, float(began_s), differing[:MAX_REMEMBERED])
+    except (ValueError, LookupError, TypeError):
+        pass
+    return Place()
+
+
+class Rounds:
+    """Walks over all entities of a node."""
+
+    def __init__(
+        self,
+        path: Path,
+        compare: Callable[[int], Awaitable[Compared]],
+        committed: Callable[[int], Iterable[tuple[int, int]]],
+        is_mine: Callable[[], bool],
+        days: Callable[[], float],
+        clock: Callable[[], float] = time.time,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        """`is_mine`: whether this node is the one that does it now."""
+        self._path = path / FILE
+        self._compare = compare
+        self._committed = committed
+        self._is_mine = is_mine
+        self._days = days
+        self._clock = clock
+        self._pause_s = pause_s
+        self._place = Place()
+        self._kept_s = -KEEP_S
+
+    async def run(self) -> None:
+        """For as long as the node runs."""
+        self._place = decode(await beside(self._read))
+        again = sorted(self._place.differing)
+        while True:
+            try:
+                if not self._is_mine() or not (again or self._place.is_due(self._clock(), self._days())):
+                    await asyncio.sleep(LOOK_S)
+                elif again:
+                    await self._one(again[0])
+                    again.pop(0)
+                else:
+                    await self._next()
+            except PaxosStoreError as error:
+                log.debug("nothing is compared for a moment: %s", error)
+                await asyncio.sleep(LOOK_S)
+
+    async def _next(self) -> None:
+        """Compare the next entity, or end the round."""
+        place = self._place
+        entity = next((entity for entity, _ in islice(self._committed(place.after), 1)), None)
+        if entity is None:
+            if place.after >= 0:
+                place.after = -1
+                await self._keep()
+            await asyncio.sleep(LOOK_S)
+            return
+        if place.after < 0:
+            place.began_s = self._clock()
+        await self._one(entity)
+        place.after = entity
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._kept_s + KEEP_S:
+            self._kept_s = now_s
+            await self._keep()
+
+    async def _one(self, entity: int) -> None:
+        result = await self._compare(entity)
+        if result.differing and entity not in self._place.differing:
+            self._place.differing.add(entity)
+            await self._keep()
+        elif result.is_equal and entity in self._place.differing:
+            self._place.differing.discard(entity)
+            await self._keep()
+        await asyncio.sleep(self._pause_s)
+
+    async def _keep(self) -> None:
+        content = self._place.encode()
+        try:
+            await beside(lambda: self._write(content))
+        except OSError as error:
+            log.debug("%s: %s", self._path, error)
+
+    def _write(self, content: bytes) -> None:
+        """All of it or nothing; what a crash loses costs a few comparisons."""
+        new = self._path.with_suffix(".new")
+        new.write_bytes(content)
+        os.replace(new, self._path)
+
+    def _read(self) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(MAX_FILE_BYTES)
+        except OSError:
+            return b""
