@@ -27,9 +27,13 @@ from paxosstore.core.interface.message import (
     CompareRequest,
     DigestReply,
     DigestRequest,
+    Fill,
+    FloorPage,
+    FloorRequest,
     GiveWay,
     HandedBack,
     HandOver,
+    Held,
     InventoryReply,
     InventoryRequest,
     Learned,
@@ -39,6 +43,7 @@ from paxosstore.core.interface.message import (
     ReadQuestion,
     SnapshotPiece,
     SnapshotRequest,
+    Standing,
     Stopped,
     TakeOver,
 )
@@ -64,6 +69,11 @@ ONE_OF_EACH: list[Message] = [
     DigestReply(1, [0, 15], bytes(range(256))),
     InventoryRequest([0, BUCKETS - 1], -1),
     InventoryReply([0, BUCKETS - 1], entity_at(1), [(entity_at(2), 1), (entity_at(2**64 - 1), 0)], True),
+    Standing("new", [(1, 2, 3), (0, 0, 0)], [1, 2], [4], True, [3]),
+    FloorRequest(7, -1, 1, True),
+    FloorPage(7, -1, [(1, 3), (9, 1)], True, 2),
+    FloorPage(7, 8, [(9, 0)], False, 0, True, [Held(9, 1, 4, 4, True, ID, b"x"), Held(9, 2, 3, 0, False, b"", b"")]),
+    Fill(2**64 - 1, 1),
     CompareRequest(2**64 - 1, 2**64 - 1, 0, b"ukey", 0, MAX_ENTRY, True),
     CompareReply(1, 1, 9, b"", "", ID, 12, 2, b"dkez", True, [(b"dkey", 7, ID), (b"dkez", 0, ID)]),
     CompareReply(1, 1, 9, b"dkey", "behind", b"", 0, 0, b"", False),
@@ -71,6 +81,11 @@ ONE_OF_EACH: list[Message] = [
 
 PIECE = ONE_OF_EACH[-2]
 assert isinstance(PIECE, CompareReply)
+WORD, _, PAGE_LISTED, PAGE_HELD = ONE_OF_EACH[-8:-4]
+assert isinstance(PAGE_HELD, FloorPage)
+assert isinstance(PAGE_LISTED, FloorPage)
+assert isinstance(WORD, Standing)
+assert {type(one) for one in ONE_OF_EACH} == set(get_args(Message))
 
 entities = st.integers(0, 2**64 - 1)
 entries = st.integers(1, MAX_ENTRY)
@@ -260,11 +275,30 @@ def test_there_and_back(wanted: list[Message]) -> None:
         PIECE._replace(rows=[(b"dkey", 1, ID[1:])]),
         PIECE._replace(why_not="behind"),
         PIECE._replace(why_not="no reason", more=False, rows=None),
+        WORD._replace(state="odd"),
+        WORD._replace(founding=[1]),
+        WORD._replace(history=[-1]),
+        WORD._replace(disks=[(1, -2, 3), (0, 0, 0)]),
+        FloorRequest(-1, -1, 1),
+        FloorRequest(7, -2, 1),
+        FloorRequest(7, -1, 0),
+        Fill(1, 0),
+        PAGE_LISTED._replace(entities=[(9, 1), (1, 3)]),
+        PAGE_LISTED._replace(entities=[(1, MAX_ENTRY - 1)]),
+        PAGE_LISTED._replace(entities=[]),
+        PAGE_LISTED._replace(after=1),
+        PAGE_LISTED._replace(default=MAX_ENTRY - 1),
+        PAGE_HELD._replace(held=[Held(8, 1, 4, 4, True, ID, b"x")]),
+        PAGE_HELD._replace(held=[Held(9, 0, 4, 4, True, ID, b"x")]),
+        PAGE_HELD._replace(held=[Held(9, 1, 3, 4, True, ID, b"x")]),
+        PAGE_HELD._replace(held=[Held(9, 1, 4, 0, True, b"", b"")]),
+        PAGE_HELD._replace(held=[Held(9, 1, 4, 4, False, b"", b"")]),
+        PAGE_HELD._replace(held=[Held(9, 1, 4, 0, False, ID, b"x")]),
     ],
     ids=lambda bad: str(bad)[:80],
 )
 def test_out_of_range(bad: Message) -> None:
-    with pytest.raises(WireError, match=type(bad).__name__ + "|Learned"):
+    with pytest.raises(WireError, match=type(bad).__name__ + "|Learned|Held"):
         decode_messages(encode_messages([*ONE_OF_EACH, bad]))
 
 

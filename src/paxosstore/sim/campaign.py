@@ -83,6 +83,7 @@ BRANCHES = (
     "reentries",
     "floors_set",
     "floors_passed",
+    "defaults_settled",
     "rows_inherited",
     "accepted, not applied, when a majority was lost",
     "votes_withheld",

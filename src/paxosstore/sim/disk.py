@@ -103,6 +103,12 @@ class SimDisk(MemoryStore):
         """Whether a power cut would leave entities below a floor of theirs, or half installed."""
         return bool(self._durable.floors.items or self._durable.recovering)
 
+    @property
+    def default_floor(self) -> int:
+        """Of entities that nobody listed when it came back, as a power cut would leave it; 0: none."""
+        row = self.durable_standing
+        return 0 if row is None else row.default
+
     def durable_committed(self, entity: int) -> int:
         """Highest entry that a power cut would leave applied."""
         return self._durable.committed.items.get(entity, 0)

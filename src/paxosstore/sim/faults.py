@@ -23,6 +23,8 @@ class Faults:
         self._cluster = cluster
         self._plan = plan
         self._peace = False
+        self._under_way: set[Fault] = set()
+        """Those that have struck and are to be mended."""
         self.struck: Counter[str] = Counter()
         """How often each fault struck."""
         self.losses = losses = Losses(cluster)
@@ -92,26 +94,33 @@ class Faults:
     def _strike(self, fault: Fault) -> None:
         if not self._peace:
             self._cluster.note("fault:", fault)
-            strikes = self._table[fault.name][0](fault, self._cluster.nodes[fault.node]) is not False
-            self.struck[fault.name] += strikes
-            if not strikes:
+            if self._table[fault.name][0](fault, self._cluster.nodes[fault.node]) is False:
                 self._cluster.note("that cannot be now")
+            else:
+                self.struck[fault.name] += 1
+                self._under_way.add(fault)
 
     def _mend(self, fault: Fault) -> None:
-        if not self._peace:
+        if not self._peace and fault in self._under_way:  # else it would mend what another one has done
+            self._under_way.discard(fault)
             self._cluster.note("mended:", fault.name, "at", fault.node)
             self._table[fault.name][1](fault, self._cluster.nodes[fault.node])
 
-    def _cut_power(self, fault: Fault, node: SimNode) -> None:
+    def _cut_power(self, fault: Fault, node: SimNode) -> bool:
         if node.up:
             self._cluster.kill(node.number, self._cluster.survivors(node.number))
+            return True
+        return False
 
-    def _cut_power_inside(self, fault: Fault, node: SimNode) -> None:
-        node.crash_in_steps = int(fault.value)
+    def _cut_power_inside(self, fault: Fault, node: SimNode) -> bool:
+        node.crash_in_steps = int(fault.value) if node.up else 0
+        return node.up
 
-    def _kill(self, fault: Fault, node: SimNode) -> None:
+    def _kill(self, fault: Fault, node: SimNode) -> bool:
         if node.up:
             self._cluster.kill(node.number, node.store.unsynced)  # the machine lives, and with it what was written
+            return True
+        return False
 
     def _restart(self, fault: Fault, node: SimNode) -> None:
         node.crash_in_steps = 0
@@ -132,14 +141,16 @@ class Faults:
         for each in self._cluster.nodes:
             self._restart(fault, each)
 
-    def _suspend(self, fault: Fault, node: SimNode) -> None:
+    def _suspend(self, fault: Fault, node: SimNode) -> bool:
         node.suspended = node.up
+        return node.up
 
     def _go_on(self, fault: Fault, node: SimNode) -> None:
         node.go_on()
 
-    def _cut(self, fault: Fault, node: SimNode) -> None:
+    def _cut(self, fault: Fault, node: SimNode) -> bool:
         self._cluster.weather.cuts.add((node.number, int(fault.value)))
+        return node.number != int(fault.value)
 
     def _join(self, fault: Fault, node: SimNode) -> None:
         self._cluster.weather.cuts.discard((node.number, int(fault.value)))
@@ -154,9 +165,11 @@ class Faults:
         others = [other.number for other in self._cluster.nodes if other is not node]
         return {(node.number, other) for other in others} | {(other, node.number) for other in others}
 
-    def _lose_connection(self, fault: Fault, node: SimNode) -> None:
-        if node.number != int(fault.value):
-            self._cluster.lose_connection(node.number, int(fault.value))
+    def _lose_connection(self, fault: Fault, node: SimNode) -> bool:
+        if node.number == int(fault.value):
+            return False
+        self._cluster.lose_connection(node.number, int(fault.value))
+        return True
 
     def _connect(self, fault: Fault, node: SimNode) -> None:
         self._cluster.connect(node.number, int(fault.value))
@@ -182,9 +195,10 @@ class Faults:
     def _fill(self, fault: Fault, node: SimNode) -> None:
         node.store.full = True
 
-    def _almost_fill(self, fault: Fault, node: SimNode) -> None:
+    def _almost_fill(self, fault: Fault, node: SimNode) -> bool:
         if node.up:
             self._cluster.allow_writes(node.number, "the disk is almost full")
+        return node.up
 
     def _make_room(self, fault: Fault, node: SimNode) -> None:
         node.store.full = node.store.change_fails = False

@@ -350,14 +350,17 @@ def _check_floor_requests(group: list[FloorRequest]) -> None:
 def _check_floor_pages(group: list[FloorPage]) -> None:
     for message in group:
         last = message.after
-        if message.disk < 0 or last < -1 or not 0 <= message.default <= MAX_ENTRY:
+        if message.disk < 0 or last < -1 or not 0 <= message.default < MAX_ENTRY - 1:  # floors are above it
             raise _bad(message, "a number is out of range")
         for entity, highest in message.entities:
             if entity <= last or not 0 <= highest < MAX_ENTRY - 1:
                 raise _bad(message, "its entities do not ascend, or an entry is out of range")
             last = entity
+        listed = {entity for entity, _ in message.entities} if message.held else ()
         for held in message.held:
             _check_held(held)
+            if held.entity not in listed:
+                raise _bad(message, "it shows a row of an entity that it does not list")
         if message.more and not message.entities:
             raise _bad(message, "there is more, and nothing here")
 

@@ -51,6 +51,11 @@ class Passing:
         self.began_ms = -1.0
 
     @property
+    def is_done(self) -> bool:
+        """Whether no floor is left that is on the disk."""
+        return self._done
+
+    @property
     def passed_in_all(self) -> int:
         return self._passed_before + self.passed
 

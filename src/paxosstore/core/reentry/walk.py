@@ -18,6 +18,7 @@ from ..turn.standing import END, NOWHERE, State
 from ..turn.waiting import floors_needed
 from .membership import Membership
 from .passing import Passing
+from .settle import Settling
 
 PAGE = 1_000
 """Entities of a page."""
@@ -51,6 +52,7 @@ class FloorWalk:
         self.just_set: dict[int, int] = {}
         """The floors of the last step, of entities that were not in memory: one whose rows had been read by then, and that comes
         now, has missed it. The next time it is loaded the disk has the floor, or it was passed."""
+        self._settling = Settling(context, entities, membership, passing, self.just_set)
 
     # -- at an intact peer
 
@@ -78,6 +80,8 @@ class FloorWalk:
         """A peer's page."""
         standing = self._standing
         row = standing.row
+        if row.state is State.MEMBER:
+            self._settling.answered(peer, message)
         if row.state is not State.REENTERING or message.disk != standing.disk.id or message.after != row.cursor:
             return
         if peer in standing.intact() and message.forced == self._forced:
@@ -87,6 +91,8 @@ class FloorWalk:
     def tick(self) -> None:
         """Go on: ask, ask again, or set the floors of the range that is answered for."""
         context, standing = self._context, self._standing
+        if standing.row.state is State.MEMBER:
+            self._settling.tick()
         if standing.row.state is not State.REENTERING or context.cannot_write or context.durable_turn < self._step_turn:
             return
         asked = [peer for peer in standing.intact() if not context.reach.is_down(peer)]
@@ -149,7 +155,8 @@ class FloorWalk:
         floors = {entity: entry + above for entity, entry in sorted(highest.items())}
         default = max(least, 0) + above
         default = default if default > 1 else 0  # there is nothing below entry 1
-        self.just_set = dict(floors)
+        self.just_set.clear()
+        self.just_set.update(floors)
         passed = {entity for entity, floor in floors.items() if context.reader.committed_entry(entity) >= floor - 1}
         context.ready.changes += [SetFloor(entity, 0 if entity in passed else floor) for entity, floor in floors.items()]
         context.work += len(floors)
@@ -202,13 +209,14 @@ class FloorWalk:
         self._pages = {}
         self._since_ms = -1.0
         self._step_turn = 0
-        self.just_set = {}
+        self.just_set.clear()
+        self._settling.forget()
         self._context.floor_reads.clear()  # what they rest on may not have been noted
 
     @property
     def next_ms(self) -> float:
         if self._standing.row.state is not State.REENTERING:
-            return NEVER
+            return self._settling.next_ms
         if self._since_ms < 0.0:
             return self._short_since_ms + FORCE_AFTER_MS if self._standing.row.forced and self._short_since_ms >= 0.0 else NEVER
         return max(self._ask_at_ms, self._context.now_ms) if self._ask_at_ms else NEVER

@@ -121,6 +121,7 @@ class Counters:
     reentries: int = 0
     floors_set: int = 0
     floors_passed: int = 0
+    defaults_settled: int = 0
     rows_inherited: int = 0
     votes_withheld: int = 0
     answers_withheld: int = 0

@@ -325,6 +325,13 @@ class OwnStanding:
             state=state, cursor=cursor, default=max(default, row.default), without=without, floors=row.floors + floors
         )
 
+    def settled(self, ended: bool, floors: int) -> None:
+        """All peers have answered after all: so many entities have a floor of their own instead of the default one, which, at the
+        end of the list, is none."""
+        row = self.row
+        assert row.state is State.MEMBER
+        self.row = row._replace(default=0 if ended else row.default, floors=row.floors + floors)
+
     def note_passed(self, passed: int) -> None:
         """So many of the floors are behind."""
         self.row = self.row._replace(passed=passed)
