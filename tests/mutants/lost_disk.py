@@ -9,12 +9,13 @@ FLOORS = "storage/floors.py"
 MACHINE = "core/entry/machine.py"
 LOGSTATE = "core/entity/logstate.py"
 MEMBERSHIP = "core/reentry/membership.py"
+SETTLE = "core/reentry/settle.py"
 SHARD = "core/shard/shard.py"
 STANDING = "core/turn/standing.py"
 WAITING = "core/turn/waiting.py"
 WALK = "core/reentry/walk.py"
 
-TESTS = "tests/core/test_reentry_rules.py tests/core/test_scenarios.py tests/core/test_force.py"
+TESTS = "tests/core/test_reentry_rules.py tests/core/test_scenarios.py tests/core/test_force.py tests/core/test_settle.py"
 """They show each of these: a transition or a story is where such a mistake is seen first."""
 
 _CLAUSES: tuple[Mutant, ...] = (
@@ -221,6 +222,23 @@ _CLAUSES: tuple[Mutant, ...] = (
             "machine.mine.chosen or not context.may_vote(entity, entry):",
             "machine.mine.chosen:",
         ),
+    ),
+    mutant(
+        "default floor falls by some",
+        19,
+        "c. the default floor falls without the word of those that were away",
+        (
+            SETTLE,
+            "        return self._passing.is_done and len(there) == len(context.peers)\n",
+            "        return self._passing.is_done\n",
+        ),
+        (SETTLE, "        if len(self._pages) == len(context.peers):", "        if len(self._pages) >= 3:"),
+    ),
+    mutant(
+        "default floor falls for all",
+        19,
+        "c. the default floor falls for what a peer lists, too",
+        (SETTLE, "            for entity in sorted(listed)\n", "            for entity in sorted(listed)[:0]\n"),
     ),
     # -- forced
     mutant(
