@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from paxosstore.core.entry.record import Record
 from paxosstore.core.interface.event import WritesAllowed
-from paxosstore.core.interface.ready import NewEntity, SetFloor
+from paxosstore.core.interface.ready import Change, NewEntity, SetFloor
 from paxosstore.core.turn.standing import State
 from paxosstore.errors import DiskFull
 
@@ -66,10 +68,12 @@ def test_what_a_peer_lists_keeps_its_floor_until_it_is_passed() -> None:
     store.sync()
     floors: list[list[tuple[int, int]]] = []
     written = cluster.nodes[0].store.on_changes
-    cluster.nodes[0].store.on_changes = lambda changes: (  # type: ignore[assignment,return-value]  # it returns nothing of use
-        written(changes),
-        floors.append([(one.entity, one.floor) for one in changes if isinstance(one, SetFloor)]),
-    )
+
+    def watch(changes: Sequence[Change]) -> None:
+        written(changes)
+        floors.append([(one.entity, one.floor) for one in changes if isinstance(one, SetFloor)])
+
+    cluster.nodes[0].store.on_changes = watch
     cluster.start(4)
     cluster.until(lambda: default(cluster, 0) == 0)
     assert [(HELD, 2)] in floors
