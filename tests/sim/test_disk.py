@@ -83,3 +83,11 @@ def test_nothing_is_applied_to_what_is_being_installed() -> None:
     disk.write({}, [], [BeginInstall(ENTITY)])
     with pytest.raises(Violation, match="rule 16"):
         disk.write({(ENTITY, 4): chosen(4)}, [put(4)])
+
+
+def test_a_row_rots_where_there_was_none() -> None:
+    disk = SimDisk()
+    assert disk.rot(ENTITY, DATA + b"rot", b"rot") is None
+    assert disk.get(ENTITY, DATA + b"rot") == b"rot"
+    assert disk.rot(ENTITY, DATA + b"rot", None) == b"rot"
+    assert disk.content_hash() == SimDisk().content_hash()

@@ -19,6 +19,7 @@ from ..core.interface.ready import Apply, Change, EndInstall
 from ..core.turn.standing import StandingRow, State, decode_standing
 from ..errors import DiskFull, NodeError
 from ..storage.memory import MemoryStore
+from ..storage.sorted_map import SortedMap
 from .invariants import Place, Violation
 
 NOT_READY = 3
@@ -211,9 +212,9 @@ class SimDisk(MemoryStore):
     def rot(self, entity: int, key: bytes, value: bytes | None) -> bytes | None:
         """The disk has another value at a key of the data, or none, and no checksum sees it. Returns what was there."""
         super().sync()  # or what is not synced yet would undo it later
-        before = self._now.data[entity].items.get(key)
-        for contents in (self._now, self._durable):
-            table = contents.data[entity]
+        tables = [contents.data.setdefault(entity, SortedMap()) for contents in (self._now, self._durable)]
+        before = tables[0].items.get(key)
+        for table in tables:
             if value is None:
                 table.delete(key)
             else:

@@ -50,6 +50,7 @@ class Faults:
             "away": (self._kill, self._restart),
             "power cut in an installation": (losses.cut_power_in_installation, self._restart),
             "disk lost while one is away": (losses.lose_while_one_is_away, self._restart_both),
+            "disk lost while one hears nothing": (losses.lose_while_one_hears_nothing, losses.let_hear),
             "disk lost": (losses.lose, self._restart),
             "disk lost half-way": (losses.lose_half_way, self._restart),
             "power cut in re-entry": (losses.cut_power_in_reentry, self._restart),

@@ -17,6 +17,10 @@ from .plan import Fault
 
 INSTALLING = (BeginInstall, InstallRows, EndInstall)
 REENTERING = (SetFloor, SetStanding)
+ENTITIES = range(1, 4)
+"""Those that clients write."""
+PROMISE_LOOKS = 300
+HEARS_LATER_MS = 300.0
 
 
 class Losses:
@@ -81,6 +85,36 @@ class Losses:
         self._cluster.start(node.number)
         return True
 
+    def lose_while_one_hears_nothing(self, fault: Fault, node: SimNode) -> bool:
+        """With five nodes: one that has prepared with a promise of this node hears nothing of anybody, then of all others but the
+        new disk. It takes the old promise for good; what it decides with it must not meet what the new disk votes for."""
+        cluster, other = self._cluster, self._cluster.nodes[int(fault.value)]
+        if other is node or len(cluster.nodes) < 5 or not (node.up and other.up):
+            return False
+        self._when_promised(node, other, PROMISE_LOOKS)
+        return True
+
+    def _when_promised(self, node: SimNode, other: SimNode, looks: int) -> None:
+        cluster = self._cluster
+        if self.peace or not looks or not (node.up and other.up):
+            return
+        if not _has_promise(other, node.number):
+            cluster.after(0.2, lambda: self._when_promised(node, other, looks - 1))
+        elif self.bearable(node):
+            self.done["a disk lost that somebody has a promise of"] += 1
+            for each in cluster.nodes:
+                if each is not other:
+                    cluster.weather.cuts |= {(each.number, other.number), (other.number, each.number)}
+            cluster.lose_connection(node.number, other.number)
+            self._replace(node, cluster.new_disk())
+            cluster.start(node.number)
+
+    def let_hear(self, fault: Fault, node: SimNode) -> None:
+        """All others first."""
+        cluster, other = self._cluster, int(fault.value)
+        cluster.weather.cuts = {pair for pair in cluster.weather.cuts if other not in pair}
+        cluster.after(HEARS_LATER_MS, lambda: cluster.connect(node.number, other))
+
     def cut_power_in_installation(self, fault: Fault, node: SimNode) -> None:
         """It misses something, and loses power while that is copied to it, whenever that is."""
         self._down(node)
@@ -136,3 +170,17 @@ class Losses:
     def _down(self, node: SimNode) -> None:
         if node.up:
             self._cluster.kill(node.number, self._cluster.survivors(node.number))
+
+
+def _has_promise(node: SimNode, peer: int) -> bool:
+    """Whether a node has prepared somewhere, with a promise of this peer, and nothing is accepted there."""
+    for number in ENTITIES:
+        entity = node.shard.entity(number)
+        if entity is None or entity.mailbox is not None:
+            continue
+        opened = entity.log.opened.get(entity.log.max_chosen + 1)
+        if opened is not None:
+            mine, rows = opened.machine.mine, opened.machine.rows
+            if mine.prepared and mine.prepared == mine.promised == rows[peer].promised and not any(row.accepted for row in rows):
+                return True
+    return False

@@ -139,10 +139,11 @@ LOSSES: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
     "disk lost half-way": (3, lambda rng, nodes: float(rng.randrange(1, 60))),
     "power cut in re-entry": (4, lambda rng, nodes: float(rng.randrange(1, 12))),
     "disk lost while one is away": (3, _a_node),
+    "disk lost while one hears nothing": (4, _a_node),
     "stale copy": (4, lambda rng, nodes: rng.choice((0.0, 1.0))),
 }
 """The same of faults from which only peers help: drawn beside the others, in some seeds."""
-LONG = ("away", "power cut in an installation", "disk lost while one is away")
+LONG = ("away", "power cut in an installation", "disk lost while one is away", "disk lost while one hears nothing")
 """Those in which somebody is down for longer."""
 
 
