@@ -448,3 +448,15 @@ def test_what_two_peers_show_is_begun_once() -> None:
     entity = mine.shard.entity(7)
     assert entity is not None
     assert (entity.catchup.wanted, mine.counters.entities_behind, reconciler.describe().waiting) == (5, 1, 0)
+
+
+def test_who_could_not_tell_when_a_link_came_up_tells_when_it_can() -> None:
+    """The other end asks nobody: its own link was up all the time."""
+    pair = Pair()
+    apply(pair.nodes[1].store, [1])
+    pair.nodes[1].store.digests_not_ready = 2
+    pair.nodes[1].inbox.append(PeerUp(0))
+    pair.run()
+    assert pair.count(1)[DigestReply] == 0
+    pair.later(1_000.0)
+    assert pair.committed[0] == {1: 1}

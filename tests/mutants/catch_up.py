@@ -91,7 +91,11 @@ CATCH_UP = (
         "a lost answer is not asked for again",
         11,
         "a walk ends where a question or its answer is lost",
-        (RECONCILE, "            if now >= self._repeat_at_ms(walk):\n", "            if False:\n"),
+        (
+            RECONCILE,
+            "        return walk.asked_at_ms + self._context.tuning.retry_ms * (1 << doublings)\n",
+            "        return NEVER\n",
+        ),
         shown_by=CORE_TESTS,
     ),
     mutant(

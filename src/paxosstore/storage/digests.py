@@ -76,8 +76,9 @@ class Digests:
         """The digests of all children of these nodes of a level, one after the other. None: they are not ready yet."""
         if not self.ready:
             return None
-        if level + 1 == LEVELS:
-            found = array("Q", b"".join(self._buckets[node * CHILDREN : (node + 1) * CHILDREN] for node in nodes))
+        kept = {_UPPER: self._upper, LEVELS: self._buckets}.get(level + 1)
+        if kept is not None:
+            found = array("Q", b"".join(kept[node * CHILDREN : (node + 1) * CHILDREN] for node in nodes))
         else:
             digest = self._summed(level + 1)
             children = (child for node in nodes for child in range(node * CHILDREN, (node + 1) * CHILDREN))

@@ -19,6 +19,7 @@ from ..interface.digest import CHILDREN, LEVELS, MAX_BUCKETS, MAX_NODES, differi
 from ..interface.event import DigestsLoaded, InventoryLoaded
 from ..interface.message import DigestReply, DigestRequest, InventoryReply, InventoryRequest
 from ..interface.ready import DigestRead, InventoryRead
+from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.rate import Rate
@@ -30,6 +31,8 @@ PER_CATCH_UP = 4
 LOOKS = 256
 """So many of those are looked at in one go."""
 MAX_DOUBLINGS = 4
+BEGIN_WORK = 300
+"""What it costs to load an entity, to ask and to write, in units of `Context.work`; its entries come on top."""
 NOT_READY_MS = 200.0
 """How often the store is asked whether it knows its digests."""
 SEVERAL_MS = 10.0
@@ -257,6 +260,7 @@ class Reconciler:
             if number in self._begun:
                 continue  # another peer has shown the same
             self._rate.pay(1, context.tuning.catch_up_entities_per_second, context.now_ms)
+            context.pay(Job.CATCH_UP, 0, BEGIN_WORK)
             context.counters.entities_behind += 1
             entity.catchup.peer = peer
             self._begun.add(number)
