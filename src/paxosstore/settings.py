@@ -157,7 +157,7 @@ class TuningSettings:
     max_mem_bytes: int = 268_435_456
     """What both take together, values of open entries included."""
     max_loads: int = 128
-    """Entities that one turn loads from the disk; the others wait for the next ones."""
+    """Entities that are loaded from the disk at one time; the others wait for these."""
     max_load_wait_ms: float = 2_000.0
     """A request whose entity is still not loaded after so long is refused as Overloaded."""
     max_mailbox: int = 4_096

@@ -6,7 +6,7 @@ import pytest
 
 from paxosstore.core.batch.overlay import View
 from paxosstore.core.batch.request import REQUEST_BYTES
-from paxosstore.core.interface.event import Received, Tick
+from paxosstore.core.interface.event import Loaded, Received, Tick
 from paxosstore.core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
@@ -248,11 +248,17 @@ def test_a_large_value_is_not_kept_for_those_that_were_not_asked() -> None:
         assert bool(entity.news.untold) == (request is first[0])
 
 
-def test_one_turn_loads_some_entities_only() -> None:
-    shard, _ = lone_shard(max_loads=3)
+def test_some_entities_only_are_loaded_at_one_time() -> None:
+    shard, context = lone_shard(max_loads=3)
     for entity in range(7):
         shard.step(Operation(entity, b"get k", read_only=True), 100.0, 0)
-    assert [len(shard.ready().loads) for _ in range(4)] == [3, 3, 1, 0]
+    shard.step(Tick(), 100.0, 0)
+    assert [shard.ready().loads for _ in range(2)] == [[0, 1, 2], []]
+    assert shard.next_deadline_ms > 100.0, "it does not look again and again meanwhile"
+    for entity in (1, 0):
+        shard.step(Loaded(entity, 0, [], 0, b""), 100.0, 0)
+    assert shard.ready().loads == [3, 4]
+    assert context.loading == 3
 
 
 def test_who_waits_too_long_for_the_disk_is_told_that_it_is_busy() -> None:

@@ -13,7 +13,7 @@ from paxosstore.core.batch.overlay import View
 from paxosstore.core.batch.request import Request
 from paxosstore.core.entry.record import Record
 from paxosstore.core.interface.event import Loaded
-from paxosstore.core.interface.ready import Apply, Change
+from paxosstore.core.interface.ready import Apply, Change, FloorRead
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
 from paxosstore.errors import NodeError, NotServing, OutcomeUnknown, PaxosStoreError
@@ -237,16 +237,16 @@ def test_half_a_turn_ends_the_process() -> None:
     asyncio.run(main())
 
 
-class UnreadableInTheEnd(Unreadable):
-    """Takes its time for a sync, and cannot load what is asked for meanwhile."""
+class UnreadableInTheEnd(MemoryStore):
+    """Takes its time for a sync, and cannot be read when that is over."""
 
     def __init__(self) -> None:
         super().__init__()
         self.syncing = threading.Event()
         self.may_sync = threading.Event()
 
-    def load(self, entity: int) -> Loaded:
-        return MemoryStore.load(self, entity) if entity == 1 else super().load(entity)
+    def entities(self, after: int, limit: int) -> list[tuple[int, int, int]]:
+        raise NodeError("input/output error while loading")
 
     def sync(self) -> None:
         self.syncing.set()
@@ -259,9 +259,15 @@ def test_what_fails_while_it_is_being_closed_does_not_keep_it_open() -> None:
         reasons: list[str] = []
         store = UnreadableInTheEnd()
         turns = turns_over(store, reasons.append)
-        turns.step(Put(1))
-        await asyncio.sleep(0)
-        turns.step(Put(2))  # in the turn after the load of entity 1, the one that syncs and then loads
+        put = Put(1)
+
+        def evaluate(view: View) -> bytes:
+            context = turns._shard.context
+            context.floor_reads[1] = FloorRead(-1, 10, 1, 1)  # is read when this turn is durable
+            return b""
+
+        put.evaluate = evaluate  # type: ignore[method-assign]  # of this one only
+        turns.step(put)
         await asyncio.to_thread(store.syncing.wait)
         closing = asyncio.ensure_future(turns.close())
         await asyncio.sleep(0.05)
@@ -309,3 +315,61 @@ def test_a_request_that_no_turn_has_taken_in_is_refused_at_the_end() -> None:
         assert isinstance(error, NotServing)
 
     asyncio.run(main())
+
+
+class SlowToRead(MemoryStore):
+    """What loading reads is not in memory, and the disk does not answer for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warmed: list[int] = []
+        self.answers = threading.Event()
+
+    def warm(self, entities: Sequence[int]) -> None:
+        if 2 in entities:
+            self.answers.wait()
+        self.warmed += entities
+
+    def load(self, entity: int) -> Loaded:
+        assert entity in self.warmed
+        return super().load(entity)
+
+
+def test_a_disk_that_is_slow_to_read_holds_up_nobody_but_who_waits_for_it() -> None:
+    async def main() -> None:
+        store = SlowToRead()
+        turns = turns_over(store, pytest.fail)
+        loaded = turns._shard.context.counters
+        turns.step(Put(1))
+        await until(lambda: loaded.loads == 1)
+        turns.step(Put(2))
+        await asyncio.sleep(0.02)
+        again = Put(1)
+        turns.step(again)
+        await until(lambda: turns._shard.waiting_requests == 3)  # it was taken in, and waits with the others
+        assert loaded.loads == 1
+        store.answers.set()
+        await until(lambda: loaded.loads == 2)
+        await turns.close()
+        assert again.told
+
+    asyncio.run(main())
+
+
+def test_a_read_that_does_not_return_keeps_no_loop_open() -> None:
+    store = SlowToRead()
+
+    async def main() -> TurnLoop:
+        turns = turns_over(store, pytest.fail)
+        turns.step(Put(2))
+        await asyncio.sleep(0.02)
+        async with asyncio.timeout(5.0):
+            await turns.close()
+        return turns
+
+    thread = asyncio.run(main())._warmer._thread
+    assert thread.is_alive()
+    store.answers.set()  # the loop is closed by now: nobody is called
+    thread.join(5.0)
+    assert not thread.is_alive()
+    assert store.warmed == [2]

@@ -35,6 +35,11 @@ class Hand:
         self.timers: list[Due] = []
         self.turns: list[tuple[int, bool]] = []
         self.outcomes: list[PaxosStoreError | None] = []
+        self.warms = True
+        """What is to be loaded is at once."""
+        self.cold: list[Sequence[int]] = []
+        """Else it waits here."""
+        self.has_time = True
         store = MemoryStore()
         shard = Shard(Identity(ClusterSettings("t"), TuningSettings(**tuning), 0, 1), store, MsgpackBodyCodec(), {})  # type: ignore[arg-type]  # floats
         self.driver = Driver(shard, store, self, 10.0)
@@ -66,6 +71,15 @@ class Hand:
 
     def renewed(self, disk: int) -> None:
         pass
+
+    def warm(self, entities: Sequence[int]) -> None:
+        if self.warms:
+            self.driver.warmed(entities)
+        else:
+            self.cold.append(entities)
+
+    def reads_on(self) -> bool:
+        return self.has_time
 
     def run(self) -> None:
         """What is to happen soon."""
@@ -115,6 +129,58 @@ def test_what_arrives_together_is_one_turn() -> None:
     host.run()
     assert host.turns[0] == (2, False)
     assert host.turns[1] == (2, True), "both loads"
+
+
+def test_turns_go_on_while_what_is_to_be_loaded_is_read_ahead() -> None:
+    host = Hand()
+    host.warms = False
+    host.put(1)
+    host.run()
+    host.put(2)
+    host.run()
+    assert host.cold == [[1], [2]]
+    host.driver.warmed(host.cold.pop())
+    host.run()
+    assert host.driver.syncing, "a proposal at entity 2"
+    host.driver.warmed(host.cold.pop())
+    assert len(host.driver.inbox) == 1, "it is stepped when the sync under way is over, or in a gulp"
+    host.run()
+    assert len(host.driver.inbox) == 1
+    host.driver.finish()
+    host.run()
+    assert host.driver.syncing, "a proposal at entity 1"
+    assert len(host.driver.inbox) == 0
+
+
+def test_loads_leave_room_for_what_else_there_is() -> None:
+    """Where each takes long, one at a time, and whatever is to be done soon is done in between."""
+    host = Hand()
+    host.warms = False
+    host.has_time = False
+    for entity in range(4):
+        host.put(entity)
+    host.run()
+    assert host.cold == [[0, 1, 2, 3]]
+    host.driver.warmed(host.cold.pop())
+    assert len(host.driver.inbox) == 1
+    assert len(host.soon) == 2, "the next load, and the turn"
+    host.driver.warmed([])
+    assert len(host.soon) == 2
+    for _ in range(4):
+        host.run()
+        if host.driver.syncing:
+            host.driver.finish()
+    assert host.driver._shard.context.counters.loads == 4
+
+
+def test_nothing_is_loaded_after_the_end() -> None:
+    host = Hand()
+    host.warms = False
+    host.put(1)
+    host.run()
+    host.driver.close()
+    host.driver.warmed(host.cold.pop())
+    assert len(host.driver.inbox) == 0
 
 
 def test_one_turn_at_a_time() -> None:

@@ -15,6 +15,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from ..core.batch.request import Request
 from ..core.interface.event import Event, Tick
@@ -26,6 +27,7 @@ from ..storage.api import Store
 from ..storage.driver import Driver
 from .histogram import COUNTS, MILLISECONDS, Histogram
 from .syncer import Syncer
+from .warmer import Warmer
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ LONE_WAIT_MS = 2.0
 """So long at most: a disk that is slow all of a sudden must not keep the loop from anything else."""
 GULP_MS = 10.0
 """While a sync takes long, what only time has brought is looked at so often at most."""
+READS_MS = 5.0
+"""The loop reads for so long, and then it does what else there is: a disk that is slow to read holds it up for one read more."""
 SILENT_MS = 1_000.0
 """A disk that has not answered for so long is worth a line in the log."""
 CLOSE_WAIT_S = 1.0
@@ -78,6 +82,7 @@ class TurnLoop:
         self._last_sync_ms = math.inf
         """How long the last sync took."""
         self._sync = Syncer(store.sync, self._synced)
+        self._warmer = Warmer(store.warm, lambda entities: self._run(partial(self._driver.warmed, entities)))
         self._background_work = 0
         """What jobs in the background had done until the last turn."""
         self._silence_said = False
@@ -140,6 +145,7 @@ class TurnLoop:
                 answered = False
         self._left = True
         self._sync.close()
+        self._warmer.close()
         self.release(self._shard.stop(event for event in self.inbox if isinstance(event, Request)))
         return answered
 
@@ -147,6 +153,7 @@ class TurnLoop:
         """The loop was closed before this was: end the thread, nobody waits for anything else."""
         self._closed = True
         self._sync.close()
+        self._warmer.close()
 
     # -- the driver's host
 
@@ -212,6 +219,12 @@ class TurnLoop:
                 follow(entities)
             except Exception:
                 log.exception("a service could not follow what was applied")
+
+    def warm(self, entities: Sequence[int]) -> None:
+        self._warmer.start(entities)
+
+    def reads_on(self) -> bool:
+        return now_ms() - self._turn_started_ms < READS_MS
 
     def renewed(self, disk: int) -> None:
         self.on_renewed(disk)

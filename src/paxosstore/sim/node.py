@@ -257,6 +257,18 @@ class SimNode:
         else:
             self._let_go(release)
 
+    def warm(self, entities: Sequence[int]) -> None:
+        """Reading takes no time, or as long as it likes: turns come in between."""
+        random = self.cluster.random
+        if random.random() < 0.5:
+            self.driver.warmed(entities)
+        else:
+            delay_ms = random.uniform(0.0, 3.0) * random.uniform(*self.cluster.weather.sync_ms) * self.slowness
+            self._after(delay_ms, partial(self._when_idle, partial(self.driver.warmed, entities)))
+
+    def reads_on(self) -> bool:
+        return self.cluster.random.random() < 0.5
+
     def applied(self, applies: Sequence[Apply]) -> None:
         pass
 

@@ -35,7 +35,7 @@ class ViewPiece(NamedTuple):
 class Store(Protocol):
     """PLog, data and meta of one node.
 
-    All but `sync` and `content_hash` are called from one thread; these two may run in others meanwhile.
+    All but `sync`, `warm` and `content_hash` are called from one thread; these may run in others meanwhile.
     """
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
@@ -52,6 +52,11 @@ class Store(Protocol):
 
     def load(self, entity: int) -> Loaded:
         """An entity's committed entry, its marks, and every row above it (recover, range load)."""
+        ...
+
+    def warm(self, entities: Sequence[int]) -> None:
+        """Bring into memory what loading these will read, as far as it is known (blocking; releases the GIL). A hint: it raises
+        nothing, and changes nothing."""
         ...
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:

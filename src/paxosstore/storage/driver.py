@@ -10,6 +10,7 @@ simulator (sim/node.py) drive this same class, as its `Host`: they differ in wha
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -66,6 +67,14 @@ class Host(Protocol):
         """The store has taken this in."""
         ...
 
+    def warm(self, entities: Sequence[int]) -> None:
+        """Have `Store.warm` bring into memory what loading these will read, elsewhere, and call `Driver.warmed` then."""
+        ...
+
+    def reads_on(self) -> bool:
+        """Whether there is time for one more read of the disk now, or what else waits here comes first."""
+        ...
+
     def renewed(self, disk: int) -> None:
         """This node has another disk id from now on (rule 19a): end all links, and begin anew under it."""
         ...
@@ -80,10 +89,14 @@ class Driver:
         self.slow = False
         """The sync under way takes long: the next turn is taken in gulps."""
         self._shard = shard
-        self._turn = Turn(shard, store, host.release, host.applied, host.renewed)
+        self._turn = Turn(shard, store, host.release, host.applied, host.renewed, host.warm, host.reads_on)
         self._host = host
         self._gulp_ms = gulp_ms
         """What only time has brought is looked at so often at most between gulps."""
+        self._warmed: deque[int] = deque()
+        """Entities to load."""
+        self._loading = False
+        """More of them are loaded soon."""
         self._scheduled = False
         self._closed = False
         self._timer: Timer | None = None
@@ -108,6 +121,24 @@ class Driver:
         assert self._turn.syncing
         self.slow = True
         self._gulp()
+
+    def warmed(self, entities: Sequence[int]) -> None:
+        """What loading these reads is in memory, as far as it was known: load them."""
+        self._warmed += entities
+        if not self._loading:
+            self._load()
+
+    def _load(self) -> None:
+        self._loading = False
+        if self._closed:
+            return
+        while self._warmed and not self._loading:
+            self.inbox.put(self._turn.load(self._warmed.popleft()))
+            if self._warmed and not self._host.reads_on():
+                self._loading = True
+                self._host.call_soon(self._load)
+        if self.slow or not self._turn.syncing:
+            self._schedule()
 
     def finish(self) -> None:
         """The turn under way is durable: show what waited for that, and go on."""

@@ -176,6 +176,9 @@ class MemoryStore:
         marks = now.floors.items.get(entity, 0), entity in now.recovering, now.stopped.get(entity, "")
         return range_load(entity, committed, () if rows is None else rows.range(committed), marks)
 
+    def warm(self, entities: Sequence[int]) -> None:
+        pass
+
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         rows = self._now.log.get(entity)
         return [] if rows is None else take_rows(entity, rows.range(first, last + 1), max_bytes)

@@ -75,6 +75,7 @@ from .operations import AFTER_DATA, DATA, META, PLOG, Operation, place_operation
 from .payload import replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
 from .upgrade import add_what_lacks
+from .warming import warm
 
 _SEQUENCE = META + b"s"
 """Where the sequence of the last batch stands."""
@@ -172,6 +173,10 @@ class RocksStore:
     def load(self, entity: int) -> Loaded:
         committed = self.committed_entry(entity)
         return range_load(entity, committed, self._rows(entity, committed, plog_end(entity)), self._marks(entity), self.path)
+
+    def warm(self, entities: Sequence[int]) -> None:
+        if (opened := self._opened) is not None:
+            warm(opened.table, entities)
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes, self.path)

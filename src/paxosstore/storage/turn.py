@@ -1,15 +1,17 @@
 """One turn of a shard over its store: the order of rule 7, executed. No clock, no threads, no sockets.
 
     begin:  step everything ─► release early ─► write once        then, if begin says so, the caller syncs
-    gulp:   while that sync takes long: step what has come meanwhile ─► release early ─► load
-    finish: tell the shard it is durable ─► release late ─► load
+    gulp:   while that sync takes long: step what has come meanwhile ─► release early ─► have loaded
+    finish: tell the shard it is durable ─► release late ─► have loaded, and read for peers
 
 The node's loop and the simulator drive this same class; they differ in what time is and where a sync runs.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from ..core.batch.request import Request
 from ..core.interface.digest import PAGE
@@ -26,11 +28,14 @@ from ..core.interface.event import (
     WriteFailed,
 )
 from ..core.interface.message import SnapshotPiece
-from ..core.interface.ready import Apply, Ready, Release, SnapshotRead, ViewRead
+from ..core.interface.ready import Apply, DigestRead, InventoryRead, LogRead, Ready, Release, SnapshotRead, ViewRead
 from ..core.shard.shard import Shard
 from ..errors import Damaged, PaxosStoreError
-from .api import Store
+from .api import Reader, Store
 from .floors import read_floors
+
+MAX_LATER = 64
+"""Reads for peers that may be left for later turns: with more of them, the loop is held up rather than memory filled."""
 
 
 class Turn:
@@ -43,6 +48,8 @@ class Turn:
         release: Callable[[Release], None],
         applied: Callable[[Sequence[Apply]], None] = lambda applies: None,
         renewed: Callable[[int], None] = lambda disk: None,
+        warm: Callable[[list[int]], None] | None = None,
+        reads_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._shard = shard
         self._store = store
@@ -51,6 +58,12 @@ class Turn:
         """Told what the store has taken in, for whoever follows it."""
         self._renewed = renewed
         """Told that this node's disk is another one from now on (rule 19a): all links begin anew."""
+        self._warm = warm
+        """Takes entities that are to be loaded: `load` is called for each of them later, whenever that is. None: at once."""
+        self._reads_on = reads_on
+        """Whether there is time for one more read now."""
+        self._reads: deque[tuple[Reader | None, Callable[[], Event]]] = deque()
+        """What peers want to read, the oldest first, and whose view of a snapshot that is."""
         self._under_way: Ready | None = None
         self._begun_ms = 0.0
 
@@ -96,7 +109,12 @@ class Turn:
         self._step(events, now_ms, wall_ms)
         early, loads = self._shard.gulp()
         self._release(early)
-        return [self._store.load(entity) for entity in loads]
+        return self._have_loaded(loads)
+
+    def load(self, entity: int) -> Event:
+        """Load an entity that was given to `warm`. Nothing of it is written before that is stepped, so it may be read at any time
+        between turns, and while one is synced (rules 9 and 18). Raises like `begin`."""
+        return self._store.load(entity)
 
     def finish(self, now_ms: float, wall_ms: int) -> list[Event]:
         """The turn is durable. Returns what was loaded, for the next turn. Raises like `begin`."""
@@ -110,18 +128,45 @@ class Turn:
             self._applied(ready.applies)
         for reader in ready.snapshot_closes:
             self._store.close_snapshot(reader)
-        loaded: list[Event] = [self._store.load(entity) for entity in ready.loads]
-        for read in ready.log_reads:
-            records = self._store.read_log(read.entity, read.first, read.last)
-            loaded.append(LogLoaded(read.entity, read.peer, records, read.first + read.compared, read.cheaper, read.patient))
-        loaded += [DigestsLoaded(*asked, self._store.digests(asked.level, asked.nodes)) for asked in ready.digest_reads]
-        for peer, buckets, after in ready.inventory_reads:
-            entities = self._store.inventory(buckets, after, PAGE)
-            loaded.append(InventoryLoaded(peer, buckets, after, entities, len(entities) == PAGE))
-        loaded += [self._read_snapshot(piece) for piece in ready.snapshot_reads]
-        loaded += [self._read_view(view) for view in ready.view_reads]
-        loaded += [read_floors(self._store, floors) for floors in ready.floor_reads]
-        return loaded
+            self._reads = deque(read for read in self._reads if read[0] != reader)  # or it would be opened again
+        self._take_reads(ready)
+        loaded: list[Event] = [read_floors(self._store, floors) for floors in ready.floor_reads]
+        loaded += [self._read_view(view) for view in ready.view_reads]  # of what this turn has left
+        while self._reads:
+            loaded.append(self._reads.popleft()[1]())
+            if len(self._reads) <= MAX_LATER and not self._reads_on():
+                break  # the next turn goes on: it comes at once, for what was read
+        return self._have_loaded(ready.loads) + loaded
+
+    def _have_loaded(self, entities: list[int]) -> list[Event]:
+        if self._warm is None:
+            return [self._store.load(entity) for entity in entities]
+        if entities:
+            self._warm(entities)
+        return []
+
+    def _take_reads(self, ready: Ready) -> None:
+        """Done when a turn is durable: this one, or a later one, which makes no difference."""
+        put = self._reads.append
+        for log_read in ready.log_reads:
+            put((None, partial(self._read_log, log_read)))
+        for digest_read in ready.digest_reads:
+            put((None, partial(self._read_digests, digest_read)))
+        for inventory_read in ready.inventory_reads:
+            put((None, partial(self._read_inventory, inventory_read)))
+        for piece in ready.snapshot_reads:
+            put(((piece.peer, piece.entity, piece.number), partial(self._read_snapshot, piece)))
+
+    def _read_log(self, read: LogRead) -> LogLoaded:
+        records = self._store.read_log(read.entity, read.first, read.last)
+        return LogLoaded(read.entity, read.peer, records, read.first + read.compared, read.cheaper, read.patient)
+
+    def _read_digests(self, asked: DigestRead) -> DigestsLoaded:
+        return DigestsLoaded(*asked, self._store.digests(asked.level, asked.nodes))
+
+    def _read_inventory(self, read: InventoryRead) -> InventoryLoaded:
+        entities = self._store.inventory(read.buckets, read.after, PAGE)
+        return InventoryLoaded(read.peer, read.buckets, read.after, entities, len(entities) == PAGE)
 
     def _read_snapshot(self, read: SnapshotRead) -> SnapshotLoaded:
         """A piece for a peer; that there is none, if its view is not open."""

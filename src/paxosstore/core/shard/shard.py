@@ -443,7 +443,8 @@ class Shard:
         entity = self._entities.get(event.entity)
         context = self._context
         mailbox = entity.mailbox
-        assert mailbox is not None
+        assert mailbox is not None, "each mailbox has one load"
+        context.loading -= 1
         entity.load(event, context.n, context.me)
         if entity.id in self._walk.just_set:
             entity.log.changed_turn = context.ready.turn  # it is not evicted before the disk has that floor

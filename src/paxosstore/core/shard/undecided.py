@@ -90,7 +90,9 @@ class Undecided:
         shown = failed.shown | values_shown(failed.early)
         dirty = {entity for entity, _ in failed.records} | {apply.entity for apply in failed.applies}
         changed = {change.entity for change in failed.changes if not isinstance(change, SetStanding)}
-        dirty |= {number for number in changed if self._entities.find(number) is not None}
+        known = {number: self._entities.find(number) for number in changed}
+        # what is being loaded has nothing to forget, and that load comes
+        dirty |= {number for number, entity in known.items() if entity is not None and entity.mailbox is None}
         reads: list[Request] = []
         for number in dirty:
             entity = self._entities.forget(number)

@@ -228,6 +228,8 @@ class Context:
         self.budget = identity.budget or Budget(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
         self.loads: deque[int] = deque()
         """Entities to load, as the turns' work allows."""
+        self.loading = 0
+        """How many are being loaded."""
         self.waiting_bytes = 0
         """What requests that have not ended hold of memory, and messages to entities that are being loaded."""
         self.in_flight_bytes = 0

@@ -20,13 +20,14 @@ MAX_PATIENT_READS = 8
 
 
 def load(context: Context) -> bool:
-    """Have the disk load entities as far as this turn's work goes, one at least; whether something is left."""
-    while context.loads:
+    """Have the disk load entities as far as this turn's work goes, one at least; whether more may go at once."""
+    while context.loads and context.loading < context.tuning.max_loads:
         context.ready.loads.append(context.loads.popleft())
+        context.loading += 1
         context.work += LOAD_WORK
-        if context.spent or len(context.ready.loads) >= context.tuning.max_loads:
+        if context.spent:
             break
-    return bool(context.loads)
+    return bool(context.loads) and context.loading < context.tuning.max_loads
 
 
 def read_for_peers(context: Context) -> bool:
