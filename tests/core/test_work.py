@@ -105,6 +105,10 @@ def test_what_was_written_meanwhile_is_not_starved_by_reads() -> None:
 def test_entities_take_turns() -> None:
     """Each has more to do than one turn holds."""
     cluster = cluster_of()
+    loads = [Operation(entity, b"get k", read_only=True) for entity in range(10)]
+    for load in loads:
+        cluster.nodes[0].step(load)
+    end(cluster, loads)
     order: list[Operation] = []
     reads: list[Operation] = [BigRead(entity, b"get k", order, read_only=True) for entity in range(10) for _ in range(12)]
     turns = Turns(cluster, 0)
