@@ -161,8 +161,17 @@ class Days:
         self.now_s = 1e9
         self.mine = True
         self.replicas = replicas
+        self.found: set[int] = set()
+        """What the node remembers of comparisons that somebody else has asked for."""
         self.rounds = Rounds(
-            path, replicas.compare, replicas.committed, lambda: self.mine, lambda: 7.0, lambda: self.now_s, pause_s=0.0
+            path,
+            replicas.compare,
+            replicas.committed,
+            lambda: self.mine,
+            lambda: self.found,
+            lambda: 7.0,
+            lambda: self.now_s,
+            pause_s=0.0,
         )
 
     async def run(self, until: int) -> None:
@@ -220,6 +229,18 @@ def test_after_a_restart_what_differed_comes_first_and_then_the_round_goes_on(tm
     assert replicas.compared == [3, 6, 7, 8]
     kept = decode((tmp_path / FILE).read_bytes())
     assert (kept.after, kept.began_s, kept.differing) == (-1, 1e9, set())
+
+
+def test_what_a_node_has_found_to_differ_it_compares_again_whoever_makes_the_rounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paxosstore.runtime.rounds.AGAIN_S", 0.02)
+    replicas = Replicas([1, 2, 3])
+    days = Days(tmp_path, replicas)
+    days.mine, days.found = False, {2}
+    asyncio.run(days.run(until=3))
+    assert set(replicas.compared) == {2}
+    assert len(replicas.compared) >= 3
 
 
 def test_what_differs_is_kept(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,6 @@ from ..core.batch.overlay import DATA, View, WriteBatch
 from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
 from ..core.entity.divergence import decode
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
-from ..core.interface.comparison import Compared
 from ..core.interface.event import Compare, PeerDown, PeerUp, Received, WritesAllowed
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
@@ -68,7 +67,7 @@ from .links import Links
 from .loop import TurnLoop, end_process, now_ms
 from .readiness import wait_until_ready
 from .reporter import Reporter
-from .rounds import Rounds
+from .rounds import rounds_of
 from .verify import Verifier
 
 log = logging.getLogger(__name__)
@@ -223,19 +222,8 @@ class Node:
         room = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
         report = Reporter(self.statistics).run()
         whole = watch_return(self._directory, lambda: self._shard is not None and self._shard.progress.done)
-        rounds = self._rounds().run()
+        rounds = rounds_of(self, self._data_dir).run()
         self._watching = [asyncio.get_running_loop().create_task(watching) for watching in (room, report, whole, rounds)]
-
-    def _rounds(self) -> Rounds:
-        """What compares the replicas of all entities again and again, on the lowest-numbered node that is up."""
-
-        def compare(entity: int) -> Awaitable[Compared]:
-            return self.verifier.compare(entity, self.tuning.verify_bytes_per_second)
-
-        def is_mine() -> bool:
-            return not self._not_ready_because() and not any(self.is_up(node) for node in range(self.node_id))
-
-        return Rounds(self._data_dir, compare, self.committed, is_mine, lambda: self.tuning.verify_days)
 
     def _on_damaged(self, found: Damaged) -> None:
         """No turn is taken any more: have the store replaced, and go on."""

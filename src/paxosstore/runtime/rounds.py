@@ -1,7 +1,8 @@
 """All entities are compared again and again, slowly, by one node at a time: the article's check-get-all.
 
-The lowest-numbered node that is up walks over its entities, one after the other, once in `verify_days`. Where it is, and which
-entities differ, is kept in a small file, so that a restart loses little. Losing the file costs a round from the start.
+The lowest-numbered node that is up walks over its entities, one after the other, once in `verify_days`. What a node has found to
+differ it compares again now and then, so that the alarm ends when that is mended. Where the round is, and which entities differ,
+is kept in a small file, so that a restart loses little. Losing the file costs a round from the start.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from ..core.entry.ids import MAX_ENTITY
 from ..core.interface.comparison import Compared
 from ..errors import PaxosStoreError
+from ..settings import TuningSettings
 from .disk import beside
+from .inspection import NodeStatistics
+from .verify import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +34,10 @@ MAX_REMEMBERED = 1_000
 DAY_S = 86_400.0
 LOOK_S = 1.0
 """How often a node that has nothing to do looks whether it has."""
+AGAIN_S = 600.0
+"""How often a node compares again what it has found to differ."""
+SOON_S = 30.0
+"""The same where not all nodes have taken part."""
 PAUSE_S = 0.01
 """Between two entities."""
 KEEP_S = 60.0
@@ -80,15 +89,17 @@ class Rounds:
         compare: Callable[[int], Awaitable[Compared]],
         committed: Callable[[int], Iterable[tuple[int, int]]],
         is_mine: Callable[[], bool],
+        differing: Callable[[], Iterable[int]],
         days: Callable[[], float],
         clock: Callable[[], float] = time.time,
         pause_s: float = PAUSE_S,
     ) -> None:
-        """`is_mine`: whether this node is the one that does it now."""
+        """`is_mine`: whether this node is the one that does it now. `differing`: the entities that it has found to differ."""
         self._path = path / FILE
         self._compare = compare
         self._committed = committed
         self._is_mine = is_mine
+        self._differing = differing
         self._days = days
         self._clock = clock
         self._pause_s = pause_s
@@ -98,19 +109,23 @@ class Rounds:
     async def run(self) -> None:
         """For as long as the node runs."""
         self._place = decode(await beside(self._read))
-        again = sorted(self._place.differing)
+        now_s, again_at_s = asyncio.get_running_loop().time, 0.0
         while True:
             try:
-                if not self._is_mine() or not (again or self._place.is_due(self._clock(), self._days())):
-                    await asyncio.sleep(LOOK_S)
-                elif again:
-                    await self._one(again[0])
-                    again.pop(0)
-                else:
+                if now_s() >= again_at_s:
+                    again_at_s = now_s() + (AGAIN_S if await self._compare_again() else SOON_S)
+                elif self._is_mine() and self._place.is_due(self._clock(), self._days()):
                     await self._next()
+                else:
+                    await asyncio.sleep(LOOK_S)
             except PaxosStoreError as error:
                 log.debug("nothing is compared for a moment: %s", error)
                 await asyncio.sleep(LOOK_S)
+
+    async def _compare_again(self) -> bool:
+        """Compare what has been found to differ; whether all nodes have taken part."""
+        found = [await self._one(entity) for entity in sorted(self._place.differing.union(self._differing()))]
+        return not any(result.missing for result in found)
 
     async def _next(self) -> None:
         """Compare the next entity, or end the round."""
@@ -131,7 +146,7 @@ class Rounds:
             self._kept_s = now_s
             await self._keep()
 
-    async def _one(self, entity: int) -> None:
+    async def _one(self, entity: int) -> Compared:
         result = await self._compare(entity)
         if result.differing and entity not in self._place.differing:
             self._place.differing.add(entity)
@@ -140,6 +155,7 @@ class Rounds:
             self._place.differing.discard(entity)
             await self._keep()
         await asyncio.sleep(self._pause_s)
+        return result
 
     async def _keep(self) -> None:
         content = self._place.encode()
@@ -160,3 +176,32 @@ class Rounds:
                 return file.read(MAX_FILE_BYTES)
         except OSError:
             return b""
+
+
+class Host(Protocol):
+    """What a running node offers. All but the numbers raise NotServing when it stops."""
+
+    node_id: int
+    tuning: TuningSettings
+    verifier: Verifier
+
+    def committed(self, after: int = -1) -> Iterable[tuple[int, int]]: ...
+
+    def is_up(self, node: int) -> bool: ...
+
+    def statistics(self) -> NodeStatistics: ...
+
+
+def rounds_of(node: Host, data_dir: Path) -> Rounds:
+    """Those of a node."""
+
+    def compare(entity: int) -> Awaitable[Compared]:
+        return node.verifier.compare(entity, node.tuning.verify_bytes_per_second)
+
+    def is_mine() -> bool:
+        return not node.statistics().not_ready_because and not any(node.is_up(other) for other in range(node.node_id))
+
+    def differing() -> Iterable[int]:
+        return node.statistics().differing
+
+    return Rounds(data_dir, compare, node.committed, is_mine, differing, lambda: node.tuning.verify_days)
