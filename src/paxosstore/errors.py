@@ -19,6 +19,7 @@
     │   ├── Overloaded              a queue is full
     │   ├── DiskFull                no room to write; reads still work
     │   ├── NotServing              the node is starting, stopping or stopped
+    │   ├── LearnsOnly              the node is under repair: it learns, and serves nobody (learn_only)
     │   ├── PortTaken               a listening address is in use
     │   ├── BackupError             a backup or an export is damaged, incomplete or of another format
     │   └── DataDirectoryError      the data directory cannot be used
@@ -143,6 +144,11 @@ class DiskFull(NodeError):
 class NotServing(NodeError):
     retry = True
     code = "NOTSERVING"
+
+
+class LearnsOnly(NodeError):
+    retry = True
+    code = "LEARNSONLY"
 
 
 class PortTaken(NodeError):

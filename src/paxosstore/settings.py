@@ -54,6 +54,8 @@ class ClusterSettings:
 class TuningSettings:
     """What tunes one node. Times are in milliseconds, sizes in bytes."""
 
+    learn_only: bool = False
+    """For a node under repair: it learns all that is chosen, votes for nothing, serves nobody. For its peers it is not there."""
     pre_auth: bool = True
     """Skip the prepare phase where rule 5 allows it."""
     lease_ms: float = 10.0

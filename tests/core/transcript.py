@@ -100,6 +100,7 @@ class Transcript:
                 (r"(link|unlink) (\d) <-> (\d)", self._do_link),
                 (r"(hold|release) (\d) -> (\d)", self._do_hold),
                 (r"lose disk of (\d)", self._do_lose_disk),
+                (r"learn only (\d) (on|off)", self._do_learn_only),
                 (r"until member (\d)", self._do_until_member),
                 (r"expect waiting (\d)", self._do_expect_waiting),
                 (r"isolate (\d)", self._do_isolate),
@@ -225,6 +226,9 @@ class Transcript:
 
     def _do_lose_disk(self, node: str) -> None:
         self.cluster.change_disk(int(node), self.cluster.new_disk())
+
+    def _do_learn_only(self, node: str, wanted: str) -> None:
+        self._node(node).learn_only(wanted == "on")
 
     def _do_until_member(self, node: str) -> None:
         self._until(lambda: self._node(node).shard.progress.done, "its re-entry")

@@ -6,6 +6,7 @@ from .catch_up import CATCH_UP
 from .comparing import COMPARING
 from .disk import DISK
 from .divergence import DIVERGENCE
+from .learn_only import LEARN_ONLY
 from .lost_disk import LOST_DISK
 from .memory import MEMORY
 from .mutant import Mutant
@@ -16,6 +17,6 @@ from .snapshot import SNAPSHOT
 
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
-    *(DIVERGENCE + CATCH_UP + PACING + COMPARING),
+    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

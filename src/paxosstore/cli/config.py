@@ -47,6 +47,11 @@ class Addresses(NamedTuple):
         return f"peers {self.peers} redis {self.redis} grpc {self.grpc or OFF} http {self.http}"
 
 
+def services(addresses: Addresses) -> str:
+    """Where a node's clients find it."""
+    return f"redis {addresses.redis}" + ("" if addresses.grpc is None else f", grpc {addresses.grpc}")
+
+
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     """How a node logs, on standard error: one line an event."""

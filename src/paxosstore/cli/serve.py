@@ -32,7 +32,7 @@ from ..services.redis.server import RedisServer
 from ..services.redis.sweeper import Sweeper
 from .allocator import give_memory_back
 from .bar import is_wanted, show_progress
-from .config import Content, NodeConfig
+from .config import Content, NodeConfig, services
 from .descriptors import share_out
 from .live import LiveSettings
 from .logs import configure_logs
@@ -71,6 +71,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
     signals, config = Signals(), content.check()
     room = share_out(config.redis.max_clients)
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS, force_reentry=force_reentry)
+    node.elsewhere.update((number, services(at)) for number, at in enumerate(config.nodes))
     redis = RedisServer(node.submit, replace(config.redis, max_clients=room.redis))
     node.on_told.append(redis.flush)
     sweeper = Sweeper(node, lambda size, ms: node.background.charge(Job.KEY_EXPIRY, size, ms))

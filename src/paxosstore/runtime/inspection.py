@@ -27,6 +27,7 @@ from .links import LinkStatistics
 from .loop import TurnLoop, now_ms
 
 MAX_DESCRIBED = 100
+LEARNS_ONLY = "it learns only (learn_only): it votes for nothing and serves nobody; `paxosstore set learn_only false` ends that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ class NodeStatistics:
     """What goes on behind the requests, and what it takes."""
     learners: tuple[int, ...] = ()
     """Peers that do not vote yet, for they have lost their disk (rule 19)."""
+    resting: tuple[int, ...] = ()
+    """Peers that have been told to learn only."""
+    learns_only: bool = False
+    """This node has been told so."""
     damage: DamageFound = NOTHING
     """What damage was found on the disk, and what became of it."""
 
@@ -87,7 +92,9 @@ class NodeStatistics:
 
     @property
     def not_ready_because(self) -> str:
-        """Why this node is no member of its cluster, or reaches no majority of it; empty: it is, and does."""
+        """Why this node serves nobody: it learns only, is no member of its cluster, or reaches no majority; empty: it does."""
+        if self.learns_only:
+            return LEARNS_ONLY
         return self.no_quorum_because or self.reentry.waits_for if self.reentry.state == MEMBER else self.comes_back
 
     @property
@@ -95,8 +102,8 @@ class NodeStatistics:
         """Which nodes are missing for a majority of those that vote, for how long and why; empty if enough are there."""
         down = [(peer, link.down_s, link.down_reason) for peer, link in self.peers.items() if not link.up]
         nodes = len(self.peers) + 1
-        missing = {peer for peer, _, _ in down} | set(self.learners)
-        return f"no quorum: {describe(down, self.learners)}" if len(missing) > nodes - majority(nodes) else ""
+        missing = {peer for peer, _, _ in down} | set(self.learners) | set(self.resting)
+        return f"no quorum: {describe(down, self.learners, self.resting)}" if len(missing) > nodes - majority(nodes) else ""
 
 
 def statistics_of(
@@ -129,6 +136,8 @@ def statistics_of(
         events_per_turn=turns.events_per_turn,
         background=context.budget.usage(now_ms()),
         learners=tuple(sorted(context.reach.learners)),
+        resting=tuple(sorted(context.reach.resting)),
+        learns_only=context.tuning.learn_only,
         damage=damage,
     )
 

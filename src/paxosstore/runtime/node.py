@@ -122,6 +122,8 @@ class Node:
         self.background = Background()
         """What goes on behind the requests shares this: bytes and processor time per second. Another one after each start."""
         self._watching: list[asyncio.Task[None]] = []
+        self.elsewhere: dict[int, str] = {}
+        """Where the services of the other nodes are reached, by number: told to those whom this node does not serve."""
         self._met = asyncio.Event()
         """Set when a link comes up, and when the node stops."""
         self.verifier = Verifier(self._compare, self.committed, lambda: self.tuning.snapshot_bytes_per_second)
@@ -197,6 +199,7 @@ class Node:
         )
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
+        self._shard.context.elsewhere = self.elsewhere
         self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
         self._turns.on_told = self.on_told
         self._turns.on_applied = self.on_applied
@@ -329,6 +332,8 @@ class Node:
         tuning = exact_settings(TuningSettings, tuning)
         if self._home is not None:
             self._home.check_loop()
+        if tuning.learn_only != self.tuning.learn_only:
+            log.warning("node %d %s", self.node_id, "learns only from now on" if tuning.learn_only else "votes and serves again")
         self.tuning = tuning
         if self._store is not None:
             self._store.keep(Keep.of(tuning))

@@ -87,6 +87,8 @@ BRANCHES = (
     "rows_inherited",
     "accepted, not applied, when a majority was lost",
     "votes_withheld",
+    "learn_only_switches",
+    "refused_learning",
     "answers_withheld",
     "fills_asked",
     "entries_filled",

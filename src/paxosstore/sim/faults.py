@@ -47,6 +47,7 @@ class Faults:
             "wall clock jumps": (self._jump, self._set_clock_right),
             "clocks stop": (self._stop_clocks, self._start_clocks),
             "everything loses power": (self._cut_all_power, self._restart_all),
+            "learns only": (self._learn_only, self._vote_again),
             "away": (self._kill, self._restart),
             "power cut in an installation": (losses.cut_power_in_installation, self._restart),
             "disk lost while one is away": (losses.lose_while_one_is_away, self._restart_both),
@@ -192,6 +193,13 @@ class Faults:
 
     def _fail_change(self, fault: Fault, node: SimNode) -> None:
         node.store.change_fails = True
+
+    def _learn_only(self, fault: Fault, node: SimNode) -> None:
+        node.learn_only(True)
+
+    def _vote_again(self, fault: Fault, node: SimNode) -> None:
+        if node.learns_only:
+            node.learn_only(False)
 
     def _fill(self, fault: Fault, node: SimNode) -> None:
         node.store.full = True

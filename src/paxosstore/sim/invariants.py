@@ -94,6 +94,12 @@ class Invariants:
             if kept and old.value is not None and (new.value is None or old.value.id != new.value.id):
                 raise Violation(f"node {node}: the value at {place} changed from {old} to {new}")
 
+    def learns_only(self, node: int, before: Mapping[Place, Record], rows: Mapping[Place, Record]) -> None:
+        """Who learns only writes what is chosen, and neither a promise nor a vote."""
+        for place, row in rows.items():
+            if not row.chosen and row != before.get(place, EMPTY):
+                raise Violation(f"node {node} learns only, and wrote {row} at {place}")
+
     def durable(self, node: int, rows: Mapping[Place, Record]) -> None:
         """One value under one ballot, one chosen value per entry; nothing is marked chosen that is not."""
         for (entity, entry), row in rows.items():

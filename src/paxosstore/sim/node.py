@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import NamedTuple, Protocol
@@ -11,7 +12,7 @@ from typing import NamedTuple, Protocol
 from ..core.batch.overlay import View
 from ..core.batch.request import Request
 from ..core.entity.logstate import INFINITE
-from ..core.interface.event import Event, Received
+from ..core.interface.event import Event, Received, Tick
 from ..core.interface.message import HandedBack, Message, PaxosMessage, ReadAnswer
 from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import SWEEP_MS, Shard
@@ -47,6 +48,9 @@ class SimTimer:
 
     def cancel(self) -> None:
         self.cancelled = True
+
+
+NEVER_A_TURN = 1 << 62
 
 
 class World(Protocol):
@@ -117,6 +121,10 @@ class SimNode:
         """The disk does not survive the next power cut, and what is there instead then."""
         self.force = False
         """The operator lets it re-enter with fewer peers than it takes."""
+        self.learns_only = False
+        """Its setting learn_only."""
+        self._learns_from = NEVER_A_TURN
+        """Turns from this one on write no vote."""
         self._deferred: list[Callable[[], None]] = []
         self._shown: dict[Request, set[tuple[Place, bytes]]] = {}
         """Request -> the values with it that have left this node, and where they were proposed."""
@@ -138,10 +146,11 @@ class SimNode:
         assert not self.up
         self.up = True
         self.life += 1
+        self._learns_from = NEVER_A_TURN
         cluster = self.cluster
         cluster.invariants.started(self.number)
         self.crash_in_steps = 0
-        identity = Identity(cluster.settings, cluster.tuning, self.number, cluster.random.getrandbits(64) | 1)
+        identity = Identity(cluster.settings, self._tuning, self.number, cluster.random.getrandbits(64) | 1)
         try:
             identity = count_start(identity, self.store, self.store.id, force=self.force)
         except PowerCut:
@@ -150,6 +159,7 @@ class SimNode:
         self.disk = self._own_disk(identity)
         self.shard = Shard(identity, self.store, cluster.codec, {**cluster.handlers, COSTLY: self.run_costly})
         self.driver = Driver(self.shard, self.store, self, GULP_MS)
+        self._learns_from = 0 if self.learns_only else NEVER_A_TURN
         self._shown.clear()
         self._fenced = 0
         self._finishing = False
@@ -175,6 +185,19 @@ class SimNode:
         self.store = self.store.crash(min(keep_unsynced, self.store.unsynced))
         self.store.full = full
         self._watch_disk()
+
+    def learn_only(self, wanted: bool) -> None:
+        """Set learn_only, now and for the next starts."""
+        self.learns_only = wanted
+        if self.up:
+            self.shard.tune(self._tuning)
+            # the open turn may hold votes already, and the one before it may wait to be written
+            self._learns_from = self.shard.context.ready.turn + 1 if wanted else NEVER_A_TURN
+            self.driver.step(Tick())
+
+    @property
+    def _tuning(self) -> TuningSettings:
+        return replace(self.cluster.tuning, learn_only=self.learns_only)
 
     def change_disk(self, disk: SimDisk) -> None:
         """Find another disk at the next start."""
@@ -418,6 +441,8 @@ class SimNode:
 
         def rows_written(before: Rows, rows: Mapping[tuple[int, int], object]) -> None:
             invariants.written(number, before, rows)  # type: ignore[arg-type]  # rows are records
+            if self._learns_from != NEVER_A_TURN and self.shard.context.ready.turn - 1 >= self._learns_from:
+                invariants.learns_only(number, before, rows)  # type: ignore[arg-type]
 
         self.store.on_write = self.one_step
         self.store.on_changes = self._change_step

@@ -19,6 +19,7 @@ RIVALS_SEED = 0x51FE
 LOSSES_SEED = 0xD15C
 BUDGET_SEED = 0xB0D6
 LAG_SEED = 0x1A6
+LEARN_SEED = 0x1EA2
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -172,7 +173,13 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         sync_ms=rng.choice(((0.1, 0.5), (0.1, 0.5), (0.1, 20.0))),
         patience_ms=rng.choice((150.0, 3_000.0)),
         clients=_draw_clients(rng, nodes, length_ms, workload),
-        faults=tuple(sorted(_draw_faults(rng, nodes, length_ms) + _draw_losses(losses, nodes, length_ms))),
+        faults=tuple(
+            sorted(
+                _draw_faults(rng, nodes, length_ms)
+                + _draw_losses(losses, nodes, length_ms)
+                + _draw_learning(random.Random(seed ^ LEARN_SEED), nodes, length_ms)
+            )
+        ),
         length_ms=length_ms,
         wall_offsets_ms=tuple(rng.choice((0.0, -HOUR_MS, HOUR_MS)) for _ in range(nodes)),
         rivals=rivals,
@@ -300,6 +307,18 @@ def _draw_faults(rng: random.Random, nodes: int, length_ms: float) -> tuple[Faul
         (name,) = rng.choices(names, weights)
         until_ms = at_ms + rng.choice((rng.uniform(1.0, 30.0), rng.uniform(10.0, 500.0)))
         faults.append(Fault(at_ms, name, rng.randrange(nodes), until_ms, FAULTS[name][1](rng, nodes)))
+    return tuple(faults)
+
+
+def _draw_learning(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:
+    """In some seeds somebody is told to learn only, for a moment or for long; sometimes several are, again and again."""
+    if rng.random() < 0.7:
+        return ()
+    faults = []
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at_ms = rng.uniform(0.0, length_ms)
+        lasts_ms = rng.choice((rng.uniform(1.0, 20.0), rng.uniform(20.0, 1_500.0)))
+        faults.append(Fault(at_ms, "learns only", rng.randrange(nodes), at_ms + lasts_ms))
     return tuple(faults)
 
 

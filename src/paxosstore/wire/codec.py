@@ -335,8 +335,8 @@ def _check_nodes(message: Message, nodes: list[int], most: int, end: int) -> Non
 
 def _check_standings(group: list[Standing]) -> None:
     for message in group:
-        state, disks, founding, replaced, _, history = message
-        numbers = [*(number for disk in disks for number in disk), *founding, *replaced, *history]
+        state, disks, founding, replaced, _, history, learning = message
+        numbers = [*(number for disk in disks for number in disk), *founding, *replaced, *history, learning]
         if state not in STATES or len(founding) not in (0, len(disks)) or any(number < 0 for number in numbers):
             raise _bad(message, "no such state, or no such disk")
 

@@ -32,7 +32,7 @@ from ..log.log import Log
 from ..turn.admission import Admission
 from ..turn.context import Context, HandedOverRequest
 from ..turn.entities import Entities
-from ..turn.waiting import describe_floor
+from ..turn.waiting import describe_floor, learns_only
 from .peer import Peer
 
 
@@ -202,7 +202,9 @@ class HandOvers:
         peer, context = entity.log.last_origin, self._context
         if peer in (NOBODY, context.me):
             return self._anybody() if context.silence or not self._proposes(entity) else peer
-        return peer if self._proposes(entity) or self._takes_requests(peer) else self._anybody()
+        if self._proposes(entity):
+            return peer if context.standing.serves(peer) else context.me
+        return peer if self._takes_requests(peer) else self._anybody()
 
     def _anybody(self) -> int:
         """A peer that takes requests now."""
@@ -261,6 +263,12 @@ class HandOvers:
             deadline_ms=context.now_ms + message.budget_ms,
             read_only=message.read_only,
         )
+
+    def turn_away(self, peer: int, message: HandOver) -> None:
+        """This node learns only: another one may run it."""
+        context, error = self._context, learns_only(self._context)
+        context.counters.refused_learning += 1
+        context.send_early(peer, HandedBack(message.entity, message.uuid, error.code, str(error).encode(), message.digest))
 
     # -- how it ends
 

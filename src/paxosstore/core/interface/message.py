@@ -219,6 +219,13 @@ class Standing(NamedTuple):
     """The sender wants the receiver's in return."""
     history: list[int]
     """Incarnations of the sender's last starts, this one's last."""
+    learning: int = 0
+    """How often the sender has been told to learn only, and to stop that, since its start: it only rises."""
+
+    @property
+    def learns_only(self) -> bool:
+        """Whether the sender votes for nothing and serves nobody, for now: not because of its disk."""
+        return self.learning % 2 == 1
 
 
 class FloorRequest(NamedTuple):

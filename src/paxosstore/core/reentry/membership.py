@@ -16,6 +16,8 @@ from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, Disk, Sight, State
 
+AGAIN_MS = 1_000.0
+"""Whoever was told to learn only, or to stop that, says it so often: the word may be lost, and peers count votes by it."""
 MAX_DOUBLINGS = 1
 """Of the pause between words: requests wait for them."""
 
@@ -37,6 +39,8 @@ class Membership:
         """What each peer comes with now, as it says itself."""
         self._to_tell: dict[int, bool] = {}
         """Peers that are told in this turn, and whether they are asked too."""
+        self._again_at_ms = 0.0
+        """When to say again whether this node learns only."""
         self._ask_at_ms = 0.0 if self._standing.active else NEVER
         self._asked = 0
 
@@ -82,15 +86,33 @@ class Membership:
             return
         before, confirmed = standing.row.state, standing.confirmed
         known = standing.words.get(peer)
+        if known is not None and known.disks[peer] == word.disks[peer]:
+            word = word._replace(learning=max(known.learning, word.learning))  # what was said earlier may come later
         changed = standing.heard(peer, word)
         if standing.row.state is not State.NEW:
             context.reach.says(peer, seen.id, votes=word.state == State.MEMBER.value, now_ms=context.now_ms)
+            self._rests(peer, word.learns_only)
         if changed:
             self._became(before)
         if changed or (standing.confirmed and not confirmed):
             self._tell_all()
-        if known is None or known.state != word.state or changed:
+        if known is None or known.state != word.state or known.learns_only != word.learns_only or changed:
             self._proposer.ask_again(everywhere=True)  # it may vote now, or this node may
+
+    def _rests(self, peer: int, learns_only: bool) -> None:
+        """Whether a peer votes for nothing because it was told so: then it is asked last, and counts as not there."""
+        context = self._context
+        context.reach.rests(peer, learns_only=learns_only, now_ms=context.now_ms)
+        if learns_only:
+            context.voters.lost(peer)
+        elif not context.reach.is_down(peer):
+            context.voters.back(peer)
+
+    def switched(self) -> None:
+        """This node has been told to learn only, or to stop that: the peers hear it with the next turn."""
+        self._standing.learning += 1
+        self._again_at_ms = 0.0
+        self.tick()
 
     def _sight(self, peer: int, seen: Disk, history: list[int]) -> Sight:
         """Note which disk a peer is on, durably before it is told so."""
@@ -230,6 +252,9 @@ class Membership:
     def tick(self) -> None:
         """Ask the peers again while it is not clear what this node is."""
         context = self._context
+        if self._standing.learning and context.now_ms >= self._again_at_ms:
+            self._again_at_ms = context.now_ms + AGAIN_MS
+            self._tell_all()
         if self._settled or context.now_ms < self._ask_at_ms:
             return
         self._ask_at_ms = context.now_ms + context.tuning.retry_ms * (1 << min(self._asked, MAX_DOUBLINGS))
@@ -240,7 +265,8 @@ class Membership:
 
     @property
     def next_ms(self) -> float:
-        return NEVER if self._settled else self._ask_at_ms
+        again_at_ms = self._again_at_ms if self._standing.learning else NEVER
+        return again_at_ms if self._settled else min(again_at_ms, self._ask_at_ms)
 
     @property
     def _settled(self) -> bool:

@@ -10,6 +10,7 @@ from ..handover.handover import HandOvers
 from ..turn.admission import Admission
 from ..turn.context import Context
 from ..turn.entities import Entities
+from ..turn.waiting import learns_only
 
 
 class Intake:
@@ -29,6 +30,10 @@ class Intake:
     def deliver(self, request: Request) -> None:
         """A request that was admitted, now or before its entity was loaded."""
         context = self._context
+        if context.tuning.learn_only:
+            context.counters.refused_learning += 1
+            context.refuse_here(request, learns_only(context))
+            return
         if not request.arrived_ms:
             request.arrived_ms = context.now_ms
         if not request.deadline_ms:

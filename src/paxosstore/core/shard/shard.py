@@ -223,10 +223,16 @@ class Shard:
 
     def tune(self, tuning: TuningSettings) -> None:
         """These settings hold from now on. Between two turns."""
+        switched = tuning.learn_only != self._context.tuning.learn_only
         self._context.tune(tuning)
         self._entities.memory.tuning = tuning
         for peer in self._handovers.peers:
             peer.round_trip.margin_ms = tuning.handover_margin_ms
+        if switched:
+            self._context.counters.learn_only_switches += 1
+            self._membership.switched()
+            for entity in self._entities.busy.values():
+                self._entities.touch(entity)
 
     @property
     def next_deadline_ms(self) -> float:
@@ -341,6 +347,8 @@ class Shard:
             entity.log.lease_until_ms = 0.0
             self._log.tell_chosen(entity, entity.news.readers)
             entity.news.readers.clear()
+        if context.tuning.learn_only and entity.busy:
+            self._undecided.end_learning(entity)
         if entity.reads and entity.serves:
             self._reads.serve(entity)
         if entity.install is not None:
@@ -390,6 +398,9 @@ class Shard:
                 self._deliver(peer, message)
 
     def _deliver(self, peer: int, message: Message) -> None:
+        if self._context.tuning.learn_only and type(message) is HandOver:
+            self._handovers.turn_away(peer, message)
+            return
         entity = self._entities.get(message.entity)  # type: ignore[union-attr]  # inventories do not come here
         if entity.mailbox is not None:
             self._admission.keep(entity.mailbox, peer, message)
@@ -426,7 +437,8 @@ class Shard:
         self._handovers.peer_up(event.peer)
         self._context.reach.up(event.peer)
         self._reconciler.peer_up(event.peer)
-        self._context.voters.back(event.peer)
+        if event.peer not in self._context.reach.resting:
+            self._context.voters.back(event.peer)
         self._proposer.ask_again(everywhere=True)  # it missed what was sent while it was away
 
     def _on_peer_down(self, event: PeerDown) -> None:

@@ -15,7 +15,7 @@ from ..interface.message import PaxosMessage
 from ..interface.ready import Outcome, Ready, Release, SetStanding
 from ..turn.context import Context
 from ..turn.entities import Entities
-from ..turn.waiting import describe_floor, describe_waiting
+from ..turn.waiting import describe_floor, describe_waiting, learns_only
 
 
 def values_shown(release: Release) -> set[bytes]:
@@ -131,6 +131,22 @@ class Undecided:
             entity.writes.in_flight = None
         entity.writes.queue.clear()
         entity.handover.returned.clear()
+        entity.reads.drop_settled()
+
+    def end_learning(self, entity: Entity) -> None:
+        """This node learns only: end what waits here. What it has proposed waits on: the others may decide it."""
+        refusal, writes = learns_only(self._context), entity.writes
+        proposed = {id(request) for request in writes.proposed}
+        if writes.lost_turn > self._context.durable_turn:
+            entity.wake_at(self._context.now_ms)  # what was lost might be chosen as well, if that is forgotten
+            proposed |= {id(request) for request in writes.queue}
+        for request, may_happen, _ in list(self._waiting_at(entity)):
+            if not request.settled and id(request) not in proposed:
+                self._context.counters.refused_learning += 1
+                self._end(request, may_happen, str(refusal), refusal)
+        left = [request for request in writes.queue if not request.settled]
+        writes.queue.clear()
+        writes.queue.extend(left)
         entity.reads.drop_settled()
 
     def _end_unloaded(self, now_ms: float) -> None:

@@ -8,6 +8,7 @@ from ..entity.entity import Entity
 from ..interface.message import HandedBack, HandOver, Message, size_of
 from .context import Context
 from .entities import Entities
+from .waiting import learns_only
 
 
 class Admission:
@@ -34,8 +35,10 @@ class Admission:
     def enqueue(self, entity: Entity, request: Request, *, first: bool = False) -> None:
         """Let a write wait for this node's next batch, behind all others or before them; or refuse it."""
         context, queue = self._context, entity.writes.queue
-        if context.writes_refused_because:
-            error: PaxosStoreError = DiskFull(context.writes_refused_because)
+        if context.tuning.learn_only:
+            error: PaxosStoreError = learns_only(context)
+        elif context.writes_refused_because:
+            error = DiskFull(context.writes_refused_because)
         elif len(queue) >= context.tuning.max_queue_requests:
             error = Overloaded(f"{len(queue)} requests wait for this entity (max_queue_requests)")
         else:

@@ -124,6 +124,8 @@ class Counters:
     defaults_settled: int = 0
     rows_inherited: int = 0
     votes_withheld: int = 0
+    learn_only_switches: int = 0
+    refused_learning: int = 0
     answers_withheld: int = 0
     fills_asked: int = 0
     entries_filled: int = 0
@@ -209,6 +211,9 @@ class Context:
         self.reach = Reach(self.n, self.quorum)
         self.silence = Silence(self.tuning.max_silent_bytes)
         self.standing = OwnStanding(self.me, self.quorum, identity.standing, forced=identity.forced)
+        self.standing.learning = int(self.tuning.learn_only)
+        self.elsewhere: dict[int, str] = {}
+        """Where the peers' services are reached, for errors; unknown: nothing."""
         self.reader = reader
         self.codec = codec
         self.handlers = handlers
@@ -296,12 +301,15 @@ class Context:
     # -- votes
 
     def may_vote(self, entity: Entity, entry: int) -> bool:
-        """Rules 19a and 19c: whether this replica may promise, accept and propose there, and show its row."""
-        return entry >= entity.log.floor and self.standing.votes
+        """Rules 19a and 19c: whether this replica may promise, accept and propose there, and show its row.
+
+        Who learns only gives no votes; those that it has given stand.
+        """
+        return entry >= entity.log.floor and self.standing.votes and not self.tuning.learn_only
 
     def may_answer(self, entity: Entity) -> bool:
         """Rule 19c: whether this replica's word on what was accepted there counts: it has learned all that it may forget."""
-        return self.standing.votes and not entity.log.learns_only
+        return self.standing.votes and not entity.log.learns_only and not self.tuning.learn_only
 
     # -- work
 

@@ -23,7 +23,7 @@ class Reach:
     A peer of which nothing was said yet counts as there.
     """
 
-    __slots__ = ("_down", "_members", "_spare", "learners", "lost_at_ms")
+    __slots__ = ("_down", "_members", "_spare", "learners", "lost_at_ms", "resting")
 
     def __init__(self, n: int, quorum: int) -> None:
         self._spare = n - quorum
@@ -31,6 +31,8 @@ class Reach:
         self._down: dict[int, Down] = {}
         self.learners: set[int] = set()
         """Peers that said last that they only learn (rule 19)."""
+        self.resting: set[int] = set()
+        """Peers that said last that they are to learn only (learn_only)."""
         self._members: dict[int, int] = {}
         """Peer -> the disk as which it has said that it votes: from then on it does, and other words of that disk are late."""
         self.lost_at_ms: float | None = None
@@ -57,8 +59,13 @@ class Reach:
             self.learners.add(peer)
         self._judge(now_ms)
 
+    def rests(self, peer: int, *, learns_only: bool, now_ms: float) -> None:
+        """A peer has said whether it is to learn only."""
+        (self.resting.add if learns_only else self.resting.discard)(peer)
+        self._judge(now_ms)
+
     def _judge(self, now_ms: float | None) -> None:
-        if len(self._down.keys() | self.learners) <= self._spare:
+        if len(self._down.keys() | self.learners | self.resting) <= self._spare:
             self.lost_at_ms = None
         elif self.lost_at_ms is None:
             self.lost_at_ms = now_ms
@@ -66,7 +73,7 @@ class Reach:
     @property
     def is_anybody_missing(self) -> bool:
         """Whether a peer is down, or only learns."""
-        return bool(self._down or self.learners)
+        return bool(self._down or self.learners or self.resting)
 
     def is_down(self, peer: int) -> bool:
         """Whether there is no link to this peer."""
@@ -80,14 +87,16 @@ class Reach:
     def describe(self, now_ms: float) -> str:
         """Who is down, for how long and why, and who does not vote; empty: nobody."""
         down = [(down.peer, (now_ms - down.since_ms) / 1000.0, down.reason) for _, down in sorted(self._down.items())]
-        return describe(down, self.learners)
+        return describe(down, self.learners, self.resting)
 
 
-def describe(down: Iterable[tuple[int, float, str]], learners: Iterable[int] = ()) -> str:
+def describe(down: Iterable[tuple[int, float, str]], learners: Iterable[int] = (), resting: Iterable[int] = ()) -> str:
     """(peer, seconds, reason) of each that is down, and those of the others that only learn, as a person reads it."""
     missing = {peer: f"node {peer} down for {duration(seconds)} ({reason})" for peer, seconds, reason in down}
     for peer in sorted(learners):
         missing.setdefault(peer, f"node {peer} does not vote yet (it lost its disk)")
+    for peer in sorted(resting):
+        missing.setdefault(peer, f"node {peer} learns only (learn_only)")
     return ", ".join(missing.values())
 
 

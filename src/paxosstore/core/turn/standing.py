@@ -152,7 +152,7 @@ def not_counted(row: StandingRow, me: int) -> StandingRow:
 class OwnStanding:
     """The row, and what the peers have said since this start."""
 
-    __slots__ = ("_quorum", "_was_confirmed", "active", "confirmed_by", "me", "row", "words")
+    __slots__ = ("_quorum", "_was_confirmed", "active", "confirmed_by", "learning", "me", "row", "words")
 
     def __init__(self, me: int, quorum: int, row: StandingRow | None, *, forced: bool = False) -> None:
         self.me = me
@@ -162,6 +162,8 @@ class OwnStanding:
         self.row = row or StandingRow(State.MEMBER, (), cursor=END)
         self.words: dict[int, Standing] = {}
         """The latest word of each peer about itself, from the disk that is known."""
+        self.learning = 0
+        """How often this node has been told to learn only, and to stop that, since its start: an odd number, it does."""
         self.confirmed_by: set[int] = set()
         self._was_confirmed = forced
 
@@ -198,7 +200,7 @@ class OwnStanding:
     def serves(self, peer: int) -> bool:
         """Whether requests may be handed over to this peer, as far as is known."""
         word = self.words.get(peer)
-        return word is None or word.state == State.MEMBER.value
+        return word is None or (word.state == State.MEMBER.value and not word.learns_only)
 
     def floor_of(self, entity: int, stored: int, committed: int) -> int:
         """The floor of an entity that is loaded with this one stored: below it this node only learns; 0: none."""
@@ -347,7 +349,7 @@ class OwnStanding:
         disks = [(disk.id, disk.starts, disk.incarnation) for disk in row.disks]
         if self.doubts:  # or others would begin a cluster on this word
             disks = [disk if node == self.me else (0, 0, 0) for node, disk in enumerate(disks)]
-        return Standing(row.state.value, disks, list(row.founding), replaced, asks, list(row.history))
+        return Standing(row.state.value, disks, list(row.founding), replaced, asks, list(row.history), self.learning)
 
 
 def says_new(word: Standing, table: list[int]) -> bool:

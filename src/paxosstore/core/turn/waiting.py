@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...errors import LearnsOnly
 from ..entity.entity import Entity
 from ..interface.message import Standing
 from .context import Context
@@ -23,6 +24,15 @@ def describe_floor(context: Context, entity: Entity) -> str:
     if waiting:
         return f"node {context.me} {waiting}"
     return f"node {context.me} lost its disk and has not learned all of entity {entity.id} again"
+
+
+def learns_only(context: Context) -> LearnsOnly:
+    """Why this node serves nobody, and who does."""
+    reach = context.reach
+    missing = reach.learners | reach.resting | {peer for peer in context.peers if reach.is_down(peer)}
+    others = [peer for peer in context.peers if peer not in missing] or context.peers
+    where = " or ".join(f"node {peer} ({context.elsewhere.get(peer, 'its address is not known here')})" for peer in others)
+    return LearnsOnly(f"node {context.me} learns only (learn_only): ask {where}")
 
 
 def describe_waiting(context: Context) -> str:

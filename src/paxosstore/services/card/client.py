@@ -19,7 +19,17 @@ import grpc
 import grpc.aio
 
 from ...boundary import exact_int, exact_list, exact_number, exact_text, exact_uuid
-from ...errors import Fault, InvalidRequest, NoQuorum, NotServing, OutcomeUnknown, PaxosStoreError, TooLarge, from_code
+from ...errors import (
+    Fault,
+    InvalidRequest,
+    LearnsOnly,
+    NoQuorum,
+    NotServing,
+    OutcomeUnknown,
+    PaxosStoreError,
+    TooLarge,
+    from_code,
+)
 from .card_pb2 import CardInfo, CardRequest, CardResponse
 from .card_pb2_grpc import CardServiceStub
 from .rules import entity_of
@@ -195,7 +205,7 @@ def _translate(error: grpc.aio.AioRpcError, *, changes: bool) -> Exception:
         known: PaxosStoreError = from_code(str(code), details.removeprefix(f"{code}: "))
         if known.fault is Fault.CALLER:
             return known
-        return _Failed(f"{code}: {known}", nothing_happened=known.outcome_known, away=isinstance(known, NotServing))
+        return _Failed(f"{code}: {known}", nothing_happened=known.outcome_known, away=isinstance(known, NotServing | LearnsOnly))
     status: grpc.StatusCode = error.code()
     if status in HOPELESS:
         return InvalidRequest(f"the server does not understand: {status.name.lower()} {details}".rstrip())

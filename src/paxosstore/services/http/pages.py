@@ -125,6 +125,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "differing": {str(entity): how for entity, how in now.differing.items()},
         "differing_entities": now.differing_entities,
         "not_ready_because": now.not_ready_because,
+        "learns_only": now.learns_only,
         "doing": now.doing,
         "reentry": _reentry(now),
         "log_kept": now.log_kept._asdict(),
