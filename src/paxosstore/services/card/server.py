@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from ...errors import (
+    BackupError,
     CallerError,
     ClusterError,
     CommitLimitReached,
@@ -76,6 +77,7 @@ STATUS: dict[type[PaxosStoreError], grpc.StatusCode] = {
     DirectoryInUse: grpc.StatusCode.INTERNAL,
     DirectoryMismatch: grpc.StatusCode.INTERNAL,
     Damaged: grpc.StatusCode.DATA_LOSS,
+    BackupError: grpc.StatusCode.INTERNAL,
     WireError: grpc.StatusCode.INTERNAL,
 }
 
