@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "services.card": (*FOR_SERVICES, "services.card"),
     "services.http": (*FOR_SERVICES, "services.http"),
     "services.redis": (*FOR_SERVICES, "services.redis"),
+    "services.importing": FOR_SERVICES,
     "services": (),
     "sim": (*BASE, "core", "storage", "sim"),
     "cli": ("",),

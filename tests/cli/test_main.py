@@ -43,6 +43,10 @@ HELPS = [
     "status",
     "card",
     "inspect",
+    "backup",
+    "restore",
+    "export",
+    "import",
     *(f"card {c}" for c in ("insert", "update", "delete", "select")),
 ]
 

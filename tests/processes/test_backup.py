@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import time
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from paxosstore.cli.cluster import PROGRAM, LocalCluster
+from paxosstore.cli.cluster import HOST, PROGRAM, LocalCluster
 from paxosstore.cli.config import load_config
 from paxosstore.cli.main import main
 from paxosstore.cli.resp_client import RespClient
+from paxosstore.services.card.client import CardClient
+from paxosstore.services.http.request import CHANGE_HEADER
 
 from .load import Load
 from .test_disk_full import small_disk as small_disk
@@ -27,6 +31,12 @@ from .test_lost_disk import check_all, lose, reentry, until, until_member, write
 async def command(*words: object) -> int:
     """A command of the program in this process: its exit code."""
     return await asyncio.to_thread(main, [str(word) for word in words])
+
+
+def change(cluster: LocalCluster, node: int, path: str) -> urllib.request.Request:
+    """A request that changes something, as the program sends it."""
+    url = f"http://{HOST}:{cluster.http_port(node)}{path}"
+    return urllib.request.Request(url, method="POST", headers={CHANGE_HEADER.decode(): "test"})
 
 
 def started(*words: object) -> subprocess.Popen[bytes]:
@@ -183,7 +193,7 @@ def test_a_node_that_starts_again_frees_what_a_killed_backup_held(
     assert not left.exists()
     for name in ("", "..", "../store", "0" * 32):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            cluster._get(1, f"/checkpoint?name={name}")
+            urllib.request.urlopen(change(cluster, 1, f"/checkpoint?name={name}"))
         with refused.value:
             assert refused.value.code == 400
             assert b"no place was made" in refused.value.read()
@@ -217,5 +227,62 @@ def test_a_stopped_node_can_be_backed_up_too(cluster: LocalCluster, tmp_path: Pa
         await asyncio.to_thread(cluster.start, 0)
         print(f"started again in {time.monotonic() - started:.1f} s")
         await check_all(cluster, written)
+
+    asyncio.run(story())
+
+
+def test_an_export_goes_into_a_cluster_again(cluster: LocalCluster, tmp_path: Path) -> None:
+    """As lines and as Redis commands, of a running node, of a stopped one and of a backup: the same data each time."""
+
+    async def content() -> dict[str, object]:
+        async with RespClient(cluster.redis_servers, timeout_s=20.0) as client, CardClient(cluster.card_servers) as cards:
+            found: dict[str, object] = {f"k{number}": await client.repeat("GET", f"k{number}") for number in range(60)}
+            ttl = await client.repeat("PTTL", "expires")
+            assert isinstance(ttl, int)
+            await client.call("SELECT", 3)
+            other, card = await client.repeat("GET", "other"), await cards.select(9)
+            return found | {"ttl": ttl // 100_000, "other": other, "card": (card.card_info.user_name, card.card_info.balance)}
+
+    async def forget() -> None:
+        async with RespClient(cluster.redis_servers, timeout_s=20.0) as client, CardClient(cluster.card_servers) as cards:
+            await client.repeat("FLUSHALL")
+            await cards.delete(9, uuid=secrets.token_bytes(16))
+
+    async def story() -> None:
+        async with RespClient(cluster.redis_servers, timeout_s=20.0) as client, CardClient(cluster.card_servers) as cards:
+            for number in range(60):
+                await client.repeat("SET", f"k{number}", secrets.token_bytes(30))
+            await client.repeat("SET", "expires", "later", "PX", 1_050_000)
+            await client.call("SELECT", 3)
+            await client.repeat("SET", "other", b"\r\n$")
+            await cards.insert(9, user_name="Ada", balance=7, uuid=secrets.token_bytes(16))
+        before = await content()
+        await asyncio.to_thread(cluster.wait_equal)
+        config = ("--config", cluster.config(0))
+        assert await command("export", tmp_path / "running", *config, "--with-uuids") == 0
+        assert await command("export", tmp_path / "redis", *config, "--redis") == 0
+        await backup(cluster, tmp_path / "backups")
+        assert await command("export", tmp_path / "saved", "--backup", tmp_path / "backups") == 0
+        cluster.stop(0)
+        assert await command("export", tmp_path / "stopped", *config) == 0
+        await asyncio.to_thread(cluster.start, 0)
+        for name in ("running", "saved", "stopped"):
+            await forget()
+            assert await command("import", tmp_path / name, *config) == 0
+            assert await content() == before, name
+        await forget()
+        reader, writer = await asyncio.open_connection(*cluster.redis_servers[1])
+        stream = (tmp_path / "redis").read_bytes()
+        writer.write(stream)
+        replies = stream.count(b"SELECT") + stream.count(b"SET\r\n")
+        for _ in range(replies):
+            assert await reader.readline() == b"+OK\r\n"
+        writer.close()
+        found = await content()
+        assert found | {"card": before["card"]} == before
+        (tmp_path / "cut").write_bytes((tmp_path / "running").read_bytes()[:-9])
+        assert await command("import", tmp_path / "cut", *config) == 4
+        hashes = await asyncio.to_thread(cluster.wait_equal)
+        assert len(set(hashes)) == 1
 
     asyncio.run(story())

@@ -135,13 +135,13 @@ def check_lines(path: Path) -> tuple[Header, Counts]:
     )
 
 
-def read_rows(path: Path, from_line: int = 2) -> Iterator[Row]:
-    """The rows from a line on. Raises BackupError, OSError."""
+def read_rows(path: Path) -> Iterator[Row]:
+    """Raises BackupError, OSError."""
     with path.open("rb") as file:
         number = 0
         while text := _read_line(path, number + 1, file):
             number += 1
-            if number < max(from_line, 2):
+            if number == 1:
                 continue
             content = _parse(path, number, text)
             if "end" in content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing, PaxosStoreError
+from ..services.http.request import CHANGE_HEADER
 
 if TYPE_CHECKING:
     from .config import NodeConfig
@@ -110,6 +112,28 @@ def export(
     typer.echo(f"{said}, as of {source.header.taken}", err=True)
 
 
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `paxosstore export` wrote, without --redis.")],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="A running node of the cluster, on this machine.")],
+    from_line: Annotated[int, typer.Option("--from-line", metavar="N", min=2, help="Go on where an import broke off.")] = 2,
+    checking: Annotated[bool, typer.Option("--check", help="Read the file only: is it whole?")] = False,
+) -> None:
+    """Write an export into a running cluster, over what is there under the same keys. To repeat it does no harm.
+
+    Redis commands (export --redis) go in by: redis-cli -p PORT --pipe < FILE
+    """
+    from .config import load_config
+    from .importing import check, run
+
+    if checking:
+        typer.echo(f"{file}: whole: {check(file)}")
+        return
+    started = time.monotonic()
+    done = run(file, load_config(config), from_line)
+    remark = f"; {done.skipped} rows are uuids of the other cluster, and mean nothing here" if done.skipped else ""
+    typer.echo(f"{done.rows} rows written in {time.monotonic() - started:.1f} s{remark}")
+
+
 def _data_dir(config: Path) -> Path:
     from .config import load_config
 
@@ -200,7 +224,9 @@ def checkpoint_of(config: Path) -> Iterator[Path]:
 def _ask(server: str, name: str) -> None:
     """Have a running node make it. Raises ConnectionRefusedError if nobody listens there, NodeError."""
     try:
-        with _NO_PROXY.open(f"http://{server}/checkpoint?name={name}", timeout=CHECKPOINT_S) as answer:
+        headers = {CHANGE_HEADER.decode(): "backup"}
+        request = urllib.request.Request(f"http://{server}/checkpoint?name={name}", method="POST", headers=headers)
+        with _NO_PROXY.open(request, timeout=CHECKPOINT_S) as answer:
             answer.read(1_000)
     except urllib.error.HTTPError as error:
         with error:
@@ -240,3 +266,4 @@ def register(app: typer.Typer) -> None:
     commands: list[Callable[..., None]] = [backup, restore, export]
     for command in commands:
         app.command()(command)
+    app.command("import")(import_)

@@ -19,12 +19,13 @@ from ..core.turn.budget import Job
 from ..errors import NotServing
 from ..runtime.collector import ShortCollections
 from ..runtime.node import Node
+from ..services import importing
 from ..services.card import rules as card_rules
 from ..services.card.server import CardServer
 from ..services.http.checkpoint import CheckpointPage
 from ..services.http.metrics import NodeMetrics, counters, gauges
 from ..services.http.pages import describe, node_pages
-from ..services.http.server import HttpServer
+from ..services.http.server import HttpServer, Page, SlowPage
 from ..services.http.settings import settings_actions, settings_pages
 from ..services.http.verify import verify_actions, verify_pages
 from ..services.redis import commands as redis_commands
@@ -34,6 +35,7 @@ from .allocator import give_memory_back
 from .bar import is_wanted, show_progress
 from .config import Content, NodeConfig, services
 from .descriptors import share_out
+from .intake import Intake
 from .live import LiveSettings
 from .logs import configure_logs
 
@@ -48,7 +50,11 @@ SLOW_STOP_S = 4.0
 IGNORED = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 """Signals that would end a process which does not expect them."""
 
-HANDLERS = {card_rules.HANDLER: card_rules.handle, redis_commands.HANDLER: redis_commands.handle}
+HANDLERS = {
+    card_rules.HANDLER: card_rules.handle,
+    redis_commands.HANDLER: redis_commands.handle,
+    importing.HANDLER: importing.handle,
+}
 """What a request may name; the same on every node."""
 
 
@@ -88,7 +94,8 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
 
     live = LiveSettings(content, apply)
     pages = {**_pages(config, node, redis, live), **settings_pages(live), **verify_pages(node.verifier)}
-    actions = {**settings_actions(live), **verify_actions(node.verifier)}
+    places: dict[str, SlowPage] = {"/checkpoint": CheckpointPage(node.checkpoint), "/import": Intake(node, config.data_dir)}
+    actions: dict[str, Page | SlowPage] = {**settings_actions(live), **verify_actions(node.verifier), **places}
     http = HttpServer(*config.listen.http, pages=pages, actions=actions, hosts=config.http_hosts, max_connections=room.http)
     async with AsyncExitStack() as running:
         await node.start()
@@ -174,7 +181,7 @@ def _pages(config: NodeConfig, node: Node, redis: RedisServer, live: LiveSetting
         yield from gauges("redis", still)
         yield from counters("redis", now)
 
-    pages = dict(
+    return dict(
         node_pages(
             health=health,
             statistics=node.statistics,
@@ -188,4 +195,3 @@ def _pages(config: NodeConfig, node: Node, redis: RedisServer, live: LiveSetting
             metrics=NodeMetrics(node.statistics, families).render,
         )
     )
-    return {**pages, "/checkpoint": CheckpointPage(node.checkpoint)}

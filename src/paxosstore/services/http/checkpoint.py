@@ -1,9 +1,8 @@
 """The page that has a node make a checkpoint of its store, for `paxosstore backup` and `export`.
 
-/checkpoint?name=NAME      200 when it is there
+POST /checkpoint?name=NAME      200 when it is there
 
-It is asked for with GET like all pages: nothing happens without the place that whoever may write into the data directory has made
-under that name, drawn at random (storage/places.py).
+Nothing happens without the place that whoever may write into the data directory has made under that name (storage/places.py).
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class HttpServer:
         port: int,
         pages: Mapping[str, Page | SlowPage],
         *,
-        actions: Mapping[str, Page] | None = None,
+        actions: Mapping[str, Page | SlowPage] | None = None,
         hosts: Collection[str] = (),
         max_connections: int = MAX_CONNECTIONS,
         read_timeout_s: float = READ_TIMEOUT_S,

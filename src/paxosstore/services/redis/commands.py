@@ -102,8 +102,10 @@ DATA_COMMANDS = (
 TABLE = index(DATA_COMMANDS)
 
 _DROP_EXPIRED = b"drop-expired"
+_IMPORT = b"import-keys"
 _HANDLED: dict[bytes, Run] = {name: spec.run for name, spec in TABLE.items() if spec.run is not None}
 _HANDLED[_DROP_EXPIRED] = generic.drop_expired
+_HANDLED[_IMPORT] = generic.import_keys
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, list[bytes]]).decode
@@ -117,6 +119,11 @@ def encode(proto: int, args: list[bytes]) -> bytes:
 def drop_expired_payload(limit: int, from_ms: int = 0) -> bytes:
     """The payload that drops up to `limit` keys of an entity that have expired since `from_ms`; see `dropped`."""
     return encode(2, [_DROP_EXPIRED, b"%d" % limit, b"%d" % from_ms])
+
+
+def import_payload(keys: Iterable[tuple[bytes, bytes, int]]) -> bytes:
+    """The payload that sets keys of an entity: name, value, and when it expires in ms since 1970 (0: never)."""
+    return encode(2, [_IMPORT, *(word for name, value, at_ms in keys for word in (name, value, b"%d" % at_ms))])
 
 
 def dropped(reply: bytes) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from .glob import compile_glob, steps_per_byte
 from .keyspace import slot_of
 from .reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply
 from .resp import integer
-from .rows import PAGE_BYTES, delete_many, expire_due, get_value, number_of_keys, scan_page
+from .rows import PAGE_BYTES, Key, delete_many, expire_due, get_value, number_of_keys, scan_page
 
 MAX_SCAN_COUNT = 10_000
 """One SCAN looks at no more keys than this, whatever COUNT says: nobody else is served meanwhile."""
@@ -82,6 +82,14 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
 
 def parse_cursor(text: bytes) -> int | None:
     return int(text) if text.isdigit() and len(text) <= 20 and int(text) < 2**64 else None
+
+
+def import_keys(view: View, args: list[bytes], proto: int) -> bytes:
+    """Set keys that come as name, value and expiry, whatever they were before; none that has expired."""
+    for name, value, at_ms in zip(args[1::3], args[2::3], args[3::3], strict=True):
+        if not 0 < int(at_ms) < view.now_ms:
+            Key(view, name).set(value, int(at_ms))
+    return OK
 
 
 def drop_expired(view: View, args: list[bytes], proto: int) -> bytes:

@@ -1,0 +1,178 @@
+"""`paxosstore import`: an export is written into a cluster that serves, by ordinary requests, through a node on this machine.
+
+A request's uuid follows from the export and the line that it begins with: what was done already is not done again, whether it was
+sent twice, broken off or begun anew (as long as the store remembers uuids: uuid_window_entries). What was written meanwhile is
+therefore not undone by a repetition.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ..backup.files import errors_of
+from ..backup.lines import Row, check_lines, read_rows
+from ..core.batch.overlay import DATA
+from ..errors import BackupError, InvalidRequest, NotServing, PaxosStoreError
+from ..services import importing
+from ..services.http.request import CHANGE_HEADER
+from ..services.redis import commands as redis_commands
+from ..storage.places import IMPORT, a_place
+from .config import NodeConfig
+from .intake import Batch
+
+BATCH_ROWS = 500
+BATCH_BYTES = 256 * 1024
+"""A request ends with the row that crosses one of them. Changed, lines have other uuids."""
+AT_ONCE = 4
+ANSWER_S = 20.0
+PATIENCE_S = 60.0
+"""How long a request is repeated that the cluster cannot do now."""
+PAUSE_S = 0.5
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Imported(NamedTuple):
+    rows: int
+    skipped: int
+    """Of the store's own."""
+
+
+class _Work(NamedTuple):
+    """One request, and the lines that it begins and ends with."""
+
+    line: int
+    last: int
+    rows: int
+    batch: Batch
+
+
+def check(file: Path) -> str:
+    """What there is in an export that is whole. Raises BackupError that names the line."""
+    with errors_of(file):
+        header, counts = check_lines(file)
+    return f"{counts.rows} rows of {counts.entities} entities of cluster {header.cluster!r}, as of {header.taken}"
+
+
+def run(file: Path, config: NodeConfig, from_line: int) -> Imported:
+    """Write all rows from a line on. Raises BackupError that names the line, InvalidRequest, NotServing, DirectoryInUse."""
+    with errors_of(file):
+        header, _ = check_lines(file)  # all of it, before anything is written
+    services = config.cluster.services
+    if header.services != services:
+        raise InvalidRequest(
+            f"{file}: is of a cluster with {header.services!r}, this one has {services!r}: its Redis keys lie elsewhere. Export "
+            "with --redis, and use redis-cli --pipe"
+        )
+    done = skipped = 0
+    under_way: deque[tuple[_Work, Future[None]]] = deque()
+    with a_place(config.data_dir, IMPORT) as (name, place), ThreadPoolExecutor(AT_ONCE) as pool, errors_of(file):
+        sender = _Sender(str(config.listen.http), name, place)
+        try:
+            for work in _works(file, header.id):
+                if work is None or work.last < from_line:
+                    skipped += work is None
+                    continue
+                if len(under_way) == AT_ONCE:
+                    done += _end(file, *under_way.popleft())
+                under_way.append((work, pool.submit(sender.send, work)))
+            while under_way:
+                done += _end(file, *under_way.popleft())
+        finally:
+            sender.stop()
+    return Imported(done, skipped)
+
+
+def _end(file: Path, work: _Work, sent: Future[None]) -> int:
+    try:
+        sent.result()
+    except PaxosStoreError as error:
+        rest = f"what came before it is done, go on with --from-line {work.line}"
+        raise type(error)(f"{file}, line {work.line}: {error}; {rest}") from error
+    return work.rows
+
+
+def _works(file: Path, export: str) -> Iterator[_Work | None]:
+    """The requests of an export; None for a row that is not to be written."""
+    rows: list[Row] = []
+    size = 0
+    for row in read_rows(file):  # all: where requests begin does not hang on where this import begins
+        if row.space != DATA:
+            yield None
+            continue
+        if rows and (row.entity, row.is_redis) != (rows[0].entity, rows[0].is_redis):
+            yield _work(rows, export)
+            rows, size = [], 0
+        rows.append(row)
+        size += len(row.key) + len(row.value)
+        if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield _work(rows, export)
+            rows, size = [], 0
+    if rows:
+        yield _work(rows, export)
+
+
+def _work(rows: list[Row], export: str) -> _Work:
+    first = rows[0]
+    uuid = blake2b(f"{export} {first.line}".encode(), digest_size=16).digest()
+    if first.is_redis:
+        payload = redis_commands.import_payload((row.key, row.value, row.expires_ms) for row in rows)
+        return _Work(first.line, rows[-1].line, len(rows), Batch(first.entity, redis_commands.HANDLER, payload, uuid))
+    payload = importing.encode([(row.key, row.value) for row in rows])
+    return _Work(first.line, rows[-1].line, len(rows), Batch(first.entity, importing.HANDLER, payload, uuid))
+
+
+class _Sender:
+    """Has the node do requests."""
+
+    def __init__(self, server: str, name: str, place: Path) -> None:
+        self._url = f"http://{server}/import?name={name}&number="
+        self._server = server
+        self._place = place
+        self._owner = place.stat()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Repeat nothing any more."""
+        self._stopped = True
+
+    def send(self, work: _Work) -> None:
+        """Raises BackupError if the row cannot be written, NotServing if it was not in time, OSError."""
+        path = self._place / str(work.line)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.msgpack.encode(work.batch))
+            if os.geteuid() == 0:
+                os.chown(path, self._owner.st_uid, self._owner.st_gid)
+        deadline = time.monotonic() + PATIENCE_S
+        while problem := self._ask(work.line):
+            if self._stopped or time.monotonic() > deadline:
+                raise NotServing(problem)
+            time.sleep(PAUSE_S)
+        path.unlink()
+
+    def _ask(self, number: int) -> str:
+        """Why it has to be repeated; empty: it is done. Raises BackupError if that is of no use."""
+        request = urllib.request.Request(self._url + str(number), method="POST", headers={CHANGE_HEADER.decode(): IMPORT})
+        try:
+            with _NO_PROXY.open(request, timeout=ANSWER_S) as answer:
+                answer.read(1_000)
+            return ""
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read(1_000).decode(errors="replace").strip() or str(error.reason)
+            if error.code != 503:
+                raise BackupError(text) from error
+            return text
+        except OSError as error:
+            return f"{self._server}: {getattr(error, 'reason', error)}: is the node running?"

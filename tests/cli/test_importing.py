@@ -1,0 +1,172 @@
+"""`paxosstore import` against a node that is none: what it sends and repeats, and which line it names when that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from paxosstore.backup.lines import Header, Key, write_lines
+from paxosstore.cli import importing
+from paxosstore.cli.cluster import free_base_port
+from paxosstore.cli.config import NodeConfig, load_config
+from paxosstore.cli.init import write_configs
+from paxosstore.cli.intake import Batch, Intake
+from paxosstore.errors import BackupError, InvalidRequest, NotServing, PaxosStoreError
+from paxosstore.runtime.node import Node
+from paxosstore.services.http.server import HttpServer, Response, text
+from paxosstore.settings import ClusterSettings
+from paxosstore.storage.places import IMPORT, a_place, place_of
+
+from ..backup.test_lines import store_with
+
+DB = "redis.keyspace=db"
+
+
+class FakeIntake:
+    """Answers as it is told, and keeps what came."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.answers: list[tuple[HTTPStatus, str]] = []
+        self.taken: list[tuple[int, Batch]] = []
+        self._data_dir = data_dir
+
+    async def __call__(self, query: Mapping[str, str]) -> Response:
+        content = (place_of(self._data_dir, IMPORT, query["name"]) / query["number"]).read_bytes()
+        self.taken.append((int(query["number"]), msgspec.msgpack.decode(content, type=Batch)))
+        return text(*(self.answers.pop(0) if self.answers else (HTTPStatus.OK, "ok")))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> NodeConfig:
+    found = load_config(write_configs(tmp_path, 3, free_base_port(3), "blue")[0])
+    found.data_dir.mkdir()
+    return found
+
+
+@pytest.fixture
+def node(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIntake]:
+    intake = FakeIntake(config.data_dir)
+    monkeypatch.setattr(importing, "PAUSE_S", 0.001)
+    monkeypatch.setattr(importing, "AT_ONCE", 1)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> HttpServer:
+        server = HttpServer(*config.listen.http, pages={}, actions={"/import": intake})
+        await server.start()
+        return server
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    yield intake
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def export(path: Path, entities: dict[int, dict[bytes, bytes]], services: str = DB, *, own: bool = False) -> Path:
+    def key_of(entity: int, key: bytes, value: bytes) -> Key | bool:
+        return Key(key, value, 0) if entity == 8 else True
+
+    with path.open("wb") as file:
+        write_lines(store_with(entities), Header("9f", "green", services, 0, "now"), file, key_of, own=own)
+    return path
+
+
+MANY = {5: {b"%04d" % number: b"x" for number in range(1_100)}, 8: {b"a": b"b"}}
+
+
+def test_rows_go_in_batches_under_uuids_of_their_own(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    file = export(tmp_path / "file", MANY, own=True)
+    for _ in range(2):
+        assert importing.run(file, config, 2) == importing.Imported(1_101, 2)
+    first, again = node.taken[:4], node.taken[4:]
+    assert first == again  # the same uuids: nothing happens twice
+    assert [(batch.entity, batch.handler) for _, batch in first] == [(5, "import")] * 3 + [(8, "redis")]
+    assert [line for line, _ in first] == [3, 503, 1003, 1105]
+    assert len({batch.uuid for _, batch in first}) == 4
+    assert not list(config.data_dir.glob(f"{IMPORT}.[0-9a-f]*"))
+
+
+def test_it_goes_on_where_it_broke_off_with_the_same_requests(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    file = export(tmp_path / "file", MANY)
+    importing.run(file, config, 2)
+    all_of_it = node.taken.copy()
+    for line, left in ((3, 4), (502, 4), (503, 3), (600, 3), (1104, 1)):
+        node.taken.clear()
+        importing.run(file, config, line)
+        assert node.taken == all_of_it[-left:], line
+
+
+def test_what_cannot_be_done_now_is_repeated(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    node.answers = [(HTTPStatus.SERVICE_UNAVAILABLE, "no quorum")] * 3
+    importing.run(export(tmp_path / "file", {5: {b"a": b"b"}}), config, 2)
+    assert len(node.taken) == 4
+    assert len({batch.uuid for _, batch in node.taken}) == 1
+
+
+def test_the_line_that_cannot_be_written_is_named(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    node.answers = [(HTTPStatus.OK, ""), (HTTPStatus.BAD_REQUEST, "too large")]
+    with pytest.raises(BackupError, match=r"file, line 503: too large; what came before it is done, go on with --from-line 503"):
+        importing.run(export(tmp_path / "file", MANY), config, 2)
+
+
+def test_who_never_answers_is_not_waited_for(config: NodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "PATIENCE_S", 0.0)
+    with pytest.raises(NotServing, match=r"line 3: .*is the node running"):
+        importing.run(export(tmp_path / "file", MANY), config, 2)
+
+
+def test_another_keyspace_is_refused_with_a_way_out(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"redis-cli --pipe"):
+        importing.run(export(tmp_path / "file", MANY, "redis.keyspace=slots:16"), config, 2)
+    assert not node.taken
+
+
+def test_nothing_is_written_of_a_file_that_is_not_whole(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    file = export(tmp_path / "file", MANY)
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(BackupError, match="is cut off"):
+        importing.run(file, config, 2)
+    assert not node.taken
+
+
+class TestIntake:
+    """The node's end, without its node: what is refused never gets there."""
+
+    @pytest.fixture
+    def intake(self, tmp_path: Path) -> Intake:
+        peers = [("127.0.0.1", 1)] * 3
+        return Intake(Node(ClusterSettings("blue"), 0, peers, tmp_path), tmp_path)
+
+    def ask(self, intake: Intake, name: str, number: str) -> PaxosStoreError:
+        with pytest.raises(PaxosStoreError) as refused:
+            asyncio.run(intake({"name": name, "number": number}))
+        return refused.value
+
+    def test_paths_are_none(self, intake: Intake, tmp_path: Path) -> None:
+        (tmp_path / "IDENTITY").write_bytes(b"x")
+        with a_place(tmp_path, IMPORT) as (name, _):
+            for number in ("../IDENTITY", "", "-1", "/etc/passwd", "1" * 21, "٣"):
+                assert "a number is needed" in str(self.ask(intake, name, number))
+            assert "no such request" in str(self.ask(intake, name, "1"))
+            for wrong in ("..", "", name[:-1], "0" * 32):
+                assert "no place was made" in str(self.ask(intake, wrong, "1"))
+
+    def test_content_is_checked(self, intake: Intake, tmp_path: Path) -> None:
+        with a_place(tmp_path, IMPORT) as (name, place):
+            (place / "1").write_bytes(b"\xc1")
+            assert "no such request" in str(self.ask(intake, name, "1"))
+            (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "card", b"", bytes(16))))
+            assert "'card' imports nothing" in str(self.ask(intake, name, "1"))
+            (place / "1").write_bytes(bytes(9_000_000))
+            assert "max_request_bytes" in str(self.ask(intake, name, "1"))
+            (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "import", b"", bytes(16))))
+            assert isinstance(self.ask(intake, name, "1"), NotServing)

@@ -1,0 +1,35 @@
+"""The handlers that an import goes by."""
+
+from __future__ import annotations
+
+import pytest
+
+from paxosstore.errors import InvalidRequest
+from paxosstore.services.importing import encode, handle
+from paxosstore.services.redis import commands
+from paxosstore.services.redis.rows import Key, number_of_keys
+
+from .redis.support import DictView
+
+
+def test_rows_are_written_as_they_are() -> None:
+    view = DictView()
+    view.put(b"kept", b"1")
+    assert handle(view, encode([(b"a", b"b"), (b"\xff", b"")])) == b"2"
+    assert list(view.scan()) == [(b"a", b"b"), (b"kept", b"1"), (b"\xff", b"")]
+    with pytest.raises(InvalidRequest):
+        handle(view, b"\xc1")
+
+
+def test_redis_keys_are_set_like_any_other() -> None:
+    """Over what is there, so that the count and the index of what expires stay right; what has expired is left out."""
+    view = DictView()
+    Key(view, b"a").set(b"old", view.now_ms + 5)
+    keys = [(b"a", b"new", 0), (b"b", b"x", view.now_ms + 9), (b"late", b"x", view.now_ms - 1)]
+    for _ in range(2):
+        assert commands.handle(view, commands.import_payload(keys)) == b"+OK\r\n"
+    assert number_of_keys(view) == 2
+    assert Key(view, b"a").value == b"new"
+    assert Key(view, b"a").expires_ms == 0
+    assert Key(view, b"b").expires_ms == view.now_ms + 9
+    assert not Key(view, b"late").exists
