@@ -13,11 +13,14 @@ from paxosstore.backup.folder import TABLE, pick
 from paxosstore.backup.manifest import NAME
 from paxosstore.backup.restore import Restored, restore
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.ready import BeginInstall, SetFloor, StopEntity
+from paxosstore.core.interface.ready import BeginInstall, InstallRows, SetFloor, StopEntity
 from paxosstore.core.turn.standing import StandingRow, State, decode_standing
 from paxosstore.errors import BackupError, DataDirectoryError, DirectoryInUse, DirectoryMismatch, DiskFull, InvalidRequest
 from paxosstore.settings import ClusterSettings
+from paxosstore.storage import rocks
 from paxosstore.storage.directory import identity_of, open_directory
+from paxosstore.storage.keys import META, mark_key
+from paxosstore.storage.marks import MIXED, encode_mark
 from paxosstore.storage.rocks import RocksStore
 
 from ..storage.support import assert_prefix, row, value_id
@@ -111,14 +114,24 @@ def test_the_store_goes_on_as_any_other(backups: Path, tmp_path: Path) -> None:
     in_store(tmp_path / "new", lambda store: assert_prefix(store, 19, 20_000))
 
 
-def test_what_is_half_copied_begins_no_cluster(tmp_path: Path) -> None:
-    write(tmp_path / "node-0", range(1, 3), BeginInstall(5))
+def test_half_a_copy_beside_the_data_does_no_harm(tmp_path: Path) -> None:
+    write(tmp_path / "node-0", range(1, 3), BeginInstall(7), InstallRows(7, [(b"dcopied", b"x")]))
+    backup(tmp_path / "node-0", tmp_path / "backups")
+    made(tmp_path / "backups", tmp_path / "new", 0, "green")
+    in_store(tmp_path / "new", lambda store: assert_prefix(store, 2, 20_000))
+
+
+def test_what_an_earlier_version_has_half_copied_begins_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It copied over the data (before format 7)."""
+    monkeypatch.setattr(rocks, "give_up_mixtures", lambda table: False)
+    write(tmp_path / "node-0", range(1, 3))
+    mark = mark_key(MIXED, 5)
+    in_store(tmp_path / "node-0", lambda store: store._use().table.write([(META + mark, encode_mark(mark, b""))]))
     backup(tmp_path / "node-0", tmp_path / "backups")
     with pytest.raises(BackupError, match="1 entities was being copied"):
         made(tmp_path / "backups", tmp_path / "new", 0, "green")
     assert not (tmp_path / "new" / "IDENTITY").exists()
-    made(tmp_path / "backups", tmp_path / "new")
-    in_store(tmp_path / "new", lambda store: None if store.load(5).recovering else pytest.fail("it is not whole"))
+    assert made(tmp_path / "backups", tmp_path / "new").given_up.recovering == 1
 
 
 def test_a_stopped_entity_stays_stopped(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from paxosstore.core.interface.message import (
     SnapshotPiece,
     SnapshotRequest,
 )
-from paxosstore.core.interface.ready import BeginInstall, EndInstall, InstallRows, Release
+from paxosstore.core.interface.ready import BeginInstall, DropInstall, EndInstall, InstallRows, Release
 from paxosstore.core.log.snapshot import LEAST_GAP, LOOK_ROWS
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
@@ -137,7 +137,9 @@ class Node:
 
     def _note(self, records: Any, applies: Any, changes: Iterable[Any] = ()) -> None:
         self._write(records, applies, changes)  # type: ignore[arg-type]  # a sequence
-        self.changes += [change for change in changes if isinstance(change, BeginInstall | InstallRows | EndInstall)]
+        self.changes += [
+            change for change in changes if isinstance(change, BeginInstall | InstallRows | EndInstall | DropInstall)
+        ]
 
 
 def learned(entry: int, *writes: tuple[str, str], origin: int = 1) -> Learned:
@@ -226,20 +228,19 @@ def test_only_so_many_are_copied_at_a_time_and_the_next_follows() -> None:
 # -- what is written, in which order
 
 
-def test_nothing_of_the_old_data_goes_before_the_first_piece_is_here() -> None:
+def test_nothing_is_written_before_the_first_piece_is_here() -> None:
     node = with_data()
     node.behind()
-    assert node.stored("a") == b"old"
     assert not node.changes
     assert not node.store.load(E).recovering
 
 
-def test_the_mark_the_old_datas_end_and_the_first_rows_are_one_write() -> None:
+def test_the_mark_and_the_first_rows_are_one_write_and_the_old_data_stays() -> None:
     node = with_data()
     node.piece(node.behind(), "ab")
     assert node.changes == [BeginInstall(E), InstallRows(E, [(b"da", b"A"), (b"db", b"B")])]
     assert node.store.load(E).recovering
-    assert (node.stored("a"), node.stored("z")) == (b"A", None)
+    assert [node.stored(key) for key in "abz"] == [b"old", None, b"old"]
     assert node.entity.log.committed == 2
 
 
@@ -247,6 +248,7 @@ def test_piece_after_piece_and_then_the_pointers_jump() -> None:
     node = with_data()
     asked = node.behind()
     node.piece(asked, "ab")
+    assert node.stored("a") == b"old"
     second = node.asked()
     assert second[1]._replace(after=b"") == asked[1]
     assert second[1].after == b"db"
@@ -514,32 +516,124 @@ def test_a_peer_that_comes_back_goes_on_with_its_view() -> None:
 # -- crashes and failing disks
 
 
-def test_a_restart_in_the_middle_begins_again_and_serves_nothing_until_then() -> None:
-    node = with_data()
-    node.piece(node.behind(), "ab")
-    node = Node(node.store.crash())
-    node.run(PeerUp(1), PeerUp(2))
-    read = node.do("get z", read_only=True)
-    assert node.entity.is_mixed
-    assert not read.ended
-    assert [message.read_only for _, message in node.take(HandOver)] == [True]
-    asked = node.asked()
-    assert asked[1].after == b""
-    node.piece(asked, "bc", committed=450, more=False)
-    assert [node.stored(key) for key in "abc"] == [None, b"B", b"C"]
-    assert node.counters["snapshots_recovered"] == 1
-
-
-def test_after_a_restart_an_older_view_is_not_taken() -> None:
-    node = with_data()
-    node.piece(node.behind(), "ab")
+def restarted(node: Node) -> Node:
+    """After a crash; it has its links again, and has heard of the entity."""
     node = Node(node.store.crash())
     node.run(PeerUp(1), PeerUp(2))
     node.hear(1, ReadQuestion(E, 1))
+    return node
+
+
+def test_a_crash_in_the_middle_leaves_the_old_data_and_what_there_is_of_the_copy_goes() -> None:
+    node = with_data()
+    node.piece(node.behind(), "ab")
+    node = restarted(node)
+    assert node.changes == [DropInstall(E)]
+    assert not node.store.load(E).recovering
+    assert [node.stored(key) for key in "abz"] == [b"old", None, b"old"]
+    assert node.entity.serves
+    assert node.counters["snapshots_recovered"] == 1
+
+
+def test_after_a_crash_in_the_middle_entries_will_do() -> None:
+    node = with_data()
+    node.piece(node.behind(4), "ab")
+    node = restarted(node)
+    node.hear(1, CatchUpReply(E, 4, [learned(3, ("k", "3")), learned(4)]))
+    assert node.entity.log.committed == 4
+    assert [node.stored(key) for key in "ak"] == [b"old", b"3"]
+
+
+def test_after_a_crash_in_the_middle_another_copy_begins_with_nothing() -> None:
+    node = with_data()
+    node.piece(node.behind(), "ab")
+    node = restarted(node)
+    node.piece(node.behind(), "bc", committed=450, more=False)
+    assert [node.stored(key) for key in "abcz"] == [None, b"B", b"C", None]
+
+
+def test_a_crash_before_the_last_piece_is_durable_leaves_the_old_data() -> None:
+    node = with_data()
+    node.piece(node.behind(), "ab")
     asked = node.asked()
-    node.piece(asked, "c", committed=1, more=False)
-    assert node.entity.is_mixed
-    assert node.asked()[0] == 3 - asked[0]
+    node.store.sync = lambda: None  # type: ignore[method-assign]  # it has not synced yet
+    node.piece(asked, "c", more=False)
+    found = node.store.crash()
+    assert (found.committed_entry(E), found.get(E, b"da"), found.get(E, b"dc")) == (2, b"old", None)
+    assert found.load(E).recovering
+    whole = node.store.crash(node.store.unsynced)
+    assert (whole.committed_entry(E), whole.get(E, b"da"), whole.get(E, b"dc")) == (400, b"A", b"C")
+    assert not whole.load(E).recovering
+
+
+def test_a_half_copy_found_while_the_disk_takes_no_writes_goes_when_it_does() -> None:
+    node = with_data()
+    node.piece(node.behind(), "ab")
+    node = Node(node.store.crash())
+    node.store.fail_next_write = DiskFull("no room")
+    node.hear(1, PaxosMessage(E + 1, 1, 5, 5, 0, False, b"", None, 0, True, False))  # whatever writes
+    assert node.shard.context.cannot_write
+    node.hear(1, ReadQuestion(E, 1))
+    assert node.store.load(E).recovering
+    assert node.entity.serves, "from the old data"
+    node.run(WritesAllowed(""))
+    assert node.changes == [DropInstall(E)]
+    assert not node.store.load(E).recovering
+
+
+# -- when it does not come to an end
+
+
+def test_the_peer_is_lost_and_the_other_has_less_so_the_old_data_goes_on() -> None:
+    """The log is asked again, and the entry that is missing is decided anew if nobody knows it."""
+    node = with_data()
+    asked = node.behind()
+    node.piece(asked, "ab")
+    assert node.pieces_asked()
+    node.run(PeerDown(asked[0]))
+    node.wait(1_000.0)
+    other = node.pieces_asked()[-1]
+    assert other[0] == 3 - asked[0]
+    node.piece(other, "c", committed=1, more=False)
+    assert node.changes[-1] == DropInstall(E)
+    assert node.entity.install is None
+    assert [node.stored(key) for key in "abz"] == [b"old", None, b"old"]
+    assert not node.store.load(E).recovering
+    assert node.counters["snapshots_outdated"] == 1
+    node.take(PaxosMessage)
+    node.wait(2_000.0)
+    assert {request.first for _, request in node.take(CatchUpRequest)} == {3}
+    assert (3 - asked[0], 3) in [(peer, message.entry) for peer, message in node.take(PaxosMessage)]
+
+
+def test_while_it_copies_it_gives_what_it_has() -> None:
+    """A peer may have even less."""
+    node = with_data()
+    node.piece(node.behind(), "bc")
+    piece = ask(node, peer=1)
+    assert (piece.committed, piece.rows, piece.more) == (2, [(b"da", b"old"), (b"dz", b"old")], False)
+    node.store._now.log[E].delete(1)
+    node.hear(1, CatchUpRequest(E, 1, 64))
+    ((_, reply),) = node.take(CatchUpReply)
+    assert (reply.entries, reply.gone) == ([], True)
+
+
+def test_a_disk_that_is_almost_full_is_not_filled_with_a_copy() -> None:
+    node = with_data()
+    node.piece(node.behind(), "ab")
+    asked = node.asked()
+    node.run(WritesAllowed("little room"))
+    node.wait(500.0)
+    assert node.changes[-1] == DropInstall(E)
+    assert not node.store.load(E).recovering
+    node.piece(asked, "c")
+    assert node.stored("a") == b"old"
+    assert node.counters["snapshots_without_room"] == 1
+    node.run(WritesAllowed(""))
+    assert not node.pieces_asked(), "not at once"
+    node.wait(61_000.0)
+    node.piece(node.pieces_asked()[-1], "c", more=False)
+    assert [node.stored(key) for key in "ac"] == [None, b"C"]
 
 
 def test_a_crash_before_the_first_piece_is_durable_leaves_the_old_data() -> None:
@@ -560,10 +654,12 @@ def test_a_piece_that_cannot_be_written_is_no_loss() -> None:
     node.piece(asked, "c")
     assert node.shard.context.cannot_write
     node.hear(1, ReadQuestion(E, 2))
-    assert node.entity.is_mixed  # as the disk says
+    assert node.entity.serves
+    assert node.stored("a") == b"old"
     assert not node.pieces_asked()
     node.run(WritesAllowed(""))
-    node.piece(node.asked(), "c", committed=450, more=False)
+    assert node.changes[-1] == DropInstall(E)
+    node.piece(node.behind(), "c", committed=450, more=False)
     assert [node.stored(key) for key in "abc"] == [None, None, b"C"]
 
 
@@ -758,19 +854,6 @@ def test_who_begins_anew_gives_up_what_it_has_read_before() -> None:
     assert ask(node).found
     assert ask(node, number=6).found
     assert not ask(node, number=5, after=b"dk0002").found
-
-
-def test_a_mixed_db_is_never_passed_on() -> None:
-    node = with_data()
-    node.piece(node.behind(), "ab")
-    assert not ask(node, peer=1).found
-    node.hear(1, CatchUpRequest(E, 1, 64))
-    ((_, reply),) = node.take(CatchUpReply)
-    assert reply.entries  # what its log has is true
-    node.store._now.log[E].delete(1)
-    node.hear(1, CatchUpRequest(E, 1, 64))
-    ((_, reply),) = node.take(CatchUpReply)
-    assert (reply.entries, reply.gone) == ([], False)
 
 
 def test_entries_that_are_gone_are_called_so() -> None:

@@ -110,7 +110,7 @@ def opened() -> OpenEntry:
 HELD: dict[str, Callable[[Room, Entity], object]] = {
     "it is being loaded": lambda room, entity: setattr(entity, "mailbox", []),
     "a request waits for the load": lambda room, entity: setattr(entity, "mailbox", [Operation(1, b"get c")]),
-    "its data is being copied": lambda room, entity: setattr(entity, "install", Install(1, 0.0, begun=False)),
+    "its data is being copied": lambda room, entity: setattr(entity, "install", Install(1, 0.0)),
     "a write waits": lambda room, entity: entity.writes.queue.append(Operation(1, b"incr c")),
     "a batch is under proposal": lambda room, entity: setattr(
         entity.writes, "in_flight", InFlight(Evaluated(2, WriteBatch(), [], []), Value(b"", b""), 1, 0.0)

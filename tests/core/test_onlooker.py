@@ -111,7 +111,7 @@ def test_reads_of_what_the_peers_keep_no_longer_are_served_by_them() -> None:
     cluster.wait(100.0)
     assert cluster.read(ONE).reply == b"fourth"
     assert cluster.full.context.counters.reads_handed_over == 1
-    assert not cluster.held(ONE).is_mixed, "nothing is deleted for a copy that cannot be written"
+    assert not cluster.held(ONE).is_copying, "a copy that cannot be written does not begin"
     cluster.nodes[FULL].store.full = False
     cluster.allow_writes(FULL, "")
     cluster.wait(500.0)

@@ -259,7 +259,7 @@ class Transcript:
 
     def _do_recovering(self, when: str, entity: str, node: str) -> None:
         def is_recovering() -> bool:
-            return int(entity) in self._node(node).store._durable.recovering
+            return int(entity) in self._node(node).store._durable.copies
 
         if when == "until":
             self._until(is_recovering, "the mark")

@@ -14,6 +14,7 @@ from paxosstore.core.interface.ready import (
     Apply,
     BeginInstall,
     Change,
+    DropInstall,
     EndInstall,
     InstallRows,
     NewEntity,
@@ -29,7 +30,9 @@ COUNTER = 1
 """Entity that gets one row in every turn: its highest row is the number of the last turn a store holds."""
 ENTITIES = (2, 3, 4, 5, 6)
 INSTALLED = 7
-"""Entity that only gets snapshots."""
+"""Entity that only gets copies."""
+COPIED = (6, INSTALLED)
+"""Entities that get copies: one of them applies entries as well, to its data and to the copy that has taken its place."""
 CODEC = MsgpackBodyCodec()
 SIZES = (20, 20, 20, 200, 200, 2_000, 2_000, 20_000, 60_000)
 """Bytes of a key's value, to draw from: some fit into a sector, some go over several blocks of a WAL."""
@@ -50,7 +53,7 @@ class Turns:
         self._seed = seed
         self._committed = dict.fromkeys((*ENTITIES, INSTALLED), 0)
         self._rows = dict.fromkeys(ENTITIES, Record())
-        self._installing = False
+        self._installing: set[int] = set()
         self._new = {*ENTITIES, COUNTER}
         self.number = 0
         """Of the turn drawn last; they are counted from 1."""
@@ -94,18 +97,24 @@ class Turns:
         self._rows[entity] = Record() if row.chosen else row
 
     def _install(self, random: Random, turn: Turn) -> None:
-        """One step of a snapshot's installation (rule 16), or several; at times it begins anew half-way."""
+        """One step of a snapshot's installation (rule 16), or several; at times it begins anew half-way, or is given up."""
+        entity = random.choice(COPIED)
+        applied = {apply.entity for apply in turn.applies}
         for _ in range(random.choice((1, 1, 3))):
-            if not self._installing or random.random() < 0.1:
-                self._installing = True
-                turn.changes.append(BeginInstall(INSTALLED))
-            elif random.random() < 0.7:
+            if entity not in self._installing or random.random() < 0.1:
+                self._installing.add(entity)
+                turn.changes.append(BeginInstall(entity))
+            elif random.random() < 0.7 or entity in applied:
                 rows = [(DATA + b"key%d" % random.randrange(20), random.randbytes(random.choice(SIZES[:7]))) for _ in range(3)]
-                turn.changes.append(InstallRows(INSTALLED, rows))
+                turn.changes.append(InstallRows(entity, rows))
+            elif random.random() < 0.2:
+                self._installing.remove(entity)
+                turn.changes.append(DropInstall(entity))
             else:
-                self._installing = False
-                self._committed[INSTALLED] += random.randrange(5)
-                turn.changes.append(EndInstall(INSTALLED, self._committed[INSTALLED]))
+                self._installing.remove(entity)
+                self._committed[entity] += random.randrange(5)
+                self._rows[entity] = Record()
+                turn.changes.append(EndInstall(entity, self._committed[entity]))
 
 
 def _mark(random: Random, number: int) -> Change:

@@ -1,4 +1,5 @@
-"""Mistakes in rules 16 and 17: a DB of two moments, votes that a copy replaces, entries that are gone and not called so."""
+"""Mistakes in rules 16 and 17: data that goes before its copy is whole, a DB of two moments, votes that a copy replaces, entries
+that are gone and not called so."""
 
 from __future__ import annotations
 
@@ -6,36 +7,109 @@ from .mutant import mutant
 
 INSTALL = "core/log/install.py"
 STATE = "core/entity/install.py"
-ENTITY = "core/entity/entity.py"
 LOG = "core/log/log.py"
 LEARN = "core/log/learn.py"
 SHARD = "core/shard/shard.py"
+MEMORY = "storage/memory.py"
+OPERATIONS = "storage/operations.py"
+PAYLOAD = "storage/payload.py"
 
 SNAPSHOT = (
-    # -- rule 16: the mark
+    # -- rule 16: the copy grows beside the data, under a mark
     mutant(
-        "mark not minded",
+        "switch before the end",
         16,
-        "after a restart an entity whose installation did not end is served as it is",
-        (SHARD, "        if event.recovering:\n", "        if False:\n"),
-    ),
-    mutant(
-        "mark ended early",
-        16,
-        "the mark is gone before the last piece is there",
+        "the copy takes the place of the data before its last piece is there",
         (INSTALL, "        if not message.more:\n            changes", "        if not install.rows:\n            changes"),
     ),
     mutant(
-        "served while mixed",
+        "old data deleted first",
         16,
-        "requests are evaluated on the data of two moments",
-        (ENTITY, "        return self.install is None\n\n    def describe", "        return True\n\n    def describe"),
+        "the old data goes with the first piece of the copy",
+        (
+            MEMORY,
+            "                self.copies[entity] = SortedMap()\n",
+            "                self.copies[entity] = SortedMap()\n                self.data[entity] = SortedMap()\n",
+        ),
     ),
     mutant(
-        "applied while mixed",
+        "old data deleted first, on the disk",
         16,
-        "entries are applied to an entity whose installation goes on",
-        (SHARD, "not (context.cannot_write or entity.is_mixed)", "not context.cannot_write"),
+        "the same in the real store",
+        (
+            OPERATIONS,
+            "        case BeginInstall(entity):\n",
+            "        case BeginInstall(entity):\n            operations.append(all_data(generations.of(entity), entity))\n",
+        ),
+        shown_by="tests/storage/test_conformance.py",
+    ),
+    mutant(
+        "mark forgotten",
+        16,
+        "nothing says that there is some of a copy",
+        (
+            OPERATIONS,
+            '            operations.append((META + key, encode_mark(key, b"")))\n            if',
+            "            if",
+        ),
+        shown_by="tests/storage/test_conformance.py",
+    ),
+    mutant(
+        "mark not minded",
+        16,
+        "what a crash has left of a copy stays",
+        (SHARD, "        if event.recovering:\n", "        if False:\n"),
+        shown_by="tests/core/test_install.py",
+    ),
+    mutant(
+        "half a copy left behind",
+        16,
+        "a copy that does not go on is not deleted",
+        (INSTALL, "        if install.begun and not install.ended:\n", "        if False:\n"),
+        shown_by="tests/core/test_install.py",
+    ),
+    mutant(
+        "begun anew on what is there",
+        16,
+        "the next copy is written over what there is of the last one",
+        (OPERATIONS, "            if generations.begin(entity):\n", "            if False:\n"),
+        shown_by="tests/storage/test_conformance.py",
+    ),
+    mutant(
+        "old data stays",
+        16,
+        "the old data is not deleted when the copy has taken its place",
+        (
+            OPERATIONS,
+            "            operations.append(all_data(other(generation), entity))\n",
+            "",
+        ),
+        shown_by="tests/storage/test_conformance.py",
+    ),
+    mutant(
+        "the place of the data remembered too long",
+        16,
+        "after a copy the store goes on reading where the old data was",
+        ("storage/opened.py", "                self.generations.changed(change.entity)\n", "                pass\n"),
+        shown_by="tests/storage/test_conformance.py",
+    ),
+    mutant(
+        "replayed into the wrong generation",
+        10,
+        "after a crash entries are applied to where the data was at first",
+        (
+            PAYLOAD,
+            "        return generation_of(entity, lambda key: turned[key] if key in turned else get(key), place)\n",
+            '        return b"d"\n',
+        ),
+        shown_by="tests/storage/test_payload.py",
+    ),
+    mutant(
+        "replayed before the switch",
+        10,
+        "after a crash entries are applied to the data that the same write has put out of force",
+        (PAYLOAD, "lambda key: turned[key] if key in turned else get(key), place", "get, place"),
+        shown_by="tests/storage/test_payload.py",
     ),
     # -- one view, newer than what is here
     mutant(
@@ -44,9 +118,10 @@ SNAPSHOT = (
         "what a peer has replaces what is here, though it is older",
         (
             INSTALL,
-            "        if message.committed < log.committed or (message.committed == log.committed and not install.begun):",
+            "        if message.committed <= log.committed:",
             "        if False:",
         ),
+        (INSTALL, "assert install.committed >= entity.log.committed", "assert install.committed >= 0"),
         ("storage/loading.py", "assert change.committed >= before", "assert change.committed >= 0"),
     ),
     mutant(
@@ -80,13 +155,6 @@ SNAPSHOT = (
             "        return not self.ended",
         ),
         (INSTALL, " or (install.committed and message.committed != install.committed)", ""),
-    ),
-    mutant(
-        "mixed data passed on",
-        16,
-        "a peer is sent the data of an entity whose installation goes on here",
-        ("core/log/snapshot.py", "message.after or not entity.serves or", "message.after or"),
-        ("storage/memory.py", "        if entity in self._now.recovering:\n            return None\n", ""),
     ),
     mutant(
         "uuids not copied",

@@ -67,22 +67,17 @@ def test_no_vote_where_an_entry_is_applied() -> None:
         disk.write({(ENTITY, 4): Record(4, 4, 0, None, False)}, [])
 
 
-def test_nothing_is_read_from_what_is_being_installed() -> None:
+def test_a_copy_that_has_not_ended_costs_the_disk_nothing() -> None:
+    """Its node still vouches for all that it has applied."""
     disk = filled(None, 3)
     disk.write({}, [], [BeginInstall(ENTITY), InstallRows(ENTITY, [(DATA + b"key", b"9")])])
-    with pytest.raises(Violation, match="rule 16"):
-        disk.get(ENTITY, DATA + b"key")
-    with pytest.raises(Violation, match="rule 16"):
-        disk.scan(ENTITY, b"", b"\xff")
+    disk.sync()
+    found = disk.crash()
+    assert found.recovering == {ENTITY}
+    assert not found.owes
+    assert found.get(ENTITY, DATA + b"key") == b"3"
     disk.write({}, [], [EndInstall(ENTITY, 9)])
     assert disk.get(ENTITY, DATA + b"key") == b"9"
-
-
-def test_nothing_is_applied_to_what_is_being_installed() -> None:
-    disk = filled(None, 3)
-    disk.write({}, [], [BeginInstall(ENTITY)])
-    with pytest.raises(Violation, match="rule 16"):
-        disk.write({(ENTITY, 4): chosen(4)}, [put(4)])
 
 
 def test_a_row_rots_where_there_was_none() -> None:

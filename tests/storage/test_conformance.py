@@ -18,6 +18,7 @@ from paxosstore.core.interface.ready import (
     Apply,
     BeginInstall,
     Change,
+    DropInstall,
     EndInstall,
     InstallRows,
     NewEntity,
@@ -351,11 +352,12 @@ def test_a_snapshot_replaces_data_and_no_votes(store: Store) -> None:
     store.write({}, [], [BeginInstall(1)])
     found = store.load(1)
     assert (found.recovering, found.committed, found.records) == (True, 1, [(9, Record(promised=7))])
-    assert list(store.scan(1, b"", END)) == []
     new = [(DATA + b"new", b"4"), (UUID + b"v", b"5")]
     store.write({}, [], [InstallRows(1, new[:1])])
     store.write({}, [], [InstallRows(1, new[1:])])
     assert store.load(1).recovering
+    assert dict(store.scan(1, b"", END)) == old.writes, "whole, until the copy is"
+    assert store.get(1, DATA + b"new") is None
     store.write({}, [], [EndInstall(1, 8)])
     assert store.load(1) == Loaded(1, 8, [(9, Record(promised=7))], 9, b"")
     assert list(store.scan(1, b"", END)) == new
@@ -372,11 +374,58 @@ def test_an_installation_may_begin_anew_and_end_with_entries_applied(store: Stor
     assert store.entities(-1, 9) == [(1, 6, 6)]
 
 
-@pytest.mark.parametrize("change", [BeginInstall(1), InstallRows(1, [])])
-def test_nothing_is_applied_to_half_a_snapshot(store: Store, change: Change) -> None:
-    with pytest.raises(AssertionError):
-        store.write({}, [Apply(1, 1, puts(a=b"1"))], [change])
-    assert store.load(1) == Loaded(1, 0, [], 0, b"")
+@pytest.mark.parametrize("how", ["dropped", "begun anew", "neither"])
+def test_a_copy_that_does_not_end_leaves_nothing(store: Store, how: str) -> None:
+    """What is applied meanwhile goes to the data, and the next copy begins with nothing."""
+    store.write({}, [Apply(1, 1, puts(a=b"1", b=b"2"))])
+    before = store.content_hash()
+    store.write({}, [], [BeginInstall(1), InstallRows(1, [(DATA + b"left", b"x"), (UUID + b"left", b"y")])])
+    assert store.content_hash() == before
+    store.write({}, [Apply(1, 2, puts(a=None, c=b"3"))])
+    store.write({}, [Apply(1, 3, WriteBatch({DATA + b"d": b"4"}, cleared=True))])
+    changes: list[Change] = [DropInstall(1)] if how == "dropped" else [BeginInstall(1)] if how == "begun anew" else []
+    store.write({}, [], changes)
+    assert dict(store.scan(1, b"", END)) == {DATA + b"d": b"4"}
+    assert store.load(1) == Loaded(1, 3, [], 3, b"", recovering=how != "dropped")
+    if how == "neither":
+        store.write({}, [], [DropInstall(1)])
+    install(store, [(DATA + b"n", b"5")], 9)
+    assert list(store.scan(1, b"", END)) == [(DATA + b"n", b"5")]
+
+
+def test_copy_after_copy_takes_the_place_of_the_data(store: Store) -> None:
+    """Of whatever is there: data that was applied, or a copy. Neighbours keep theirs."""
+    twin = MemoryStore()
+    for each in (store, twin):
+        each.write({}, [Apply(entity, 1, puts(a=b"%d" % entity)) for entity in (0, 1, 2, MAX_ENTITY)])
+    for entry in (5, 6, 7):
+        rows = [(DATA + b"%d" % entry, b"x"), (UUID + b"u", b"%d" % entry)]
+        for entity in (1, MAX_ENTITY):
+            changes: list[Change] = [BeginInstall(entity), InstallRows(entity, rows), EndInstall(entity, entry)]
+            store.write({}, [Apply(entity, entry + 1, puts(b=b"2"))], changes)
+            assert dict(store.scan(entity, b"", END)) == {**dict(rows), DATA + b"b": b"2"}
+            assert store.get(entity, DATA + b"b") == b"2"
+            twin.write({}, [Apply(entity, entry + 1, puts(b=b"2"))], changes)
+        assert store.content_hash() == twin.content_hash()
+        assert [store.get(entity, DATA + b"a") for entity in (0, 2)] == [b"0", b"2"]
+        entry += 1
+        install(store, [(DATA + b"z", b"x")], entry)
+        install(twin, [(DATA + b"z", b"x")], entry)
+
+
+def test_the_hash_is_of_the_content_alone(store: Store) -> None:
+    """Whether it was applied or copied, and how often."""
+    rows = [(DATA + b"a", b"1"), (DATA + b"b", b"2")]
+    copied, applied = MemoryStore(), MemoryStore()
+    applied.write({}, [Apply(1, entry, puts(a=b"1", b=b"2")) for entry in range(1, 5)])
+    hashes = []
+    for _ in range(2):
+        install(store, rows, 4)
+        hashes.append(store.content_hash())
+        store.write({}, [], [BeginInstall(1), InstallRows(1, [(DATA + b"half", b"3")])])
+        hashes.append(store.content_hash())
+    install(copied, rows, 4)
+    assert {*hashes, copied.content_hash(), applied.content_hash()} == {hashes[0]}
 
 
 def test_a_snapshot_does_not_lead_back(store: Store) -> None:
@@ -391,7 +440,7 @@ def test_a_view_shows_one_moment(store: Store) -> None:
     piece = store.read_snapshot(READER, b"", 4)
     assert piece == (1, [(DATA + b"a", b"1"), (DATA + b"b", b"2")], True)
     store.write({}, [Apply(1, 2, WriteBatch({DATA + b"d": b"6"}, cleared=True))])
-    store.write({}, [], [BeginInstall(1)])
+    store.write({}, [], [BeginInstall(1), InstallRows(1, [(DATA + b"ab", b"x")]), EndInstall(1, 2)])
     store.sync()
     rest = (1, [(DATA + b"c", b"3"), (UUID + b"u", b"4"), (WINDOW + b"w", b"5")], False)
     assert store.read_snapshot(READER, AFTER, 0) == (1, rest[1][:1], True)
@@ -428,9 +477,10 @@ def test_a_view_is_read_in_bounded_pieces(store: Store) -> None:
     assert pieces == 3
 
 
-def test_of_a_recovering_entity_there_is_no_view(store: Store) -> None:
+def test_of_a_recovering_entity_there_is_a_view_of_what_is_in_force(store: Store) -> None:
+    store.write({}, [Apply(1, 1, puts(z=b"0"))], [])
     store.write({}, [], [BeginInstall(1), InstallRows(1, [(DATA + b"a", b"1")])])
-    assert store.read_snapshot(READER, b"", 9) is None
+    assert store.read_snapshot(READER, b"", 9) == (1, [(DATA + b"z", b"0")], False)
     store.write({}, [], [EndInstall(1, 5)])
     assert store.read_snapshot(READER, b"", 9) == (5, [(DATA + b"a", b"1")], False)
 

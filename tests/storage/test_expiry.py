@@ -9,7 +9,7 @@ import pytest
 
 from paxosstore.core.batch.overlay import DATA, WriteBatch
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.ready import Apply, BeginInstall, EndInstall, InstallRows
+from paxosstore.core.interface.ready import Apply, BeginInstall, DropInstall, EndInstall, InstallRows
 from paxosstore.errors import DiskFull
 from paxosstore.storage import epochs as epochs_module
 from paxosstore.storage import expiry
@@ -294,19 +294,24 @@ def test_it_closes_without_waiting_for_all_of_it(path: Path, clock: Clock, monke
     store.close()
 
 
-@pytest.mark.parametrize("how", ["expired", "cleared", "installed"])
+@pytest.mark.parametrize("how", ["expired", "cleared", "installed", "a copy given up"])
 def test_the_disk_shrinks(path: Path, clock: Clock, how: str) -> None:
     """Also where nothing is written any more that would have it compacted."""
     store = opened(path, Keep(EVER, EVER, 100.0), clock)
     apply(store, 1, range(1, 1_500), b"")
     many = {DATA + b"%d" % number: RANDOM.randbytes(1_000) for number in range(2_000)}
-    store.write({}, [Apply(2, 1, WriteBatch(dict(many)))])
+    if how == "a copy given up":
+        store.write({}, [], [BeginInstall(2), InstallRows(2, sorted(many.items()))])
+    else:
+        store.write({}, [Apply(2, 1, WriteBatch(dict(many)))])
     store._use().table.flush()
     before = size_of(path)
     if how == "cleared":
         store.write({}, [Apply(2, 2, WriteBatch({}, cleared=True))])
     elif how == "installed":
-        store.write({}, [], [BeginInstall(2)])
+        store.write({}, [], [BeginInstall(2), EndInstall(2, 1)])
+    elif how == "a copy given up":
+        store.write({}, [], [DropInstall(2)])
     for _ in range(3):
         clock.now_s += 101 if how == "expired" else 31
         expire(store)

@@ -7,21 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from paxosstore.core.interface.ready import BeginInstall, Change, SetFloor, SetStanding, StopEntity
+from paxosstore.core.interface.ready import BeginInstall, Change, EndInstall, SetFloor, SetStanding, StopEntity
 from paxosstore.errors import Damaged
-from paxosstore.storage.keys import mark_key
-from paxosstore.storage.marks import FLOOR, RECOVERING, STANDING_KEY, STOPPED
-from paxosstore.storage.operations import META
+from paxosstore.storage.keys import META, mark_key
+from paxosstore.storage.marks import FLOOR, GENERATION, RECOVERING, STANDING_KEY, STOPPED
 from paxosstore.storage.rocks import RocksStore
 
 from .support import new_rocks
 
 Read = Callable[[RocksStore], object]
 
+
+def read_anew(store: RocksStore, entity: int) -> object:
+    """Not by what is remembered of where its data is."""
+    store._use().generations.changed(entity)
+    return store.get(entity, b"d")
+
+
 MARKS: list[tuple[Change, bytes, Read, str]] = [
     (SetFloor(5, 9), mark_key(FLOOR, 5), lambda store: store.load(5), "the floor of entity 5"),
     (SetFloor(5, 9), mark_key(FLOOR, 5), lambda store: store.floors(-1, 9), "the floor of entity 5"),
     (BeginInstall(5), mark_key(RECOVERING, 5), lambda store: store.load(5), "the mark of entity 5 as recovering"),
+    (
+        EndInstall(5, 1),
+        mark_key(GENERATION, 5),
+        lambda store: read_anew(store, 5),
+        "which data of entity 5 is in force",
+    ),
     (StopEntity(5, "why"), mark_key(STOPPED, 5), lambda store: store.load(5), "why entity 5 was stopped"),
     (SetStanding(b"me"), STANDING_KEY, lambda store: store.standing(), "the node's standing"),
 ]

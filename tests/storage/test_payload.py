@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from paxosstore.core.batch.overlay import DATA, WriteBatch
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.ready import Apply, EndInstall, InstallRows, NewEntity
+from paxosstore.core.interface.ready import Apply, BeginInstall, Change, EndInstall, InstallRows, NewEntity
 from paxosstore.errors import Damaged, DiskFull
 from paxosstore.storage import payload
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.journal import Journal
-from paxosstore.storage.keys import plog_key
+from paxosstore.storage.keys import PLOG, plog_key
 from paxosstore.storage.memory import MemoryStore
-from paxosstore.storage.operations import PLOG
 from paxosstore.storage.payload import replayed
 from paxosstore.storage.record_codec import encode_row
 from paxosstore.storage.rocks import RocksStore
@@ -112,6 +111,42 @@ def test_entries_go_on_behind_a_snapshot_of_the_same_write(tmp_path: Path) -> No
     found = reopened(store, tmp_path / "copy")
     assert dict(found.scan(1, b"", END)) == {DATA + b"a": b"1", DATA + b"b": b"2"}
     assert found.committed_entry(1) == 6
+    found.close()
+    store.close()
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_entries_go_to_the_data_that_was_in_force_by_then(tmp_path: Path, flushed: bool) -> None:
+    """Before, while and after a copy is written, twice. The replay begins in the middle, or at the beginning."""
+    store, twin = new_rocks(tmp_path / "store"), MemoryStore()
+    entry = 0
+
+    def write(*changes: Change) -> None:
+        """Three entries, of which the journal says but the values."""
+        nonlocal entry
+        for change in changes:
+            if isinstance(change, EndInstall):
+                entry = change.committed
+        batches = {(1, entry + more): puts(**{f"k{entry + more}": b"v"}) for more in (1, 2, 3)}
+        rows = {place: value(batch, place[1]) for place, batch in batches.items()}
+        for one in (store, twin):
+            one.write({place: accepted(row) for place, row in rows.items()}, [])
+            applies = [Apply(*place, batch) for place, batch in batches.items()]
+            one.write({place: chosen(row) for place, row in rows.items()}, applies, changes)
+        entry += 3
+
+    for committed in (100, 200):
+        write()
+        write(BeginInstall(1), InstallRows(1, [(DATA + b"copied%d" % committed, b"1")]))
+        write()
+        if flushed:
+            store._use().table.flush()
+        write(InstallRows(1, [(DATA + b"more", b"2")]), EndInstall(1, committed))
+    write()
+    found = reopened(store, tmp_path / "copy")
+    assert found.content_hash() == store.content_hash() == twin.content_hash()
+    assert list(found.scan(1, b"", END)) == list(twin.scan(1, b"", END))
+    assert found.load(1) == twin.load(1)
     found.close()
     store.close()
 

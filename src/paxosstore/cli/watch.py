@@ -234,7 +234,7 @@ def _marks(found: Mapping[str, Any]) -> Iterator[str]:
     if found.get("floor"):
         yield f"floor {found['floor']}: below it this node only learns, for it has lost what it had promised there"
     if found.get("recovering"):
-        yield "its data is being copied from a peer, and is not whole"
+        yield "newer data is being copied from a peer, beside its own"
     if found.get("stopped"):
         yield found["stopped"]
 

@@ -4,18 +4,17 @@ A power cut may keep any subset of what was not synced, and tear the last write.
 found afterwards is always a prefix of the batches: `crash(keep)` takes its length. (That the real store reads its log so
 is what the crash images test.)
 
-It lets rows of the log expire, as the real store does beside its turns (rule 17), and watches that nobody reads what is being
-installed (rule 16).
+It lets rows of the log expire, as the real store does beside its turns (rule 17).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.entity.logstate import INFINITE
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply, Change, EndInstall
+from ..core.interface.ready import Apply, Change
 from ..core.turn.standing import StandingRow, State, decode_standing
 from ..errors import DiskFull, NodeError
 from ..storage.memory import MemoryStore
@@ -82,8 +81,8 @@ class SimDisk(MemoryStore):
 
     @property
     def recovering(self) -> set[int]:
-        """Entities that are being installed."""
-        return self._now.recovering
+        """Entities that a copy is written of, beside their data."""
+        return set(self._now.copies)
 
     @property
     def durable_standing(self) -> StandingRow | None:
@@ -101,8 +100,8 @@ class SimDisk(MemoryStore):
 
     @property
     def owes(self) -> bool:
-        """Whether a power cut would leave entities below a floor of theirs, or half installed."""
-        return bool(self._durable.floors.items or self._durable.recovering)
+        """Whether a power cut would leave entities below a floor of theirs."""
+        return bool(self._durable.floors.items)
 
     @property
     def default_floor(self) -> int:
@@ -134,7 +133,7 @@ class SimDisk(MemoryStore):
             raise DiskFull("no room for another vote")
         if changes:
             self.on_changes(changes)
-        self._watch_rules(records, applies, changes)
+        self._watch_rules(records)
         self.on_rows(self.rows, records)
         super().write(records, applies, changes)
         self.not_applied = {}
@@ -169,28 +168,14 @@ class SimDisk(MemoryStore):
     def get(self, entity: int, key: bytes) -> bytes | None:
         if self.read_fails:
             self._read()
-        self._served(entity)
         return super().get(entity, key)
-
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        self._served(entity)
-        return super().scan(entity, start, end)
 
     # -- rules
 
-    def _served(self, entity: int) -> None:
-        if entity in self.recovering:
-            raise Violation(f"entity {entity} is read while it is being installed (rule 16)")
-
-    def _watch_rules(self, rows: Mapping[Place, Record], applies: Sequence[Apply], changes: Sequence[Change]) -> None:
+    def _watch_rules(self, rows: Mapping[Place, Record]) -> None:
         for entity, entry in rows:
             if entry <= self.committed_entry(entity) and not rows[entity, entry].chosen:
                 raise Violation(f"a vote at {(entity, entry)}, and {self.committed_entry(entity)} is applied already (rule 17)")
-        if self.recovering:
-            ended = {change.entity for change in changes if isinstance(change, EndInstall)}
-            for apply in applies:
-                if apply.entity in self.recovering - ended:
-                    raise Violation(f"entry {apply.entry} is applied to entity {apply.entity} while that is installed (rule 16)")
 
     def _expire(self, entity: int) -> None:
         """Rule 17: delete rows that are applied in the durable DB, and older than what is kept."""

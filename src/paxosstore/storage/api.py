@@ -41,8 +41,8 @@ class Store(Protocol):
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
         """Write changes, rows and applied entries in one atomic batch, the changes first and in order.
 
-        An apply must be the next one of its entity (rule 10), and of none whose installation goes on after this batch
-        (rule 16). Raises DiskFull, or NodeError for other failures.
+        An apply must be the next one of its entity (rule 10). A copy that is written beside an entity's data (rule 16) is seen by
+        no read before it has ended. Raises DiskFull, or NodeError for other failures.
         """
         ...
 
@@ -117,15 +117,12 @@ class Store(Protocol):
         """The next piece of a consistent view of an entity's data; it ends after the row that crosses `max_bytes`, or earlier.
 
         With an empty `after` a new view is opened, else the reader's open view goes on behind this key, as often as wanted.
-        The view ends when its last piece is read, or the store closes. None: it is not open, or the entity is recovering.
+        The view ends when its last piece is read, or the store closes. None: it is not open.
         """
         ...
 
-    def open_snapshot(self, reader: Reader) -> int | None:
-        """Open a view of an entity's data anew, to be read behind any key; returns its committed entry.
-
-        None: the entity is recovering.
-        """
+    def open_snapshot(self, reader: Reader) -> int:
+        """Open a view of an entity's data anew, to be read behind any key; returns its committed entry."""
         ...
 
     def close_snapshot(self, reader: Reader) -> None:

@@ -34,11 +34,11 @@ from .rocks import create_store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 6
-READABLE = (2, 3, 4, 5, FORMAT)
+FORMAT = 7
+READABLE = (2, 3, 4, 5, 6, FORMAT)
 """Formats that are taken over: 2 keeps no digests of requests with their outcomes (core/batch/evaluate.py); 3 lists no entity
 of which nothing was applied, and has values twice in its journal (rocks.py); 4 lists none by its place (upgrade.py); 5 has no
-checksum in IDENTITY, and no copy of it."""
+checksum in IDENTITY, and no copy of it; 6 deletes an entity's data before its copy is complete (generations.py)."""
 SEALED_FORMAT = 6
 NAME, COPY = "IDENTITY", "IDENTITY.copy"
 

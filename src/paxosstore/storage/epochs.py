@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 from ..core.interface.ready import Apply, Change, EndInstall
 from ..settings import TuningSettings
 from .damage import damaged
-from .keys import META_COMMITTED, committed_key, decode_entry, entity_of, row_of
-from .operations import META, PLOG, Operation
+from .keys import META, META_COMMITTED, PLOG, committed_key, decode_entry, entity_of, row_of
+from .operations import Operation
 from .rocks_table import RocksTable
 
 INDEX = b"x"

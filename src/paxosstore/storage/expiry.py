@@ -18,8 +18,8 @@ from ..core.turn.budget import Job
 from ..errors import PaxosStoreError
 from .background import Background
 from .epochs import Epoch, Epochs, Keep, Span
-from .keys import plog_key
-from .operations import PLOG, Operation
+from .keys import PLOG, plog_key
+from .operations import Operation
 from .rocks_table import RocksTable
 from .upkeep import Upkeep
 

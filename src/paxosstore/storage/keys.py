@@ -13,6 +13,8 @@ _U64 = Struct(">Q")
 _ROW = Struct(">QQ")
 
 ENTITY_BYTES = 8
+PLOG, META = b"l", b"m"
+"""First byte of a key of the table; that of data is in generations.py."""
 META_COMMITTED = b"c"
 """First byte of the meta keys of committed entries; the others are in marks.py."""
 META_PLACE = b"h"

@@ -15,8 +15,12 @@ from .keys import decode_entry, encode_entry, mark_key
 
 FLOOR = b"f"
 """Entity -> its floor (rule 19c)."""
-RECOVERING = b"r"
-"""Entity -> nothing: its data is not whole (rule 16)."""
+GENERATION = b"g"
+"""Entity -> nothing: its data in the second generation is in force (generations.py)."""
+RECOVERING = b"i"
+"""Entity -> nothing: beside its data there is some of a copy (rule 16)."""
+MIXED = b"r"
+"""Entity -> nothing: its data is not whole. Of versions before format 7, which copied over it."""
 STOPPED = b"x"
 """Entity -> why it is never served again."""
 STANDING_KEY = b"n"
@@ -66,6 +70,13 @@ def decode_committed(entity: int, value: bytes, store: Path | str) -> int:
 def decode_recovering(entity: int, row: bytes | None, store: Path | str) -> bool:
     if row is not None:
         decode_mark(mark_key(RECOVERING, entity), row, f"{store}: the mark of entity {entity} as recovering")
+    return row is not None
+
+
+def decode_generation(entity: int, row: bytes | None, store: Path | str) -> bool:
+    """Whether it is the second one."""
+    if row is not None:
+        decode_mark(mark_key(GENERATION, entity), row, f"{store}: which data of entity {entity} is in force")
     return row is not None
 
 

@@ -18,6 +18,7 @@ from ..core.interface.ready import (
     Apply,
     BeginInstall,
     Change,
+    DropInstall,
     EndInstall,
     InstallRows,
     NewEntity,
@@ -49,14 +50,15 @@ class _Batch(NamedTuple):
 class _Contents:
     """What a disk holds at one moment."""
 
-    __slots__ = ("committed", "data", "floors", "log", "recovering", "standing", "stopped")
+    __slots__ = ("committed", "copies", "data", "floors", "log", "standing", "stopped")
 
     def __init__(self) -> None:
         self.log: dict[int, SortedMap[int, bytes]] = {}
         self.data: dict[int, SortedMap[bytes, bytes]] = {}
         self.committed: SortedMap[int, int] = SortedMap()
         self.floors: SortedMap[int, int] = SortedMap()
-        self.recovering: set[int] = set()
+        self.copies: dict[int, SortedMap[bytes, bytes]] = {}
+        """Of each entity that is marked as recovering: what there is of the copy beside its data."""
         self.stopped: dict[int, str] = {}
         self.standing = b""
 
@@ -86,7 +88,8 @@ class _Contents:
         twin.data = {entity: table.copy() for entity, table in self.data.items()}
         twin.committed = self.committed.copy()
         twin.floors = self.floors.copy()
-        twin.recovering, twin.stopped, twin.standing = set(self.recovering), dict(self.stopped), self.standing
+        twin.copies = {entity: table.copy() for entity, table in self.copies.items()}
+        twin.stopped, twin.standing = dict(self.stopped), self.standing
         return twin
 
     def _change(self, change: Change) -> None:
@@ -98,15 +101,16 @@ class _Contents:
             case SetFloor(entity, floor):
                 self.floors.put(entity, floor)
             case BeginInstall(entity):
-                self.recovering.add(entity)
-                self.data.pop(entity, None)
+                self.copies[entity] = SortedMap()
             case InstallRows(entity, rows):
-                table = self.data.setdefault(entity, SortedMap())
+                table = self.copies.setdefault(entity, SortedMap())
                 for key, value in rows:
                     table.put(key, value)
             case EndInstall(entity, committed):
-                self.recovering.discard(entity)
+                self.data[entity] = self.copies.pop(entity, SortedMap())
                 self.committed.put(entity, committed)
+            case DropInstall(entity):
+                self.copies.pop(entity, None)
             case StopEntity(entity, ""):
                 self.stopped.pop(entity, None)
             case StopEntity(entity, reason):
@@ -173,7 +177,7 @@ class MemoryStore:
         committed = self.committed_entry(entity)
         rows = self._now.log.get(entity)
         now = self._now
-        marks = now.floors.items.get(entity, 0), entity in now.recovering, now.stopped.get(entity, "")
+        marks = now.floors.items.get(entity, 0), entity in now.copies, now.stopped.get(entity, "")
         return range_load(entity, committed, () if rows is None else rows.range(committed), marks)
 
     def warm(self, entities: Sequence[int]) -> None:
@@ -226,8 +230,8 @@ class MemoryStore:
         return self._now.standing
 
     def read_snapshot(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
-        if not after and self.open_snapshot(reader) is None:
-            return None
+        if not after:
+            self.open_snapshot(reader)
         if reader not in self._views:
             return None
         committed, data = self._views[reader]
@@ -236,11 +240,8 @@ class MemoryStore:
             del self._views[reader]
         return ViewPiece(committed, rows, more)
 
-    def open_snapshot(self, reader: Reader) -> int | None:
+    def open_snapshot(self, reader: Reader) -> int:
         entity = reader[1]
-        self._views.pop(reader, None)
-        if entity in self._now.recovering:
-            return None
         committed = self.committed_entry(entity)
         self._views[reader] = committed, self._now.data.get(entity, SortedMap()).copy()
         return committed

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
 
-from ..core.interface.ready import Apply, BeginInstall, Change
+from ..core.interface.ready import Apply, Change, DropInstall, EndInstall
 from ..core.turn.budget import Job
 from ..errors import NodeError
 from .background import Background
 from .digests import Digests
 from .epochs import Epochs, Span
 from .expiry import Expiry
+from .generations import Generations, after_entity, other
 from .journal import Journal
-from .keys import META_COMMITTED, committed_key, entity_of, entity_prefix, marks_end
+from .keys import META, META_COMMITTED, committed_key, entity_of, entity_prefix, marks_end
 from .marks import decode_committed
-from .operations import DATA, META, after_entity
 from .payload import Payloads
 from .rocks_table import RocksTable, TableSnapshot
 from .upkeep import Upkeep
@@ -32,7 +32,19 @@ CLEAR_WEIGHT = 1_024
 class Opened:
     """Without a journal it can only be read."""
 
-    __slots__ = ("deleted", "digests", "epochs", "expiry", "failed", "journal", "payloads", "table", "upkeep", "views")
+    __slots__ = (
+        "deleted",
+        "digests",
+        "epochs",
+        "expiry",
+        "failed",
+        "generations",
+        "journal",
+        "payloads",
+        "table",
+        "upkeep",
+        "views",
+    )
 
     def __init__(
         self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None, background: Background | None = None
@@ -40,7 +52,8 @@ class Opened:
         self.table = table
         self.views = Views(table)
         self.journal = journal
-        self.payloads = Payloads()
+        self.generations = Generations(table.get, table.path.parent)
+        self.payloads = Payloads(self.generations)
         self.failed = False
         """Whether RocksDB has failed to write, and must be opened anew."""
         self.deleted = 0
@@ -89,13 +102,16 @@ class Opened:
     def wrote(self, applies: Sequence[Apply], changes: Sequence[Change], spans: Mapping[int, Span]) -> None:
         """Count what was deleted, and have memory written out when it is much. `spans` are the entries that are applied now."""
         self.digests.applied(spans)
+        for change in changes:
+            if isinstance(change, EndInstall):
+                self.generations.changed(change.entity)
+        for change in changes:
+            if isinstance(change, EndInstall | DropInstall):
+                self._cleared(change.entity, other(self.generations.of(change.entity)))
         for entity, _, batch in applies:
             self.deleted += [*batch.writes.values()].count(None)
             if batch.cleared:
-                self._cleared(entity)
-        for change in changes:
-            if isinstance(change, BeginInstall):
-                self._cleared(change.entity)
+                self._cleared(entity, self.generations.of(entity))
         if self.deleted >= MAX_DELETED and self.upkeep is not None:
             self.upkeep.wake()
 
@@ -103,11 +119,11 @@ class Opened:
         """Reads of whatever key get dearer by it."""
         self.deleted += CLEAR_WEIGHT * count
 
-    def _cleared(self, entity: int) -> None:
-        """Data of an entity was deleted as a range."""
+    def _cleared(self, entity: int, generation: bytes) -> None:
+        """Data of an entity was deleted there as a range."""
         self.ranges_deleted(1)
         if self.expiry is not None:
-            self.expiry.cleared(DATA + entity_prefix(entity), after_entity(entity))
+            self.expiry.cleared(generation + entity_prefix(entity), after_entity(generation, entity))
 
     def _build(self, now: TableSnapshot, background: Background) -> None:
         seen_s = time.thread_time()

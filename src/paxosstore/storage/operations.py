@@ -10,6 +10,7 @@ from ..core.interface.digest import place_of
 from ..core.interface.ready import (
     BeginInstall,
     Change,
+    DropInstall,
     EndInstall,
     InstallRows,
     NewEntity,
@@ -17,21 +18,19 @@ from ..core.interface.ready import (
     SetStanding,
     StopEntity,
 )
-from .keys import committed_key, encode_entry, entity_prefix, mark_key, place_key
-from .marks import FLOOR, RECOVERING, STANDING_KEY, STOPPED, encode_floor, encode_mark
+from .generations import SECOND, Ahead, after_entity, other
+from .keys import META, committed_key, encode_entry, entity_prefix, mark_key, place_key
+from .marks import FLOOR, GENERATION, RECOVERING, STANDING_KEY, STOPPED, encode_floor, encode_mark
 
 Operation = tuple[bytes, bytes | tuple[bytes] | None]
 """(key, value), (key, None) to delete it, or (start, (end,)) to delete start <= key < end."""
 
-PLOG, DATA, META = b"l", b"d", b"m"
-"""First byte of a key of the table."""
-AFTER_DATA = b"e"
 _DATA_SPACE_END = bytes((DATA_SPACE[0] + 1,))
 
 
-def apply_operations(entity: int, batch: WriteBatch) -> list[Operation]:
-    """An entry's writes."""
-    prefix = DATA + entity_prefix(entity)
+def apply_operations(entity: int, batch: WriteBatch, generation: bytes) -> list[Operation]:
+    """An entry's writes, to the data that is in force."""
+    prefix = generation + entity_prefix(entity)
     writes: list[Operation] = [(prefix + key, value) for key, value in batch.writes.items()]
     return [(prefix + DATA_SPACE, (prefix + _DATA_SPACE_END,)), *writes] if batch.cleared else writes
 
@@ -51,7 +50,8 @@ def place_operations(spans: Mapping[int, tuple[int, int]]) -> Iterator[Operation
     return (place_operation(entity) for entity, (first, _) in spans.items() if first == 1)
 
 
-def add_change(operations: list[Operation], change: Change) -> None:
+def add_change(operations: list[Operation], change: Change, generations: Ahead) -> None:
+    """`generations` are those before this change, and then those after it."""
     match change:
         case SetStanding(content):
             operations.append((META + STANDING_KEY, encode_mark(STANDING_KEY, content)))
@@ -60,13 +60,22 @@ def add_change(operations: list[Operation], change: Change) -> None:
         case BeginInstall(entity):
             key = mark_key(RECOVERING, entity)
             operations.append((META + key, encode_mark(key, b"")))
-            operations.append((DATA + entity_prefix(entity), (after_entity(entity),)))
+            if generations.begin(entity):
+                operations.append(all_data(other(generations.of(entity)), entity))
         case InstallRows(entity, rows):
-            prefix = DATA + entity_prefix(entity)
+            prefix = other(generations.of(entity)) + entity_prefix(entity)
             operations += [(prefix + key, value) for key, value in rows]
         case EndInstall(entity, committed):
-            operations.append((META + mark_key(RECOVERING, entity), None))
+            generation = generations.turn(entity)
+            key = mark_key(GENERATION, entity)
+            operations.append((META + key, encode_mark(key, b"") if generation == SECOND else None))
             operations.append(committed_operation(entity, committed))
+            operations.append((META + mark_key(RECOVERING, entity), None))
+            operations.append(all_data(other(generation), entity))
+        case DropInstall(entity):
+            operations.append((META + mark_key(RECOVERING, entity), None))
+            operations.append(all_data(other(generations.of(entity)), entity))
+            generations.dropped(entity)
         case StopEntity(entity, reason):
             key = mark_key(STOPPED, entity)
             operations.append((META + key, encode_mark(key, reason.encode(errors="replace")) if reason else None))
@@ -74,7 +83,6 @@ def add_change(operations: list[Operation], change: Change) -> None:
             operations.append(committed_operation(entity, 0))
 
 
-def after_entity(entity: int) -> bytes:
-    """Above every data key of an entity, and not above those of the next one."""
-    last = (1 << 64) - 1
-    return DATA + entity_prefix(entity + 1) if entity < last else AFTER_DATA
+def all_data(generation: bytes, entity: int) -> Operation:
+    """Delete it."""
+    return generation + entity_prefix(entity), (after_entity(generation, entity),)

@@ -8,7 +8,7 @@
 
 They happen in this order. A payload that begins otherwise is one of before, a list of operations. Replay finds the row that is
 named in the same batch, or in the table: a row is only deleted from there once all that names it is in the table, durably
-(expiry.py).
+(expiry.py). The writes go to the data that is in force by then: as the same batch says, or the table (generations.py).
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from ..core.interface.ready import Apply, Change
 from ..errors import InvalidRequest
 from .body import MsgpackBodyCodec
 from .damage import damaged
-from .keys import plog_key
-from .operations import PLOG, Operation, add_change, apply_operations, committed_operation
+from .generations import Generations, generation_of
+from .keys import META, PLOG, plog_key
+from .marks import GENERATION
+from .operations import Operation, add_change, apply_operations, committed_operation
 from .record_codec import decode_row, encode_row
 
 _VERSION = b"\x01"
@@ -48,7 +50,8 @@ _decode_before = msgspec.msgpack.Decoder(list[Operation]).decode
 class Payloads:
     """Makes the payloads of one journal, one after the other; knows which values it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, generations: Generations) -> None:
+        self._generations = generations
         self._known: dict[Place, Value] = {}
         self._bytes = 0
 
@@ -61,8 +64,9 @@ class Payloads:
         """
         chosen_bytes = 0
         operations: list[Operation] = []
+        generations = self._generations.ahead()
         for change in changes:
-            add_change(operations, change)
+            add_change(operations, change, generations)
         said = operations.copy()
         marks: _Marks = []
         known = self._known
@@ -81,7 +85,7 @@ class Payloads:
         committed: dict[int, Operation] = {}
         for entity, entry, batch in applies:
             place = entity, entry
-            writes = apply_operations(entity, batch)
+            writes = apply_operations(entity, batch, generations.of(entity))
             operations += writes
             value = records[place].value if place in records else known.get(place)
             named.append((entity, entry, None if value is not None and self._is(batch, value) else writes))
@@ -129,6 +133,11 @@ def replayed(payload: bytes, get: Callable[[bytes], bytes | None], place: Path) 
         return _decode_before(payload)
     operations, marks, applies = _decode(memoryview(payload)[len(_VERSION) :])
     rows = {key: value for key, value in operations if isinstance(value, bytes) and key.startswith(PLOG)}
+    turned = {key: value for key, value in operations if not isinstance(value, tuple) and key.startswith(META + GENERATION)}
+
+    def in_force(entity: int) -> bytes:
+        """Where the data of an entity is after the changes, which come first."""
+        return generation_of(entity, lambda key: turned[key] if key in turned else get(key), place)
 
     def named(entity: int, entry: int) -> Value:
         key = PLOG + plog_key(entity, entry)
@@ -145,7 +154,7 @@ def replayed(payload: bytes, get: Callable[[bytes], bytes | None], place: Path) 
         operations.append((PLOG + key, row))
     for entity, entry, writes in applies:
         if writes is None:
-            writes = apply_operations(entity, _body.decode(named(entity, entry).body))
+            writes = apply_operations(entity, _body.decode(named(entity, entry).body), in_force(entity))
         operations += writes
         operations.append(committed_operation(entity, entry))
     return operations

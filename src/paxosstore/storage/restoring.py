@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..core.entry.ids import MAX_ENTITY
-from .keys import META_COMMITTED, entity_of, mark_key, marks_end, row_of
-from .marks import FLOOR, RECOVERING, STANDING_KEY, STOPPED, decode_committed, decode_standing, encode_mark
-from .operations import META, PLOG, Operation
+from .keys import META, META_COMMITTED, PLOG, entity_of, mark_key, marks_end, row_of
+from .marks import FLOOR, MIXED, STANDING_KEY, STOPPED, decode_committed, decode_standing, encode_mark
+from .operations import Operation
 from .record_codec import decode_row
 from .rocks_table import RocksTable
 
@@ -26,7 +26,7 @@ class GivenUp(NamedTuple):
     entries: int
     """Above the committed entries, accepted and not known to be chosen: clients may have been told that they were done."""
     recovering: int
-    """Entities whose data was being copied from a peer: it is not whole."""
+    """Entities whose data is not whole: a version before format 7 was copying over it."""
     stopped: int
     """Entities that are stopped because their replicas differ."""
 
@@ -49,7 +49,7 @@ def drop_votes(table: RocksTable, standing: bytes) -> GivenUp:
     floors = META + mark_key(FLOOR, 0), (META + marks_end(FLOOR),)
     table.write([*doomed, floors, (META + STANDING_KEY, encode_mark(STANDING_KEY, standing))])
     table.flush()
-    return GivenUp(entries, _count(table, RECOVERING), _count(table, STOPPED))
+    return GivenUp(entries, _count(table, MIXED), _count(table, STOPPED))
 
 
 def _votes(table: RocksTable) -> Iterator[tuple[bytes, bool]]:

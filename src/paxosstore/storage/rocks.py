@@ -39,10 +39,13 @@ from .durable import sync_path
 from .epochs import Epochs, Keep, Span, replayed_spans, spans_of
 from .expiry import LogKept
 from .forking import give_up_in_child, used_in_child
+from .generations import AFTER_DATA, FIRST, SECOND, data_in_force
 from .journal import SEGMENT_BYTES, Journal, create_journal
 from .journal_reader import JournalReader
 from .keys import (
+    META,
     META_COMMITTED,
+    PLOG,
     committed_key,
     decode_entry,
     encode_entry,
@@ -61,6 +64,7 @@ from .loading import assert_applies, range_load, take_rows
 from .manifest import cut_torn_manifest
 from .marks import (
     FLOOR,
+    GENERATION,
     RECOVERING,
     STANDING_KEY,
     STOPPED,
@@ -71,10 +75,10 @@ from .marks import (
     decode_stopped,
 )
 from .opened import Opened
-from .operations import AFTER_DATA, DATA, META, PLOG, Operation, place_operations
+from .operations import Operation, place_operations
 from .payload import replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
-from .upgrade import add_what_lacks
+from .upgrade import add_what_lacks, give_up_mixtures
 from .warming import warm
 
 _SEQUENCE = META + b"s"
@@ -182,12 +186,14 @@ class RocksStore:
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes, self.path)
 
     def get(self, entity: int, key: bytes) -> bytes | None:
-        return self._use().table.get(DATA + entity_prefix(entity) + key)
+        opened = self._use()
+        return opened.table.get(opened.generations.of(entity) + entity_prefix(entity) + key)
 
     def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        prefix = DATA + entity_prefix(entity)
+        opened = self._use()
+        prefix = opened.generations.of(entity) + entity_prefix(entity)
         skip = len(prefix)
-        for key, value in self._use().table.range(prefix + start, prefix + end):
+        for key, value in opened.table.range(prefix + start, prefix + end):
             yield key[skip:], value
 
     def committed_entry(self, entity: int) -> int:
@@ -238,17 +244,14 @@ class RocksStore:
         return decode_standing(self._use().table.get(META + STANDING_KEY), self.path)
 
     def read_snapshot(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
-        if not after and self.open_snapshot(reader) is None:
-            return None
+        if not after:
+            self.open_snapshot(reader)
         return self._use().views.read(reader, after, max_bytes)
 
-    def open_snapshot(self, reader: Reader) -> int | None:
-        views = self._use().views
-        views.close(reader)
-        if self._is_recovering(reader[1]):
-            return None
+    def open_snapshot(self, reader: Reader) -> int:
+        opened = self._use()
         committed = self.committed_entry(reader[1])
-        views.open(reader, committed)
+        opened.views.open(reader, committed, opened.generations.of(reader[1]))
         return committed
 
     def close_snapshot(self, reader: Reader) -> None:
@@ -257,7 +260,8 @@ class RocksStore:
     def content_hash(self, wanted: Callable[[], bool] | None = None) -> str:
         """`wanted` is asked now and then: NotServing ends it when it says no."""
         with self._use().table.snapshot() as now:
-            data = ((key[1:], value) for key, value in now.range(DATA, AFTER_DATA, wanted))
+            marks = ((key[1:], row) for key, row in now.range(META + GENERATION, META + marks_end(GENERATION)))
+            data = data_in_force(now.range(FIRST, SECOND, wanted), now.range(SECOND, AFTER_DATA, wanted), marks)
             return hash_content(data, _applied(self._committed(now.range(META + META_COMMITTED, _COMMITTED_END))))
 
     def checkpoint(self, place: Path) -> None:
@@ -313,6 +317,7 @@ class RocksStore:
         table = ReadOnlyTable(self.path / "rocksdb")
         table.on_damaged = lambda found: self.on_damaged(found)
         self._replay(table)
+        give_up_mixtures(table)
         opened = Opened(table, None)
         if not self._read_only:
             opened.build_digests(self.background)
@@ -326,7 +331,8 @@ class RocksStore:
         try:
             epochs = Epochs(table, self._keep, self._clock)
             read, held = self._replay(table, epochs)
-            if read.highest > held:
+            mixtures = give_up_mixtures(table)
+            if read.highest > held or mixtures:
                 table.write([(_SEQUENCE, encode_entry(read.highest))])
                 table.flush()
             with _os_errors(self.path):

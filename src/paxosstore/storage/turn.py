@@ -177,7 +177,7 @@ class Turn:
         return SnapshotLoaded(read.peer, piece)
 
     def _read_view(self, read: ViewRead) -> ViewLoaded:
-        """A piece of a view that is compared; that there is none, if it is not open or its data is not whole."""
+        """A piece of a view that is compared; that there is none, if it is not open."""
         store, reader = self._store, (read.peer, read.entity, read.number)
         if read.opens and read.after:
             store.open_snapshot(reader)

@@ -8,8 +8,22 @@ from itertools import islice
 
 from ..core.entry.ids import MAX_ENTITY
 from .epochs import Span, span_operations
-from .keys import META_COMMITTED, committed_key, decode_entry, entity_of, marks_end, plog_key, row_of
-from .operations import META, PLOG, Operation, committed_operation, place_operation
+from .generations import FIRST
+from .keys import (
+    META,
+    META_COMMITTED,
+    PLOG,
+    committed_key,
+    decode_entry,
+    entity_of,
+    mark_key,
+    marks_end,
+    plog_end,
+    plog_key,
+    row_of,
+)
+from .marks import FLOOR, MIXED, decode_committed, decode_floor, encode_floor
+from .operations import Operation, all_data, committed_operation, place_operation
 from .rocks_table import RocksTable
 
 _LISTED = META + b"e"
@@ -19,6 +33,37 @@ _PLACED = META + b"i"
 
 _PIECE = 10_000
 """So many rows are written at one go."""
+
+
+def give_up_mixtures(table: RocksTable) -> bool:
+    """Before format 7 an entity's data was deleted before its copy was complete: where that has not ended, the data is lost.
+
+    Whether there was any. The entity then has none, and a floor (rule 19c) above whatever it may have voted for: it learns all
+    anew. To be flushed before anything else is written, or it would be done again, and be wrong.
+    """
+    rows = [operation for entity in _mixed(table) for operation in _without_data(table, entity)]
+    if rows:
+        table.write(rows)
+    return bool(rows)
+
+
+def _mixed(table: RocksTable) -> Iterator[int]:
+    for key, _ in table.range(META + MIXED, META + marks_end(MIXED)):
+        yield entity_of(key[len(META) :])
+
+
+def _without_data(table: RocksTable, entity: int) -> Iterator[Operation]:
+    get = table.get
+    committed = get(META + committed_key(entity))
+    highest = 0 if committed is None else decode_committed(entity, committed, table.path)
+    for key, _ in table.range(PLOG + plog_key(entity, highest + 1), PLOG + plog_end(entity)):
+        highest = row_of(key[len(PLOG) :])[1]
+    floor_key = mark_key(FLOOR, entity)
+    floor = max(decode_floor(entity, get(META + floor_key), table.path), highest + 2)
+    yield META + floor_key, encode_floor(entity, floor)
+    yield committed_operation(entity, 0)
+    yield all_data(FIRST, entity)
+    yield META + mark_key(MIXED, entity), None
 
 
 def add_what_lacks(table: RocksTable) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .api import Reader, ViewPiece
+from .generations import after_entity
 from .keys import entity_prefix
 from .loading import take_piece
-from .operations import DATA, after_entity
 from .rocks_table import RocksTable, TableSnapshot
 
 
@@ -14,25 +14,26 @@ class Views:
 
     def __init__(self, table: RocksTable) -> None:
         self._table = table
-        self._open: dict[Reader, tuple[int, TableSnapshot]] = {}
-        """Committed entry and data of each."""
+        self._open: dict[Reader, tuple[int, bytes, TableSnapshot]] = {}
+        """Committed entry, generation and data of each."""
 
-    def open(self, reader: Reader, committed: int) -> None:
+    def open(self, reader: Reader, committed: int, generation: bytes) -> None:
         """From now on this reader sees what the table holds at this moment; a view that it had is gone."""
         self.close(reader)
-        self._open[reader] = committed, self._table.snapshot(after_entity(reader[1]))
+        self._open[reader] = committed, generation, self._table.snapshot(after_entity(generation, reader[1]))
 
     def read(self, reader: Reader, after: bytes, max_bytes: int) -> ViewPiece | None:
         """What comes behind this key (empty: all), in bounded time. Closes the view with its last piece. None: there is none."""
         found = self._open.get(reader)
         if found is None:
             return None
-        committed, snapshot = found
+        committed, generation, snapshot = found
         entity = reader[1]
-        prefix = DATA + entity_prefix(entity)
+        prefix = generation + entity_prefix(entity)
         skip = len(prefix)
         start = prefix + after + b"\0" if after else prefix
-        rows, more = take_piece(((key[skip:], value) for key, value in snapshot.rows(start, after_entity(entity))), max_bytes)
+        found_rows = snapshot.rows(start, after_entity(generation, entity))
+        rows, more = take_piece(((key[skip:], value) for key, value in found_rows), max_bytes)
         if not more:
             self.close(reader)
         return ViewPiece(committed, rows, more)
@@ -40,4 +41,4 @@ class Views:
     def close(self, reader: Reader) -> None:
         found = self._open.pop(reader, None)
         if found is not None:
-            found[1].close()
+            found[2].close()

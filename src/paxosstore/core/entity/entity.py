@@ -77,7 +77,7 @@ class Entity:
 
     @property
     def serves(self) -> bool:
-        """Whether this node may evaluate requests on this entity's data, and pass the data on."""
+        """Whether this node evaluates requests on this entity's data, and reads: not while it has newer data copied."""
         return self.install is None
 
     def describe(self) -> str:
@@ -85,8 +85,8 @@ class Entity:
         return "" if self.install is None else f"entity {self.id}: {self.install.describe()}"
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether the DB holds parts of two states (rule 16)."""
+    def is_copying(self) -> bool:
+        """Whether a copy is being written beside its data (rule 16): nothing is applied to that any more."""
         return self.install is not None and self.install.begun
 
     @property

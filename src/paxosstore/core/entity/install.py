@@ -1,14 +1,12 @@
 """An entity's data on its way from a peer (rule 16). Deciding only; written by core/log/install.py.
 
-begun = False   nothing of the old data is gone: a peer is asked for a view that is newer than what is here
-begun = True    the mark is written and the old data is gone: the DB is a mixture until the last piece is there
+begun = False   a peer is asked for a view that is newer than what is here
+begun = True    the mark is written: the copy grows beside the data, which stays in force until the last piece is there
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-from ..entry.ids import NOBODY
 
 NOT_ASKED = -1e18
 LONGEST_PAUSE_MS = 250.0
@@ -55,11 +53,11 @@ class Install:
         "turn",
     )
 
-    def __init__(self, peer: int, now_ms: float, *, begun: bool = False) -> None:
+    def __init__(self, peer: int, now_ms: float) -> None:
         self.peer = peer
-        """Whom to ask; NOBODY: nobody is known to have it."""
-        self.begun = begun
-        """Whether the old data is gone, or about to be by what this turn writes."""
+        """Whom to ask."""
+        self.begun = False
+        """Whether some of a copy is on the disk, beside the data, or about to be by what this turn writes."""
         self.number = 0
         """Of the view that is read: one of its own each time a peer is asked from the start; 0: none yet."""
         self.after = b""
@@ -76,7 +74,8 @@ class Install:
         self.refusals = 0
         """How many peers in a row have had no view to read."""
         self.resumes_at_ms = 0.0
-        """When the next piece may be asked for: the disk is left to others for as long as it took to write the last one."""
+        """When the next piece may be asked for: the disk is left to others for as long as it took to write the last one, and for
+        longer if it has no room for the copy."""
         self.heard_at_ms = self.since_ms = now_ms
         self.rows = 0
         self.size = 0
@@ -117,9 +116,8 @@ class Install:
 
     def describe(self) -> str:
         """Why the entity is not served here, as a person reads it."""
-        source = "some peer" if self.peer == NOBODY else f"node {self.peer}"
         so_far = f": {self.size} bytes so far" if self.begun else ""
-        return f"its data is copied to this node from {source}{so_far}"
+        return f"its data is copied to this node from node {self.peer}{so_far}"
 
     def transfer(self, entity: int, now_ms: float) -> Transfer:
         seconds = (now_ms - self.since_ms) / 1000.0

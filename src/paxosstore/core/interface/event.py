@@ -51,7 +51,7 @@ class Loaded(NamedTuple):
     floor: int = 0
     """Rule 19c; 0: none."""
     recovering: bool = False
-    """Its data is not whole: an installation began and did not end (rule 16)."""
+    """Beside its data there is some of a copy: it began and did not end (rule 16)."""
     stopped: str = ""
     """Why it is never served here again; empty: it is."""
 
@@ -154,7 +154,7 @@ class ViewLoaded(NamedTuple):
     more: bool
     """Whether the view is still open, for what may follow."""
     found: bool
-    """Whether there is a view. If not, its data is not whole, or the view was closed."""
+    """Whether there is a view. If not, the view was closed."""
 
 
 class WritesAllowed(NamedTuple):

@@ -50,13 +50,16 @@ class SetFloor(NamedTuple):
 
 
 class BeginInstall(NamedTuple):
-    """Rule 16: the entity's data, in every space, is deleted, and it is marked as recovering. Its committed entry stays."""
+    """Rule 16: a copy of the entity's data is written beside it from now on, and it is marked as recovering.
+
+    What there is of an earlier copy goes. The data and its committed entry stay, and stay in force.
+    """
 
     entity: int
 
 
 class InstallRows(NamedTuple):
-    """Pairs of a snapshot of an entity that is recovering."""
+    """Pairs of the copy."""
 
     entity: int
     rows: Sequence[tuple[bytes, bytes]]
@@ -64,10 +67,19 @@ class InstallRows(NamedTuple):
 
 
 class EndInstall(NamedTuple):
-    """All of the snapshot is there: the mark goes, and the committed entry is the snapshot's. It never goes back."""
+    """All of the copy is there: it takes the place of the data, the mark goes, and the committed entry is the copy's.
+
+    That never goes back.
+    """
 
     entity: int
     committed: int
+
+
+class DropInstall(NamedTuple):
+    """The copy does not go on: what there is of it goes, and the mark. The data stays in force."""
+
+    entity: int
 
 
 class StopEntity(NamedTuple):
@@ -84,9 +96,8 @@ class NewEntity(NamedTuple):
     entity: int
 
 
-Change = SetStanding | SetFloor | BeginInstall | InstallRows | EndInstall | StopEntity | NewEntity
-"""What is written besides rows and applied entries, before them, in order. No entry may be applied to an entity whose
-installation goes on after the batch."""
+Change = SetStanding | SetFloor | BeginInstall | InstallRows | EndInstall | DropInstall | StopEntity | NewEntity
+"""What is written besides rows and applied entries, before them, in order."""
 
 
 class LogRead(NamedTuple):

@@ -1,8 +1,9 @@
 """Getting an entity's data from a peer, when its log does not reach back far enough, or copying is cheaper (rules 16 and 17).
 
-Nothing of the old data goes before a newer view is open at a peer: the first piece and the mark that the old data is gone are
-one write. The later pieces follow one by one: the next is asked for when the last is durable, so a disk that is slow slows
-the peer down. The last piece, the end of the mark and the new committed entry are one write again; the pointers jump after it.
+The copy grows beside the old data, under a mark. The pieces follow one by one: the next is asked for when the last is durable, so
+a disk that is slow slows the peer down. The last piece, the change to the copy, the end of the mark and the new committed entry
+are one write; the pointers jump after it. Until then the old data is whole and in force: peers may have it, and whatever ends
+the copy before, a crash as well, leaves it so.
 
 What this replica has promised and accepted above the view's entry stays: a snapshot replaces data, never votes.
 """
@@ -11,9 +12,8 @@ from __future__ import annotations
 
 from ..entity.entity import Entity
 from ..entity.install import Install, Transfer
-from ..entry.ids import NOBODY
 from ..interface.message import SnapshotPiece, SnapshotRequest
-from ..interface.ready import BeginInstall, EndInstall, InstallRows
+from ..interface.ready import BeginInstall, DropInstall, EndInstall, InstallRows
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -21,6 +21,8 @@ from .log import Log
 from .write import Proposer
 
 MAX_DOUBLINGS = 4
+NO_ROOM_PAUSE_MS = 60_000.0
+"""After a copy was given up because the disk was almost full, it is not begun again for so long."""
 
 
 class Installer:
@@ -37,6 +39,8 @@ class Installer:
         """Those that would, the one that has waited for longest first."""
         self._written: dict[int, Entity] = {}
         """Those that have written a piece which is not durable yet."""
+        self._left: set[int] = set()
+        """Entities with some of a copy on the disk that nobody goes on with; they are many only after a crash."""
 
     # -- begin and end
 
@@ -51,11 +55,11 @@ class Installer:
         now = self._context.now_ms
         return [entity.install.transfer(entity.id, now) for entity in self._active.values() if entity.install is not None]
 
-    def start(self, entity: Entity, peer: int, *, begun: bool = False) -> None:
+    def start(self, entity: Entity, peer: int) -> None:
         """Have the data copied, from this peer first. From now on the entity is not served here."""
         context = self._context
         assert entity.install is None
-        entity.install = Install(peer, context.now_ms, begun=begun)
+        entity.install = Install(peer, context.now_ms)
         context.counters.snapshots_wanted += 1
         in_flight = entity.writes.in_flight
         if in_flight is not None and in_flight.evaluated.entry > entity.log.contiguous_chosen:
@@ -63,9 +67,13 @@ class Installer:
         self._entities.touch(entity)
 
     def loaded(self, entity: Entity) -> None:
-        """The disk says that an installation has begun here and not ended: it begins again, from any peer."""
+        """The disk says that a copy has begun here and not ended. What there is of it goes.
+
+        What is missing is asked for anew, and comes as entries or as another copy.
+        """
         self._context.counters.snapshots_recovered += 1
-        self.start(entity, NOBODY, begun=True)
+        self._left.add(entity.id)
+        self._drop_left()
 
     def forget(self) -> None:
         """Entities were dropped from memory: those that come back say themselves what is to be done."""
@@ -76,8 +84,16 @@ class Installer:
 
     def go_on(self) -> None:
         """The disk takes writes again, or a peer is back: all that copy are looked at."""
+        self._drop_left()
         for entity in (*self._active.values(), *self._waiting.values()):
             self._entities.touch(entity)
+
+    def _drop_left(self) -> None:
+        """Have deleted what there is of copies that nobody goes on with."""
+        context = self._context
+        if self._left and not context.cannot_write:
+            context.ready.changes += [DropInstall(number) for number in sorted(self._left)]
+            self._left.clear()
 
     def give_up(self, entity: Entity) -> None:
         """Nothing is done for it any more."""
@@ -85,14 +101,23 @@ class Installer:
             self._stop(entity)
 
     def _stop(self, entity: Entity) -> None:
-        assert entity.install is not None
-        self._let_go(entity, entity.install)
+        install = entity.install
+        assert install is not None
+        self._let_go(entity, install)
+        self._drop(entity, install)
         entity.install = None
         for waiting in (self._active, self._waiting, self._written):
             waiting.pop(entity.id, None)
         entity.catchup.restart()
         self._entities.touch(entity)
         self._next()
+
+    def _drop(self, entity: Entity, install: Install) -> None:
+        """If there is some of a copy, and it has not become the data, it goes."""
+        if install.begun and not install.ended:
+            self._left.add(entity.id)
+            self._drop_left()
+        install.begun = False
 
     def _let_go(self, entity: Entity, install: Install) -> None:
         """No more is read of the view: the peer may close it. It may be open again, for a question that was repeated."""
@@ -130,21 +155,24 @@ class Installer:
         assert install is not None
         if install.turn:
             return
-        if context.cannot_write:
-            if entity.id not in self._active:
-                self._waiting[entity.id] = entity
+        if context.writes_refused_because:
+            self._wait_for_room(entity, install)
             return
-        if not install.begun and entity.log.contiguous_chosen >= max(entity.log.max_chosen, entity.catchup.wanted):
+        if entity.log.contiguous_chosen >= max(entity.log.max_chosen, entity.catchup.wanted):
             context.counters.snapshots_not_needed += 1
             self._stop(entity)
             return
+        now = context.now_ms
+        if not install.begun and now < install.resumes_at_ms:  # others may copy meanwhile
+            self._waiting.pop(entity.id, None)
+            entity.wake_at(install.resumes_at_ms)
+            return
         if not self._has_place(entity, install):
             return
-        now = context.now_ms
         if install.attempts and now - install.heard_at_ms >= context.tuning.snapshot_timeout_ms:
             context.counters.snapshots_timed_out += 1
             self._turn_to_next(entity, install)
-        elif not install.committed and install.peer != NOBODY and self._is_better_asked_elsewhere(install.peer):
+        elif not install.committed and self._is_better_asked_elsewhere(install.peer):
             self._turn_to_next(entity, install)  # there is no view to go on with when the link is back
         interval = context.tuning.retry_ms * (1 << min(install.attempts + install.refusals, MAX_DOUBLINGS))
         due = max(install.asked_at_ms + interval, install.resumes_at_ms)
@@ -153,8 +181,6 @@ class Installer:
             return
         if not install.number:
             install.number = context.new_number()
-            if install.peer == NOBODY:
-                install.peer = self._after(NOBODY)
         if not install.attempts:
             install.heard_at_ms = now  # nobody is late who has not been asked
         install.asked_at_ms = now
@@ -162,6 +188,19 @@ class Installer:
         limit = context.tuning.snapshot_piece_bytes
         context.send_early(install.peer, SnapshotRequest(entity.id, install.number, install.after, limit))
         entity.wake_at(now + interval)
+
+    def _wait_for_room(self, entity: Entity, install: Install) -> None:
+        """The disk is full, or almost: a copy takes as much again as the data. While there is room for that, it is given up."""
+        context = self._context
+        if install.begun and not context.cannot_write:
+            context.counters.snapshots_without_room += 1
+            self._drop(entity, install)
+            self._let_go(entity, install)
+            install.turn_to(install.peer, context.now_ms)
+            install.resumes_at_ms = context.now_ms + NO_ROOM_PAUSE_MS
+            self._active.pop(entity.id, None)
+        if entity.id not in self._active:
+            self._waiting[entity.id] = entity
 
     def _is_better_asked_elsewhere(self, peer: int) -> bool:
         """Whether there is no link to this peer, and one to another."""
@@ -179,7 +218,7 @@ class Installer:
     def piece(self, entity: Entity, peer: int, message: SnapshotPiece) -> None:
         """A piece from a peer: written by this turn, if it is the one that is due."""
         install, context = entity.install, self._context
-        if install is None or context.cannot_write or not install.expects(peer, message.number, message.after):
+        if install is None or context.writes_refused_because or not install.expects(peer, message.number, message.after):
             context.counters.snapshot_pieces_late += 1
             return
         self._entities.touch(entity)
@@ -188,6 +227,7 @@ class Installer:
             return
         if not install.committed and not self._begin(entity, install, peer, message):
             return
+        assert install.committed >= entity.log.committed, "nothing is applied meanwhile"
         changes = context.ready.changes
         if message.rows:
             changes.append(InstallRows(entity.id, message.rows))
@@ -212,23 +252,22 @@ class Installer:
             install.asked_at_ms = context.now_ms
 
     def _begin(self, entity: Entity, install: Install, peer: int, message: SnapshotPiece) -> bool:
-        """The first piece of a view: whether it is newer than what is here (rule 16). Then the old data goes."""
+        """The first piece of a view: whether it is newer than what is here (rule 16). Then it is written beside that."""
         context, log = self._context, entity.log
-        if message.committed < log.committed or (message.committed == log.committed and not install.begun):
+        if message.committed <= log.committed:
             context.counters.snapshots_outdated += 1
-            if install.begun:
-                self._refused(entity, install)
-            else:
-                self._stop(entity)
+            self._stop(entity)  # the log is asked again: peers may have it by now, or have to be helped to decide it
+            entity.catchup.asked_at_ms = context.now_ms
             return False
         if log.unwritten is not None:
-            return False  # this turn writes to the old data as well: the piece is asked for again
+            return False  # this turn applies an entry, after what it copies: the piece is asked for again
         if entity.writes.in_flight is not None:
             self._proposer.overtaken(entity)
         install.begun = True
         install.committed = message.committed
         entity.raise_max_chosen(message.committed, peer)
         self._log.list_entity(entity)
+        self._left.discard(entity.id)
         context.ready.changes.append(BeginInstall(entity.id))
         return True
 

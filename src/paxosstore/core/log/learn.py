@@ -227,8 +227,8 @@ class Learner:
             self._entities.touch(entity)
             return
         entries = learned_from(asked, records)
-        # the row is gone, or was never chosen here: what the entry did is in the data, if that is whole
-        gone = not entries and asked <= entity.log.committed and entity.serves
+        # the row is gone, or was never chosen here: what the entry did is in the data
+        gone = not entries and asked <= entity.log.committed
         self._context.counters.entries_gone += gone
         reply = CatchUpReply(entity.id, entity.log.contiguous_chosen, entries, gone, event.cheaper)
         self._context.send(entity, event.peer, reply)

@@ -121,7 +121,7 @@ class Pace:
 
     def attended(self, entity: Entity) -> None:
         """Whether it has entries left, for its next slice."""
-        if not entity.log.lag or entity.is_mixed or entity.stopped is not None:
+        if not entity.log.lag or entity.is_copying or entity.stopped is not None:
             self._lagging.pop(entity.id, None)
             self._new.pop(entity.id, None)
             return

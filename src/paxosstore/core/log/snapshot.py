@@ -79,7 +79,7 @@ class SnapshotSender:
             return
         if view is None:
             self._close_others(reader)  # it has given up what it read of this entity before
-            if message.after or not entity.serves or not self.has_room:
+            if message.after or not self.has_room:
                 context.counters.snapshots_not_given += 1
                 self._say_no(peer, message)
                 return

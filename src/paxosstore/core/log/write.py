@@ -310,7 +310,7 @@ class Proposer:
 
     def _nothing(self, entity: Entity, entry: int) -> WriteBatch:
         """What fills an entry for which nobody has a value: no request, only what every entry does about old uuids."""
-        if entity.log.committed != entry - 1 or entity.is_mixed:
+        if entity.log.committed != entry - 1:
             return WriteBatch()
         overlay = self._context.overlay(entity)
         forget_uuids(overlay, entry - self._context.cluster.uuid_window_entries)

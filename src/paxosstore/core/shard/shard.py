@@ -330,7 +330,7 @@ class Shard:
             return
         before = entity.log.contiguous_chosen
         self._pace.begin()
-        applies = not (context.cannot_write or entity.is_mixed)  # what is applied has to be written, on what it was meant for
+        applies = not (context.cannot_write or entity.is_copying)  # what is applied has to be written, before a copy of less
         decided = self._log.advance(entity, self._pace) if applies else None
         if context.pauses:
             self.comparer.views.applied(entity)

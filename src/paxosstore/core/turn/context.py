@@ -90,6 +90,7 @@ class Counters:
     snapshots_refused: int = 0
     snapshots_timed_out: int = 0
     snapshots_recovered: int = 0
+    snapshots_without_room: int = 0
     snapshots_installed: int = 0
     snapshots_given: int = 0
     snapshots_not_given: int = 0
