@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from paxosstore.errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from paxosstore.settings import ClusterSettings
-from paxosstore.storage.directory import FORMAT, open_directory
+from paxosstore.storage.directory import FORMAT, SEALED_FORMAT, IdentityFile, open_directory
 from paxosstore.storage.rocks import RocksStore
 
 from .support import assert_prefix, write_numbered
@@ -108,7 +109,8 @@ def test_a_format_before_is_taken_over(path: Path, format_before: int) -> None:
     identity = path / "IDENTITY"
     now = identity.read_text()
     before = now.replace(f'"format": {FORMAT}', f'"format": {format_before}')
-    before = re.sub(r',\s*"checksum": \d+', "", before)
+    checksum = msgspec.json.decode(before, type=IdentityFile).sealed().checksum
+    before = re.sub(r',\s*"checksum": \d+', f',\n  "checksum": {checksum}' if format_before >= SEALED_FORMAT else "", before)
     assert before != now
     identity.write_text(before)
     (path / "IDENTITY.copy").unlink()
