@@ -100,6 +100,9 @@ class Turns:
         """One step of a snapshot's installation (rule 16), or several; at times it begins anew half-way, or is given up."""
         entity = random.choice(COPIED)
         applied = {apply.entity for apply in turn.applies}
+        if entity in self._new:
+            self._new.remove(entity)
+            turn.changes.append(NewEntity(entity))
         for _ in range(random.choice((1, 1, 3))):
             if entity not in self._installing or random.random() < 0.1:
                 self._installing.add(entity)
