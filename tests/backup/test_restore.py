@@ -118,7 +118,7 @@ def test_half_a_copy_beside_the_data_does_no_harm(tmp_path: Path) -> None:
     write(tmp_path / "node-0", range(1, 3), BeginInstall(7), InstallRows(7, [(b"dcopied", b"x")]))
     backup(tmp_path / "node-0", tmp_path / "backups")
     made(tmp_path / "backups", tmp_path / "new", 0, "green")
-    in_store(tmp_path / "new", lambda store: assert_prefix(store, 2, 20_000))
+    in_store(tmp_path / "new", lambda store: assert_prefix(store, 2, 20_000), cluster=GREEN)
 
 
 def test_what_an_earlier_version_has_half_copied_begins_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
