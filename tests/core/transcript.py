@@ -256,6 +256,7 @@ class Transcript:
     def _do_keep_log(self, nodes: str, entries: str) -> None:
         for node in self._nodes(nodes):
             node.store.keep_entries = int(entries)
+            node.store.expire()
 
     def _do_recovering(self, when: str, entity: str, node: str) -> None:
         def is_recovering() -> bool:

@@ -177,6 +177,11 @@ class SimDisk(MemoryStore):
             if entry <= self.committed_entry(entity) and not rows[entity, entry].chosen:
                 raise Violation(f"a vote at {(entity, entry)}, and {self.committed_entry(entity)} is applied already (rule 17)")
 
+    def expire(self) -> None:
+        """At once, of all entities: what a sync does of those that it makes applied."""
+        for entity in self._durable.committed.items:
+            self._expire(entity)
+
     def _expire(self, entity: int) -> None:
         """Rule 17: delete rows that are applied in the durable DB, and older than what is kept."""
         assert self.keep_entries is not None
