@@ -215,6 +215,28 @@ SNAPSHOT = (
     ),
     # -- rule 17
     mutant(
+        "nothing kept for who copies",
+        17,
+        "the entries behind a view expire while it is read",
+        (
+            "storage/pins.py",
+            "            self._pins.setdefault(reader[1], {})[reader] = _Pin(committed, self._clock())\n",
+            "            pass\n",
+        ),
+        shown_by="tests/core/test_scenarios.py tests/storage/test_pins.py",
+    ),
+    mutant(
+        "kept for ever",
+        17,
+        "what was kept for a copy is not let go when that has ended",
+        (
+            "storage/expiry.py",
+            "        carried = self._epochs.carry(spared) if spared else []\n",
+            "        carried: list[Operation] = []\n",
+        ),
+        shown_by="tests/storage/test_expiry.py",
+    ),
+    mutant(
         "gone entries not called so",
         17,
         "a node says that it has nothing where it has applied an entry and keeps it no longer",

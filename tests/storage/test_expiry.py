@@ -16,6 +16,7 @@ from paxosstore.storage import expiry
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.epochs import INDEX, Keep
 from paxosstore.storage.expiry import RANGE_FROM
+from paxosstore.storage.pins import GRACE_S
 from paxosstore.storage.rocks import RocksStore, create_store
 from paxosstore.storage.rocks_table import RocksTable
 from paxosstore.storage.upgrade import _LISTED
@@ -291,6 +292,63 @@ def test_it_closes_without_waiting_for_all_of_it(path: Path, clock: Clock, monke
     store.close()
     store = opened(path, ALL, clock)
     assert index_rows(store) >= 2_000
+    store.close()
+
+
+READER = (2, 1, 77)
+"""Peer 2 copies entity 1."""
+
+
+def copying(path: Path, keep: Keep, clock: Clock) -> RocksStore:
+    """A peer has begun to read the data of entity 1 at entry 20; forty entries have come since."""
+    store = opened(path, keep, clock)
+    apply(store, 1, range(1, 21))
+    assert store.read_snapshot(READER, b"", 1) is not None
+    apply(store, 1, range(21, 61))
+    apply(store, 2, range(1, 61))
+    return store
+
+
+@pytest.mark.parametrize(
+    "keep", [Keep(5, EVER, 160.0), Keep(EVER, EVER, 160.0), Keep(EVER, 16, 1_600.0)], ids=["few", "old", "large"]
+)
+def test_who_copies_finds_the_entries_behind_its_view(path: Path, clock: Clock, keep: Keep) -> None:
+    store = copying(path, keep, clock)
+    for _ in range(3):
+        clock.now_s += 200 if keep.seconds < 1_000 else 20
+        expire(store)
+        assert rows(store, 1) == list(range(21, 61)), "not those before it"
+        assert len(rows(store, 2)) <= 5
+    while (piece := store.read_snapshot(READER, DATA + b"key4", 1)) is not None and piece.more:
+        pass
+    expire(store)
+    assert store.read_log(1, 21, 21), "the last piece has left: now it asks for them"
+    clock.now_s += GRACE_S - 1
+    expire(store)
+    assert rows(store, 1) == list(range(21, 61))
+    for _ in range(3):
+        clock.now_s += 2_000
+        expire(store)
+        assert len(rows(store, 1)) <= 5, "and when that is over they go"
+    store.close()
+
+
+@pytest.mark.parametrize("end", ["given up", "killed"])
+def test_what_was_kept_for_a_copy_goes_when_that_ends(path: Path, clock: Clock, tmp_path: Path, end: str) -> None:
+    store = copying(path, Keep(EVER, EVER, 160.0), clock)
+    clock.now_s += 200
+    expire(store)
+    assert rows(store, 1) == list(range(21, 61))
+    if end == "killed":
+        found = opened(killed(store, tmp_path / "copy"), Keep(EVER, EVER, 160.0), clock)
+    else:
+        store.close_snapshot(READER)
+        found = store
+    clock.now_s += 200
+    expire(found)
+    assert rows(found, 1) == [60]
+    assert index_rows(found) == 0
+    found.close()
     store.close()
 
 

@@ -146,6 +146,7 @@ class SimCluster:
         """An empty one."""
         disk = SimDisk()
         disk.keep_entries = self.keep_entries
+        disk.clock = lambda: self.now_ms / 1_000.0
         disk.id = self._disk_ids.getrandbits(63) | 1
         return disk
 

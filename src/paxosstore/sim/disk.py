@@ -65,7 +65,7 @@ class SimDisk(MemoryStore):
     def crash(self, keep: int = 0) -> SimDisk:
         found = super().crash(keep)
         assert isinstance(found, SimDisk)
-        found.id, found.keep_entries, found.expired = self.id, self.keep_entries, self.expired
+        found.id, found.keep_entries, found.expired, found.clock = self.id, self.keep_entries, self.expired, self.clock
         found._kept_from = dict(self._kept_from)
         found.durable_rows = dict(self.durable_rows)
         for rows in self._unsynced_rows[:keep]:
@@ -186,6 +186,9 @@ class SimDisk(MemoryStore):
         """Rule 17: delete rows that are applied in the durable DB, and older than what is kept."""
         assert self.keep_entries is not None
         last = self._durable.committed.items.get(entity, 0) - self.keep_entries
+        pinned = self.pins.above(entity)
+        if pinned is not None:
+            last = min(last, pinned)
         first = self._kept_from.get(entity, 1)
         if last < first:
             return

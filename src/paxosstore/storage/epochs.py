@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from struct import Struct, error
 from typing import Any, NamedTuple
@@ -108,6 +108,11 @@ class Epochs:
         return self._clock() - self._zero_s
 
     @property
+    def newest(self) -> int:
+        """Number of the epoch that goes on."""
+        return self._current.number
+
+    @property
     def bytes(self) -> int:
         """Of all applied rows that have not expired."""
         return self._current.bytes + sum(epoch.bytes for epoch in [*self.closed])
@@ -132,6 +137,21 @@ class Epochs:
                 operations.append((key + _NUMBER.pack(entity), _PAIR.pack(*span)))
         return operations
 
+    def carry(self, spans: Mapping[int, Span]) -> list[Operation]:
+        """An epoch of these spans alone, as of now: their rows are kept for longer, and count for nothing meanwhile.
+
+        Returns its rows in the index.
+        """
+        now = self.now_s
+        with self._changing:
+            if self._current.spans:
+                self._end(now)
+            epoch, self._current = self._current, Epoch(self._current.number + 1, now)
+            epoch.ended_s = now
+            self.closed.append(epoch)
+        spanned = [(epoch.key + _NUMBER.pack(entity), _PAIR.pack(*span)) for entity, span in spans.items()]
+        return [(epoch.key, _PAIR.pack(0, int(now * 1_000))), *spanned]
+
     def due(self) -> Epoch | None:
         """The oldest epoch, if what was applied in it is not to be kept any longer."""
         with self._changing:
@@ -152,10 +172,13 @@ class Epochs:
             or len(epoch.spans) >= MAX_SPANS
             or (now - epoch.began_s) * _PER_KEPT >= self.keep.seconds
         ):
-            self._current = Epoch(epoch.number + 1, now)
-            self._note_bytes = 0
-            self.closed.append(epoch)
+            self._end(now)
             self.on_end()
+
+    def _end(self, now: float) -> None:
+        self.closed.append(self._current)
+        self._current = Epoch(self._current.number + 1, now)
+        self._note_bytes = 0
 
 
 def spans_of(applies: Sequence[Apply], changes: Sequence[Change], committed: Callable[[int], int]) -> dict[int, Span]:

@@ -20,6 +20,7 @@ from .background import Background
 from .epochs import Epoch, Epochs, Keep, Span
 from .keys import PLOG, plog_key
 from .operations import Operation
+from .pins import Pins
 from .rocks_table import RocksTable
 from .upkeep import Upkeep
 
@@ -58,12 +59,16 @@ class Expiry:
         table: RocksTable,
         epochs: Epochs,
         committed: Callable[[int], int],
+        pins: Pins,
         ranges_deleted: Callable[[int], None],
         background: Background,
     ) -> None:
         self._table = table
         self._epochs = epochs
         self._committed = committed
+        self._pins = pins
+        self._held: dict[int, Span] = {}
+        """Rows that more entries are there than are kept, but for a pin; their epochs let them go at the latest."""
         self._ranges_deleted = ranges_deleted
         self._background = background
         self.expired_entries = 0
@@ -110,7 +115,9 @@ class Expiry:
             for epoch in [*self._epochs.closed]:
                 if epoch.spans:
                     self._limit_entries(epoch)
-            while not self._closing and (due := self._epochs.due()) is not None:
+            self._let_go_held()
+            newest = self._epochs.newest  # what is carried over is newer, and has time
+            while not self._closing and (due := self._epochs.due()) is not None and due.number <= newest:
                 self._let_go(due)
             self._shrink()
             self.trouble = ""
@@ -120,16 +127,37 @@ class Expiry:
     def _limit_entries(self, epoch: Epoch) -> None:
         """Let go of each entity's oldest entries, as many as were applied to it in the epoch, if it has more than are kept."""
         kept = self._epochs.keep.entries
-        self._delete((entity, (first - kept, last - kept)) for entity, (first, last) in epoch.spans.items() if last > kept)
+        spans = ((entity, (first - kept, last - kept)) for entity, (first, last) in epoch.spans.items() if last > kept)
+        self._delete(self._unpinned(spans, self._held))
         epoch.spans.clear()
+
+    def _let_go_held(self) -> None:
+        """What was kept by pins that are gone."""
+        held, self._held = self._held, {}
+        self._delete(self._unpinned(iter(held.items()), self._held))
+
+    def _unpinned(self, spans: Iterable[tuple[int, Span]], spared: dict[int, Span]) -> Iterator[tuple[int, Span]]:
+        """What of the spans nobody needs any more who copies an entity's data (pins.py). The rest is added to `spared`."""
+        for entity, (first, last) in spans:
+            sure = min(last, self._committed(entity) - 1)  # looked at before the pins: a later view has these rows in its data
+            above = self._pins.above(entity)
+            if above is not None and last > above:
+                before = spared.get(entity, (last, last))
+                spared[entity] = min(before[0], max(first, above + 1)), max(before[1], last)
+                last = min(sure, above)
+            else:
+                last = sure
+            yield entity, (first, last)
 
     def _let_go(self, epoch: Epoch) -> None:
         """Delete what was applied in an epoch, and then the epoch."""
         rows = self._table.range(epoch.key + b"\0", epoch.end)
-        self._delete(epoch.span_of(key, value, self._table.path) for key, value in rows)
+        spared: dict[int, Span] = {}
+        self._delete(self._unpinned((epoch.span_of(key, value, self._table.path) for key, value in rows), spared))
         if self._closing:
             return
-        self._table.write([(epoch.key, (epoch.end,))])
+        carried = self._epochs.carry(spared) if spared else []
+        self._table.write([*carried, (epoch.key, (epoch.end,))])
         self._ranges_deleted(1)
         self._expired_bytes += epoch.bytes
         self._epochs.closed.popleft()
@@ -155,7 +183,7 @@ class Expiry:
 
         That one names the preferred proposer (rule 5a).
         """
-        first, last = max(span[0] - 1, 1), min(span[1], self._committed(entity) - 1)
+        first, last = max(span[0] - 1, 1), span[1]
         self.expired_entries += max(0, last + 1 - first)
         if last - first < RANGE_FROM:
             return ((PLOG + plog_key(entity, entry), None) for entry in range(first, last + 1))

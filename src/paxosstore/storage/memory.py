@@ -6,7 +6,7 @@ Rows are kept encoded by the same codec as on disk, so that whatever is driven o
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from .digests import Digests
 from .epochs import spans_of
 from .keys import entity_prefix, hash_content, plog_key
 from .loading import assert_applies, range_load, take_piece, take_rows
+from .pins import Pins
 from .record_codec import encode_row
 from .sorted_map import SortedMap
 
@@ -131,6 +132,9 @@ class MemoryStore:
         self._views: dict[Reader, tuple[int, SortedMap[bytes, bytes]]] = {}
         """Committed entry and data of each open view."""
         self._changing = threading.Lock()
+        self.clock: Callable[[], float] = lambda: 0.0
+        """In seconds."""
+        self.pins = Pins(lambda: self.clock())
         self._digests = Digests()
         self._digests.build(())
         self.digests_not_ready = 0
@@ -184,6 +188,7 @@ class MemoryStore:
         pass
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
+        self.pins.asked(entity)
         rows = self._now.log.get(entity)
         return [] if rows is None else take_rows(entity, rows.range(first, last + 1), max_bytes)
 
@@ -237,16 +242,19 @@ class MemoryStore:
         committed, data = self._views[reader]
         rows, more = take_piece(data.range(after + b"\0" if after else b""), max_bytes)
         if not more:
+            self.pins.end(reader, read=True)
             del self._views[reader]
         return ViewPiece(committed, rows, more)
 
     def open_snapshot(self, reader: Reader) -> int:
         entity = reader[1]
         committed = self.committed_entry(entity)
+        self.pins.hold(reader, committed)
         self._views[reader] = committed, self._now.data.get(entity, SortedMap()).copy()
         return committed
 
     def close_snapshot(self, reader: Reader) -> None:
+        self.pins.end(reader, read=False)
         self._views.pop(reader, None)
 
     def content_hash(self) -> str:

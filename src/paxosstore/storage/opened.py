@@ -19,6 +19,7 @@ from .journal import Journal
 from .keys import META, META_COMMITTED, committed_key, entity_of, entity_prefix, marks_end
 from .marks import decode_committed
 from .payload import Payloads
+from .pins import Pins
 from .rocks_table import RocksTable, TableSnapshot
 from .upkeep import Upkeep
 from .views import Views
@@ -41,6 +42,7 @@ class Opened:
         "generations",
         "journal",
         "payloads",
+        "pins",
         "table",
         "upkeep",
         "views",
@@ -50,7 +52,8 @@ class Opened:
         self, table: RocksTable, journal: Journal | None, epochs: Epochs | None = None, background: Background | None = None
     ) -> None:
         self.table = table
-        self.views = Views(table)
+        self.pins = Pins(time.monotonic if epochs is None else lambda: epochs.now_s)
+        self.views = Views(table, self.pins)
         self.journal = journal
         self.generations = Generations(table.get, table.path.parent)
         self.payloads = Payloads(self.generations)
@@ -66,7 +69,7 @@ class Opened:
             self.upkeep.wake()
         self.digests = Digests()
         if epochs is not None and background is not None:
-            self.expiry = Expiry(table, epochs, self.committed_entry, self.ranges_deleted, background)
+            self.expiry = Expiry(table, epochs, self.committed_entry, self.pins, self.ranges_deleted, background)
 
     def close(self, *, in_order: bool) -> None:
         """`in_order`: have RocksDB write out its memory, so that the next start finds nothing to replay. Raises nothing."""

@@ -183,6 +183,7 @@ class RocksStore:
             warm(opened.table, entities)
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
+        self._use().pins.asked(entity)
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes, self.path)
 
     def get(self, entity: int, key: bytes) -> bytes | None:

@@ -289,4 +289,6 @@ class Installer:
         self._log.jump(entity, install.committed)
         self._context.counters.snapshots_installed += 1
         self._context.counters.snapshot_bytes_installed += install.size
+        entity.catchup.peer = install.peer  # it keeps what has come since (storage/pins.py), and is asked first
+        entity.catchup.weighs = False
         self._stop(entity)
