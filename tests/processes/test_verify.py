@@ -12,8 +12,8 @@ from paxosstore.cli.config import load_config
 from paxosstore.core.batch.overlay import DATA
 from paxosstore.services.redis.keyspace import REDIS_BASE
 from paxosstore.storage.directory import open_directory
+from paxosstore.storage.generations import FIRST as TABLE
 from paxosstore.storage.keys import entity_prefix
-from paxosstore.storage.operations import DATA as TABLE
 from paxosstore.storage.rocks import RocksStore
 
 from .test_lost_disk import tune, until, write
