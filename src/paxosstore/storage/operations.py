@@ -19,7 +19,9 @@ from ..core.interface.ready import (
     StopEntity,
 )
 from .generations import SECOND, Ahead, after_entity, other
-from .keys import META, committed_key, encode_entry, entity_prefix, mark_key, place_key
+from .keys import META as META
+from .keys import PLOG as PLOG
+from .keys import committed_key, encode_entry, entity_prefix, mark_key, place_key
 from .marks import FLOOR, GENERATION, RECOVERING, STANDING_KEY, STOPPED, encode_floor, encode_mark
 
 Operation = tuple[bytes, bytes | tuple[bytes] | None]
