@@ -10,7 +10,7 @@ from paxosstore.core.batch.overlay import DATA, UUID, WriteBatch
 from paxosstore.core.entry.ids import value_id
 from paxosstore.core.interface.event import Event, Received
 from paxosstore.core.interface.message import CatchUpReply, CatchUpRequest, CompareReply, CompareRequest, Learned, Message
-from paxosstore.core.interface.ready import Apply, BeginInstall, Release, StopEntity
+from paxosstore.core.interface.ready import Apply, BeginInstall, InstallRows, Release, StopEntity
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
 from paxosstore.core.verify.digest import digest_of
@@ -175,10 +175,12 @@ def test_who_lacks_what_others_have_learns_it() -> None:
     assert [(reply.entry, reply.why_not) for reply in node.replies()] == [(3, "")]
 
 
-def test_data_that_is_not_whole_is_not_shown() -> None:
+def test_data_that_a_copy_is_written_beside_is_shown() -> None:
     node = Node()
-    node.store.write({}, [], [BeginInstall(E)])
-    assert [reply.why_not for reply in node.ask(1)] == ["copying"]
+    before = node.ask(1)
+    node.store.write({}, [], [BeginInstall(E), InstallRows(E, [(b"dcopied", b"x")])])
+    after = node.ask(1)
+    assert [(reply.why_not, reply.digest) for reply in after] == [("", before[0].digest)]
 
 
 def test_a_stopped_entity_is_not_shown() -> None:

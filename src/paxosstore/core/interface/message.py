@@ -316,9 +316,9 @@ class CompareReply(NamedTuple):
     """(key, length of the value, its digest), if they were asked for."""
 
 
-PASSED, BEHIND, BUSY, COPYING, STOPPED, GONE = NO_VIEW = ("passed", "behind", "busy", "copying", "stopped", "gone")
-"""Why there is no view: the entry is applied and others after it; it is not applied yet; there are too many views; the data is
-not whole; the entity is stopped; there was one, and it was closed."""
+PASSED, BEHIND, BUSY, STOPPED, GONE = NO_VIEW = ("passed", "behind", "busy", "stopped", "gone")
+"""Why there is no view: the entry is applied and others after it; it is not applied yet; there are too many views; the
+entity is stopped; there was one, and it was closed."""
 
 
 def size_of(message: Message) -> int:

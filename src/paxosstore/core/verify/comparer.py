@@ -12,7 +12,7 @@ out, and named. A large entity is compared at several entries, one after the oth
 from __future__ import annotations
 
 from ..interface.comparison import Compared, Comparison, DifferingKey, RowDigest
-from ..interface.message import BEHIND, BUSY, COPYING, GONE, PASSED, STOPPED, CompareReply, CompareRequest
+from ..interface.message import BEHIND, BUSY, GONE, PASSED, STOPPED, CompareReply, CompareRequest
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -37,7 +37,6 @@ MAX_DOUBLINGS = 4
 WORDS = {
     BEHIND: "has not applied all that others have: entry {entry} so far",
     BUSY: "compares too much at once",
-    COPYING: "is copying its data from a peer",
     STOPPED: "has stopped it: two values were seen chosen",
     GONE: "closes its view again and again",
     PASSED: "is written so quickly that no entry could be caught",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ..entity.entity import Entity
 from ..interface.event import ViewLoaded
-from ..interface.message import BEHIND, BUSY, COPYING, GONE, PASSED, STOPPED, CompareReply, CompareRequest
+from ..interface.message import BEHIND, BUSY, GONE, PASSED, STOPPED, CompareReply, CompareRequest
 from ..interface.ready import ViewRead
 from ..turn.budget import Job
 from ..turn.context import Context
@@ -189,7 +189,7 @@ class ComparedViews:
             return
         view.reading = False
         if not event.found:
-            self._refuse(reader, COPYING if view.piece is None else GONE, event.committed)
+            self._refuse(reader, GONE, event.committed)
         elif event.committed != view.asked.entry:
             context.counters.views_missed += 1
             self._refuse(reader, PASSED if event.committed > view.asked.entry else BEHIND, event.committed)
