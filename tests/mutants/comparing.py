@@ -51,15 +51,4 @@ COMPARING = (
             "        if True:\n",
         ),
     ),
-    mutant(
-        "mixture compared",
-        16,
-        "data that is being copied is compared as if it were whole",
-        (
-            "storage/memory.py",
-            "        if entity in self._now.recovering:\n            return None\n        committed",
-            "        committed",
-        ),
-        shown_by="tests/core/test_compared_views.py",
-    ),
 )

@@ -55,7 +55,7 @@ PACING = (
         "expiry deletes an unapplied row",
         17,
         "a row that is chosen and not applied yet expires with those before it",
-        (EXPIRY, "min(span[1], self._committed(entity) - 1)", "span[1] + 1"),
+        (EXPIRY, "min(last, self._committed(entity) - 1)", "last + 1"),
         shown_by="tests/storage/test_expiry.py::test_rows_that_are_chosen_and_not_applied_stay",
     ),
 )

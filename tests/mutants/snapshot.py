@@ -240,7 +240,7 @@ SNAPSHOT = (
         "gone entries not called so",
         17,
         "a node says that it has nothing where it has applied an entry and keeps it no longer",
-        (LEARN, "        gone = not entries and asked <= entity.log.committed and entity.serves\n", "        gone = False\n"),
+        (LEARN, "        gone = not entries and asked <= entity.log.committed\n", "        gone = False\n"),
     ),
     mutant(
         "told what begins later",
