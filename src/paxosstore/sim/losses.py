@@ -162,7 +162,7 @@ class Losses:
 
     def _replace(self, node: SimNode, disk: SimDisk) -> None:
         row = disk.durable_standing
-        if row is not None:
+        if row is not None and row.state is not State.NEW:  # else it is as good as an empty one, and may stay (seed 7310864)
             self._stale[node.number] = row.disks[node.number].id
         self._down(node)
         self._cluster.change_disk(node.number, disk)
