@@ -232,6 +232,20 @@ def test_catch_up_is_helped() -> None:
     assert pace[1] * 3 < pace[0]
 
 
+def test_catch_up_is_not_held_up_by_others() -> None:
+    """However much others apply in each turn, its entity gets its slice."""
+    replica = Replica(TuningSettings(max_turn_applies=4))
+    replica.hear(*(told(100 + number, 1) for number in range(3)))
+    replica.hear(*(told(ENTITY, entry) for entry in range(1, 30)))
+    request = Operation(ENTITY, b"get x", read_only=True)
+    request.commit_limit = 1
+    replica.turn(request)
+    for entry in range(2, 5):
+        before = replica.pointers()[0]
+        replica.hear(*(told(100 + number, entry, 50_000) for number in range(3)))
+        assert replica.pointers()[0] > before
+
+
 def test_a_crash_between_choosing_and_applying_is_made_good_for() -> None:
     replica = Replica()
     replica.hear(*(told(ENTITY, entry) for entry in range(1, 6)))
@@ -272,6 +286,24 @@ def test_nothing_is_applied_while_the_disk_takes_no_writes_and_all_of_it_afterwa
     for _ in range(6):
         replica.turn()
     assert replica.store.committed_entry(ENTITY) == 5
+
+
+def test_who_is_forgotten_while_it_lags_and_loaded_again_lags_again() -> None:
+    """Its turn could not be written: what stands in its place in the queue is not what is in memory."""
+    replica = Replica()
+    replica.hear(*(told(ENTITY, entry) for entry in range(1, 9)))
+    replica.shard.step(Tick(), replica.now_ms, 0)
+    assert [apply.entity for apply in replica.shard.ready().applies] == [ENTITY]
+    replica.shard.step(WriteFailed("no room"), replica.now_ms, 0)
+    assert replica.shard.entity(ENTITY) is None
+    failed = replica.shard.ready()
+    replica.now_ms += 40.0
+    replica.shard.step(Durable(failed.turn), replica.now_ms, 0)
+    replica.turn(WritesAllowed(""), Received(PEER, [told(ENTITY, 8)]))  # in the pause after that slice
+    replica.now_ms += 100.0
+    for _ in range(9):
+        replica.turn()
+    assert replica.store.committed_entry(ENTITY) == 8
 
 
 @pytest.mark.parametrize("entities", [0, 1, 2])

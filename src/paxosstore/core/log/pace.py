@@ -106,12 +106,13 @@ class Pace:
         """Whether its next entry, of so many bytes, is applied now."""
         tuning = self._context.tuning
         has_budget = self._work < tuning.max_turn_applies
-        if entity.reads.limited:
-            return has_budget or not self._work  # somebody has called catch_up: it is helped, as far as a turn goes
-        if entity.id in self._lagging or entity.id in self._new:
+        helped = bool(entity.reads.limited)  # somebody has called catch_up: as far as a turn goes
+        if self._own_turn or self._slice:
+            return not self._slice or (has_budget and (helped or self._slice * SLICES < tuning.max_turn_applies))
+        if helped:
+            return has_budget or not self._work
+        if self._waits(entity):
             return False  # others come first
-        if self._slice or self._own_turn:
-            return not self._slice or (has_budget and self._slice * SLICES < tuning.max_turn_applies)
         return not self._work or (self._work + (size >> 10)) * 2 <= tuning.max_turn_work
 
     def took(self, work: int) -> None:
@@ -127,11 +128,15 @@ class Pace:
             return
         if self._own_turn:
             self._lagging[entity.id] = entity
-        elif entity.id not in self._lagging and entity.id not in self._new:
+        elif not self._waits(entity):
             self._context.counters.applies_held += 1
+            self._lagging.pop(entity.id, None)  # one of that number that has left memory
             self._new[entity.id] = entity
         if entity.reads.limited and not self._context.cannot_write:
             entity.wake_at(self._context.now_ms)
+
+    def _waits(self, entity: Entity) -> bool:
+        return entity is self._lagging.get(entity.id) or entity is self._new.get(entity.id)
 
     # -- looking in
 
