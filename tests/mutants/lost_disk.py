@@ -8,6 +8,7 @@ CONTEXT = "core/turn/context.py"
 FLOORS = "storage/floors.py"
 MACHINE = "core/entry/machine.py"
 LOGSTATE = "core/entity/logstate.py"
+LOST = "core/reentry/lost.py"
 MEMBERSHIP = "core/reentry/membership.py"
 SETTLE = "core/reentry/settle.py"
 SHARD = "core/shard/shard.py"
@@ -17,6 +18,53 @@ WALK = "core/reentry/walk.py"
 
 TESTS = "tests/core/test_reentry_rules.py tests/core/test_scenarios.py tests/core/test_force.py tests/core/test_settle.py"
 """They show each of these: a transition or a story is where such a mistake is seen first."""
+
+_DAMAGE: tuple[Mutant, ...] = (
+    mutant(
+        "a damaged entity votes on",
+        19,
+        "e. what is forgotten of an entity is taken for never promised",
+        (LOST, "        self._standing.lose(entity, entity)\n", ""),
+    ),
+    mutant(
+        "a floor is forgotten for a damaged entity",
+        19,
+        "e. the entity is free as soon as the peers have answered",
+        (LOST, "context.ready.changes += [SetFloor(entity, floor) for entity, floor in floors.items()]", "floors = {}"),
+    ),
+    mutant(
+        "a damaged entity votes one above what the peers have",
+        19,
+        "e. the floor is G+1, though nobody is fenced",
+        (LOST, "ABOVE = 2", "ABOVE = 1"),
+    ),
+    mutant(
+        "who lost an entity too is asked of it",
+        19,
+        "e. a peer's word on an entity counts though it has forgotten votes itself",
+        (LOST, "for begin, end in self._standing.row.damaged if end >= first", "for begin, end in ()"),
+    ),
+    mutant(
+        "who lost an entity hides that from one that lost its disk",
+        19,
+        "e. a page of floors says that there is nothing of an entity whose votes are forgotten",
+        (WALK, "[] if event.forced else [span for span in self._standing.row.damaged if span[1] > event.after]", "[]"),
+    ),
+    mutant(
+        "answers from an earlier damage count",
+        19,
+        "e. an entity is damaged again, and a late answer of the first time sets its floor",
+        (LOST, "message.number == self._numbers.get(message.first)", "message.first in self._numbers"),
+    ),
+    mutant(
+        "a damaged entity is asked of one peer",
+        19,
+        "e. the answers do not meet every majority",
+        (LOST, "needed = floors_needed(context)", "needed = 1"),
+    ),
+)
+"""Shown by tests/core/test_lost_entities.py, which names each of these in a story."""
+DAMAGE_TESTS = "tests/core/test_lost_entities.py"
 
 _CLAUSES: tuple[Mutant, ...] = (
     # -- a. know it
@@ -298,4 +346,7 @@ SEEN = (
     "answers below the floor",
 )
 """The simulator finds these within twenty seeds."""
-LOST_DISK = tuple([one if one.name in SEEN else one._replace(shown_by=TESTS) for one in _CLAUSES])
+LOST_DISK = (
+    *[one if one.name in SEEN else one._replace(shown_by=TESTS) for one in _CLAUSES],
+    *[one._replace(shown_by=DAMAGE_TESTS) for one in _DAMAGE],
+)

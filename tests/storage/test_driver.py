@@ -9,7 +9,7 @@ from paxosstore.core.batch.request import Request
 from paxosstore.core.interface.ready import Apply, Release
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
-from paxosstore.errors import PaxosStoreError
+from paxosstore.errors import Damaged, PaxosStoreError
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.driver import Driver
@@ -80,6 +80,9 @@ class Hand:
 
     def reads_on(self) -> bool:
         return self.has_time
+
+    def lost(self, found: Damaged) -> None:
+        pass
 
     def run(self) -> None:
         """What is to happen soon."""

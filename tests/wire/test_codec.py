@@ -37,6 +37,8 @@ from paxosstore.core.interface.message import (
     InventoryReply,
     InventoryRequest,
     Learned,
+    LostPage,
+    LostRequest,
     Message,
     PaxosMessage,
     ReadAnswer,
@@ -71,7 +73,9 @@ ONE_OF_EACH: list[Message] = [
     InventoryReply([0, BUCKETS - 1], entity_at(1), [(entity_at(2), 1), (entity_at(2**64 - 1), 0)], True),
     Standing("new", [(1, 2, 3), (0, 0, 0)], [1, 2], [4], True, [3]),
     FloorRequest(7, -1, 1, True),
-    FloorPage(7, -1, [(1, 3), (9, 1)], True, 2),
+    LostRequest(7, 9, 0, 2**64 - 1),
+    LostPage(7, 9, 3, 5, [(3, 0), (5, 9)], 2),
+    FloorPage(7, -1, [(1, 3), (9, 1)], True, 2, damaged=[(2, 2), (7, 9)]),
     FloorPage(7, 8, [(9, 0)], False, 0, True, [Held(9, 1, 4, 4, True, ID, b"x"), Held(9, 2, 3, 0, False, b"", b"")]),
     Fill(2**64 - 1, 1),
     CompareRequest(2**64 - 1, 2**64 - 1, 0, b"ukey", 0, MAX_ENTRY, True),
@@ -81,7 +85,7 @@ ONE_OF_EACH: list[Message] = [
 
 PIECE = ONE_OF_EACH[-2]
 assert isinstance(PIECE, CompareReply)
-WORD, _, PAGE_LISTED, PAGE_HELD = ONE_OF_EACH[-8:-4]
+WORD, _, _, _, PAGE_LISTED, PAGE_HELD = ONE_OF_EACH[-10:-4]
 assert isinstance(PAGE_HELD, FloorPage)
 assert isinstance(PAGE_LISTED, FloorPage)
 assert isinstance(WORD, Standing)
@@ -279,6 +283,17 @@ def test_there_and_back(wanted: list[Message]) -> None:
         WORD._replace(founding=[1]),
         WORD._replace(history=[-1]),
         WORD._replace(disks=[(1, -2, 3), (0, 0, 0)]),
+        LostRequest(-1, 1, 1, 1),
+        LostRequest(7, -1, 1, 1),
+        LostRequest(7, 1, 2, 1),
+        LostPage(7, -1, 3, 5, [], 0),
+        LostPage(7, 1, 3, 2, [], 0),
+        LostPage(7, 1, 3, 5, [(2, 1)], 0),
+        LostPage(7, 1, 3, 5, [(6, 1)], 0),
+        LostPage(7, 1, 3, 5, [(4, 1), (4, 1)], 0),
+        LostPage(7, 1, 3, 5, [(4, -1)], 0),
+        LostPage(7, 1, 3, 5, [], -1),
+        FloorPage(7, -1, [], False, 0, damaged=[(3, 2)]),
         FloorRequest(-1, -1, 1),
         FloorRequest(7, -2, 1),
         FloorRequest(7, -1, 0),

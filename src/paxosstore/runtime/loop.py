@@ -100,6 +100,8 @@ class TurnLoop:
         """Called when this node has become another one: all links begin anew under that disk id (rule 19a)."""
         self.on_applied: list[Callable[[Iterable[int]], None]] = []
         """Called with the entities to which a turn has applied something."""
+        self.on_lost: Callable[[Damaged], None] = lambda found: None
+        """Called when what was kept of an entity is damaged, and is being mended."""
         self.on_damaged: Callable[[Damaged], None] = lambda found: fatal(f"the store is damaged: {found}")
         """Called when no turn can be taken any more because of what was found on the disk: the store has to be replaced."""
         self.turn_ms = Histogram(MILLISECONDS)
@@ -228,6 +230,9 @@ class TurnLoop:
 
     def renewed(self, disk: int) -> None:
         self.on_renewed(disk)
+
+    def lost(self, found: Damaged) -> None:
+        self.on_lost(found)
 
     # -- the sync
 

@@ -44,7 +44,7 @@ from ..storage.directory import Directory, open_directory
 from ..storage.epochs import Keep
 from ..storage.findings import Findings
 from ..storage.places import CHECKPOINT, forget_places, place_of
-from ..storage.replace import open_store
+from ..storage.replace import open_store, say_lost
 from ..storage.rocks import RocksStore
 from ..wire.hello import Hello
 from .arguments import (
@@ -205,6 +205,7 @@ class Node:
         self._turns.on_applied = self.on_applied
         self._turns.on_renewed = self._on_renewed
         self._turns.on_damaged = self._on_damaged
+        self._turns.on_lost = self._on_lost
         self._store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), self._turns)
         standing = self._shard.context.standing
         own = standing.disk
@@ -232,6 +233,10 @@ class Node:
         """No turn is taken any more: have the store replaced, and go on."""
         if self._home is not None:
             self._coming_back = self._home.loop.create_task(self._come_back(self._home, found))
+
+    def _on_lost(self, found: Damaged) -> None:
+        self._findings.found(found)
+        say_lost(found)
 
     @staticmethod
     def _damaged_elsewhere(loop: asyncio.AbstractEventLoop, turns: TurnLoop, found: Damaged) -> None:

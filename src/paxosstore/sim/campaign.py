@@ -13,7 +13,7 @@ from itertools import count, islice
 from typing import NamedTuple
 
 from ..errors import ConfigError
-from .plan import FAULTS, LOSSES, draw_plan
+from .plan import DAMAGES, FAULTS, LOSSES, draw_plan
 from .simulation import Report, Simulation
 from .workload import STANDARD, Workload
 
@@ -105,6 +105,8 @@ BRANCHES = (
     "views_abandoned",
     *FAULTS,
     *LOSSES,
+    "entities_damaged",
+    *DAMAGES,
 )
 """The rare ones: seeds that do not reach them say nothing about them."""
 SEEDS_FOR_ALL_BRANCHES = 300

@@ -9,14 +9,15 @@ It lets rows of the log expire, as the real store does beside its turns (rule 17
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..core.entity.logstate import INFINITE
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply, Change
+from ..core.interface.ready import Apply, Change, ResetEntity
 from ..core.turn.standing import StandingRow, State, decode_standing
 from ..errors import DiskFull, NodeError
+from ..storage.damage import damaged
 from ..storage.memory import MemoryStore
 from ..storage.sorted_map import SortedMap
 from .invariants import Place, Violation
@@ -42,6 +43,12 @@ class SimDisk(MemoryStore):
         self.full = False
         self.read_fails = False
         """The next read raises, once."""
+        self.damaged: set[int] = set()
+        """Entities whose rows cannot be read any more: what was kept of them is lost."""
+        self.durably_damaged: set[int] = set()
+        """The same, as a power cut would leave it: a reset that was not synced is none."""
+        self.on_reset: Callable[[int], None] = lambda entity: None
+        """Called when what was kept of an entity is deleted, for it was damaged."""
         self.change_fails = False
         """The next write that replaces an accepted value by another raises, once."""
         self.not_applied: dict[int, int] = {}
@@ -58,6 +65,7 @@ class SimDisk(MemoryStore):
         """Rows that are about to be written, and all that stood there before."""
         self.on_durable: Callable[[Mapping[Place, Record]], None] = lambda rows: None
         self._unsynced_rows: list[Mapping[Place, Record]] = []
+        self._unsynced_resets: list[set[int]] = []
         self._standing: tuple[bytes, StandingRow | None] = b"", None
         self._kept_from: dict[int, int] = {}
         """Entity -> the lowest entry that has not expired."""
@@ -68,9 +76,12 @@ class SimDisk(MemoryStore):
         found.id, found.keep_entries, found.expired, found.clock = self.id, self.keep_entries, self.expired, self.clock
         found._kept_from = dict(self._kept_from)
         found.durable_rows = dict(self.durable_rows)
-        for rows in self._unsynced_rows[:keep]:
+        found.damaged = set(self.durably_damaged)
+        for rows, reset in zip(self._unsynced_rows[:keep], self._unsynced_resets, strict=False):
+            found._forget(reset)
             found.durable_rows.update(rows)
             self.on_durable(rows)  # whoever opens a store syncs what it finds
+        found.durably_damaged = set(found.damaged)
         found.rows = dict(found.durable_rows)
         found.digests_not_ready = NOT_READY
         return found
@@ -100,8 +111,10 @@ class SimDisk(MemoryStore):
 
     @property
     def owes(self) -> bool:
-        """Whether a power cut would leave entities below a floor of theirs."""
-        return bool(self._durable.floors.items)
+        """Whether a power cut would leave entities below a floor of theirs, or damaged."""
+        row = self.durable_standing
+        damaged = self.durably_damaged or (row is not None and row.damaged)
+        return bool(self._durable.floors.items or damaged)
 
     @property
     def default_floor(self) -> int:
@@ -117,6 +130,8 @@ class SimDisk(MemoryStore):
         """Rule 19c, as a power cut would leave it: below this entry nothing is shown; 0: no floor."""
         row = self.durable_standing
         if row is None or row.state is State.NEW or (row.state is State.REENTERING and entity > row.cursor):
+            return INFINITE
+        if any(first <= entity <= last for first, last in row.damaged):
             return INFINITE
         floor = self._durable.floors.items.get(entity, row.default)
         return floor if self.durable_committed(entity) < floor - 1 else 0
@@ -134,11 +149,18 @@ class SimDisk(MemoryStore):
         if changes:
             self.on_changes(changes)
         self._watch_rules(records)
+        reset = {change.entity for change in changes if isinstance(change, ResetEntity)}
+        for entity in reset:
+            self.on_reset(entity)
+        for place in [place for place in self.rows if place[0] in reset]:
+            del self.rows[place]
         self.on_rows(self.rows, records)
         super().write(records, applies, changes)
+        self.damaged -= reset
         self.not_applied = {}
         self.rows.update(records)
         self._unsynced_rows.append(records)
+        self._unsynced_resets.append(reset)
         if changes:
             self.on_changes(changes)
         self.on_write()
@@ -149,7 +171,9 @@ class SimDisk(MemoryStore):
         applied = {apply[0] for batch in batches for apply in batch.applies} if self.keep_entries is not None else ()
         super().sync()
         written, self._unsynced_rows = self._unsynced_rows, []
-        for rows in written:
+        resets, self._unsynced_resets = self._unsynced_resets, []
+        for rows, reset in zip(written, resets, strict=True):
+            self._forget(reset)
             self.durable_rows.update(rows)
             self.on_durable(rows)
         for entity in applied:
@@ -159,16 +183,23 @@ class SimDisk(MemoryStore):
 
     def load(self, entity: int) -> Loaded:
         self._read()
+        self._check(entity)
         return super().load(entity)
 
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         self._read()
+        self._check(entity)
         return super().read_log(entity, first, last, max_bytes)
 
     def get(self, entity: int, key: bytes) -> bytes | None:
         if self.read_fails:
             self._read()
+        self._check(entity)
         return super().get(entity, key)
+
+    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self._check(entity)
+        return super().scan(entity, start, end)
 
     # -- rules
 
@@ -213,6 +244,24 @@ class SimDisk(MemoryStore):
             else:
                 table.put(key, value)
         return before
+
+    def damage(self, entity: int) -> None:
+        """Lose what is kept of an entity: whoever reads it next is told."""
+        self.damaged.add(entity)
+        self.durably_damaged.add(entity)
+
+    def _check(self, entity: int) -> None:
+        if entity in self.damaged:
+            raise damaged("the disk", f"entity {entity} cannot be read", entity)
+
+    def _forget(self, reset: set[int]) -> None:
+        """What is durable of entities that were reset: nothing."""
+        for place in [place for place in self.durable_rows if place[0] in reset]:
+            del self.durable_rows[place]
+        for entity in reset:
+            self._kept_from.pop(entity, None)
+        self.durably_damaged -= reset
+        self.damaged -= reset
 
     def _changes_vote(self, row: tuple[Place, Record]) -> bool:
         place, new = row

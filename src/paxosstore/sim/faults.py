@@ -56,6 +56,9 @@ class Faults:
             "disk lost half-way": (losses.lose_half_way, self._restart),
             "power cut in re-entry": (losses.cut_power_in_reentry, self._restart),
             "stale copy": (losses.copy, losses.put_copy_back),
+            "entity damaged": (losses.damage_entity, lambda fault, node: None),
+            "entity damaged, then a start": (losses.damage_entity_and_start, lambda fault, node: None),
+            "disk damaged": (losses.damage_disk, lambda fault, node: None),
         }
 
     def begin(self) -> None:
@@ -76,6 +79,7 @@ class Faults:
         weather.cuts.clear()
         for node in cluster.nodes:
             node.clocks.wall_offset_ms = 0.0
+            self.losses.scrub(node)
         for fault in self._plan.faults:
             if fault.name == "disk almost full" and fault.until_ms > self._plan.length_ms:  # that may last: it votes and learns
                 self._almost_fill(fault, cluster.nodes[fault.node])

@@ -78,6 +78,14 @@ class Invariants:
         for asked in self._asked.values():
             asked.votes[node] = min(asked.votes[node], asked.chosen)
 
+    def entity_lost(self, node: int, entity: int) -> None:
+        """The same of one entity, whose rows were damaged."""
+        if (node, entity) in self._accepted:
+            self._lost[node, entity] = max(self._lost.get((node, entity), 0), self._accepted.pop((node, entity)))
+        for (number, _), asked in self._asked.items():
+            if number == entity:
+                asked.votes[node] = min(asked.votes[node], asked.chosen)
+
     def _voted(self, node: int, entity: int, chosen: int) -> int:
         """The highest entry at which a node must not hide its vote; below its floor it does not answer at all."""
         place = node, entity

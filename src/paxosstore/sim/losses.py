@@ -9,7 +9,7 @@ from collections import Counter
 
 from ..core.entry.ids import majority
 from ..core.interface.ready import BeginInstall, EndInstall, InstallRows, SetFloor, SetStanding
-from ..core.turn.standing import State
+from ..core.turn.standing import State, reentering
 from .cluster import SimCluster
 from .disk import SimDisk
 from .node import CutAt, SimNode
@@ -114,6 +114,43 @@ class Losses:
         cluster, other = self._cluster, int(fault.value)
         cluster.weather.cuts = {pair for pair in cluster.weather.cuts if other not in pair}
         cluster.after(HEARS_LATER_MS, lambda: cluster.connect(node.number, other))
+
+    def damage_entity(self, fault: Fault, node: SimNode) -> bool:
+        """What is kept of one entity cannot be read any more: it is found out when it is read next."""
+        entities = [entity for entity, _, _ in node.store.entities(-1, 1_000)]
+        others = [other for other in self._cluster.nodes if other is not node]
+        if not entities or not self.bearable(node) or any(other.store.owes for other in others):
+            return False
+        node.store.damage(entities[int(fault.value * len(entities))])
+        return True
+
+    def damage_entity_and_start(self, fault: Fault, node: SimNode) -> bool:
+        """The same, and memory does not know it either."""
+        if not self.damage_entity(fault, node):
+            return False
+        self._down(node)
+        self._cluster.start(node.number)
+        return True
+
+    def scrub(self, node: SimNode) -> None:
+        """Whoever reads everything finds what is damaged, and the node begins anew without it."""
+        if node.store.damaged:
+            self._down(node)
+            node.lost_ranges += [(entity, entity) for entity in sorted(node.store.damaged)]
+            self._cluster.start(node.number)
+
+    def damage_disk(self, fault: Fault, node: SimNode) -> bool:
+        """Damage that cannot be pinned on entities: the node puts an empty disk in the place of this one (storage/replace.py)."""
+        if not self.bearable(node) or not node.store.is_members:
+            return False
+        disk = self._cluster.new_disk()
+        row = reentering(node.number, len(self._cluster.nodes), disk.id)
+        disk.write({}, (), [SetStanding(row.encode())])
+        disk.sync()
+        self._replace(node, disk)
+        self._stale.pop(node.number, None)
+        self._cluster.start(node.number)
+        return True
 
     def cut_power_in_installation(self, fault: Fault, node: SimNode) -> None:
         """It misses something, and loses power while that is copied to it, whenever that is."""

@@ -20,6 +20,7 @@ LOSSES_SEED = 0xD15C
 BUDGET_SEED = 0xB0D6
 LAG_SEED = 0x1A6
 LEARN_SEED = 0x1EA2
+DAMAGE_SEED = 0xDA3A
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -144,6 +145,12 @@ LOSSES: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
     "stale copy": (4, lambda rng, nodes: rng.choice((0.0, 1.0))),
 }
 """The same of faults from which only peers help: drawn beside the others, in some seeds."""
+DAMAGES: dict[str, tuple[int, Callable[[random.Random, int], float]]] = {
+    "entity damaged": (4, _some(0.0, 1.0)),
+    "entity damaged, then a start": (4, _some(0.0, 1.0)),
+    "disk damaged": (2, _nothing),
+}
+"""The same of what is found to be damaged where it is read; drawn beside the others, in some seeds."""
 LONG = ("away", "power cut in an installation", "disk lost while one is away", "disk lost while one hears nothing")
 """Those in which somebody is down for longer."""
 
@@ -178,6 +185,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
                 _draw_faults(rng, nodes, length_ms)
                 + _draw_losses(losses, nodes, length_ms)
                 + _draw_learning(random.Random(seed ^ LEARN_SEED), nodes, length_ms)
+                + _draw_damages(seed, nodes, length_ms)
             )
         ),
         length_ms=length_ms,
@@ -319,6 +327,18 @@ def _draw_learning(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fa
         at_ms = rng.uniform(0.0, length_ms)
         lasts_ms = rng.choice((rng.uniform(1.0, 20.0), rng.uniform(20.0, 1_500.0)))
         faults.append(Fault(at_ms, "learns only", rng.randrange(nodes), at_ms + lasts_ms))
+    return tuple(faults)
+
+
+def _draw_damages(seed: int, nodes: int, length_ms: float) -> tuple[Fault, ...]:
+    rng = random.Random(seed ^ DAMAGE_SEED)
+    if rng.random() < 0.7:
+        return ()
+    names, weights = list(DAMAGES), [weight for weight, _ in DAMAGES.values()]
+    faults = []
+    for name in rng.choices(names, weights, k=rng.choice((1, 2, 4))):
+        at_ms = rng.uniform(0.0, length_ms)
+        faults.append(Fault(at_ms, name, rng.randrange(nodes), at_ms + 1.0, DAMAGES[name][1](rng, nodes)))
     return tuple(faults)
 
 

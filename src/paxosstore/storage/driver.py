@@ -19,7 +19,7 @@ from ..core.entity.logstate import NEVER
 from ..core.interface.event import Event, Received
 from ..core.interface.ready import Apply, Release
 from ..core.shard.shard import Shard
-from ..errors import PaxosStoreError
+from ..errors import Damaged, PaxosStoreError
 from .api import Store
 from .inbox import Inbox
 from .turn import Turn
@@ -79,6 +79,10 @@ class Host(Protocol):
         """This node has another disk id from now on (rule 19a): end all links, and begin anew under it."""
         ...
 
+    def lost(self, found: Damaged) -> None:
+        """What was kept of one entity is damaged: it is being got from the peers again (rule 19e)."""
+        ...
+
 
 class Driver:
     """Drives one shard and its store, for its host."""
@@ -89,7 +93,7 @@ class Driver:
         self.slow = False
         """The sync under way takes long: the next turn is taken in gulps."""
         self._shard = shard
-        self._turn = Turn(shard, store, host.release, host.applied, host.renewed, host.warm, host.reads_on)
+        self._turn = Turn(shard, store, host.release, host.applied, host.renewed, host.warm, host.reads_on, host.lost)
         self._host = host
         self._gulp_ms = gulp_ms
         """What only time has brought is looked at so often at most between gulps."""

@@ -16,11 +16,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct, error
 from typing import Any, NamedTuple
 
-from ..core.interface.ready import Apply, Change, EndInstall
+from ..core.interface.ready import Apply, Change, EndInstall, ResetEntity
+from ..errors import Damaged
 from ..settings import TuningSettings
 from .damage import damaged
 from .keys import META, META_COMMITTED, PLOG, committed_key, decode_entry, entity_of, row_of
@@ -189,6 +191,16 @@ def spans_of(applies: Sequence[Apply], changes: Sequence[Change], committed: Cal
             spans[change.entity] = committed(change.entity) + 1, change.committed
     for entity, entry, _ in applies:
         spans[entity] = (spans[entity][0] if entity in spans else entry), entry
+    return spans
+
+
+def reset_spans(changes: Sequence[Change], committed: Callable[[int], int]) -> dict[int, Span]:
+    """Entity -> minus the entries that a write makes not applied any more, as a span."""
+    spans: dict[int, Span] = {}
+    for change in changes:
+        if isinstance(change, ResetEntity):
+            with suppress(Damaged):  # then it is not in the digests: who builds them has met it as well
+                spans[change.entity] = committed(change.entity) + 1, 0
     return spans
 
 

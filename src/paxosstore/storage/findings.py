@@ -18,6 +18,8 @@ class DamageFound(NamedTuple):
     found: int = 0
     stores_replaced: int = 0
     """Of it, what could not be pinned on entities: the node came back from its peers like one that lost its disk."""
+    entities_lost: int = 0
+    """Entities that were got from the peers again."""
     latest: Sequence[tuple[float, str]] = ()
     """(wall clock in seconds, what was found where), the oldest first."""
 
@@ -30,13 +32,14 @@ class Findings:
 
     def __init__(self) -> None:
         self.stores_replaced = 0
-        self._count = 0
+        self._count = self._entities = 0
         self._latest: deque[tuple[float, str]] = deque(maxlen=MAX_LATEST)
 
     def found(self, damage: Damaged) -> None:
         self._count += 1
+        self._entities += damage.entity is not None
         self._latest.append((time.time(), damage.what or str(damage)))
 
     @property
     def now(self) -> DamageFound:
-        return DamageFound(self._count, self.stores_replaced, tuple(self._latest))
+        return DamageFound(self._count, self.stores_replaced, self._entities, tuple(self._latest))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from ..core.interface.event import FloorsLoaded
+from ..core.interface.event import FloorsLoaded, LostLoaded
 from ..core.interface.message import Held
-from ..core.interface.ready import FloorRead
+from ..core.interface.ready import FloorRead, LostRead
 from .api import Store
 
 HELD_BYTES = 1_048_576
 HELD_ENTITIES = 100
 """A page ends behind the entity at which the rows that it carries reach this: one turn reads it, one frame carries it."""
+
+
+def read_lost(store: Store, read: LostRead) -> LostLoaded:
+    """The same of the entities that a peer has lost by damage (rule 19e)."""
+    page = read_floors(store, FloorRead(read.first - 1, read.limit, read.peer, read.disk))
+    upto = min(page.entities[-1][0], read.last) if page.more else read.last
+    entities = [(entity, entry) for entity, entry in page.entities if entity <= upto]
+    return LostLoaded(read.peer, read.disk, read.number, read.first, upto, entities)
 
 
 def read_floors(store: Store, read: FloorRead) -> FloorsLoaded:

@@ -95,6 +95,11 @@ class Ahead:
     def dropped(self, entity: int) -> None:
         self._copies[entity] = False
 
+    def reset(self, entity: int) -> None:
+        """Nothing is left of it in either."""
+        self._in_force[entity] = FIRST
+        self._copies[entity] = False
+
     def begin(self, entity: int) -> bool:
         """A copy begins. Returns whether there may be some of an earlier one."""
         found = self._copies.get(entity)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.entry.record import Record
 from ..core.interface.event import Loaded
-from ..core.interface.ready import Apply, Change, EndInstall, NewEntity
+from ..core.interface.ready import Apply, Change, EndInstall, NewEntity, ResetEntity
 from .record_codec import decode_row
 
 MAX_VIEW_ROWS = 1_024
@@ -70,6 +70,8 @@ def assert_applies(applies: Sequence[Apply], changes: Sequence[Change], committe
     for change in changes:
         if isinstance(change, NewEntity):
             assert new.get(change.entity, committed(change.entity)) == 0, f"entity {change.entity} is not new"
+            new[change.entity] = 0
+        elif isinstance(change, ResetEntity):
             new[change.entity] = 0
         elif isinstance(change, EndInstall):
             before = new[change.entity] if change.entity in new else committed(change.entity)

@@ -34,13 +34,13 @@ def encode_mark(key: bytes, content: bytes) -> bytes:
     return _CRC.pack(crc32c(content, crc32c(key))) + content
 
 
-def decode_mark(key: bytes, row: bytes, place: str) -> bytes:
+def decode_mark(key: bytes, row: bytes, place: str, entity: int | None = None) -> bytes:
     """The content. Raises Damaged, with what stands there."""
     if len(row) < _CRC.size:
-        raise damaged(place, f"{len(row)} bytes are too few")
+        raise damaged(place, f"{len(row)} bytes are too few", entity)
     content = row[_CRC.size :]
     if crc32c(content, crc32c(key)) != _CRC.unpack_from(row)[0]:
-        raise damaged(place, "the checksum differs")
+        raise damaged(place, "the checksum differs", entity)
     return content
 
 
@@ -53,9 +53,9 @@ def decode_floor(entity: int, row: bytes | None, store: Path | str) -> int:
     if row is None:
         return 0
     place = f"{store}: the floor of entity {entity}"
-    content = decode_mark(mark_key(FLOOR, entity), row, place)
+    content = decode_mark(mark_key(FLOOR, entity), row, place, entity)
     if len(content) != _ENTRY_BYTES:
-        raise damaged(place, f"it has {len(content)} bytes")
+        raise damaged(place, f"it has {len(content)} bytes", entity)
     return decode_entry(content)
 
 
@@ -64,26 +64,28 @@ def decode_committed(entity: int, value: bytes, store: Path | str) -> int:
     try:
         return decode_entry(value)
     except error:
-        raise damaged(store, f"the committed entry of entity {entity} has {len(value)} bytes") from None
+        raise damaged(store, f"the committed entry of entity {entity} has {len(value)} bytes", entity) from None
 
 
 def decode_recovering(entity: int, row: bytes | None, store: Path | str) -> bool:
     if row is not None:
-        decode_mark(mark_key(RECOVERING, entity), row, f"{store}: the mark of entity {entity} as recovering")
+        decode_mark(mark_key(RECOVERING, entity), row, f"{store}: the mark of entity {entity} as recovering", entity)
     return row is not None
 
 
 def decode_generation(entity: int, row: bytes | None, store: Path | str) -> bool:
     """Whether it is the second one."""
     if row is not None:
-        decode_mark(mark_key(GENERATION, entity), row, f"{store}: which data of entity {entity} is in force")
+        decode_mark(mark_key(GENERATION, entity), row, f"{store}: which data of entity {entity} is in force", entity)
     return row is not None
 
 
 def decode_stopped(entity: int, row: bytes | None, store: Path | str) -> str:
     if row is None:
         return ""
-    return decode_mark(mark_key(STOPPED, entity), row, f"{store}: why entity {entity} was stopped").decode(errors="replace")
+    return decode_mark(mark_key(STOPPED, entity), row, f"{store}: why entity {entity} was stopped", entity).decode(
+        errors="replace"
+    )
 
 
 def decode_standing(row: bytes | None, store: Path | str) -> bytes:

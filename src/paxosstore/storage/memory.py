@@ -22,6 +22,7 @@ from ..core.interface.ready import (
     EndInstall,
     InstallRows,
     NewEntity,
+    ResetEntity,
     SetFloor,
     SetStanding,
     StopEntity,
@@ -29,7 +30,7 @@ from ..core.interface.ready import (
 from ..errors import PaxosStoreError
 from .api import Reader, ViewPiece
 from .digests import Digests
-from .epochs import spans_of
+from .epochs import reset_spans, spans_of
 from .keys import entity_prefix, hash_content, plog_key
 from .loading import assert_applies, range_load, take_piece, take_rows
 from .pins import Pins
@@ -116,6 +117,13 @@ class _Contents:
                 self.stopped.pop(entity, None)
             case StopEntity(entity, reason):
                 self.stopped[entity] = reason
+            case ResetEntity(entity):
+                self.log.pop(entity, None)
+                self.data.pop(entity, None)
+                self.copies.pop(entity, None)
+                self.stopped.pop(entity, None)
+                self.floors.delete(entity)
+                self.committed.put(entity, 0)
             case NewEntity(entity):
                 self.committed.put(entity, 0)
 
@@ -167,6 +175,7 @@ class MemoryStore:
         if self.fail_next_write is not None:
             error, self.fail_next_write = self.fail_next_write, None
             raise error
+        self._digests.applied(reset_spans(changes, self.committed_entry))
         self._digests.applied(spans_of(applies, changes, self.committed_entry))
         with self._changing:
             self._now.add(batch)

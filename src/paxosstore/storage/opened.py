@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
 
-from ..core.interface.ready import Apply, Change, DropInstall, EndInstall
+from ..core.interface.ready import Apply, Change, DropInstall, EndInstall, ResetEntity
 from ..core.turn.budget import Job
 from ..errors import NodeError
 from .background import Background
 from .digests import Digests
 from .epochs import Epochs, Span
 from .expiry import Expiry
-from .generations import Generations, after_entity, other
+from .generations import FIRST, SECOND, Generations, after_entity, other
 from .journal import Journal
 from .keys import META, META_COMMITTED, committed_key, entity_of, entity_prefix, marks_end
 from .marks import decode_committed
@@ -106,11 +106,14 @@ class Opened:
         """Count what was deleted, and have memory written out when it is much. `spans` are the entries that are applied now."""
         self.digests.applied(spans)
         for change in changes:
-            if isinstance(change, EndInstall):
+            if isinstance(change, EndInstall | ResetEntity):
                 self.generations.changed(change.entity)
         for change in changes:
             if isinstance(change, EndInstall | DropInstall):
                 self._cleared(change.entity, other(self.generations.of(change.entity)))
+            elif isinstance(change, ResetEntity):
+                for generation in (FIRST, SECOND):
+                    self._cleared(change.entity, generation)
         for entity, _, batch in applies:
             self.deleted += [*batch.writes.values()].count(None)
             if batch.cleared:

@@ -14,14 +14,15 @@ from ..core.interface.ready import (
     EndInstall,
     InstallRows,
     NewEntity,
+    ResetEntity,
     SetFloor,
     SetStanding,
     StopEntity,
 )
-from .generations import SECOND, Ahead, after_entity, other
+from .generations import FIRST, SECOND, Ahead, after_entity, other
 from .keys import META as META
 from .keys import PLOG as PLOG
-from .keys import committed_key, encode_entry, entity_prefix, mark_key, place_key
+from .keys import committed_key, encode_entry, entity_prefix, mark_key, place_key, plog_end
 from .marks import FLOOR, GENERATION, RECOVERING, STANDING_KEY, STOPPED, encode_floor, encode_mark
 
 Operation = tuple[bytes, bytes | tuple[bytes] | None]
@@ -81,6 +82,12 @@ def add_change(operations: list[Operation], change: Change, generations: Ahead) 
         case StopEntity(entity, reason):
             key = mark_key(STOPPED, entity)
             operations.append((META + key, encode_mark(key, reason.encode(errors="replace")) if reason else None))
+        case ResetEntity(entity):
+            operations += [(META + mark_key(kind, entity), None) for kind in (FLOOR, RECOVERING, GENERATION, STOPPED)]
+            operations += [all_data(generation, entity) for generation in (FIRST, SECOND)]
+            generations.reset(entity)
+            operations.append((PLOG + entity_prefix(entity), (PLOG + plog_end(entity),)))
+            operations.append(committed_operation(entity, 0))
         case NewEntity(entity):
             operations.append(committed_operation(entity, 0))
 

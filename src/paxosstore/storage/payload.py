@@ -20,7 +20,7 @@ import msgspec
 
 from ..core.batch.overlay import WriteBatch
 from ..core.entry.record import Record, Value
-from ..core.interface.ready import Apply, Change
+from ..core.interface.ready import Apply, Change, ResetEntity
 from ..errors import InvalidRequest
 from .body import MsgpackBodyCodec
 from .damage import damaged
@@ -62,6 +62,10 @@ class Payloads:
 
         In the order of `Store.write`.
         """
+        for change in changes:
+            if isinstance(change, ResetEntity):  # what they are named by is not in the table any more
+                for place in [place for place in self._known if place[0] == change.entity]:
+                    self._forget(place)
         chosen_bytes = 0
         operations: list[Operation] = []
         generations = self._generations.ahead()

@@ -40,17 +40,17 @@ def decode_row(entity: int, entry: int, row: bytes, store: Path | str = "") -> R
     """The row that stands under (entity, entry). Raises Damaged."""
     place = f"{store}: PLog row of entity {entity}, entry {entry}"
     if len(row) < _HEADER.size:
-        raise damaged(place, f"{len(row)} bytes are too few")
+        raise damaged(place, f"{len(row)} bytes are too few", entity)
     version, checksum = _HEADER.unpack_from(row)
     if version != ROW_FORMAT:
         raise Damaged(f"{place}: format version {version}, this program knows {ROW_FORMAT}: use the program that wrote it")
     payload = memoryview(row)[_HEADER.size :]
     if crc32c(payload, crc32c(plog_key(entity, entry))) != checksum:
-        raise damaged(place, "the checksum differs")
+        raise damaged(place, "the checksum differs", entity)
     try:
         prepared, promised, accepted, chosen, value_id, body = _decode(payload)
         record = Record(prepared, promised, accepted, None if value_id is None else Value(value_id, body), chosen)
         validate(record)
     except (msgspec.DecodeError, AssertionError) as error:
-        raise damaged(place, f"no valid row: {error}") from None
+        raise damaged(place, f"no valid row: {error}", entity) from None
     return record

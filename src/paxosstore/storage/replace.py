@@ -17,7 +17,7 @@ import logging
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..core.interface.ready import SetStanding
@@ -52,25 +52,40 @@ def open_store(
 ) -> tuple[RocksStore, Identity]:
     """The store of a node, and its identity with this start counted. `found`: the damage that has ended the life before this one.
 
-    What is damaged is replaced (replace.py). Raises Damaged if it cannot be, DirectoryInUse, DiskFull, NodeError.
+    An entity that is damaged goes the way of a lost disk alone (rule 19e), else the store is replaced.
+    Raises Damaged if it cannot be, DirectoryInUse, DiskFull, NodeError.
     """
-    if found is None:
+    lost: list[int] = []
+    while True:
+        if found is not None:
+            let_go(found)
+            gc.collect()
+            findings.found(found)
+            if found.entity is None or found.entity in lost:
+                break
+            lost.append(found.entity)
+            say_lost(found)
         try:
-            return _open(directory, identity, opened, force)
+            return _open(directory, identity, opened, force, lost)
         except Damaged as error:
             found = error
-    let_go(found)
-    gc.collect()
-    findings.found(found)
     replace_store(directory, identity, found)
     findings.stores_replaced += 1
     return _open(directory, identity, opened, force)
 
 
-def _open(directory: Directory, identity: Identity, opened: Opening, force: bool) -> tuple[RocksStore, Identity]:
+def say_lost(found: Damaged) -> None:
+    """In the log: an entity goes the way of a lost disk."""
+    log.error("DAMAGED: %s: entity %s alone is got from the peers again", found.what, found.entity)
+
+
+def _open(
+    directory: Directory, identity: Identity, opened: Opening, force: bool, lost: Sequence[int] = ()
+) -> tuple[RocksStore, Identity]:
     store = opened(directory.store_path)
     try:
-        return store, count_start(identity, store, directory.disk_id, force=force)
+        spans = [(entity, entity) for entity in lost]
+        return store, count_start(identity, store, directory.disk_id, force=force, lost=spans)
     except BaseException:
         store.close()
         raise

@@ -36,7 +36,7 @@ from .background import Background
 from .checkpoint import TABLE, link_table
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path
-from .epochs import Epochs, Keep, Span, replayed_spans, spans_of
+from .epochs import Epochs, Keep, Span, replayed_spans, reset_spans, spans_of
 from .expiry import LogKept
 from .forking import give_up_in_child, used_in_child
 from .generations import AFTER_DATA, FIRST, SECOND, data_in_force
@@ -154,6 +154,7 @@ class RocksStore:
             self._make_writable()
         assert_applies(applies, changes, self.committed_entry)
         spans = spans_of(applies, changes, self.committed_entry)
+        reset = reset_spans(changes, self.committed_entry)
         try:
             self._write(spans, *self._use().payloads.of(records, applies, changes))
         except DiskFull:
@@ -163,6 +164,7 @@ class RocksStore:
             self._write(spans, *self._use().payloads.of(records, applies, changes))
         opened = self._use()
         opened.payloads.written(records, applies)
+        opened.digests.applied(reset)
         opened.wrote(applies, changes, spans)
 
     def sync(self) -> None:

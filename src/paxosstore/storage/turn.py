@@ -21,6 +21,7 @@ from ..core.interface.event import (
     Durable,
     Event,
     InventoryLoaded,
+    Loaded,
     LogLoaded,
     SnapshotLoaded,
     Tick,
@@ -32,7 +33,7 @@ from ..core.interface.ready import Apply, DigestRead, InventoryRead, LogRead, Re
 from ..core.shard.shard import Shard
 from ..errors import Damaged, PaxosStoreError
 from .api import Reader, Store
-from .floors import read_floors
+from .floors import read_floors, read_lost
 
 MAX_LATER = 64
 """Reads for peers that may be left for later turns: with more of them, the loop is held up rather than memory filled."""
@@ -50,6 +51,7 @@ class Turn:
         renewed: Callable[[int], None] = lambda disk: None,
         warm: Callable[[list[int]], None] | None = None,
         reads_on: Callable[[], bool] = lambda: True,
+        lost: Callable[[Damaged], None] = lambda found: None,
     ) -> None:
         self._shard = shard
         self._store = store
@@ -64,6 +66,8 @@ class Turn:
         """Whether there is time for one more read now."""
         self._reads: deque[tuple[Reader | None, Callable[[], Event]]] = deque()
         """What peers want to read, the oldest first, and whose view of a snapshot that is."""
+        self._lost = lost
+        """Told that what was kept of an entity is damaged, and that this is being mended (rule 19e)."""
         self._under_way: Ready | None = None
         self._begun_ms = 0.0
 
@@ -113,8 +117,17 @@ class Turn:
 
     def load(self, entity: int) -> Event:
         """Load an entity that was given to `warm`. Nothing of it is written before that is stepped, so it may be read at any time
-        between turns, and while one is synced (rules 9 and 18). Raises like `begin`."""
-        return self._store.load(entity)
+        between turns, and while one is synced (rules 9 and 18). Raises like `begin`.
+
+        Where its rows are damaged, and nothing else is, that alone is said (rule 19e).
+        """
+        try:
+            return self._store.load(entity)
+        except Damaged as found:
+            if found.entity != entity or not self._shard.may_reset:
+                raise
+            self._lost(found)
+            return Loaded(entity, 0, [], 0, b"", damaged=found.what)
 
     def finish(self, now_ms: float, wall_ms: int) -> list[Event]:
         """The turn is durable. Returns what was loaded, for the next turn. Raises like `begin`."""
@@ -131,6 +144,7 @@ class Turn:
             self._reads = deque(read for read in self._reads if read[0] != reader)  # or it would be opened again
         self._take_reads(ready)
         loaded: list[Event] = [read_floors(self._store, floors) for floors in ready.floor_reads]
+        loaded += [read_lost(self._store, lost) for lost in ready.lost_reads]
         loaded += [self._read_view(view) for view in ready.view_reads]  # of what this turn has left
         while self._reads:
             loaded.append(self._reads.popleft()[1]())
@@ -140,7 +154,7 @@ class Turn:
 
     def _have_loaded(self, entities: list[int]) -> list[Event]:
         if self._warm is None:
-            return [self._store.load(entity) for entity in entities]
+            return [self.load(entity) for entity in entities]
         if entities:
             self._warm(entities)
         return []

@@ -45,6 +45,8 @@ from ..core.interface.message import (
     InventoryReply,
     InventoryRequest,
     Learned,
+    LostPage,
+    LostRequest,
     Message,
     PaxosMessage,
     ReadAnswer,
@@ -96,6 +98,8 @@ _Payload = tuple[
     list[Fill],
     list[CompareRequest],
     list[CompareReply],
+    list[LostRequest],
+    list[LostPage],
 ]
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Payload)
@@ -361,6 +365,8 @@ def _check_floor_pages(group: list[FloorPage]) -> None:
             _check_held(held)
             if held.entity not in listed:
                 raise _bad(message, "it shows a row of an entity that it does not list")
+        if any(not 0 <= first <= last for first, last in message.damaged):
+            raise _bad(message, "its damaged entities are no ranges")
         if message.more and not message.entities:
             raise _bad(message, "there is more, and nothing here")
 
@@ -406,6 +412,27 @@ def _check_compare_replies(group: list[CompareReply]) -> None:
             before = key
 
 
+def _check_lost_requests(group: list[LostRequest]) -> None:
+    for message in group:
+        if message.disk < 0 or message.number < 0 or not 0 <= message.first <= message.last:
+            raise _bad(message, "a number is out of range")
+
+
+def _check_lost_pages(group: list[LostPage]) -> None:
+    for message in group:
+        last = message.first - 1
+        if (
+            min(message.disk, message.number) < 0
+            or not 0 <= message.first <= message.upto
+            or not 0 <= message.default <= MAX_ENTRY
+        ):
+            raise _bad(message, "a number is out of range")
+        for entity, highest in message.entities:
+            if not last < entity <= message.upto or not 0 <= highest < MAX_ENTRY - 1:
+                raise _bad(message, "its entities do not ascend, or an entry is out of range")
+            last = entity
+
+
 def _bad(message: Message | Learned | Held, reason: str) -> WireError:
     return WireError(f"{type(message).__name__}: {reason}")
 
@@ -433,6 +460,8 @@ _CHECKS: dict[type[Message], Callable[..., None]] = {
     Fill: _check_fills,
     CompareRequest: _check_compare_requests,
     CompareReply: _check_compare_replies,
+    LostRequest: _check_lost_requests,
+    LostPage: _check_lost_pages,
 }
 assert set(_CHECKS) == set(_KINDS)
 assert tuple(get_args(group)[0] for group in get_args(_Payload)) == _KINDS

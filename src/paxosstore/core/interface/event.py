@@ -54,6 +54,8 @@ class Loaded(NamedTuple):
     """Beside its data there is some of a copy: it began and did not end (rule 16)."""
     stopped: str = ""
     """Why it is never served here again; empty: it is."""
+    damaged: str = ""
+    """What of it could not be read, so that nothing of it counts; empty: all could (rule 19e)."""
 
 
 class LogLoaded(NamedTuple):
@@ -157,6 +159,18 @@ class ViewLoaded(NamedTuple):
     """Whether there is a view. If not, the view was closed."""
 
 
+class LostLoaded(NamedTuple):
+    """The answer to a `LostRead`."""
+
+    peer: int
+    disk: int
+    number: int
+    first: int
+    upto: int
+    """Of the entities first..upto, this is all there is."""
+    entities: Sequence[tuple[int, int]]
+
+
 class WritesAllowed(NamedTuple):
     """Whether this node takes new writes: an empty reason means yes, and ends what a failed write began (rule 8)."""
 
@@ -173,6 +187,7 @@ Event = (
     | DigestsLoaded
     | InventoryLoaded
     | FloorsLoaded
+    | LostLoaded
     | Durable
     | DiskSilent
     | WriteFailed

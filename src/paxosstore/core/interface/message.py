@@ -266,6 +266,8 @@ class FloorPage(NamedTuple):
     """That of the request: these are the applied entries."""
     held: list[Held] = []  # noqa: RUF012  # of a tuple
     """Only then: every row above those, by entity and entry."""
+    damaged: list[tuple[int, int]] = []  # noqa: RUF012  # of a tuple
+    """(first, last) entities of which the sender has forgotten what it had itself (rule 19e): of these the page says nothing."""
 
 
 class Fill(NamedTuple):
@@ -321,6 +323,30 @@ PASSED, BEHIND, BUSY, STOPPED, GONE = NO_VIEW = ("passed", "behind", "busy", "st
 entity is stopped; there was one, and it was closed."""
 
 
+class LostRequest(NamedTuple):
+    """Up to which entry do you have anything of the entities first..last? What I had of them is damaged (rule 19e)."""
+
+    disk: int
+    """The one I am on."""
+    number: int
+    """Of the question: what was answered to an earlier one, when I had lost them before, says too little."""
+    first: int
+    last: int
+
+
+class LostPage(NamedTuple):
+    """The answer, for the entities first..upto."""
+
+    disk: int
+    number: int
+    first: int
+    upto: int
+    entities: list[tuple[int, int]]
+    """(entity, highest entry with anything at all), ascending; of one with a floor, at least the entry below that."""
+    default: int
+    """The sender's own floor of entities that it does not have; 0: none."""
+
+
 def size_of(message: Message) -> int:
     """About how much memory a message holds while it waits."""
     if isinstance(message, PaxosMessage):
@@ -365,4 +391,6 @@ Message = (
     | Fill
     | CompareRequest
     | CompareReply
+    | LostRequest
+    | LostPage
 )

@@ -96,7 +96,13 @@ class NewEntity(NamedTuple):
     entity: int
 
 
-Change = SetStanding | SetFloor | BeginInstall | InstallRows | EndInstall | DropInstall | StopEntity | NewEntity
+class ResetEntity(NamedTuple):
+    """What is kept of the entity is damaged (rule 19e): rows and data are deleted; it is listed, with nothing committed."""
+
+    entity: int
+
+
+Change = SetStanding | SetFloor | BeginInstall | InstallRows | EndInstall | DropInstall | StopEntity | NewEntity | ResetEntity
 """What is written besides rows and applied entries, before them, in order."""
 
 
@@ -170,6 +176,21 @@ class FloorRead(NamedTuple):
     forced: bool = False
 
 
+class LostRead(NamedTuple):
+    """Rule 19e. List what there is anything of among the entities first..last, `limit` of them, and step it in as `LostLoaded`.
+
+    For a peer on this disk, as a `FloorRead` would.
+    """
+
+    first: int
+    last: int
+    limit: int
+    peer: int
+    disk: int
+    number: int
+    """Of its question."""
+
+
 class Outcome(NamedTuple):
     request: Request
     reply: bytes
@@ -215,5 +236,6 @@ class Ready:
     view_reads: list[ViewRead] = field(default_factory=list)
     """Done after the turn is written and before the next one is."""
     floor_reads: list[FloorRead] = field(default_factory=list)
+    lost_reads: list[LostRead] = field(default_factory=list)
     renewed: int = 0
     """This node's disk is another one from now on (rule 19a): when the turn is durable, all links begin anew; 0: it is not."""

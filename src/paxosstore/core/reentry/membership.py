@@ -212,6 +212,10 @@ class Membership:
         if self._standing.row.cursor == END:
             self._tell_all()
 
+    def lost(self) -> None:
+        """What the standing says of damaged entities is another: the row is written with what goes with that."""
+        self._write()
+
     def note_passed(self, passed: int) -> None:
         """Keep a number for people, without haste."""
         if not self._context.cannot_write and self._standing.row.passed != passed:
@@ -271,4 +275,6 @@ class Membership:
     @property
     def _settled(self) -> bool:
         standing = self._standing
+        if standing.row.damaged and len(standing.intact()) < len(self._context.peers):
+            return False  # they are to be asked for floors
         return not standing.active or (standing.row.state is State.MEMBER and standing.confirmed)

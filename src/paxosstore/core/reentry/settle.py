@@ -49,12 +49,15 @@ class Settling:
         standing, context = self._standing, self._context
         if standing.row.state is not State.MEMBER or not standing.row.default or not standing.confirmed or context.cannot_write:
             return False
+        if standing.row.damaged:
+            return False  # of these a floor of their own comes first
         there = [peer for peer in standing.intact() if not context.reach.is_down(peer)]
         return self._passing.is_done and len(there) == len(context.peers)
 
     def answered(self, peer: int, message: FloorPage) -> None:
         """A peer's page, read when it had noted this disk."""
-        if message.disk == self._standing.disk.id and message.after == self._cursor and not message.forced:
+        wanted = message.disk == self._standing.disk.id and message.after == self._cursor and not message.forced
+        if wanted and not message.damaged:  # else it does not say all that it had
             self._pages[peer] = message
             self.tick()
 

@@ -6,7 +6,7 @@ floors of the range and the new cursor are written at one go. Nothing else of th
 
 from __future__ import annotations
 
-from ..entity.logstate import NEVER
+from ..entity.logstate import INFINITE, NEVER
 from ..entry.record import Record, Value
 from ..interface.event import FloorsLoaded
 from ..interface.message import FloorPage, FloorRequest
@@ -71,7 +71,9 @@ class FloorWalk:
         """Its page was read."""
         if self._standing.row.disks[event.peer].id == event.disk:
             default = 0 if event.forced else self._standing.row.default
-            page = FloorPage(event.disk, event.after, list(event.entities), event.more, default, event.forced, list(event.held))
+            lost = [] if event.forced else [span for span in self._standing.row.damaged if span[1] > event.after]
+            entities, held = list(event.entities), list(event.held)
+            page = FloorPage(event.disk, event.after, entities, event.more, default, event.forced, held, lost)
             self._context.send_early(event.peer, page)
 
     # -- at the one that re-enters
@@ -161,6 +163,10 @@ class FloorWalk:
         context.ready.changes += [SetFloor(entity, 0 if entity in passed else floor) for entity, floor in floors.items()]
         context.work += len(floors)
         context.counters.floors_set += len(floors)
+        for page in pages.values():
+            for first, last in page.damaged:
+                if first <= upto:  # nobody but the others can say; where they are too few, the rest goes on all the same
+                    standing.lose(max(first, before + 1), min(last, upto))
         standing.walked(upto, default, set(context.peers) - set(pages), len(floors))
         self._membership.walked()
         if before == NOWHERE:
@@ -172,6 +178,8 @@ class FloorWalk:
             if loaded.mailbox is None and before < loaded.id <= upto:
                 floor = floors.get(loaded.id, default)
                 loaded.log.changed_turn = context.ready.turn
+                if standing.is_damaged(loaded.id):
+                    floor = INFINITE
                 loaded.log.set_floor(floor, stored=loaded.id in floors and loaded.id not in passed)
                 self.just_set.pop(loaded.id, None)
                 self._entities.touch(loaded)

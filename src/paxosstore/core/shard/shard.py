@@ -27,6 +27,7 @@ from ..interface.event import (
     InventoryLoaded,
     Loaded,
     LogLoaded,
+    LostLoaded,
     PeerDown,
     PeerUp,
     Received,
@@ -51,6 +52,8 @@ from ..interface.message import (
     HandOver,
     InventoryReply,
     InventoryRequest,
+    LostPage,
+    LostRequest,
     Message,
     PaxosMessage,
     ReadAnswer,
@@ -72,6 +75,7 @@ from ..log.reconcile import Reconciliation
 from ..log.serve import ReadServer
 from ..log.snapshot import SnapshotSender
 from ..log.write import Proposer
+from ..reentry.lost import LostEntities
 from ..reentry.membership import Membership
 from ..reentry.passing import Passing
 from ..reentry.progress import Progress
@@ -118,6 +122,7 @@ class Shard:
         self._walk = FloorWalk(context, self._entities, self._log, self._membership, self._passing)
         self.comparer = Comparer(context, self._entities)
         """For inspection only."""
+        self._lost = LostEntities(context, self._entities, self._membership, self._passing)
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._sweep_at_ms = 0.0
         self._released = context.ready
@@ -133,6 +138,7 @@ class Shard:
             InventoryLoaded: self._reconciler.inventory_loaded,
             SnapshotLoaded: self._sender.loaded,
             FloorsLoaded: self._on_floors_loaded,
+            LostLoaded: self._lost.loaded,
             Durable: self._on_durable,
             DiskSilent: self._on_disk_silent,
             WriteFailed: self._on_write_failed,
@@ -165,6 +171,8 @@ class Shard:
             FloorPage: self._walk.answered,
             CompareRequest: self.comparer.views.requested,
             CompareReply: self.comparer.answered,
+            LostRequest: self._lost.requested,
+            LostPage: self._lost.answered,
         }
 
     # -- the interface
@@ -244,8 +252,15 @@ class Shard:
         waiting = self._entities.busy or self._entities.memory.is_overfull or context.silence
         if waiting or any(True for _ in self._handovers.pending()):
             due = min(due, self._sweep_at_ms)
-        due = min(due, self._membership.next_ms, self._walk.next_ms, self._passing.next_ms, self.comparer.next_deadline_ms)
-        due = min(due, next_ms(context), self._learner.next_ms, self._reconciler.next_ms, self._pace.next_ms)
+        due = min(due, self._membership.next_ms, self._walk.next_ms, self._lost.next_ms, self._passing.next_ms)
+        due = min(
+            due,
+            next_ms(context),
+            self._learner.next_ms,
+            self._reconciler.next_ms,
+            self._pace.next_ms,
+            self.comparer.next_deadline_ms,
+        )
         return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
 
     def entity(self, entity: int) -> Entity | None:
@@ -296,6 +311,11 @@ class Shard:
     def progress(self) -> Progress:
         """Where the re-entry of a node that lost its disk stands (rule 19)."""
         return self._passing.progress()
+
+    @property
+    def may_reset(self) -> bool:
+        """Whether an entity whose rows cannot be read may be stepped in as damaged (rule 19e)."""
+        return self._context.standing.may_lose
 
     @property
     def _unsynced(self) -> list[Ready]:
@@ -457,10 +477,15 @@ class Shard:
         mailbox = entity.mailbox
         assert mailbox is not None, "each mailbox has one load"
         context.loading -= 1
+        if event.damaged:
+            self._lost.found(entity.id)
+            return
         entity.load(event, context.n, context.me)
-        if entity.id in self._walk.just_set:
-            entity.log.changed_turn = context.ready.turn  # it is not evicted before the disk has that floor
-        stored = self._walk.just_set.pop(entity.id, event.floor)
+        stored = event.floor
+        for just_set in (self._walk.just_set, self._lost.just_set):
+            if entity.id in just_set:
+                entity.log.changed_turn = context.ready.turn  # it is not evicted before the disk has that floor
+                stored = just_set.pop(entity.id)
         entity.log.set_floor(context.standing.floor_of(entity.id, stored, event.committed), stored=stored > 0)
         entity.mailbox = None
         self._agreement.loaded(entity, event.stopped)
@@ -488,6 +513,7 @@ class Shard:
         context.silence.end()
         self._pace.durable(event.turn)
         self._unfinished |= self._installer.durable(event.turn)
+        self._lost.durable(event.turn)
         self._go_on()
 
     def _on_floors_loaded(self, event: FloorsLoaded) -> None:
@@ -499,6 +525,7 @@ class Shard:
     def _go_on(self) -> None:
         """Go on with re-entry, if something of it can be done now."""
         self._walk.tick()
+        self._lost.tick()
         self._passing.go_on()
         urgency.judge(self._context)
 
@@ -516,6 +543,7 @@ class Shard:
         self.comparer.views.forget()
         self._membership.write_failed()
         self._walk.forget()
+        self._lost.forget()
         self._passing.forget()
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
@@ -528,6 +556,7 @@ class Shard:
             self._agreement.keep_all()
             self._installer.go_on()
             self._membership.writes_allowed()
+            self._lost.writes_allowed()
             self._go_on()
             for entity in self._entities.busy.values():
                 self._entities.touch(entity)

@@ -15,7 +15,7 @@ from ..entity.divergence import Divergence
 from ..entity.entity import Entity
 from ..entry.ids import majority, value_id
 from ..interface.message import HandedBack, Message
-from ..interface.ready import DigestRead, FloorRead, InventoryRead, LogRead, Outcome, Ready, Release
+from ..interface.ready import DigestRead, FloorRead, InventoryRead, LogRead, LostRead, Outcome, Ready, Release
 from .budget import Budget, Job
 from .rate import Rate
 from .reach import Reach
@@ -141,6 +141,7 @@ class Counters:
     views_missed: int = 0
     views_paused: int = 0
     views_abandoned: int = 0
+    entities_damaged: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -257,6 +258,8 @@ class Context:
         """Entity -> the entry at which its applying waits for a view: core/verify/views.py."""
         self.floor_reads: dict[int, FloorRead] = {}
         """Peer, or this node -> the page it asked for last."""
+        self.lost_reads: dict[tuple[int, int], LostRead] = {}
+        """(peer, first entity of what it has lost) -> the page it asked for last."""
         self._ids = 0
         self._entropy = identity.incarnation or 1
 

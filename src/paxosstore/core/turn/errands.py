@@ -38,7 +38,8 @@ def read_for_peers(context: Context) -> bool:
     _take(context, context.digest_reads, ready.digest_reads, DIGESTS_WORK)
     _take(context, context.inventory_reads, ready.inventory_reads, READ_WORK)
     _take(context, context.floor_reads, ready.floor_reads, READ_WORK)
-    left = context.log_reads or context.digest_reads or context.inventory_reads or context.floor_reads
+    _take(context, context.lost_reads, ready.lost_reads, READ_WORK)
+    left = context.log_reads or context.digest_reads or context.inventory_reads or context.floor_reads or context.lost_reads
     return bool(left or (context.patient_reads and not context.patient_wait_ms))
 
 

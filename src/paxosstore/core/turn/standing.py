@@ -26,9 +26,12 @@ END = MAX_ENTITY
 """The cursor when all entities have their floor."""
 MAX_REPLACED = 256
 """Disks remembered as replaced. More of them is two processes under one number, not bad luck."""
+MAX_DAMAGED = 64
+"""Ranges of entities. With more, the whole disk counts as lost."""
 MAX_HISTORY = 64
 """Starts that a node remembers."""
-VERSION = 1
+VERSION, DAMAGED_VERSION = 1, 2
+"""A row that names damaged entities must not be read by a program that does not know of them."""
 
 
 class State(Enum):
@@ -83,14 +86,17 @@ class StandingRow(NamedTuple):
     """The operator has let it re-enter with fewer peers than the rule needs."""
     history: tuple[int, ...] = ()
     """Incarnations of the last starts, this one's last: from some start on a copy has another past than the original."""
+    damaged: tuple[tuple[int, int], ...] = ()
+    """(first, last) entities of which this node may have forgotten votes, and that have no floor yet (rule 19e); ascending."""
 
     def encode(self) -> bytes:
-        numbers: list[int] = [VERSION, list(State).index(self.state), len(self.disks)]
+        numbers: list[int] = [DAMAGED_VERSION if self.damaged else VERSION, list(State).index(self.state), len(self.disks)]
         numbers += (number for disk in self.disks for number in disk)
         numbers += (len(self.founding), *self.founding, len(self.replaced))
         numbers += (number for pair in self.replaced for number in pair)
         numbers += (self.cursor, self.default, self.without, self.floors, self.passed, int(self.forced))
         numbers += (len(self.history), *self.history)
+        numbers += (entity for span in self.damaged for entity in span)
         return b" ".join(b"%d" % number for number in numbers)
 
 
@@ -102,14 +108,16 @@ def decode_standing(content: bytes) -> StandingRow:
         return [next(numbers) for _ in range(count)]
 
     version, state, n = some(3)
-    if version != VERSION:
+    if version not in (VERSION, DAMAGED_VERSION):
         raise ValueError(f"the standing of this node is of version {version}, this program reads {VERSION}")
     disks = tuple(Disk(*some(3)) for _ in range(n))
     founding = tuple(some(next(numbers)))
     replaced = tuple((number, disk) for number, disk in (some(2) for _ in range(next(numbers))))
     cursor, default, without, floors, passed, forced = some(6)
     row = StandingRow(list(State)[state], disks, founding, replaced, cursor, default, without, floors, passed, bool(forced))
-    return row._replace(history=tuple(some(next(numbers))))
+    row = row._replace(history=tuple(some(next(numbers))))
+    damaged = list(numbers)
+    return row._replace(damaged=tuple(zip(damaged[::2], damaged[1::2], strict=True)))
 
 
 def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds_data: bool, force: bool = False) -> StandingRow:
@@ -131,6 +139,11 @@ def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds
 def reentering(me: int, n: int, disk: int) -> StandingRow:
     """The row of an empty disk in the place of one that a node has voted on: whatever its peers are, it begins no cluster."""
     return StandingRow(State.REENTERING, tuple(Disk(disk) if node == me else Disk() for node in range(n)))
+
+
+def with_lost(row: StandingRow, first: int, last: int) -> StandingRow:
+    """The row of one that may have forgotten votes on these entities, too."""
+    return row._replace(damaged=_joined([*row.damaged, (first, last)]))
 
 
 def follows(known: Disk, seen: Disk, history: Sequence[int]) -> bool:
@@ -205,10 +218,33 @@ class OwnStanding:
     def floor_of(self, entity: int, stored: int, committed: int) -> int:
         """The floor of an entity that is loaded with this one stored: below it this node only learns; 0: none."""
         row = self.row
+        if row.damaged and self.is_damaged(entity):
+            return INFINITE
         if row.state is State.NEW or (row.state is State.REENTERING and entity > row.cursor):
             return INFINITE
         floor = stored or row.default
         return floor if committed < floor - 1 else 0
+
+    # -- what is damaged (rule 19e)
+
+    def is_damaged(self, entity: int) -> bool:
+        return any(first <= entity <= last for first, last in self.row.damaged)
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether one more entity may be damaged, and not the disk."""
+        return self.active and len(self.row.damaged) < MAX_DAMAGED
+
+    def lose(self, first: int, last: int) -> None:
+        """Votes on these entities may be forgotten: nothing is said of them until they have a floor."""
+        self.row = with_lost(self.row, first, last)
+
+    def found_floors(self, first: int, upto: int, floors: int) -> None:
+        """Those of the damaged entities first..upto are set."""
+        row = self.row
+        left = [(upto + 1 if begin == first else begin, end) for begin, end in row.damaged]
+        damaged = tuple(span for span in left if span[0] <= span[1])
+        self.row = row._replace(damaged=damaged, floors=row.floors + floors)
 
     # -- which disks
 
@@ -249,7 +285,7 @@ class OwnStanding:
         row, own = self.row, self.disk
         state = State.NEW if row.state is State.NEW else State.REENTERING
         row = row._replace(disks=_with(row.disks, self.me, own._replace(id=disk)))
-        self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0, passed=0, forced=False)
+        self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0, passed=0, forced=False, damaged=())
         self.confirmed_by.clear()
         self._was_confirmed = False
 
@@ -355,6 +391,17 @@ class OwnStanding:
 def says_new(word: Standing, table: list[int]) -> bool:
     """Whether a peer says that it is new, and knows all nodes by these disks."""
     return word.state == State.NEW.value and [disk for disk, _, _ in word.disks] == table
+
+
+def _joined(spans: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Ascending, without overlaps; neighbours are joined."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(last, joined[-1][1])
+        else:
+            joined.append((first, last))
+    return tuple(joined)
 
 
 def _with(disks: tuple[Disk, ...], node: int, disk: Disk) -> tuple[Disk, ...]:

@@ -125,7 +125,7 @@ class NodeMetrics(Collector):
         yield from gauges("reentry", _reentry(now))
         yield from gauges("log", {"kept_bytes": now.log_kept.bytes, "expiry_fails": bool(now.log_kept.trouble)})
         yield from counters("log", {"expired_entries": now.log_kept.expired_entries})
-        yield from counters("damage", {"found": now.damage.found, "stores_replaced": now.damage.stores_replaced})
+        yield from counters("damage", {name: value for name, value in now.damage._asdict().items() if name != "latest"})
         yield from _snapshots(now)
         yield from _reconciliation(now)
         yield from _background(now)
