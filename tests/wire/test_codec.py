@@ -73,19 +73,19 @@ ONE_OF_EACH: list[Message] = [
     InventoryReply([0, BUCKETS - 1], entity_at(1), [(entity_at(2), 1), (entity_at(2**64 - 1), 0)], True),
     Standing("new", [(1, 2, 3), (0, 0, 0)], [1, 2], [4], True, [3]),
     FloorRequest(7, -1, 1, True),
-    LostRequest(7, 9, 0, 2**64 - 1),
-    LostPage(7, 9, 3, 5, [(3, 0), (5, 9)], 2),
     FloorPage(7, -1, [(1, 3), (9, 1)], True, 2, damaged=[(2, 2), (7, 9)]),
     FloorPage(7, 8, [(9, 0)], False, 0, True, [Held(9, 1, 4, 4, True, ID, b"x"), Held(9, 2, 3, 0, False, b"", b"")]),
     Fill(2**64 - 1, 1),
     CompareRequest(2**64 - 1, 2**64 - 1, 0, b"ukey", 0, MAX_ENTRY, True),
     CompareReply(1, 1, 9, b"", "", ID, 12, 2, b"dkez", True, [(b"dkey", 7, ID), (b"dkez", 0, ID)]),
     CompareReply(1, 1, 9, b"dkey", "behind", b"", 0, 0, b"", False),
+    LostRequest(7, 9, 0, 2**64 - 1),
+    LostPage(7, 9, 3, 5, [(3, 0), (5, 9)], 2),
 ]
 
-PIECE = ONE_OF_EACH[-2]
+PIECE = ONE_OF_EACH[-4]
 assert isinstance(PIECE, CompareReply)
-WORD, _, _, _, PAGE_LISTED, PAGE_HELD = ONE_OF_EACH[-10:-4]
+WORD, _, PAGE_LISTED, PAGE_HELD = ONE_OF_EACH[-10:-6]
 assert isinstance(PAGE_HELD, FloorPage)
 assert isinstance(PAGE_LISTED, FloorPage)
 assert isinstance(WORD, Standing)
