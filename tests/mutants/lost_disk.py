@@ -24,7 +24,7 @@ _DAMAGE: tuple[Mutant, ...] = (
         "a damaged entity votes on",
         19,
         "e. what is forgotten of an entity is taken for never promised",
-        (LOST, "        self._standing.lose(entity, entity)\n", ""),
+        (LOST, "        self._standing.lose(entity.id, entity.id)\n", ""),
     ),
     mutant(
         "a floor is forgotten for a damaged entity",

@@ -10,6 +10,7 @@ before may still be under way. Neighbours that are damaged are one range; each o
 
 from __future__ import annotations
 
+from ..entity.entity import Entity
 from ..entity.logstate import NEVER
 from ..interface.event import LostLoaded
 from ..interface.message import LostPage, LostRequest
@@ -38,9 +39,9 @@ class LostEntities:
         self._membership = membership
         self._passing = passing
         self._standing = context.standing
-        self._resetting: dict[int, int] = {}
-        """Entity -> the turn that deletes what is kept of it: loaded again when that is durable."""
-        self._unnoted: set[int] = set()
+        self._resetting: list[tuple[Entity, int]] = []
+        """Entities, and the turn that deletes what is kept of each: loaded again when that is durable."""
+        self._unnoted: list[Entity] = []
         """Entities whose damage cannot be noted before the disk takes writes: their load waits."""
         self._pages: dict[int, dict[int, LostPage]] = {}
         """First entity of a range -> peer -> its page."""
@@ -54,35 +55,31 @@ class LostEntities:
 
     # -- found
 
-    def found(self, entity: int) -> None:
+    def found(self, entity: Entity) -> None:
         """The rows of an entity that is being loaded are damaged: forget them. Its load begins again when that is durable."""
         context = self._context
-        if entity in self._resetting:
-            return
         if context.cannot_write:
-            self._unnoted.add(entity)
+            self._unnoted.append(entity)
             return
         context.counters.entities_damaged += 1
-        self._resetting[entity] = context.ready.turn
-        context.ready.changes.append(ResetEntity(entity))
-        self._standing.lose(entity, entity)
+        self._resetting.append((entity, context.ready.turn))
+        context.ready.changes.append(ResetEntity(entity.id))
+        self._standing.lose(entity.id, entity.id)
         self._membership.lost()
 
     def durable(self, turn: int) -> None:
         """What was found through this turn is noted, and the rows are gone."""
-        for entity in [entity for entity, written in self._resetting.items() if written <= turn]:
-            del self._resetting[entity]
-            self._load_again(entity)
+        while self._resetting and self._resetting[0][1] <= turn:
+            self._load_again(self._resetting.pop(0)[0])
 
     def writes_allowed(self) -> None:
         """What was found meanwhile can be noted."""
         while self._unnoted and not self._context.cannot_write:
             self._load_again(self._unnoted.pop())
 
-    def _load_again(self, entity: int) -> None:
-        found = self._entities.find(entity)
-        if found is not None and found.mailbox is not None:
-            self._context.loads.append(entity)
+    def _load_again(self, entity: Entity) -> None:
+        if self._entities.find(entity.id) is entity:  # else another one has its own load
+            self._context.loads.append(entity.id)
 
     # -- at a peer
 
@@ -175,6 +172,7 @@ class LostEntities:
         """A turn could not be written: begin again where the disk says."""
         self._pages.clear()
         self._numbers.clear()
+        self._unnoted += [entity for entity, _ in self._resetting]
         self._resetting.clear()
         self._step_turn = 0
         self.just_set.clear()

@@ -478,7 +478,7 @@ class Shard:
         assert mailbox is not None, "each mailbox has one load"
         context.loading -= 1
         if event.damaged:
-            self._lost.found(entity.id)
+            self._lost.found(entity)
             return
         entity.load(event, context.n, context.me)
         stored = event.floor
