@@ -241,7 +241,7 @@ _CLAUSES: tuple[Mutant, ...] = (
         "loaded meanwhile",
         19,
         "c. an entity that was being loaded when its floor was set has none",
-        (SHARD, "self._walk.just_set.pop(entity.id, event.floor)", "event.floor"),
+        (SHARD, "stored = just_set.pop(entity.id)", "just_set.pop(entity.id)"),
     ),
     mutant(
         "free before the walk",
