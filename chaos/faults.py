@@ -74,6 +74,7 @@ class Faults:
             Kind.CLOCK_JUMP: self._set_clocks,
             Kind.DISK_LOST: self._lose_disk,
             Kind.DISK_LOST_AGAIN: self._lose_disk_twice,
+            Kind.LEARN_ONLY: self._learn_only,
             Kind.LONG_ABSENCE: self._kill,
             Kind.OLD_COPY: self._restore_copy,
             Kind.ISOLATE: self._isolate,
@@ -176,6 +177,13 @@ class Faults:
         self._last(fault)
         for node in fault.nodes:
             self._nodes.signal(node, signal.SIGCONT)
+
+    def _learn_only(self, fault: Fault, struck: Struck) -> None:
+        for node in fault.nodes:
+            self._nodes.set(node, "learn_only", "true")
+        self._last(fault)
+        for node in fault.nodes:
+            self._nodes.set(node, "learn_only", "false")
 
     def _fill_disks(self, fault: Fault, struck: Struck) -> None:
         disks = [self._nodes.disks[node] for node in fault.nodes]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from paxosstore.cli.change import change
 from paxosstore.cli.cluster import HOST, LocalCluster
+from paxosstore.errors import NotServing
 
 from .clock import Clock, build_shim
 from .disk import SmallDisk
@@ -25,7 +28,8 @@ from .proxy import Line
 REPOSITORY = Path(__file__).resolve().parent.parent
 MEMBER = "member"
 """What a node is that votes: see `standing`."""
-TOLD = ("snapshots_installed", "evictions", "loads", "floors_passed", "messages_fenced")
+RETRY_S = 0.1
+TOLD = ("refused_learning", "snapshots_installed", "evictions", "loads", "floors_passed", "messages_fenced")
 """Counters of the nodes that say whether a round came to what it is for."""
 _FIRST_DOOR = 4
 """Of a node's ten ports, those that `paxosstore init` does not use are the doors to it."""
@@ -124,6 +128,15 @@ class Nodes(LocalCluster):
                     link = {"up": False}
                 heard[peer] = str(link["disk_id"]) if link["up"] else ""
         return heard
+
+    def set(self, node: int, name: str, value: str) -> None:
+        """Change a setting of a node while it runs. One that has ended starts with its file's. Raises PaxosStoreError."""
+        while self.is_running(node):
+            try:
+                change(f"{HOST}:{self.http_port(node)}", name, value)
+                return
+            except NotServing:  # it may be about to end, or be busy
+                time.sleep(RETRY_S)
 
     def tell(self) -> dict[str, int]:
         """What the nodes have done since their last starts, added up. Raises OSError."""

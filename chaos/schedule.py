@@ -41,6 +41,8 @@ class Kind(Enum):
     """SIGKILL of the first node, later a start on an empty directory; a second node is down meanwhile, and for a while after."""
     DISK_LOST_AGAIN = "disk lost again"
     """Of one node, and once more as soon as it is on its way back."""
+    LEARN_ONLY = "learn only"
+    """A minority is told to learn only, later to vote again."""
     LONG_ABSENCE = "long absence"
     """SIGKILL of a minority, and a start when the others have cut their logs."""
     OLD_COPY = "old copy"
@@ -78,6 +80,7 @@ _OF_PROCESSES = {
     Kind.DISK_FULL,
     Kind.ROLLING_RESTART,
     Kind.CLOCK_JUMP,
+    Kind.LEARN_ONLY,
     Kind.LONG_ABSENCE,
     *_OF_DISKS,
 }
@@ -143,7 +146,7 @@ def _shuffled_for_ever(rng: random.Random, kinds: list[Kind]) -> Iterator[Kind]:
 def _fault(rng: random.Random, kind: Kind, at_s: float, lasts_s: float, nodes: int) -> Fault:
     everyone = tuple(range(nodes))
     targets, value = everyone, 0.0
-    if kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE, Kind.LONG_ABSENCE):
+    if kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE, Kind.LEARN_ONLY, Kind.LONG_ABSENCE):
         targets = tuple(sorted(rng.sample(everyone, rng.randint(1, (nodes - 1) // 2))))
     elif kind in (Kind.DISK_LOST_AGAIN, Kind.OLD_COPY):
         targets = (rng.choice(everyone),)

@@ -20,6 +20,7 @@ COLORS = {
     Kind.CLOCK_JUMP: "#2a6fbb",
     Kind.DISK_LOST: "#111111",
     Kind.DISK_LOST_AGAIN: "#555555",
+    Kind.LEARN_ONLY: "#4c72b0",
     Kind.LONG_ABSENCE: "#d98880",
     Kind.OLD_COPY: "#6c4a8f",
     Kind.ISOLATE: "#e08e0b",

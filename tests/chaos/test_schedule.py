@@ -55,7 +55,7 @@ def test_a_minority_at_once() -> None:
         for seed in SEEDS:
             for fault in draw(seed, 200.0, nodes):
                 sizes[fault.kind].add(len(fault.nodes))
-        for kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE, Kind.LONG_ABSENCE):
+        for kind in (Kind.KILL, Kind.STOP, Kind.ISOLATE, Kind.LEARN_ONLY, Kind.LONG_ABSENCE):
             assert sizes[kind] == set(range(1, nodes // 2 + 1))
         assert sizes[Kind.KILL_ALL] == {nodes}
         assert sizes[Kind.DISK_LOST] == {1, 2}
