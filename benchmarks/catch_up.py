@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -163,12 +164,13 @@ class Worker:
             return times
 
 
-async def serve(number: int, base_port: int, directory: str) -> None:
+async def serve(number: int, base_port: int, directory: str, rate: int) -> None:
     give_memory_back()
     began = time.monotonic()
     peers = [(HOST, base_port + peer) for peer in range(NODES)]
     traffic = Traffic()
-    async with Node(CLUSTER, number, peers, directory, TUNING, {"put": put, "get": get}) as node:
+    tuning = replace(TUNING, catch_up_entities_per_second=rate)
+    async with Node(CLUSTER, number, peers, directory, tuning, {"put": put, "get": get}) as node:
         await node.ready()
         print(json.dumps({"ready_s": time.monotonic() - began}), flush=True)
         await Worker(node, traffic).run()
@@ -182,8 +184,9 @@ class Peer(Process):
 
     all: ClassVar[list[Peer]] = []
 
-    def __init__(self, number: int, base_port: int, directory: Path) -> None:
+    def __init__(self, number: int, base_port: int, directory: Path, rate: int) -> None:
         words = ["--node", str(number), "--port", str(base_port), "--directory", str(directory / f"node-{number}")]
+        words += ["--rate", str(rate)]
         self._log = (directory / f"node-{number}.log").open("a")
         self._process = subprocess.Popen(
             [sys.executable, __file__, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
@@ -307,24 +310,29 @@ def end_load(what: str, nodes: list[Peer]) -> None:
         )
 
 
-def measure(entities: int, changed: int, rate: float, directory: Path) -> None:
-    began = time.monotonic()
-    fill(directory, entities)
-    print(f"filled: {entities:,} entities in {time.monotonic() - began:.0f} s", flush=True)
+def measure(entities: int, changed: int, load: float, rate: int, directory: Path) -> None:
+    filled = directory / f"filled-{entities}"
+    if not filled.exists():
+        began = time.monotonic()
+        fill(directory, entities)
+        filled.touch()
+        print(f"filled: {entities:,} entities in {time.monotonic() - began:.0f} s", flush=True)
+    if not changed:
+        return
     port = free_base_port(NODES)
-    nodes = [Peer(number, port, directory) for number in range(NODES)]
+    nodes = [Peer(number, port, directory, rate) for number in range(NODES)]
     print(f"ready after {shown([float(node.hear()['ready_s']) for node in nodes])} s", flush=True)
     print(f"all compared and alike {wait_until_alike(nodes):.1f} s later; CPU s so far {shown([node.cpu_s() for node in nodes])}")
     numbers = random.Random(1).sample(range(entities), 2 * changed + 1_000)
     part_ways(nodes, numbers[:changed])
     hot = numbers[2 * changed :]
     come_back(nodes, hot)
-    begin_load(nodes, hot, rate)
+    begin_load(nodes, hot, load)
     time.sleep(15.0)
     end_load("nothing else", nodes)
     part_ways(nodes, numbers[changed : 2 * changed])
-    begin_load(nodes[1:], hot, rate)
-    come_back(nodes, hot, rate)
+    begin_load(nodes[1:], hot, load)
+    come_back(nodes, hot, load)
     end_load("node 0 catches up", nodes)
     for node in nodes:
         node.stop()
@@ -333,19 +341,20 @@ def measure(entities: int, changed: int, rate: float, directory: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--entities", type=int, default=1_000_000)
-    parser.add_argument("--changed", type=int, default=10_000)
+    parser.add_argument("--changed", type=int, default=10_000, help="0: only fill the directory")
     parser.add_argument("--load", type=float, default=100.0, help="requests per second at each node")
+    parser.add_argument("--rate", type=int, default=TUNING.catch_up_entities_per_second, help="catch_up_entities_per_second")
     parser.add_argument("--node", type=int, default=-1, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--directory", default="", help="where the data is kept (default: a temporary directory)")
+    parser.add_argument("--directory", default="", help="kept, and used again (default: a temporary one)")
     options = parser.parse_args()
     if options.node >= 0:
-        asyncio.run(serve(options.node, options.port, options.directory))
+        asyncio.run(serve(options.node, options.port, options.directory, options.rate))
         return
     directory = Path(options.directory or tempfile.mkdtemp(prefix="catch-up-"))
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        measure(options.entities, options.changed, options.load, directory)
+        measure(options.entities, options.changed, options.load, options.rate, directory)
     finally:
         for process in Peer.all:
             process.end()

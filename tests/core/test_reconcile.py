@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ from paxosstore.core.interface.message import (
     Message,
 )
 from paxosstore.core.interface.ready import Apply, NewEntity, Release
-from paxosstore.core.log import reconcile
+from paxosstore.core.log import learn, reconcile
 from paxosstore.core.log.reconcile import Reconciliation
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Counters, Identity
@@ -460,3 +461,30 @@ def test_who_could_not_tell_when_a_link_came_up_tells_when_it_can() -> None:
     assert pair.count(1)[DigestReply] == 0
     pair.later(1_000.0)
     assert pair.committed[0] == {1: 1}
+
+
+def test_rates_hold_from_the_moment_they_are_changed() -> None:
+    pair = Pair(catch_up_entities_per_second=1)
+    apply(pair.nodes[1].store, range(200))
+    mine = pair.nodes[0]
+    pair.link()
+    pair.later(500.0)
+    assert mine.counters.entities_behind <= 2
+    context = mine.shard.context
+    context.tuning = replace(context.tuning, catch_up_entities_per_second=1_000)
+    pair.later(2_000.0)
+    assert pair.committed[0] == pair.committed[1]
+
+
+def test_few_ask_at_a_time_where_nobody_waits() -> None:
+    """Their answers come together, and would make a long turn of it."""
+    unpaced = {"background_bytes_per_second": 1_000_000_000, "background_ms_per_second": 1_000_000.0}
+    pair = Pair(catch_up_entities_per_second=1_000_000, **unpaced)
+    apply(pair.nodes[1].store, range(100))
+    pair.link()
+    for _ in range(200):
+        pair.round()
+        pair.nodes[0].lost(CatchUpReply)
+    assert pair.count(0)[CatchUpRequest] == learn.PATIENT_AT_A_TIME
+    pair.later(10_000.0)
+    assert pair.committed[0] == pair.committed[1]

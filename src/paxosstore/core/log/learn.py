@@ -25,6 +25,8 @@ LEARN_WORK = 50
 """What it costs to learn a small entry and to apply it, in units of `Context.work`."""
 TELL_WORK = 20
 """What it costs to read a small entry and to send it."""
+PATIENT_AT_A_TIME = 8
+"""Of those that nobody waits for so many ask at a time: their answers come together, and hold up the requests of a turn."""
 PATIENT_MS = 1_000.0
 """Where nobody waits for the entity, an answer is waited for at least so long: the peer has a rate to keep."""
 
@@ -60,7 +62,7 @@ class Learner:
     def learn(self, entity: Entity) -> None:
         """Ask for what is missing: known to be chosen, or accepted here and never heard of again."""
         self._learn(entity)
-        if self._waiting and len(self._asking) < self._most_asking and self._context.now_ms >= self._ask_at_ms:
+        if self._waiting and self._context.now_ms >= self._ask_at_ms and self._has_place:
             self._let_next_ask()
 
     def tick(self) -> None:
@@ -113,7 +115,7 @@ class Learner:
             return  # it is looked at again when some of what it has is applied
         if goal >= first and catchup.attempts >= context.n - 1:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
-        patient = catchup.wanted > 0 and not entity.busy
+        patient = self._is_patient(entity)
         interval = max(PATIENT_MS if patient else 0.0, context.tuning.retry_ms * (1 << min(catchup.attempts, 4)))
         if not catchup.due(context.now_ms, interval):
             entity.wake_at(catchup.asked_at_ms + interval)
@@ -158,7 +160,7 @@ class Learner:
         """Whether this entity's turn has come; else it waits, behind those that wait already."""
         asking, now = self._asking, self._context.now_ms
         answered_late = asking.pop(entity.id, None) is not None
-        most = self._most_asking
+        most = self._most_asking(entity)
         if len(asking) >= most:
             for silent in [other for other, until in asking.items() if until < now]:
                 del asking[silent]
@@ -177,11 +179,21 @@ class Learner:
         return True
 
     @property
-    def _most_asking(self) -> int:
-        """How many may wait for an answer at one time; what they get is paid for when it is here."""
+    def _has_place(self) -> bool:
+        """Whether the one that has waited for longest may ask, as far as others go."""
+        return len(self._asking) < self._most_asking(next(iter(self._waiting.values())))
+
+    def _most_asking(self, entity: Entity) -> int:
+        """With how many waiting for an answer this one may ask; what they get is paid for when it is here."""
         context = self._context
         burst = int(context.budget.burst_bytes(Job.CATCH_UP) / (self._answer_bytes + 1.0))
-        return min(context.tuning.max_catch_ups, max(1, burst))
+        most = PATIENT_AT_A_TIME if self._is_patient(entity) else context.tuning.max_catch_ups
+        return min(context.tuning.max_catch_ups, most, max(1, burst))
+
+    @staticmethod
+    def _is_patient(entity: Entity) -> bool:
+        """Whether nobody waits for it: it was found to be behind a peer, or below its floor."""
+        return entity.catchup.wanted > 0 and not entity.busy
 
     def _wait_ms(self, entity: Entity) -> float:
         """How long the background budget has it wait; not at all, if a request waits for what is missing."""

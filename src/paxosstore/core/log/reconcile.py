@@ -22,7 +22,7 @@ from ..interface.ready import DigestRead, InventoryRead
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
-from ..turn.rate import Rate
+from ..turn.rate import BURST_MS, Rate
 
 MAX_FOUND = 16_384
 """Entities that are known to be behind and wait; with more, walks wait too."""
@@ -31,12 +31,10 @@ PER_CATCH_UP = 4
 LOOKS = 256
 """So many of those are looked at in one go."""
 MAX_DOUBLINGS = 4
-BEGIN_WORK = 300
+BEGIN_WORK = 500
 """What it costs to load an entity, to ask and to write, in units of `Context.work`; its entries come on top."""
 NOT_READY_MS = 200.0
 """How often the store is asked whether it knows its digests."""
-SEVERAL_MS = 10.0
-"""Who waits for the rate waits a little longer, so that several begin in one turn."""
 
 Part = tuple[int, list[int]]
 """A level, and nodes there that differ."""
@@ -304,7 +302,7 @@ class Reconciler:
         begins = NEVER
         if self._found and self._has_room:
             wait_ms = self._rate.wait_ms(self._context.now_ms)
-            begins = self._context.now_ms + (wait_ms + SEVERAL_MS if wait_ms else 0.0)
+            begins = self._context.now_ms + (wait_ms + BURST_MS if wait_ms else 0.0)  # several begin in one turn then
         return min(repeats, begins, self._look_at_ms)
 
     def _repeat_at_ms(self, walk: Walk) -> float:

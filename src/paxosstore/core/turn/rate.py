@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-BURST_MS = 20.0
+BURST_MS = 5.0
 """What was not used of so long may be used at one go, so that small amounts need no timer each."""
 
 
