@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from paxosstore.core.batch.request import REQUEST_BYTES, Request
-from paxosstore.core.interface.event import Event, PeerUp, Received
+from paxosstore.core.interface.event import Event, Loaded, PeerUp, Received, Tick
 from paxosstore.core.interface.message import ReadQuestion
 from paxosstore.errors import Overloaded, PaxosStoreError
 from paxosstore.runtime.links import Links
@@ -131,3 +131,16 @@ def test_a_peer_that_is_not_read_is_not_taken_for_silent() -> None:
             await end.close()
 
     run(story)
+
+
+def test_what_was_loaded_is_taken_in_first_and_at_once() -> None:
+    """Else a floor could be set, and be forgotten, between the reading of an entity and its taking in (rule 19c)."""
+    inbox = Inbox()
+    for _ in range(TURN_EVENTS + 5):
+        inbox.put(Tick())
+    loaded = Loaded(7, 0, [], 0, b"")
+    inbox.put_loaded(loaded)
+    assert len(inbox) == TURN_EVENTS + 6
+    assert next(iter(inbox)) is loaded
+    assert inbox.take()[0] is loaded
+    assert inbox.take() == [Tick()] * 5

@@ -137,7 +137,7 @@ class Driver:
         if self._closed:
             return
         while self._warmed and not self._loading:
-            self.inbox.put(self._turn.load(self._warmed.popleft()))
+            self.inbox.put_loaded(self._turn.load(self._warmed.popleft()))
             if self._warmed and not self._host.reads_on():
                 self._loading = True
                 self._host.call_soon(self._load)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from ..core.batch.request import REQUEST_BYTES, Request
 from ..core.interface.event import Event, Received
@@ -18,10 +19,11 @@ FULL_BYTES = 64 * 1024 * 1024
 class Inbox:
     """Holds events while a turn is under way."""
 
-    __slots__ = ("_events", "_full", "_messages", "frame_bytes", "on_full", "request_bytes")
+    __slots__ = ("_events", "_full", "_loaded", "_messages", "frame_bytes", "on_full", "request_bytes")
 
     def __init__(self) -> None:
         self._events: list[Event | Request] = []
+        self._loaded: list[Event | Request] = []
         self._messages = 0
         self._full = False
         self.frame_bytes = 0
@@ -32,10 +34,10 @@ class Inbox:
         """Called when peers should be read no more, and when they may be again."""
 
     def __len__(self) -> int:
-        return len(self._events)
+        return len(self._loaded) + len(self._events)
 
     def __iter__(self) -> Iterator[Event | Request]:
-        return iter(self._events)
+        return chain(self._loaded, self._events)
 
     def put(self, event: Event | Request) -> None:
         self._events.append(event)
@@ -54,8 +56,16 @@ class Inbox:
         """What the disk has loaded."""
         self._events += events
 
+    def put_loaded(self, event: Event) -> None:
+        """An entity was loaded: the next turn takes that in first, before anything changes on which it rests (a floor)."""
+        self._loaded.append(event)
+
     def take(self) -> list[Event | Request]:
         """As much as one turn may take in, the oldest first."""
+        loaded, self._loaded = self._loaded, []
+        return loaded + self._take()
+
+    def _take(self) -> list[Event | Request]:
         events = self._events
         if len(events) <= TURN_EVENTS and self._messages <= TURN_MESSAGES and self.frame_bytes <= TURN_BYTES:
             self._events = []
