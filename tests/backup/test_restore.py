@@ -67,6 +67,7 @@ def assert_data_without_votes(store: RocksStore) -> None:
 def test_the_disk_of_a_node_that_has_lost_it(backups: Path, tmp_path: Path) -> None:
     done = made(backups, tmp_path / "new")
     assert done.given_up.entries == 5
+    assert done.given_up.behind == 2
     in_store(tmp_path / "new", assert_data_without_votes)
     row = standing_of(tmp_path / "new")
     assert row.state is State.REENTERING

@@ -10,13 +10,18 @@ MACHINE = "core/entry/machine.py"
 LOGSTATE = "core/entity/logstate.py"
 LOST = "core/reentry/lost.py"
 MEMBERSHIP = "core/reentry/membership.py"
+RESTORED = "core/turn/restored.py"
+RESTORING = "storage/restoring.py"
 SETTLE = "core/reentry/settle.py"
 SHARD = "core/shard/shard.py"
 STANDING = "core/turn/standing.py"
 WAITING = "core/turn/waiting.py"
 WALK = "core/reentry/walk.py"
 
-TESTS = "tests/core/test_reentry_rules.py tests/core/test_scenarios.py tests/core/test_force.py tests/core/test_settle.py"
+TESTS = (
+    "tests/core/test_reentry_rules.py tests/core/test_scenarios.py tests/core/test_force.py "
+    "tests/core/test_settle.py tests/backup/test_restore.py"
+)
 """They show each of these: a transition or a story is where such a mistake is seen first."""
 
 _DAMAGE: tuple[Mutant, ...] = (
@@ -320,6 +325,30 @@ _CLAUSES: tuple[Mutant, ...] = (
         19,
         "forced, rows above what is applied are not asked for",
         (FLOORS, "        if highest <= committed:\n", "        if True:\n"),
+    ),
+    # -- a disk made from a backup
+    mutant(
+        "restored disk is a member",
+        19,
+        "a. a disk that was made from a backup votes at once",
+        (
+            RESTORED,
+            "return StandingRow(State.REENTERING, disks, founding)",
+            "return StandingRow(State.MEMBER, disks, founding, (), END)",
+        ),
+        (RESTORED, "from .standing import Disk,", "from .standing import END, Disk,"),
+    ),
+    mutant(
+        "restored votes",
+        19,
+        "a new cluster begins with the votes of one node as those of all",
+        (RESTORING, "        if record.chosen and entry <= last + 1:\n", "        if True:\n"),
+    ),
+    mutant(
+        "restored from different backups",
+        19,
+        "disks of a new cluster that come from different backups know each other",
+        (RESTORED, 'f"{backup} {node} {cluster}"', 'f"{node} {cluster}"'),
     ),
     # -- d. pre-auth
     mutant(

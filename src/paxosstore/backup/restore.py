@@ -44,6 +44,8 @@ def restore(backup: Path, directory: Path, node: int | None, cluster: str, pace:
         raise InvalidRequest(f"node {me} is not possible: the nodes of this cluster are 0 to {manifest.nodes - 1}")
     if cluster == manifest.cluster:
         raise InvalidRequest(f"{cluster!r} is the name of the cluster that the backup is of: give the new one another")
+    if manifest.state == "new" and not cluster:
+        raise InvalidRequest(f"{backup}: its node was new, no member of a cluster yet: start this one on an empty directory")
     settings = replace(manifest.settings, cluster=cluster or manifest.cluster)
     disks = [disk_of(manifest.digest, cluster, number) for number in range(manifest.nodes)] if cluster else []
     disk = disks[me] if disks else secrets.randbits(63) | 1

@@ -17,6 +17,7 @@ from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing, Paxo
 from ..services.http.request import CHANGE_HEADER
 
 if TYPE_CHECKING:
+    from ..storage.restoring import GivenUp
     from .config import NodeConfig
 
 CHECKPOINT_S = 120.0
@@ -72,7 +73,7 @@ def restore(
         f"{directory}: node {done.node} of cluster {done.cluster!r}, as of {done.manifest.taken}: "
         f"{done.manifest.entities} entities, {_megabytes(done.manifest.bytes)}"
     )
-    for line in _remarks(done.given_up.entries, done.given_up.stopped, new=bool(new_cluster)):
+    for line in _remarks(done.given_up, new=bool(new_cluster)):
         typer.echo(line)
 
 
@@ -140,14 +141,19 @@ def _data_dir(config: Path) -> Path:
     return load_config(config).data_dir
 
 
-def _remarks(entries: int, stopped: int, *, new: bool) -> Iterator[str]:
-    if new and entries:
+def _remarks(lost: GivenUp, *, new: bool) -> Iterator[str]:
+    if new and lost.behind:
         yield (
-            f"GIVEN UP: {entries} entries that the node had accepted and not applied. Whether they were chosen nobody can tell "
-            "any more; clients may have been told that they were done"
+            f"OLD OR MISSING: {lost.behind} entities that the node had lost with its disk, or by damage, and not learned again "
+            "by then. Use a backup of another node, if there is one"
         )
-    if stopped:
-        yield f"{stopped} entities are stopped because their replicas differ: see docs/OPERATING.md, Two values seen chosen"
+    if new and lost.entries:
+        yield (
+            f"GIVEN UP: {lost.entries} entries that the node had accepted and not applied. Whether they were chosen nobody can "
+            "tell any more; clients may have been told that they were done"
+        )
+    if lost.stopped:
+        yield f"{lost.stopped} entities are stopped because their replicas differ: see docs/OPERATING.md, Two values seen chosen"
     if new:
         yield "do the same for every node of the new cluster, with --node; it begins when all of them have started once"
     else:

@@ -15,10 +15,13 @@ from ..core.entity.logstate import INFINITE
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.event import Loaded
 from ..core.interface.ready import Apply, Change, ResetEntity
+from ..core.turn.restored import lost_disk
 from ..core.turn.standing import StandingRow, State, decode_standing
 from ..errors import DiskFull, NodeError
 from ..storage.damage import damaged
 from ..storage.memory import MemoryStore
+from ..storage.record_codec import decode_row
+from ..storage.restoring import undecided
 from ..storage.sorted_map import SortedMap
 from .invariants import Place, Violation
 
@@ -89,6 +92,22 @@ class SimDisk(MemoryStore):
     def copy(self) -> SimDisk:
         """What somebody gets who copies the directory: no more than a power cut would leave."""
         return self.crash()
+
+    def restored(self, me: int, n: int, disk: int) -> SimDisk:
+        """What is made for node `me` of a backup of this disk (backup/restore.py)."""
+        found = self.copy()
+        found.id = disk
+        durable = found._durable
+        durable.standing = lost_disk(durable.standing, me, n, disk).encode()
+        durable.floors = SortedMap()
+        for entity, rows in durable.log.items():
+            records = [(entry, decode_row(entity, entry, row)) for entry, row in rows.range(0)]
+            for entry in undecided(records, durable.committed.items.get(entity, 0)):
+                rows.delete(entry)
+                found.durable_rows.pop((entity, entry), None)
+        found._now = durable.copy()
+        found.rows = dict(found.durable_rows)
+        return found
 
     @property
     def recovering(self) -> set[int]:

@@ -59,6 +59,7 @@ class Faults:
             "entity damaged": (losses.damage_entity, lambda fault, node: None),
             "entity damaged, then a start": (losses.damage_entity_and_start, lambda fault, node: None),
             "disk damaged": (losses.damage_disk, lambda fault, node: None),
+            "restored from a backup": (losses.back_up, losses.restore),
         }
 
     def begin(self) -> None:

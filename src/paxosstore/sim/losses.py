@@ -10,6 +10,7 @@ from collections import Counter
 from ..core.entry.ids import majority
 from ..core.interface.ready import BeginInstall, EndInstall, InstallRows, SetFloor, SetStanding
 from ..core.turn.standing import State, reentering
+from ..errors import Damaged
 from .cluster import SimCluster
 from .disk import SimDisk
 from .node import CutAt, SimNode
@@ -176,6 +177,27 @@ class Losses:
             self._cluster.after(100.0, lambda: self._put_original_back(node, original))
         return True
 
+    def back_up(self, fault: Fault, node: SimNode) -> None:
+        """Somebody makes a backup of one of the nodes."""
+        self._copies[fault] = self._cluster.nodes[int(fault.value)].store.copy()
+
+    def restore(self, fault: Fault, node: SimNode) -> bool:
+        """The disk is lost, and another one is made from that backup."""
+        backup = self._copies.pop(fault, None)
+        if backup is None or self.peace or not self.bearable(node):
+            return False
+        row = backup.durable_standing
+        if row is None or not row.founding:
+            return False  # there was no cluster yet
+        try:
+            restored = backup.restored(node.number, len(self._cluster.nodes), self._cluster.new_disk().id)
+        except Damaged:
+            return False  # a backup of damage is refused
+        self.done["a disk was restored"] += 1
+        self._replace(node, restored, stale=False)
+        self._cluster.start(node.number)
+        return True
+
     def _put_original_back(self, node: SimNode, original: SimDisk) -> None:
         if not self.peace and self.bearable(node) and self._can_be_found_out(node, original):
             self.done["the original came after its copy"] += 1
@@ -197,9 +219,11 @@ class Losses:
                     return False
         return True
 
-    def _replace(self, node: SimNode, disk: SimDisk) -> None:
+    def _replace(self, node: SimNode, disk: SimDisk, *, stale: bool = True) -> None:
         row = disk.durable_standing
-        if row is not None and row.state is not State.NEW:  # else it is as good as an empty one, and may stay (seed 7310864)
+        if (
+            stale and row is not None and row.state is not State.NEW
+        ):  # else it is as good as an empty one, and may stay (seed 7310864)
             self._stale[node.number] = row.disks[node.number].id
         self._down(node)
         self._cluster.change_disk(node.number, disk)

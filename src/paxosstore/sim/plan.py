@@ -21,6 +21,7 @@ BUDGET_SEED = 0xB0D6
 LAG_SEED = 0x1A6
 LEARN_SEED = 0x1EA2
 DAMAGE_SEED = 0xDA3A
+RESTORE_SEED = 0xBAC
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -186,6 +187,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
                 + _draw_losses(losses, nodes, length_ms)
                 + _draw_learning(random.Random(seed ^ LEARN_SEED), nodes, length_ms)
                 + _draw_damages(seed, nodes, length_ms)
+                + _draw_restores(random.Random(seed ^ RESTORE_SEED), nodes, length_ms)
             )
         ),
         length_ms=length_ms,
@@ -316,6 +318,15 @@ def _draw_faults(rng: random.Random, nodes: int, length_ms: float) -> tuple[Faul
         until_ms = at_ms + rng.choice((rng.uniform(1.0, 30.0), rng.uniform(10.0, 500.0)))
         faults.append(Fault(at_ms, name, rng.randrange(nodes), until_ms, FAULTS[name][1](rng, nodes)))
     return tuple(faults)
+
+
+def _draw_restores(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:
+    """In some seeds: a backup is made of a node, and later the disk of one is lost and made anew from it."""
+    if rng.random() < 0.85:
+        return ()
+    at_ms = rng.uniform(0.0, length_ms)
+    lasts_ms = rng.choice((1.0, rng.uniform(1.0, 600.0)))
+    return (Fault(at_ms, "restored from a backup", rng.randrange(nodes), at_ms + lasts_ms, float(rng.randrange(nodes))),)
 
 
 def _draw_learning(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:

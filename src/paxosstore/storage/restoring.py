@@ -7,11 +7,13 @@ disk: rows that are not chosen (also leftovers below the committed entry), promi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from ..core.entry.ids import MAX_ENTITY
-from .keys import META, META_COMMITTED, PLOG, entity_of, mark_key, marks_end, row_of
+from ..core.entry.record import Record
+from .keys import META, META_COMMITTED, PLOG, entity_of, mark_key, marks_end, plog_key, row_of
 from .marks import FLOOR, MIXED, STANDING_KEY, STOPPED, decode_committed, decode_standing, encode_mark
 from .operations import Operation
 from .record_codec import decode_row
@@ -29,6 +31,8 @@ class GivenUp(NamedTuple):
     """Entities whose data is not whole: a version before format 7 was copying over it."""
     stopped: int
     """Entities that are stopped because their replicas differ."""
+    behind: int
+    """Entities that the node had lost, and not learned again by then: they are old here, or missing."""
 
 
 def standing_of(table: RocksTable) -> bytes:
@@ -46,30 +50,35 @@ def drop_votes(table: RocksTable, standing: bytes) -> GivenUp:
         if len(doomed) == PIECE:
             table.write(doomed)
             doomed.clear()
+    behind = _count(table, FLOOR)
     floors = META + mark_key(FLOOR, 0), (META + marks_end(FLOOR),)
     table.write([*doomed, floors, (META + STANDING_KEY, encode_mark(STANDING_KEY, standing))])
     table.flush()
-    return GivenUp(entries, _count(table, MIXED), _count(table, STOPPED))
+    return GivenUp(entries, _count(table, MIXED), _count(table, STOPPED), behind)
+
+
+def undecided(rows: Iterable[tuple[int, Record]], committed: int) -> Iterator[int]:
+    """The entries of an entity's rows, ascending, that do not stay; `committed` is the highest entry that is applied."""
+    last = committed
+    for entry, record in rows:
+        if record.chosen and entry <= last + 1:
+            last = max(last, entry)
+        else:
+            yield entry
 
 
 def _votes(table: RocksTable) -> Iterator[tuple[bytes, bool]]:
     """Keys of rows that do not stay, and whether they are above what is applied."""
     marks = _committed(table)
     marked, committed = next(marks)
-    last = committed
-    current = -1
-    for key, row in table.range(PLOG, bytes((PLOG[0] + 1,))):
-        entity, entry = row_of(key[len(PLOG) :])
-        if entity != current:
-            while marked < entity:
-                marked, committed = next(marks)
-            current, last = entity, committed if marked == entity else 0
-            applied = last
-        chosen = decode_row(entity, entry, row, table.path).chosen
-        if chosen and entry <= last + 1:
-            last = max(last, entry)
-        else:
-            yield key, entry > applied
+    places = ((row_of(key[len(PLOG) :]), row) for key, row in table.range(PLOG, bytes((PLOG[0] + 1,))))
+    for entity, rows in groupby(places, lambda row: row[0][0]):
+        while marked < entity:
+            marked, committed = next(marks)
+        applied = committed if marked == entity else 0
+        records = ((entry, decode_row(entity, entry, row, table.path)) for (_, entry), row in rows)
+        for entry in undecided(records, applied):
+            yield PLOG + plog_key(entity, entry), entry > applied
 
 
 def _committed(table: RocksTable) -> Iterator[tuple[int, int]]:
