@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .background import BACKGROUND
 from .catch_up import CATCH_UP
 from .comparing import COMPARING
 from .disk import DISK
@@ -17,6 +18,6 @@ from .snapshot import SNAPSHOT
 
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
-    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY),
+    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
