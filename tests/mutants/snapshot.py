@@ -118,7 +118,7 @@ SNAPSHOT = (
         "what a peer has replaces what is here, though it is older",
         (
             INSTALL,
-            "        if message.committed <= log.committed:",
+            "        if message.committed < log.committed + (not install.renews):",
             "        if False:",
         ),
         (INSTALL, "assert install.committed >= entity.log.committed", "assert install.committed >= 0"),

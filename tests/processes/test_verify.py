@@ -66,6 +66,12 @@ def test_a_row_that_is_changed_on_one_disk_is_found_and_named(configured: LocalC
             assert repr(key[1:])[1:] in said
             assert "2 entities" in said
         assert "entities differs" in _status(cluster)
+        servers = [option for node in range(cluster.nodes) for option in ("--server", f"127.0.0.1:{cluster.http_port(node)}")]
+        code, said = await asyncio.to_thread(verify, cluster, "--repair", f"0/redis:{DATABASE}", *servers)
+        assert (code, "does not agree" in said) == (2, True), said
+        code, said = await asyncio.to_thread(verify, cluster, "--repair", f"{ODD}/redis:{DATABASE}", *servers)
+        assert (code, "0 differ" in said) == (0, True), said
+        await until("the alarm goes on", lambda: not cluster.status(0)["differing"])
 
     asyncio.run(story())
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from paxosstore.core.interface.comparison import Compared, DifferingKey, RowDigest
-from paxosstore.core.interface.event import Compare
+from paxosstore.core.interface.event import Compare, Renew
 from paxosstore.errors import InvalidRequest, NotServing, Overloaded
 from paxosstore.runtime import verify
 from paxosstore.runtime.rounds import DAY_S, FILE, Place, Rounds, decode
@@ -47,7 +47,8 @@ class Replicas:
         await asyncio.sleep(0)
         return self.result(entity)
 
-    def step(self, event: Compare) -> None:
+    def step(self, event: Compare | Renew) -> None:
+        assert isinstance(event, Compare)
         comparison = event.comparison
         assert comparison.bytes_per_second == 5.0
         self.under_way += 1
@@ -142,13 +143,14 @@ def test_whoever_waits_is_told_when_the_node_stops() -> None:
 
 def test_a_comparison_that_nobody_waits_for_is_cancelled() -> None:
     async def story() -> None:
-        seen: list[Compare] = []
+        seen: list[Compare | Renew] = []
         verifier = Verifier(seen.append, lambda after: (), lambda: 1.0)
         waiting = asyncio.ensure_future(verifier.compare(1))
         await asyncio.sleep(0)
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
+        assert isinstance(seen[0], Compare)
         assert seen[0].comparison.cancelled
 
     asyncio.run(story())

@@ -7,7 +7,7 @@ import json
 from paxosstore.core.batch.overlay import DATA
 from paxosstore.core.batch.request import Request
 from paxosstore.core.interface.comparison import Compared, Comparison
-from paxosstore.core.interface.event import Compare
+from paxosstore.core.interface.event import Compare, Renew
 from paxosstore.errors import PaxosStoreError
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
@@ -179,3 +179,34 @@ def test_nobody_is_told_of_a_comparison_that_was_cancelled_and_its_views_are_clo
     assert comparison.result is None
     assert not any(node.shard.comparer.views for node in on.nodes)
     assert not any(node.store._views for node in on.nodes)
+
+
+def test_data_that_is_wrong_is_renewed_from_a_peer_whose_data_is_right_and_votes_stay() -> None:
+    on = cluster(40, snapshot_piece_bytes=100)
+    for number in (3, 17):
+        on.nodes[2].store.rot(E, key(number), b"wrong")
+    assert compare(on).odd == (2,)
+    rows = dict(on.nodes[2].store.rows)
+    on.nodes[2].step(Renew(E, 0))
+    on.run_until(on.now_ms + 2_000.0)
+    assert on.nodes[2].shard.context.counters.snapshots_installed == 1
+    assert on.nodes[2].store.rows == rows
+    assert compare(on).is_equal
+    write = Write(on, 2, "counter:0003")
+    on.nodes[2].step(write)
+    on.run_until(on.now_ms + 1_000.0)
+    assert write.done
+    assert compare(on).is_equal
+
+
+def test_data_is_renewed_from_nobody_else_than_who_was_named() -> None:
+    on = cluster(40, snapshot_piece_bytes=100, snapshot_timeout_ms=200.0)
+    on.kill(0)
+    on.run_until(on.now_ms + 10.0)
+    on.nodes[2].step(Renew(E, 0))
+    on.run_until(on.now_ms + 5_000.0)
+    assert on.nodes[2].shard.context.counters.snapshots_to_renew == 1
+    assert on.nodes[2].shard.context.counters.snapshots_installed == 0
+    found = on.nodes[2].shard.entity(E)
+    assert found is not None
+    assert found.install is None  # it is served as it was

@@ -170,15 +170,26 @@ def verify(
     ] = "",
     database: Annotated[int | None, typer.Option(metavar="N", help="A Redis database.", show_default=False)] = None,
     everything: Annotated[bool, typer.Option("--all", help="All entities that the node has.")] = False,
+    repair: Annotated[
+        str,
+        typer.Option(
+            metavar="NODE/ENTITY", help="Copy this entity to this node, where a majority finds it wrong.", show_default=False
+        ),
+    ] = "",
     servers: Annotated[
         list[str], typer.Option("--server", metavar="HOST:PORT", help="HTTP address of a node; the first that answers does it.")
     ] = HTTP_SERVERS,
 ) -> int:
     """Compare the replicas of entities while they serve, each at one entry. Ends with 0 if all are equal, 1 if some differ, 3 if
     some could not be compared with all nodes."""
+    from .verify import repair as run_repair
     from .verify import verify as run_verify
     from .verify import wanted
 
+    if repair:
+        if entities or everything or database is not None:
+            raise InvalidRequest("verify: --repair goes alone")
+        return run_repair(servers, repair)
     return run_verify(servers, wanted(entities, database, everything))
 
 

@@ -20,11 +20,15 @@ EQUAL, DIFFERENT, NOT_COMPARED = 0, 1, 3
 """Exit codes."""
 LOOK_S = 0.5
 QUICK_LOOK_S = 0.05
+REPAIR_S = 600.0
+"""How long a repair is waited for."""
 
 
 class Found(NamedTuple):
     """How a job stands."""
 
+    server: str
+    """Which node does it."""
     done: bool
     error: str
     seconds: float
@@ -64,7 +68,16 @@ def _entities(text: str) -> Iterator[str]:
 
 def verify(servers: Sequence[str], entities: str) -> int:
     """Have the first node that answers compare, and print what it finds. Returns an exit code; raises NodeError, ConfigError."""
-    server, job = _start([parse_address(server, "--server") for server in servers], entities)
+    addresses = [parse_address(server, "--server") for server in servers]
+    found = _run(addresses, entities)
+    for line in told(found):
+        print(line)
+    return found.exit_code
+
+
+def _run(servers: Sequence[Address], entities: str) -> Found:
+    """A job, from its beginning to its end."""
+    server, job = _start(servers, entities)
     try:
         found, pause_s = _look(server, job), QUICK_LOOK_S
         while not found.done:
@@ -76,12 +89,48 @@ def verify(servers: Sequence[str], entities: str) -> int:
         with suppress(NodeError, InvalidRequest, Unreachable):
             get(server, f"/verify?job={job}&cancel=1", changes=True)
     _progress(found, last=True)
-    for line in told(found, str(server)):
+    return found
+
+
+def repair(servers: Sequence[str], what: str) -> int:
+    """Have the data of one entity on one node copied from another node, if a majority agrees that it is wrong there alone.
+
+    `what` is NODE/ENTITY. Returns an exit code; raises InvalidRequest if it is not so, NodeError, ConfigError.
+    """
+    number, slash, entity = what.partition("/")
+    if not (slash and number.isascii() and number.isdigit() and len(number) <= 3):
+        raise InvalidRequest(f"verify: --repair NODE/ENTITY is needed, as in 2/redis:0, not {what!r:.100}")
+    node, one = int(number), parse_entity(entity)
+    addresses = [parse_address(server, "--server") for server in servers]
+    at = _address_of(node, addresses)
+    found = _run(addresses, str(one))
+    if found.exit_code != DIFFERENT:
+        raise InvalidRequest(f"verify: entity {one} needs no repair: {'; '.join(told(found))}")
+    (difference,) = found.differing_entities
+    right = [other for other in difference["nodes"] if other not in difference["odd"]]
+    if node not in difference["odd"] or not right:
+        raise InvalidRequest(
+            f"verify: a majority does not agree that node {node} alone is wrong: {difference['described']}: see docs/OPERATING.md"
+        )
+    get(at, f"/verify?renew={one}&from={right[0]}", changes=True)
+    print(f"entity {one} is copied from node {right[0]} to node {node}")
+    deadline_s = time.monotonic() + REPAIR_S
+    while (found := _run(addresses, str(one))).exit_code != EQUAL and time.monotonic() < deadline_s:
+        time.sleep(LOOK_S)
+    for line in told(found):
         print(line)
     return found.exit_code
 
 
-def told(found: Found, server: str) -> Iterator[str]:
+def _address_of(node: int, servers: Sequence[Address]) -> Address:
+    for server in servers:
+        with suppress(NodeError, InvalidRequest, Unreachable):
+            if get(server, "/status").get("node") == node:
+                return server
+    raise NotServing(f"node {node} does not answer at any of {', '.join(map(str, servers))}: name its HTTP address with --server")
+
+
+def told(found: Found) -> Iterator[str]:
     """What was found, a line each."""
     for entity in found.differing_entities:
         yield f"entity {entity['entity']}: {entity['described']}"
@@ -98,7 +147,7 @@ def told(found: Found, server: str) -> Iterator[str]:
     if found.error:
         yield f"ended early: {found.error}"
     yield (
-        f"{found.entities} entities, {amount(found.size)} compared in {found.seconds:.1f} s by {server}: "
+        f"{found.entities} entities, {amount(found.size)} compared in {found.seconds:.1f} s by {found.server}: "
         f"{found.differing} differ, {found.partial} not compared with all nodes"
     )
 
@@ -122,6 +171,7 @@ def _look(server: Address, job: int) -> Found:
     try:
         now = get(server, f"/verify?job={job}")
         return Found(
+            str(server),
             now["done"],
             now["error"],
             now["seconds"],

@@ -30,7 +30,7 @@ from ..core.batch.overlay import DATA, View, WriteBatch
 from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
 from ..core.entity.divergence import decode
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
-from ..core.interface.event import Compare, PeerDown, PeerUp, Received, WritesAllowed
+from ..core.interface.event import Compare, PeerDown, PeerUp, Received, Renew, WritesAllowed
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
@@ -126,7 +126,7 @@ class Node:
         """Where the services of the other nodes are reached, by number: told to those whom this node does not serve."""
         self._met = asyncio.Event()
         """Set when a link comes up, and when the node stops."""
-        self.verifier = Verifier(self._compare, self.committed, lambda: self.tuning.snapshot_bytes_per_second)
+        self.verifier = Verifier(self._verify, self.committed, lambda: self.tuning.snapshot_bytes_per_second)
         """Compares replicas for whoever asks."""
         self._findings = Findings()
         self._coming_back: asyncio.Task[None] | None = None
@@ -569,8 +569,10 @@ class Node:
             self._home.check_thread()
         return self._store
 
-    def _compare(self, event: Compare) -> None:
+    def _verify(self, event: Compare | Renew) -> None:
         self._check_home()
+        if isinstance(event, Renew) and (event.peer == self.node_id or not 0 <= event.peer < self.cluster.nodes):
+            raise InvalidRequest(f"node {event.peer} is no peer of node {self.node_id}")
         if self._turns is not None:
             self._turns.step(event)
 

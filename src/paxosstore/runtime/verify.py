@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.interface.comparison import Compared, Comparison, DifferingKey, show_key
-from ..core.interface.event import Compare
+from ..core.interface.event import Compare, Renew
 from ..errors import InvalidRequest, NotServing, Overloaded, PaxosStoreError
 
 MAX_JOBS = 4
@@ -47,7 +47,7 @@ class Verifier:
 
     def __init__(
         self,
-        step: Callable[[Compare], None],
+        step: Callable[[Compare | Renew], None],
         committed: Callable[[int], Iterable[tuple[int, int]]],
         bytes_per_second: Callable[[], float],
     ) -> None:
@@ -105,6 +105,10 @@ class Verifier:
         said = self.look(number)
         self._jobs.pop(number).end()
         return said
+
+    def renew(self, entity: int, peer: int) -> None:
+        """Have an entity's data copied from a peer, in the place of what is here. Raises NotServing."""
+        self._step(Renew(entity, peer))
 
     def stop(self) -> None:
         """The node stops: nothing is compared any more."""

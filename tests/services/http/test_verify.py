@@ -34,6 +34,9 @@ class Verifier:
         self.asked.append(-number)
         return {"job": number, "done": True}
 
+    def renew(self, entity: int, peer: int) -> None:
+        self.asked.append((entity, peer))
+
 
 def content(response: object) -> object:
     assert isinstance(response, Response)
@@ -46,7 +49,8 @@ def test_a_job_is_begun_looked_at_and_cancelled() -> None:
     assert content(act({"entities": f"5,7-9,{MAX_ENTITY}"})) == {"job": 7}
     assert content(look({"job": "7"})) == {"job": 7, "done": False}
     assert content(act({"job": "7", "cancel": "1"})) == {"job": 7, "done": True}
-    assert verifier.asked == [[(5, 5), (7, 9), (MAX_ENTITY, MAX_ENTITY)], 7, -7]
+    assert content(act({"renew": "5", "from": "2"})) == {"renews": True}
+    assert verifier.asked == [[(5, 5), (7, 9), (MAX_ENTITY, MAX_ENTITY)], 7, -7, (5, 2)]
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "9-5", "1,", "1-2-3", str(MAX_ENTITY + 1), "1" * 21, "1," * MAX_RANGES + "1"])

@@ -46,6 +46,7 @@ class Install:
         "number",
         "peer",
         "refusals",
+        "renews",
         "resumes_at_ms",
         "rows",
         "since_ms",
@@ -53,9 +54,11 @@ class Install:
         "turn",
     )
 
-    def __init__(self, peer: int, now_ms: float) -> None:
+    def __init__(self, peer: int, now_ms: float, *, renews: bool = False) -> None:
         self.peer = peer
         """Whom to ask."""
+        self.renews = renews
+        """Nothing is missing, but the data here is wrong: this peer's takes its place, also at the same entry."""
         self.begun = False
         """Whether some of a copy is on the disk, beside the data, or about to be by what this turn writes."""
         self.number = 0

@@ -141,6 +141,13 @@ class Compare(NamedTuple):
     comparison: Comparison
 
 
+class Renew(NamedTuple):
+    """An operator has found the data of an entity wrong here, and right at this peer: have it copied from there."""
+
+    entity: int
+    peer: int
+
+
 class ViewLoaded(NamedTuple):
     """The answer to a `ViewRead`."""
 
@@ -193,6 +200,7 @@ Event = (
     | WriteFailed
     | WritesAllowed
     | Compare
+    | Renew
     | ViewLoaded
     | Tick
 )

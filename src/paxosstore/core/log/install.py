@@ -21,6 +21,10 @@ from .log import Log
 from .write import Proposer
 
 MAX_DOUBLINGS = 4
+MAX_RENEWALS = 64
+"""Entities whose data is to be renewed and that are not in memory yet; more are forgotten."""
+MAX_OUTDATED = 20
+"""Views of an entity that is to be renewed that may be older than what is applied here by then: it is written meanwhile."""
 NO_ROOM_PAUSE_MS = 60_000.0
 """After a copy was given up because the disk was almost full, it is not begun again for so long."""
 
@@ -41,6 +45,8 @@ class Installer:
         """Those that have written a piece which is not durable yet."""
         self._left: set[int] = set()
         """Entities with some of a copy on the disk that nobody goes on with; they are many only after a crash."""
+        self._renewals: dict[int, int] = {}
+        """Entity -> the peer whose data is to take the place of what is here, when it is in memory."""
 
     # -- begin and end
 
@@ -55,11 +61,23 @@ class Installer:
         now = self._context.now_ms
         return [entity.install.transfer(entity.id, now) for entity in self._active.values() if entity.install is not None]
 
-    def start(self, entity: Entity, peer: int) -> None:
+    def renew(self, entity: int, peer: int) -> None:
+        """An operator has found the data of an entity wrong here, and right at this peer."""
+        if len(self._renewals) < MAX_RENEWALS:
+            self._renewals[entity] = peer
+            self._entities.touch(self._entities.get(entity))
+
+    def look(self, entity: Entity) -> None:
+        """Begin to renew its data, if that is wanted."""
+        if entity.install is None and self._renewals and (peer := self._renewals.pop(entity.id, None)) is not None:
+            self._context.counters.snapshots_to_renew += 1
+            self.start(entity, peer, renews=True)
+
+    def start(self, entity: Entity, peer: int, *, renews: bool = False) -> None:
         """Have the data copied, from this peer first. From now on the entity is not served here."""
         context = self._context
         assert entity.install is None
-        entity.install = Install(peer, context.now_ms)
+        entity.install = Install(peer, context.now_ms, renews=renews)
         context.counters.snapshots_wanted += 1
         in_flight = entity.writes.in_flight
         if in_flight is not None and in_flight.evaluated.entry > entity.log.contiguous_chosen:
@@ -125,7 +143,10 @@ class Installer:
             self._context.send_early(install.peer, SnapshotRequest(entity.id, install.number, b"", 0))
 
     def _turn_to_next(self, entity: Entity, install: Install) -> None:
-        """Begin again with another peer."""
+        """Begin again with another peer; where one was named, it is given up."""
+        if install.renews:
+            self._stop(entity)
+            return
         self._let_go(entity, install)
         install.turn_to(self._after(install.peer), self._context.now_ms)
 
@@ -158,7 +179,7 @@ class Installer:
         if context.writes_refused_because:
             self._wait_for_room(entity, install)
             return
-        if entity.log.contiguous_chosen >= max(entity.log.max_chosen, entity.catchup.wanted):
+        if not install.renews and entity.log.contiguous_chosen >= max(entity.log.max_chosen, entity.catchup.wanted):
             context.counters.snapshots_not_needed += 1
             self._stop(entity)
             return
@@ -174,6 +195,8 @@ class Installer:
             self._turn_to_next(entity, install)
         elif not install.committed and self._is_better_asked_elsewhere(install.peer):
             self._turn_to_next(entity, install)  # there is no view to go on with when the link is back
+        if entity.install is None:
+            return
         interval = context.tuning.retry_ms * (1 << min(install.attempts + install.refusals, MAX_DOUBLINGS))
         due = max(install.asked_at_ms + interval, install.resumes_at_ms)
         if now < due:
@@ -254,8 +277,13 @@ class Installer:
     def _begin(self, entity: Entity, install: Install, peer: int, message: SnapshotPiece) -> bool:
         """The first piece of a view: whether it is newer than what is here (rule 16). Then it is written beside that."""
         context, log = self._context, entity.log
-        if message.committed <= log.committed:
+        if message.committed < log.committed + (not install.renews):
             context.counters.snapshots_outdated += 1
+            if install.renews and install.refusals < MAX_OUTDATED:
+                self._let_go(entity, install)
+                install.turn_to(peer, context.now_ms)
+                install.refusals += 1
+                return False
             self._stop(entity)  # the log is asked again: peers may have it by now, or have to be helped to decide it
             entity.catchup.asked_at_ms = context.now_ms
             return False

@@ -31,6 +31,7 @@ from ..interface.event import (
     PeerDown,
     PeerUp,
     Received,
+    Renew,
     SnapshotLoaded,
     Tick,
     ViewLoaded,
@@ -144,6 +145,7 @@ class Shard:
             WriteFailed: self._on_write_failed,
             WritesAllowed: self._on_writes_allowed,
             Compare: lambda event: self.comparer.start(event.comparison),
+            Renew: lambda event: self._installer.renew(*event),
             ViewLoaded: self.comparer.views.loaded,
             Tick: self._on_tick,
         }
@@ -371,6 +373,7 @@ class Shard:
             self._undecided.end_learning(entity)
         if entity.reads and entity.serves:
             self._reads.serve(entity)
+        self._installer.look(entity)
         if entity.install is not None:
             self._handovers.send_away(entity)
             self._installer.attend(entity)

@@ -84,6 +84,7 @@ class Counters:
     entries_gone: int = 0
     snapshots_wanted: int = 0
     snapshots_cheaper: int = 0
+    snapshots_to_renew: int = 0
     snapshots_held: int = 0
     snapshots_not_needed: int = 0
     snapshots_outdated: int = 0

@@ -3,6 +3,7 @@
 POST /verify?entities=5,7,100-200  begin a job for these entities, and for those of the ranges that this node has: {"job": 1}
 GET  /verify?job=1                 how it stands, and what it has found. A job that nobody looks at for long ends
 POST /verify?job=1&cancel=1        end it, and forget it
+POST /verify?renew=5&from=0        have this node's data of an entity copied from a peer, for it is wrong here
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Verifier(Protocol):
 
     def cancel(self, number: int) -> Mapping[str, Any]: ...
 
+    def renew(self, entity: int, peer: int) -> None: ...
+
 
 def verify_pages(verifier: Verifier) -> dict[str, Page]:
     return {"/verify": lambda query: as_json(verifier.look(_number(query.get("job", ""), "job")))}
@@ -40,6 +43,9 @@ def verify_actions(verifier: Verifier) -> dict[str, Page]:
     def act(query: Mapping[str, str]) -> Response:
         if "job" in query and "cancel" in query:
             return as_json(verifier.cancel(_number(query["job"], "job")))
+        if "renew" in query:
+            verifier.renew(_number(query["renew"], "renew"), _number(query.get("from", ""), "from"))
+            return as_json({"renews": True})
         return as_json({"job": verifier.start(parse_entities(query.get("entities", ""))).number})
 
     return {"/verify": act}
