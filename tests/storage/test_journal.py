@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_no_flipped_bit_in_what_was_synced_goes_unnoticed(folder: Path) -> None:
     whole = found(folder)
     (path,) = folder.iterdir()
     content = path.read_bytes()
-    ends = [len(encode_segment(1, SEGMENT, 0))]
+    ends = [len(encode_segment(1, SEGMENT, 0, 0))]
     ends += [len(encode_record(1, 0, payload)) for payload in whole]
     starts = [0, *(SECTOR * (1 + sum(sectors_of(len(p)) for p in whole[:count])) for count in range(len(whole)))]
     used = {at for start, end in zip(starts, ends, strict=True) for at in range(start, start + end)}
@@ -182,6 +183,50 @@ def test_no_flipped_bit_in_what_was_synced_goes_unnoticed(folder: Path) -> None:
                         assert at >= starts[-1]
             os.pwrite(file.fileno(), bytes((byte,)), at)
     assert found(folder) == whole
+
+
+@pytest.mark.parametrize("noted", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_synced_end_that_reads_as_zeros(folder: Path, noted: bool, whole: bool) -> None:
+    """Of one sector, or of the first of several: damage if its sync was noted; else it is believed never to have been synced."""
+    journal = new(folder)
+    add(journal, b"one", b"two")
+    journal.sync()
+    before = contents(folder)
+    add(journal, b"three" if whole else b"three" * 200)
+    journal.sync()
+    if noted:
+        journal.note_synced()
+    journal.close(stored=False)
+    (path,) = folder.iterdir()
+    content = bytearray(path.read_bytes())
+    end = 3 * SECTOR
+    assert content[end : end + SECTOR] != before[path.name][end : end + SECTOR]
+    content[end : end + SECTOR] = bytes(SECTOR)
+    path.write_bytes(content)
+    if noted:
+        with pytest.raises(Damaged, match="it is noted that"):
+            found(folder)
+        assert found(folder, held=3) == [], "it is elsewhere"
+    elif whole:
+        assert found(folder) == [b"one", b"two"]
+    else:
+        with suppress(Damaged):
+            assert found(folder) == [b"one", b"two"]
+
+
+def test_what_is_not_synced_is_not_noted(folder: Path) -> None:
+    journal = new(folder)
+    add(journal, b"one")
+    journal.sync()
+    add(journal, b"two")
+    journal.note_synced()  # it does not rest
+    journal.close(stored=False)
+    (path,) = folder.iterdir()
+    content = bytearray(path.read_bytes())
+    content[SECTOR:] = bytes(len(content) - SECTOR)
+    path.write_bytes(content)
+    assert found(folder) == []
 
 
 def test_every_cut_of_a_segment_is_damage(folder: Path) -> None:

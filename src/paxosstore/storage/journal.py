@@ -66,6 +66,8 @@ class Journal:
         self._full: list[_Segment] = []
         self._to_sync = [self._segment]
         sync_path(self._folder)
+        self._floor = self._noted = 0
+        """What the head of the segment in use says."""
         self._set_floor(self.sequence)
         for number in read.numbers:
             if number < self._segment.number:
@@ -133,6 +135,12 @@ class Journal:
         with self._making:
             self._make_ready()
 
+    def note_synced(self) -> None:
+        """When nothing waits to be synced, note in the segment's head what was: should the end of the journal ever read as zeros,
+        the next reading knows better. Raises OSError."""
+        if self._noted < self._synced == self.sequence and self.failure is None:
+            self._write_head()
+
     def drop(self, sequence: int) -> None:
         """Delete the full segments that hold nothing above this sequence: all up to it is durable elsewhere. Raises OSError."""
         if self._full and self._full[0].last <= sequence:
@@ -172,10 +180,15 @@ class Journal:
 
     def _set_floor(self, sequence: int) -> None:
         """Note that all up to this sequence is durable elsewhere: should it be lost there, the next reading notices."""
+        self._floor = sequence
+        self._write_head()
+
+    def _write_head(self) -> None:
         with self._closing:
             segment = self._segment
+            self._noted = self._synced
             try:
-                os.pwrite(segment.file, encode_segment(segment.number, segment.size, sequence), 0)
+                os.pwrite(segment.file, encode_segment(segment.number, segment.size, self._floor, self._noted), 0)
                 sync_data(segment.file)
             except OSError as error:  # it may have been what syncs the records of this segment
                 self.failure = error
@@ -200,7 +213,7 @@ def create_segment(folder: Path, number: int, size: int) -> int:
     new = path.with_suffix(".new")
     try:
         with new.open("wb", buffering=0) as file:
-            left = size - file.write(encode_segment(number, size, floor=0))
+            left = size - file.write(encode_segment(number, size, floor=0, noted=0))
             while left:
                 left -= file.write(_CHUNK[:left])
             sync_file(file.fileno())

@@ -5,6 +5,12 @@ that it was synced, then it never was: this is where a power cut has torn the jo
 one says so, the disk has lost what it had promised to keep: damage. So is everything else that no power cut leaves: a flipped
 bit in a record, also in the last one; a segment that is cut, missing or under another's name; a gap in the sequences.
 
+What is believed of a tail that reads as zeros. Zeros where a record should be are what a power cut leaves of one that was not
+synced; a disk that has forgotten a synced record leaves the same. The two are told apart by whoever says, elsewhere, that it was
+synced: each record says up to which one before it all was, and when the journal has rested for a moment, the head of its segment
+notes the last one too. So a tail is believed never to have been synced if no later record and no note contradicts it: a disk
+that loses exactly what it synced in the last second before a crash is not found out.
+
 Why what lies behind a torn end is never taken for a successor of later records: what was read is made durable elsewhere
 under a sequence as high as the highest that can be read here, torn or not, before a segment is deleted; all used segments are
 deleted, the oldest first, before a record is appended; and records continue above that sequence, in an unused segment.
@@ -39,6 +45,8 @@ class JournalReader:
         """Of its segments."""
         if not self.numbers or self.numbers != list(range(self.numbers[0], self.numbers[-1] + 1)):
             raise damaged(folder, f"segments of the journal are missing, {len(self.numbers)} are here")
+        self._noted = 0
+        """The highest sequence that is noted to have been synced."""
         self.highest = 0
         """The highest sequence that can be read anywhere, or is held elsewhere."""
         self.unused: list[int] = []
@@ -72,6 +80,9 @@ class JournalReader:
                 if record.sequence > held:
                     yield record.sequence, record.payload
                 at += record.sectors
+        last = max(expected - 1, held)
+        if self._noted > last:
+            raise damaged(self.folder, f"the records end at {last}, but it is noted that {self._noted} was synced")
 
     def _end(self, index: int, segment: SegmentContent, at: int, missing: int, held: int) -> None:
         """Reading ends at `at`, where record `missing` should be: it must never have been synced."""
@@ -82,12 +93,15 @@ class JournalReader:
             self.highest = max(self.highest, sequence)
             if synced >= missing:
                 raise segment.damaged(at, f"record {missing} is not here, but record {sequence} says that it was synced")
+        if self._noted >= missing and self._noted > held:
+            raise segment.damaged(at, f"record {missing} is not here, but it is noted that it was synced")
 
     def _load(self, index: int, held: int) -> SegmentContent:
         number = self.numbers[index]
         segment = SegmentContent(segment_path(self.folder, number), number)
         if segment.floor > held:
             raise segment.damaged(0, f"records up to {segment.floor} were stored elsewhere, only {held} of them are there")
+        self._noted = max(self._noted, segment.noted)
         if segment.is_unused():
             self.unused.append(number)
         else:

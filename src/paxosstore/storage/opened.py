@@ -26,6 +26,8 @@ from .views import Views
 
 MAX_DELETED = 65_536
 """After so many keys deleted, RocksDB writes out its memory: a scan walks over them there."""
+NOTE_S = 1.0
+"""How long the journal rests before its end is noted in the head of its segment."""
 CLEAR_WEIGHT = 1_024
 """What a range deleted counts for: each makes the reads after the next one dearer, of whatever key."""
 
@@ -65,7 +67,7 @@ class Opened:
         self.upkeep: Upkeep | None = None
         self.expiry: Expiry | None = None
         if journal is not None:
-            self.upkeep = Upkeep(self._tend)
+            self.upkeep = Upkeep(self._tend, every_s=NOTE_S)
             self.upkeep.wake()
         self.digests = Digests()
         if epochs is not None and background is not None:
@@ -157,5 +159,7 @@ class Opened:
                 self.journal.drop(written)
         except (NodeError, OSError):
             self.failed = True  # the next write reopens, and says what is wrong if it still is
+        with suppress(OSError):  # every sync fails from then on
+            self.journal.note_synced()
         with suppress(OSError):  # no room: the write that needs it tries again
             self.journal.prepare()

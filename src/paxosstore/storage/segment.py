@@ -2,9 +2,11 @@
 
 A segment is a file of sectors of 512 bytes, written as zeros before it is used. The first byte of a sector is its mark, never 0:
 
-    sector 0      S │ crc32c (4) │ number of the segment (8) │ bytes of the segment (8) │ floor (8)
+    sector 0      S │ crc32c (4) │ number of the segment (8) │ bytes of the segment (8) │ floor (8) │ noted (8)
     a record      R │ crc32c (4) │ crc32c of the payload (4) │ its length (4) │ sequence (8) │ synced (8) │ payload
     further ones  C │ payload
+
+A segment of before has another mark, and no `noted`.
 
 The first crc32c covers the fields behind it, without the payload; all little-endian. A record begins at a sector of its own,
 so every sector behind sector 0 is written once. A power cut leaves each sector that was not synced as it was written or as
@@ -27,13 +29,14 @@ from ..errors import Damaged
 from .damage import damaged
 
 SECTOR = 512
-SEGMENT_MARK, RECORD_MARK, CONTINUED_MARK = b"\x3c", b"\xa5", b"\x5a"
+SEGMENT_MARK, RECORD_MARK, CONTINUED_MARK = b"\xc3", b"\xa5", b"\x5a"
+MARK_BEFORE = b"\x3c"
 """No flipped bit makes one of them another one or zero."""
 
 _PER_SECTOR = SECTOR - 1
 _ZEROS = bytes(SECTOR)
 _CRC = Struct("<I")
-_SEGMENT = Struct("<QQQ")
+_SEGMENT, _SEGMENT_BEFORE = Struct("<QQQQ"), Struct("<QQQ")
 _RECORD = Struct("<IIQQ")
 _HEADER_BYTES = _CRC.size + _RECORD.size
 _PAYLOAD_AT = 1 + _HEADER_BYTES
@@ -53,9 +56,9 @@ def sectors_of(payload_bytes: int) -> int:
     return -(-(_HEADER_BYTES + payload_bytes) // _PER_SECTOR)
 
 
-def encode_segment(number: int, size: int, floor: int) -> bytes:
-    """The beginning of sector 0. `floor`: all up to this sequence was durable elsewhere when this was written."""
-    fields = _SEGMENT.pack(number, size, floor)
+def encode_segment(number: int, size: int, floor: int, noted: int) -> bytes:
+    """The beginning of sector 0. When it was written, all up to `floor` was durable elsewhere, and all up to `noted` here."""
+    fields = _SEGMENT.pack(number, size, floor, noted)
     return SEGMENT_MARK + _CRC.pack(crc32c(fields)) + fields
 
 
@@ -77,10 +80,12 @@ class SegmentContent:
         self._bytes = path.read_bytes()
         self._marks = self._bytes[::SECTOR]
         self.sectors = len(self._marks)
-        fields = self._bytes[1 + _CRC.size : 1 + _CRC.size + _SEGMENT.size]
-        if self._marks[:1] != SEGMENT_MARK or self._bytes[1 : 1 + _CRC.size] != _CRC.pack(crc32c(fields)):
+        before = self._marks[:1] == MARK_BEFORE
+        form = _SEGMENT_BEFORE if before else _SEGMENT
+        fields = self._bytes[1 + _CRC.size : 1 + _CRC.size + form.size]
+        if not (before or self._marks[:1] == SEGMENT_MARK) or self._bytes[1 : 1 + _CRC.size] != _CRC.pack(crc32c(fields)):
             raise self.damaged(0, "no header of a segment")
-        found, size, self.floor = _SEGMENT.unpack(fields)
+        found, size, self.floor, self.noted = (*form.unpack(fields), 0)[:4]
         if (found, size) != (number, len(self._bytes)):
             raise self.damaged(0, f"segment {found} of {size} bytes, in a file of {len(self._bytes)} bytes")
 
