@@ -8,7 +8,7 @@ PROTO := src/paxosstore/services/card/card.proto
 ARGS ?=
 MINUTES ?= 60
 
-.PHONY: help install demo test check bench sim mutants modelcheck crash-images chaos soak proto clean
+.PHONY: help install demo test check bench sim mutants modelcheck crash-images damage chaos soak proto clean
 
 help:
 	@echo "make install  the program paxosstore and its tools, in .venv"
@@ -20,6 +20,7 @@ help:
 	@echo "make mutants  every rule broken on purpose, and which check noticed"
 	@echo "make modelcheck    every order of events in a small scope"
 	@echo "make crash-images  what a power cut may leave of the store, opened and checked"
+	@echo "make damage   bits flipped, sectors zeroed and files cut on one of three nodes, a thousand times"
 	@echo "make chaos    real processes: killed, stopped, cut off, skewed, full, without their disk"
 	@echo "make soak     simulator and chaos for as long as MINUTES says"
 	@echo "make proto    regenerate the code of card.proto"
@@ -64,12 +65,16 @@ modelcheck: $(INSTALLED)
 crash-images: $(INSTALLED)
 	$(BIN)/python -m tests.crash_images --images 2000 $(ARGS)
 
+damage: $(INSTALLED)
+	$(BIN)/python -m tests.damage --harms 1000 $(ARGS)
+
 chaos: $(INSTALLED)
 	$(BIN)/python -m chaos --seconds 60 $(ARGS)
 
-# Half of the time for seeds that were never run (they begin at the time of day), half for real processes.
+# Half of the time for seeds that were never run (they begin at the time of day), half for real processes; 10,000 harms between.
 soak: $(INSTALLED)
 	$(BIN)/paxosstore sim --first $$(date +%s)000 --minutes $$(( ($(MINUTES) + 1) / 2 )) --keep out/soak/failed-seeds.txt
+	$(BIN)/python -m tests.damage --harms 10000 --seed $$(date +%s)
 	$(BIN)/python -m chaos --seconds $$(( $(MINUTES) * 30 )) --seed $$(date +%s) --out out/soak/chaos
 
 proto: $(INSTALLED)

@@ -137,6 +137,8 @@ class TuningSettings:
     The more requests there are, the less of it: down to an eighth."""
     background_ms_per_second: float = 500.0
     """The same in milliseconds of a processor."""
+    scrub_days: float = 14.0
+    """In so many days all that lies on the disk is read once, behind the requests: damage is found while peers can mend it."""
     verify_days: float = 7.0
     """In so many days the replicas of all entities are compared once, behind the requests; one node does it."""
     verify_bytes_per_second: int = 4_194_304

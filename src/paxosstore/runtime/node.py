@@ -46,6 +46,7 @@ from ..storage.findings import Findings
 from ..storage.places import CHECKPOINT, forget_places, place_of
 from ..storage.replace import open_store, say_lost
 from ..storage.rocks import RocksStore
+from ..storage.scrub import NAME as SCRUB
 from ..wire.hello import Hello
 from .arguments import (
     MAX_ENTRY,
@@ -206,6 +207,7 @@ class Node:
         self._turns.on_renewed = self._on_renewed
         self._turns.on_damaged = self._on_damaged
         self._turns.on_lost = self._on_lost
+        self._store.scrub(self._data_dir / SCRUB, lambda: self.tuning.scrub_days)
         self._store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), self._turns)
         standing = self._shard.context.standing
         own = standing.disk
@@ -483,7 +485,9 @@ class Node:
         if shard is None or turns is None or links is None or self._home is None:
             raise NotServing("the node is not running")
         self._home.check_thread()
-        return statistics_of(self.node_id, shard, turns, links.statistics(), self._open_store(), self._findings.now)
+        return statistics_of(
+            self.node_id, shard, turns, links.statistics(), self._open_store(), self._findings.now(*self._open_store().scrubbed())
+        )
 
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""

@@ -20,6 +20,9 @@ class DamageFound(NamedTuple):
     """Of it, what could not be pinned on entities: the node came back from its peers like one that lost its disk."""
     entities_lost: int = 0
     """Entities that were got from the peers again."""
+    scrubs: int = 0
+    """How often all that lies on the disk was read since the store was opened."""
+    scrubbed_bytes: int = 0
     latest: Sequence[tuple[float, str]] = ()
     """(wall clock in seconds, what was found where), the oldest first."""
 
@@ -40,6 +43,5 @@ class Findings:
         self._entities += damage.entity is not None
         self._latest.append((time.time(), damage.what or str(damage)))
 
-    @property
-    def now(self) -> DamageFound:
-        return DamageFound(self._count, self.stores_replaced, self._entities, tuple(self._latest))
+    def now(self, scrubs: int, scrubbed_bytes: int) -> DamageFound:
+        return DamageFound(self._count, self.stores_replaced, self._entities, scrubs, scrubbed_bytes, tuple(self._latest))

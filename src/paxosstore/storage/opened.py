@@ -21,6 +21,7 @@ from .marks import decode_committed
 from .payload import Payloads
 from .pins import Pins
 from .rocks_table import RocksTable, TableSnapshot
+from .scrub import Scrub
 from .upkeep import Upkeep
 from .views import Views
 
@@ -45,6 +46,7 @@ class Opened:
         "journal",
         "payloads",
         "pins",
+        "scrub",
         "table",
         "upkeep",
         "views",
@@ -69,6 +71,7 @@ class Opened:
         if journal is not None:
             self.upkeep = Upkeep(self._tend, every_s=NOTE_S)
             self.upkeep.wake()
+        self.scrub: Scrub | None = None
         self.digests = Digests()
         if epochs is not None and background is not None:
             self.expiry = Expiry(table, epochs, self.committed_entry, self.pins, self.ranges_deleted, background)
@@ -77,6 +80,8 @@ class Opened:
         """`in_order`: have RocksDB write out its memory, so that the next start finds nothing to replay. Raises nothing."""
         if self.expiry is not None:
             self.expiry.stop()
+        if self.scrub is not None:
+            self.scrub.close()
         if self.upkeep is not None:
             self.upkeep.close()
         stored = False

@@ -78,6 +78,7 @@ from .opened import Opened
 from .operations import Operation, place_operations
 from .payload import replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
+from .scrub import Scrub
 from .upgrade import add_what_lacks, give_up_mixtures
 from .warming import warm
 
@@ -124,6 +125,7 @@ class RocksStore:
         self._in_child = False
         self.on_damaged: Callable[[Damaged], None] = lambda found: None
         """Told of damage in the table, in whatever thread it was found, before that is raised there."""
+        self._scrub: tuple[Path, Callable[[], float]] | None = None
         self._opened: Opened | None = self._open()
         give_up_in_child(self)
 
@@ -145,6 +147,7 @@ class RocksStore:
             self._opened = None
             opened.close(in_order=False)
             self._opened = self._open()
+            self._begin_scrub()
 
     # -- Store
 
@@ -296,6 +299,22 @@ class RocksStore:
     def digests_lacking(self) -> str:
         """Why the digests are not known; empty: they are."""
         return self._use().digests.lacking
+
+    def scrub(self, position: Path, days: Callable[[], float]) -> None:
+        """From now on read all that lies there once in so many days, behind the requests (scrub.py)."""
+        self._scrub = position, days
+        self._begin_scrub()
+
+    def scrubbed(self) -> tuple[int, int]:
+        """How many rounds of that were completed since the store was opened, and the bytes read."""
+        scrub = self._use().scrub
+        return (0, 0) if scrub is None else (scrub.rounds, scrub.bytes)
+
+    def _begin_scrub(self) -> None:
+        opened = self._opened
+        if self._scrub is not None and opened is not None and opened.journal is not None:
+            position, days = self._scrub
+            opened.scrub = Scrub(opened.table, position, self.background, days, lambda found: self.on_damaged(found))
 
     def log_kept(self) -> LogKept:
         """Of a store that is only read, nothing is known."""

@@ -122,6 +122,28 @@ class RocksTable:
         """Pairs with start <= key < end. Rdict.items() is not used: it ends silently where it meets damage."""
         return self._range(self._db.iter(_below(end)), start, end)
 
+    def files(self) -> list[tuple[str, bytes, bytes]]:
+        """(name, first key, last key) of each file of keys. May be called in any thread. Raises NotServing if it is released."""
+        with self._releasing:
+            if self._released:
+                raise NotServing(f"{self.path}: the store is closed")
+            return [(str(file["name"]), file["start_key"], file["end_key"]) for file in self._db.live_files()]
+
+    def read_range(self, start: bytes, end: bytes, max_rows: int, max_bytes: int) -> list[tuple[bytes, bytes]]:
+        """Some pairs from `start` on, below `end`, past the cache. As `files`; raises Damaged besides."""
+        options = _below(end)
+        options.fill_cache(False)  # type: ignore[call-arg]  # the stub has it without its argument
+        rows: list[tuple[bytes, bytes]] = []
+        with self._releasing:
+            if self._released:
+                raise NotServing(f"{self.path}: the store is closed")
+            for pair in self._range(self._db.iter(options), start, end):
+                rows.append(pair)
+                max_bytes -= len(pair[0]) + len(pair[1])
+                if max_bytes <= 0 or len(rows) == max_rows:
+                    break
+        return rows
+
     def snapshot(self, end: bytes = b"") -> TableSnapshot:
         """What the table holds now, for a long read; of keys below `end` if one is named. May be called in any thread.
 

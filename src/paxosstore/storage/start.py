@@ -21,7 +21,8 @@ def count_start(
 
     A disk without room does not keep the node from starting: it shows what it has, and votes when there is room.
     """
-    content, holds_data = store.standing(), bool(store.entities(-1, 1))
+    content = store.standing()
+    holds_data = not content and bool(store.entities(-1, 1))
     me, n = identity.me, identity.cluster.nodes
     row = begin(content, me, n, disk, identity.incarnation, holds_data=holds_data, force=force)
     changes: list[Change] = [ResetEntity(first) for first, last in lost if first == last]
