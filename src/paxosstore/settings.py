@@ -142,7 +142,7 @@ class TuningSettings:
     verify_days: float = 7.0
     """In so many days the replicas of all entities are compared once, behind the requests; one node does it."""
     verify_bytes_per_second: int = 4_194_304
-    """What is read for that of each replica at most."""
+    """What is read of an entity at most when it is compared, also by `paxosstore verify`, which compares eight at a time."""
     snapshot_piece_bytes: int = 131_072
     """How much of a copy is read, sent and written at one go: the larger, the quicker, and the longer others wait for it."""
     snapshot_timeout_ms: float = 5_000.0

@@ -127,7 +127,7 @@ class Node:
         """Where the services of the other nodes are reached, by number: told to those whom this node does not serve."""
         self._met = asyncio.Event()
         """Set when a link comes up, and when the node stops."""
-        self.verifier = Verifier(self._verify, self.committed, lambda: self.tuning.snapshot_bytes_per_second)
+        self.verifier = Verifier(self._verify, self.committed, lambda: self.tuning.verify_bytes_per_second)
         """Compares replicas for whoever asks."""
         self._findings = Findings()
         self._coming_back: asyncio.Task[None] | None = None

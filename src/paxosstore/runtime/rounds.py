@@ -195,13 +195,10 @@ class Host(Protocol):
 def rounds_of(node: Host, data_dir: Path) -> Rounds:
     """Those of a node."""
 
-    def compare(entity: int) -> Awaitable[Compared]:
-        return node.verifier.compare(entity, node.tuning.verify_bytes_per_second)
-
     def is_mine() -> bool:
         return not node.statistics().not_ready_because and not any(node.is_up(other) for other in range(node.node_id))
 
     def differing() -> Iterable[int]:
         return node.statistics().differing
 
-    return Rounds(data_dir, compare, node.committed, is_mine, differing, lambda: node.tuning.verify_days)
+    return Rounds(data_dir, node.verifier.compare, node.committed, is_mine, differing, lambda: node.tuning.verify_days)

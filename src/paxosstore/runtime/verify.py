@@ -51,7 +51,8 @@ class Verifier:
         committed: Callable[[int], Iterable[tuple[int, int]]],
         bytes_per_second: Callable[[], float],
     ) -> None:
-        """`step` hands it to the node, `committed` lists its entities above one. Either raises NotServing."""
+        """`step` hands it to the node, `committed` lists its entities above one. Either raises NotServing. `bytes_per_second`:
+        what is read of an entity at most."""
         self._step = step
         self._committed = committed
         self._bytes_per_second = bytes_per_second
@@ -59,9 +60,9 @@ class Verifier:
         self._jobs: dict[int, VerifyJob] = {}
         self._numbers = itertools.count(1)
 
-    async def compare(self, entity: int, bytes_per_second: float | None = None) -> Compared:
-        """Compare an entity's replicas, reading so much of each a second at most. Raises NotServing if the node stops."""
-        awaited = Awaited(entity, bytes_per_second or self._bytes_per_second())
+    async def compare(self, entity: int) -> Compared:
+        """Compare an entity's replicas. Raises NotServing if the node stops."""
+        awaited = Awaited(entity, self._bytes_per_second())
         self._waiting.add(awaited)
         try:
             self._step(Compare(awaited))
