@@ -31,6 +31,7 @@ SNAPSHOT = (
             "                self.copies[entity] = SortedMap()\n",
             "                self.copies[entity] = SortedMap()\n                self.data[entity] = SortedMap()\n",
         ),
+        shown_by="tests/core/test_install.py",
     ),
     mutant(
         "old data deleted first, on the disk",
@@ -123,6 +124,7 @@ SNAPSHOT = (
         ),
         (INSTALL, "assert install.committed >= entity.log.committed", "assert install.committed >= 0"),
         ("storage/loading.py", "assert change.committed >= before", "assert change.committed >= 0"),
+        shown_by="tests/core/test_install.py",
     ),
     mutant(
         "views mixed",
