@@ -55,6 +55,20 @@ def test_what_an_intact_node_has_accepted_is_kept(entities: int) -> None:
     assert cluster.counters()["rows_inherited"] > 0
 
 
+def test_what_was_lost_may_have_gone_on_behind_what_is_left() -> None:
+    """1 may have proposed the entry after its last one, under its pre-auth ballot, with the votes of lost disks (rule 19d)."""
+    cluster = Cluster(notice_ms=1_000.0)
+    accepted_by(cluster, 1, 0)
+    force(cluster, 1, 2)
+    assert cluster.do(1, b"get a", read_only=True).reply == b"2"
+    before = cluster.nodes[1].shard.context.counters.rounds_preauth
+    assert cluster.nodes[1].store.committed_entry(ENTITY) == 2
+    assert cluster.do(1, b"put a 3").reply == b"done"
+    assert cluster.nodes[1].shard.context.counters.rounds_preauth == before
+    assert cluster.do(1, b"put a 4").reply == b"done"
+    assert cluster.nodes[1].shard.context.counters.rounds_preauth == before + 1
+
+
 def test_of_several_intact_nodes_each_counts() -> None:
     """3 alone has accepted it; 4 does not know of it, and would propose another value with the votes of those that come back."""
     cluster = Cluster(5, notice_ms=1_000.0)

@@ -352,6 +352,16 @@ _CLAUSES: tuple[Mutant, ...] = (
     ),
     # -- d. pre-auth
     mutant(
+        "pre-auth behind what is left",
+        19,
+        "d. forced, pre-auth comes back right above the rows that were taken over",
+        (
+            WALK,
+            "            entity.log.no_preauth_through = max(entity.log.no_preauth_through, one.entry + 1)\n",
+            "",
+        ),
+    ),
+    mutant(
         "pre-auth by learning",
         19,
         "d. pre-auth comes back with what was learned",

@@ -201,7 +201,11 @@ class FloorWalk:
         if entity.mailbox is not None:
             return number - 1
         for one, peer in sorted(held, key=lambda pair: pair[0].entry):
-            if one.entity != number or one.entry <= entity.log.contiguous_chosen:
+            if one.entity != number:
+                continue
+            # 19d: once that was chosen, the lost disk may have proposed the next one, and lost disks alone have seen it
+            entity.log.no_preauth_through = max(entity.log.no_preauth_through, one.entry + 1)
+            if one.entry <= entity.log.contiguous_chosen:
                 continue
             entity.raise_max_chosen(one.entry - 1, peer)  # rule 11: who has a row at e knew that e-1 is chosen
             machine = self._log.open(entity, one.entry).machine
