@@ -5,7 +5,7 @@ from __future__ import annotations
 from paxosstore.core.batch.overlay import View
 from paxosstore.core.interface.event import Received
 from paxosstore.core.interface.message import CatchUpRequest
-from paxosstore.core.shard.shard import ATTEND_WORK
+from paxosstore.core.shard.attendance import ATTEND_WORK
 from paxosstore.core.turn.errands import LOAD_WORK, READ_WORK
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster

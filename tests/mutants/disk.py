@@ -186,7 +186,7 @@ DISK = (
         9,
         "rows of peers are taken in before the own rows are loaded",
         (
-            SHARD,
+            "core/shard/delivery.py",
             "inventories do not come here\n        if entity.mailbox is not None:\n",
             "inventories do not come here\n        if entity.mailbox is not None and type(message) is not PaxosMessage:\n",
         ),
@@ -196,7 +196,7 @@ DISK = (
         9,
         "a read question is answered before the own rows are loaded",
         (
-            SHARD,
+            "core/shard/delivery.py",
             "inventories do not come here\n        if entity.mailbox is not None:\n",
             "inventories do not come here\n        if entity.mailbox is not None and type(message) is not ReadQuestion:\n",
         ),

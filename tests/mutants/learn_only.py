@@ -40,7 +40,7 @@ LEARN_ONLY = (
         19,
         "requests that wait when it is told to learn only wait for their deadline",
         (
-            "core/shard/shard.py",
+            "core/shard/attendance.py",
             "if context.tuning.learn_only and entity.busy:",
             "if False:",
         ),

@@ -136,7 +136,7 @@ REPLICATED_LOG = (
         elif reads.may_ask:
 """,
         ),
-        (SHARD, "            entity.log.lease_until_ms = 0.0\n", "            pass\n"),
+        ("core/shard/attendance.py", "            entity.log.lease_until_ms = 0.0\n", "            pass\n"),
     ),
     mutant(
         "lease by the wall clock",
@@ -369,7 +369,7 @@ REPLICATED_LOG = (
         8,
         "a node that takes no new writes takes no news of chosen entries either",
         (
-            SHARD,
+            "core/shard/delivery.py",
             "        if self._context.cannot_write:  # a vote could not be kept\n",
             "        if self._context.no_new_writes:\n            return\n        if self._context.cannot_write:\n",
         ),

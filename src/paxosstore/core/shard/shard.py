@@ -50,18 +50,14 @@ from ..interface.message import (
     FloorRequest,
     GiveWay,
     HandedBack,
-    HandOver,
     InventoryReply,
     InventoryRequest,
     LostPage,
     LostRequest,
-    Message,
-    PaxosMessage,
     ReadAnswer,
     ReadQuestion,
     SnapshotPiece,
     SnapshotRequest,
-    Standing,
     Stopped,
     TakeOver,
 )
@@ -89,13 +85,13 @@ from ..turn.errands import load, next_ms, read_for_peers
 from ..turn.memory import MemoryUse
 from ..turn.waiting import describe_waiting
 from ..verify.comparer import Comparer
+from .attendance import Attendance
+from .delivery import Delivery
 from .intake import Intake
 from .undecided import Undecided, values_shown
 
 SWEEP_MS = 50.0
 """How often deadlines of requests are looked at."""
-ATTEND_WORK = 10
-"""What looking at an entity costs, whatever is found there, in units of `Context.work`."""
 
 
 class Shard:
@@ -125,12 +121,27 @@ class Shard:
         """For inspection only."""
         self._lost = LostEntities(context, self._entities, self._membership, self._passing)
         self._undecided = Undecided(context, self._entities, self._handovers)
+        self._attendance = Attendance(
+            context,
+            self._entities,
+            self._log,
+            pace=self._pace,
+            proposer=self._proposer,
+            handovers=self._handovers,
+            passing=self._passing,
+            reads=self._reads,
+            installer=self._installer,
+            learner=self._learner,
+            onlooker=self._onlooker,
+            way=self._way,
+            comparer=self.comparer,
+            undecided=self._undecided,
+        )
         self._sweep_at_ms = 0.0
         self._released = context.ready
         self._unfinished = False
         """The last turn has left something undone: the next one may begin at once."""
         self._on_event: dict[type, Callable[[Any], None]] = {
-            Received: self._on_received,
             PeerUp: self._on_peer_up,
             PeerDown: self._on_peer_down,
             Loaded: self._on_loaded,
@@ -149,21 +160,19 @@ class Shard:
             ViewLoaded: self.comparer.views.loaded,
             Tick: self._on_tick,
         }
-        self._on_message: dict[type, Callable[[Entity, int, Any], None]] = {
-            PaxosMessage: self._on_paxos,
+        to_entity: dict[type, Callable[[Entity, int, Any], None]] = {
             ReadQuestion: self._reads.question,
             ReadAnswer: self._reads.answer,
             CatchUpRequest: self._learner.requested,
             CatchUpReply: lambda *reply: (self._onlooker if context.cannot_write else self._learner).replied(*reply),
             SnapshotRequest: self._sender.requested,
             SnapshotPiece: self._installer.piece,
-            HandOver: self._on_hand_over,
             TakeOver: self._handovers.told_to_take_over,
             GiveWay: self._way.asked,
             Stopped: self._agreement.heard,
             Fill: self._proposer.fill,
         }
-        self._on_node_message: dict[type, Callable[[int, Any], None]] = {
+        to_node: dict[type, Callable[[int, Any], None]] = {
             HandedBack: self._handovers.handed_back,
             DigestRequest: self._reconciler.digests_asked,
             DigestReply: self._reconciler.digests_told,
@@ -176,6 +185,21 @@ class Shard:
             LostRequest: self._lost.requested,
             LostPage: self._lost.answered,
         }
+        self._delivery = Delivery(
+            context,
+            self._entities,
+            self._log,
+            admission=self._admission,
+            handovers=self._handovers,
+            intake=self._intake,
+            membership=self._membership,
+            onlooker=self._onlooker,
+            proposer=self._proposer,
+            to_entity=to_entity,
+            to_node=to_node,
+            go_on=self._go_on,
+        )
+        self._on_event[Received] = self._delivery.received
 
     # -- the interface
 
@@ -192,7 +216,7 @@ class Shard:
 
     def ready(self) -> Ready:
         """Decide on everything that was touched, and hand out what the turn produced."""
-        self._attend_touched()
+        self._unfinished = self._attendance.attend_touched()
         context = self._context
         self.comparer.go_on()
         self._unfinished |= load(context) | read_for_peers(context) | self._sender.read()
@@ -214,7 +238,7 @@ class Shard:
         All else stays in the open turn. Nothing of it is written, so the loads find what the turn before has written, and
         no entity of that turn is among them: it is in memory (rule 18).
         """
-        self._attend_touched()
+        self._unfinished = self._attendance.attend_touched()
         context = self._context
         self._unfinished |= load(context)
         context.counters.gulps += 1
@@ -325,134 +349,6 @@ class Shard:
         released = self._released
         return [released, self._context.ready] if released.turn > self._context.durable_turn else []
 
-    # -- entities
-
-    def _attend_touched(self) -> None:
-        """Look at what was touched, as far as the turn's work goes."""
-        context = self._context
-        context.work = 0
-        while not context.spent and (entity := self._entities.next_touched()) is not None:
-            self._attend(entity)
-            context.work += ATTEND_WORK
-        for entity in self._pace.due():
-            self._attend(entity)
-        self._unfinished = self._entities.leave()
-        self._entities.evict()
-
-    def _attend(self, entity: Entity) -> None:
-        """Everything an entity can do now, in the one order that is right."""
-        context, proposer = self._context, self._proposer
-        entity.wake_ms = NEVER
-        if entity.stopped is not None:
-            self._undecided.end_stopped(entity)
-            self._learner.give_up(entity)
-            self._installer.give_up(entity)
-            self._pace.attended(entity)
-            self._entities.attended(entity)
-            return
-        before = entity.log.contiguous_chosen
-        self._pace.begin()
-        applies = not (context.cannot_write or entity.is_copying)  # what is applied has to be written, before a copy of less
-        decided = self._log.advance(entity, self._pace) if applies else None
-        if context.pauses:
-            self.comparer.views.applied(entity)
-        release = context.release_told(entity)  # before this turn's own proposal, which has nothing to do with what is told
-        if decided is not None:
-            in_flight, chosen = decided
-            proposer.finish(entity, in_flight, chosen, release)
-            entity.handover.taking_over = False
-            if chosen:
-                self._handovers.chosen(entity, in_flight.evaluated.proposed)
-        if entity.log.floor or entity.log.floor_stored:
-            self._passing.attended(entity)
-        if entity.log.contiguous_chosen != before:
-            entity.log.lease_until_ms = 0.0
-            self._log.tell_chosen(entity, entity.news.readers)
-            entity.news.readers.clear()
-        if context.tuning.learn_only and entity.busy:
-            self._undecided.end_learning(entity)
-        if entity.reads and entity.serves:
-            self._reads.serve(entity)
-        self._installer.look(entity)
-        if entity.install is not None:
-            self._handovers.send_away(entity)
-            self._installer.attend(entity)
-        elif context.cannot_write:
-            if not self._learner.must_copy(entity):  # that waits for room, and reads go to peers meanwhile
-                self._onlooker.ask(entity)
-        else:
-            if entity.writes.queue and entity.writes.in_flight is None:
-                self._propose(entity, release)
-            proposer.see_through(entity)
-            self._learner.learn(entity)
-        if entity.way.claim is not None and not entity.writes.queue and entity.writes.in_flight is None:
-            self._way.withdraw(entity)
-        self._way.remember(entity)
-        self._log.tell_due(entity)
-        self._pace.attended(entity)
-        self._entities.attended(entity)
-        entity.log.validate()
-
-    def _propose(self, entity: Entity, release: Release) -> None:
-        """Have what waits proposed: after whoever comes first; by the preferred proposer if it can take all of it, or here."""
-        way = self._way
-        if not (entity.handover.count or way.gives_way(entity) or self._handovers.send_waiting(entity) or way.asks(entity)):
-            self._proposer.start(entity, release)
-
-    # -- messages
-
-    def _on_received(self, event: Received) -> None:
-        peer, messages = event.peer, event.messages
-        if not self._membership.admits(peer, event.disk):
-            words = [message for message in messages if type(message) is Standing]
-            if len(words) < len(messages):
-                self._membership.turned_away(peer)
-            messages = words
-        if self._context.silence.for_ms:
-            messages = list(self._context.silence.take_in(messages))
-        for message in messages:
-            on_message = self._on_node_message.get(type(message))
-            if on_message is not None:
-                on_message(peer, message)
-            elif type(message) is Standing:
-                self._membership.heard(peer, event.disk, message)
-                self._go_on()
-            else:
-                self._deliver(peer, message)
-
-    def _deliver(self, peer: int, message: Message) -> None:
-        if self._context.tuning.learn_only and type(message) is HandOver:
-            self._handovers.turn_away(peer, message)
-            return
-        entity = self._entities.get(message.entity)  # type: ignore[union-attr]  # inventories do not come here
-        if entity.mailbox is not None:
-            self._admission.keep(entity.mailbox, peer, message)
-            return
-        if entity.stopped is None or not self._agreement.answer(entity, peer, message):
-            self._on_message[type(message)](entity, peer, message)
-            if entity.stopped is not None:
-                self._entities.touch(entity)
-
-    def _on_paxos(self, entity: Entity, peer: int, message: PaxosMessage) -> None:
-        if not self._agreement.holds(entity, peer, message.max_chosen, message.chosen_id):
-            return
-        if message.chosen and not self._agreement.holds(entity, peer, message.entry, message.value_id):
-            return
-        if self._context.cannot_write:  # a vote could not be kept
-            self._onlooker.heard(entity, peer, message)
-            return
-        opened = self._log.receive(entity, peer, message)
-        if opened is not None:
-            self._proposer.answered(entity, message.entry, opened)
-        elif entity.log.max_chosen == entity.log.contiguous_chosen:
-            return  # a late answer about what is settled, as the slowest peer's is for every entry
-        self._entities.touch(entity)
-
-    def _on_hand_over(self, entity: Entity, peer: int, message: HandOver) -> None:
-        request = self._handovers.received(entity, peer, message)
-        if request is not None:
-            self._intake.take(request)
-
     # -- links
 
     def _on_peer_up(self, event: PeerUp) -> None:
@@ -504,7 +400,7 @@ class Shard:
                     self._intake.deliver(item)
             else:
                 self._admission.let_go(item[1])
-                self._deliver(*item)
+                self._delivery.deliver(*item)
 
     def _on_durable(self, event: Durable) -> None:
         assert self._context.durable_turn <= event.turn < self._context.ready.turn
