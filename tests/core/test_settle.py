@@ -53,6 +53,16 @@ def test_it_falls_when_all_have_answered_and_stays_so() -> None:
     assert default(cluster, 0) == 0
 
 
+def test_it_falls_though_the_word_of_who_was_away_is_lost() -> None:
+    """4 says once that it knows the new disk of 0 (seed 195)."""
+    cluster = back_without_4()
+    cluster.weather.cuts = {(4, 0)}
+    cluster.start(4)
+    cluster.wait(1_000.0)
+    cluster.weather.cuts = set()
+    cluster.until(lambda: default(cluster, 0) == 0)
+
+
 def test_without_it_the_node_does_not_vote_at_entry_1() -> None:
     cluster = back_without_4()
     cluster.kill(3, 0)

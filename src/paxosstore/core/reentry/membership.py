@@ -275,6 +275,6 @@ class Membership:
     @property
     def _settled(self) -> bool:
         standing = self._standing
-        if standing.row.damaged and len(standing.intact()) < len(self._context.peers):
+        if (standing.row.damaged or standing.row.default) and len(standing.intact()) < len(self._context.peers):
             return False  # they are to be asked for floors
         return not standing.active or (standing.row.state is State.MEMBER and standing.confirmed)
