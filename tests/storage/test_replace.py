@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,15 +10,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from paxosstore.core.interface.ready import SetStanding
 from paxosstore.core.turn.context import Identity
-from paxosstore.core.turn.standing import State
-from paxosstore.errors import Damaged
+from paxosstore.core.turn.standing import MAX_DAMAGED, State, decode_standing
+from paxosstore.errors import Damaged, DiskFull, NodeError
 from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage import replace
 from paxosstore.storage.damage import damaged
 from paxosstore.storage.directory import Directory, open_directory
 from paxosstore.storage.findings import Findings
 from paxosstore.storage.replace import completed, is_incomplete, kept_stores, open_store
-from paxosstore.storage.rocks import RocksStore
+from paxosstore.storage.rocks import RocksStore, create_store
 
 from .support import write_numbered
 
@@ -92,7 +95,67 @@ def test_without_room_it_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.Mo
         assert len(kept_stores(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("step", range(3))
+def test_what_may_go_away_throws_no_store_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RocksDB calls it corruption when it cannot look at one of its files; pathlib finds nothing where it may not look."""
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        before = life(directory)
+        (table,) = (directory.store_path / "rocksdb").glob("*.sst")
+        aside = table.rename(table.with_suffix(".aside"))
+        table.symlink_to(table.name)  # too many levels of symbolic links
+        with pytest.raises(NodeError, match="symbolic links") as raised:
+            life(directory)
+        assert not isinstance(raised.value, Damaged)
+        aside.replace(table)
+
+        def refuse(path: str | Path = ".") -> list[str]:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        with monkeypatch.context() as refusing:
+            refusing.setattr(os, "listdir", refuse)
+            refusing.setattr(os, "scandir", refuse)
+            with pytest.raises(NodeError, match="denied") as raised:
+                RocksStore(directory.store_path)
+        assert not isinstance(raised.value, Damaged)
+        assert disk_of(life(directory)) == disk_of(before)
+    assert not kept_stores(tmp_path)
+
+
+def test_a_store_that_is_half_made_never_takes_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full before the new store says that it re-enters, and the operator makes room by deleting the damaged one."""
+
+    def create_and_stop(path: Path) -> None:
+        create_store(path)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        life(directory)
+        damage(directory)
+        with monkeypatch.context() as full:
+            full.setattr(replace, "create_store", create_and_stop)
+            with pytest.raises(DiskFull):
+                life(directory)
+    shutil.rmtree(tmp_path / "store")
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        identity = life(directory, write=False)
+        assert identity.standing is not None
+        assert identity.standing.state is State.REENTERING, "as a new one under the old disk id it would forget its votes"
+
+
+def test_more_damage_than_its_own_is_no_reason_to_give_a_disk_up(tmp_path: Path) -> None:
+    """A node that comes back takes over what its peers have lost: that may be more ranges than one node may lose."""
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        life(directory)
+        store = RocksStore(directory.store_path)
+        row = decode_standing(store.standing())
+        row = row._replace(damaged=tuple((entity, entity) for entity in range(0, 4 * MAX_DAMAGED, 2)))
+        store.write({}, (), [SetStanding(row.encode())])
+        store.sync()
+        store.close()
+        life(directory)
+    assert not kept_stores(tmp_path)
+
+
+@pytest.mark.parametrize("step", range(4))
 def test_a_crash_in_between_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Before each change of names, and behind the last one."""
     with open_directory(tmp_path, SETTINGS, 0) as directory:
@@ -111,7 +174,7 @@ def test_a_crash_in_between_is_taken_up(tmp_path: Path, monkeypatch: pytest.Monk
 
         with monkeypatch.context() as crashing:
             crashing.setattr(Path, "rename", crash)
-            if step < 2:
+            if step < 3:
                 with pytest.raises(KeyboardInterrupt):
                     life(directory)
             else:

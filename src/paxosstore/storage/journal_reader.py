@@ -19,6 +19,7 @@ So records of two lives never stand in the journal together, and after a crash i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,11 +38,13 @@ class JournalReader:
     """One reading of a journal. `highest` and `unused` are right when `records` has ended."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises Damaged if segments are missing."""
+        """Raises Damaged if segments are missing, OSError if that cannot be told: it may go away (pathlib would find none)."""
         self.folder = folder
-        if not folder.is_dir():
-            raise damaged(folder, "the journal is gone")
-        self.numbers = sorted(int(path.stem) for path in folder.glob("*" + SUFFIX) if path.stem.isdigit())
+        try:
+            paths = [folder / name for name in os.listdir(folder)]
+        except (FileNotFoundError, NotADirectoryError):
+            raise damaged(folder, "the journal is gone") from None
+        self.numbers = sorted(int(path.stem) for path in paths if path.suffix == SUFFIX and path.stem.isdigit())
         """Of its segments."""
         if not self.numbers or self.numbers != list(range(self.numbers[0], self.numbers[-1] + 1)):
             raise damaged(folder, f"segments of the journal are missing, {len(self.numbers)} are here")

@@ -1,7 +1,8 @@
 """A store that is damaged, and nobody can tell in which entities, is replaced by an empty one (rule 19): the node comes back
 from its peers, by itself, as one that lost its disk.
 
-    store.new/   is made: empty, its standing says that this node re-enters, under a new disk id; REENTERING is a mark in it
+    store.empty/ is made: empty, its standing says that this node re-enters, under a new disk id; REENTERING is a mark in it
+    store.new/   is its name when all that is durable: under that name a store takes the place of one that is not there
     store/       gets the name store.damaged-N: nothing is lost for good that nobody else has
     store.new/   gets the name store/
 
@@ -93,21 +94,25 @@ def _open(
 
 def replace_store(directory: Directory, identity: Identity, found: Damaged) -> None:
     """Put an empty store in the place of a damaged one, which is kept. Raises Damaged without room, DiskFull, NodeError."""
-    store, prepared = directory.store_path, directory.path / "store.new"
+    store, prepared, empty_one = directory.store_path, directory.path / "store.new", directory.path / "store.empty"
     what = found.what or str(found)
     try:
         _require_room(store, what)
-        shutil.rmtree(prepared, ignore_errors=True)
-        create_store(prepared)
-        (prepared / MARK).write_bytes(b"")
+        for left in (prepared, empty_one):
+            if left.exists():
+                shutil.rmtree(left)
+        create_store(empty_one)
+        (empty_one / MARK).write_bytes(b"")
         disk = secrets.randbits(63) | 1
-        empty = RocksStore(prepared)
+        empty = RocksStore(empty_one)
         try:
             empty.write({}, (), [SetStanding(reentering(identity.me, identity.cluster.nodes, disk).encode())])
             empty.sync()
         finally:
             empty.close()
-        sync_path(prepared)
+        sync_path(empty_one)
+        empty_one.rename(prepared)
+        sync_path(directory.path)
         kept = "nothing is left of it"
         if store.exists():
             aside = directory.path / f"store.damaged-{max(_kept(directory.path), default=0) + 1}"

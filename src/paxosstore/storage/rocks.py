@@ -369,8 +369,8 @@ class RocksStore:
         """Bring a table up to the end of the journal. Returns the journal as read, and the sequence that the table had."""
         found = table.get(_SEQUENCE)
         held = 0 if found is None else decode_entry(found)
-        read = JournalReader(self.path / "journal")
         with _os_errors(self.path):
+            read = JournalReader(self.path / "journal")
             for sequence, payload in read.records(held):
                 operations = replayed(payload, table.get, read.folder)
                 spans, size = replayed_spans(operations, table)

@@ -298,9 +298,15 @@ def _meaning(path: Path, error: Exception) -> PaxosStoreError:
     text = str(error)
     if "No space left on device" in text or "Disk quota exceeded" in text:
         return disk_full(path, text)
-    if text.startswith("Corruption"):
+    if text.startswith("Corruption") and not _may_go_away(text):
         return damaged(path, text)
     return disk_failed(path, text)
+
+
+def _may_go_away(text: str) -> bool:
+    """Whether RocksDB calls damaged what it could not look at, at its opening: a full table of descriptors, a file that this user
+    may not read, a disk that does not answer. That a file is not there is damage."""
+    return ": IO error: " in text and "No such file or directory" not in text
 
 
 def _opening_error(path: Path, error: Exception) -> PaxosStoreError:

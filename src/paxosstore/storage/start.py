@@ -28,7 +28,7 @@ def count_start(
     changes: list[Change] = [ResetEntity(first) for first, last in lost if first == last]
     for first, last in lost:
         row = with_lost(row, first, last)
-    if len(row.damaged) > MAX_DAMAGED:
+    if lost and len(row.damaged) > MAX_DAMAGED:  # peers may have named more: that is no reason to give up this disk
         raise damaged("the store", f"{len(row.damaged)} entities are damaged")
     identity = identity._replace(standing=row, starts=row.disks[me].starts, forced=force)
     try:
