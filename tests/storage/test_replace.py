@@ -155,6 +155,19 @@ def test_more_damage_than_its_own_is_no_reason_to_give_a_disk_up(tmp_path: Path)
     assert not kept_stores(tmp_path)
 
 
+def test_what_was_forced_before_the_damage_is_not_forced_now(tmp_path: Path) -> None:
+    """--force-reentry has been left in the service's file: a peer that is away for seconds is not to cost acknowledged writes."""
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        life(directory)
+        damage(directory)
+        for forced in (False, True):
+            store, identity = open_store(directory, IDENTITY, RocksStore, Findings(), force=True)
+            store.close()
+            assert identity.standing is not None
+            assert identity.standing.state is State.REENTERING
+            assert identity.standing.forced == identity.forced == forced, "the next start may force it"
+
+
 @pytest.mark.parametrize("step", range(4))
 def test_a_crash_in_between_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Before each change of names, and behind the last one."""

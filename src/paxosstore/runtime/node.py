@@ -195,9 +195,8 @@ class Node:
         incarnation = secrets.randbits(64) | 1
         identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident, budget=self.background)
         opened = partial(RocksStore, keep=Keep.of(self.tuning), background=self.background)
-        self._store, identity = open_store(
-            self._directory, identity, opened, self._findings, force=self._force_reentry, found=found
-        )
+        force = self._force_reentry and found is None
+        self._store, identity = open_store(self._directory, identity, opened, self._findings, force=force, found=found)
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
         self._shard.context.elsewhere = self.elsewhere

@@ -53,6 +53,8 @@ def open_store(
 ) -> tuple[RocksStore, Identity]:
     """The store of a node, and its identity with this start counted. `found`: the damage that has ended the life before this one.
 
+    `force`: to go on with fewer peers than rule 19 needs. A store that is replaced here waits for them until the next start.
+
     An entity that is damaged goes the way of a lost disk alone (rule 19e), else the store is replaced.
     Raises Damaged if it cannot be, DirectoryInUse, DiskFull, NodeError.
     """
@@ -72,7 +74,7 @@ def open_store(
             found = error
     replace_store(directory, identity, found)
     findings.stores_replaced += 1
-    return _open(directory, identity, opened, force)
+    return _open(directory, identity, opened, force=False)  # that was said of another loss, which may be long ago
 
 
 def say_lost(found: Damaged) -> None:
