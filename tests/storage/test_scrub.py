@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +108,64 @@ def test_a_position_that_cannot_be_read_is_none(tmp_path: Path, content: str) ->
     until(lambda: scrub.rounds == 1)
     scrub.close()
     table.release()
+
+
+@pytest.mark.parametrize(
+    ("failing", "failure", "is_damage"), [(3, errno.EIO, True), (2, errno.EIO, False), (9, errno.ENOMEM, False)]
+)
+def test_what_cannot_be_read_is_damage_if_it_stays_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, failure: int, is_damage: bool
+) -> None:
+    """A store is given up for it: a volume that does not answer for a moment must not cost all nodes theirs."""
+    table = table_of(tmp_path / "table", files=1)
+    found: list[Damaged] = []
+    looks = 0
+    pread = os.pread
+
+    def read(file: int, size: int, at: int) -> bytes:
+        nonlocal looks
+        looks += 1
+        if looks <= failing:
+            raise OSError(failure, os.strerror(failure))
+        return pread(file, size, at)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", read)
+        scrub = scrubbing(table, found)
+        for look in range(1, min(failing, 3) + 1):
+            until(lambda look=look: looks >= look or scrub.rounds > 0)  # type: ignore[misc]
+            assert not found or look == failing
+            scrub.wake()
+        if is_damage:
+            until(lambda: bool(found))
+            assert "cannot be read at byte 0" in str(found[0])
+        elif failure == errno.EIO:
+            until(lambda: scrub.rounds == 1)
+        scrub.close()
+    table.release()
+    assert bool(found) == is_damage
+
+
+def test_a_disk_that_takes_nothing_has_failed_and_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of(tmp_path / "table", files=1)
+    found: list[Damaged] = []
+    asked = 0
+
+    def fail(*args: object) -> bytes:
+        nonlocal asked
+        asked += 1
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", fail)
+        broken.setattr("paxosstore.storage.scrub.sync_file", fail)
+        scrub = scrubbing(table, found)
+        for look in range(1, 9):
+            until(lambda look=look: asked >= look)  # type: ignore[misc]
+            scrub.wake()
+        scrub.close()
+    table.release()
+    assert not found
 
 
 def test_the_store_has_it_done(tmp_path: Path) -> None:

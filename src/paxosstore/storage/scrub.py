@@ -10,6 +10,8 @@ meanwhile is read as well. If SCRUB is lost, a round begins. What is found goes 
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -20,15 +22,21 @@ from ..core.turn.budget import Job
 from ..errors import Damaged, NodeError
 from .background import Background
 from .damage import damaged
+from .durable import sync_file
 from .keys import PLOG, row_of
 from .record_codec import decode_row
 from .rocks_table import RocksTable
 from .upkeep import Upkeep
 
+log = logging.getLogger(__name__)
+
 NAME = "SCRUB"
 DAY_S = 86_400.0
 LOOK_S = 60.0
 """How often it is looked whether a round is due."""
+MISSES = 3
+"""So many looks in a row a file cannot be read, on a disk that takes writes, until that is damage. A bad sector stays; whatever
+goes away (a cable, a volume over the network, memory) would cost a store each time, on all nodes at once where they share it."""
 CHUNK = 1 << 20
 ROWS, ROWS_BYTES = 256, 1 << 18
 """Of a piece read through RocksDB, which holds the GIL meanwhile."""
@@ -58,6 +66,11 @@ class Scrub:
         """How many were completed since the store was opened."""
         self.bytes = 0
         """Read since then."""
+        self._missed: Path | None = None
+        """The file that could not be read at the last look."""
+        self._misses = 0
+        self._broke_off = False
+        """A round is to be gone on with, though no file of it is done."""
         self._done, self._began_s = self._kept()
         self._thread = Upkeep(self._look, "paxosstore-scrub", LOOK_S)
         self._thread.wake()
@@ -75,10 +88,12 @@ class Scrub:
         self._thread.close()
 
     def _look(self) -> None:
+        if self._done == 0 and not self._broke_off and self._clock() - self._began_s < self._days() * DAY_S:
+            return
+        self._broke_off = True
         with suppress(NodeError, OSError):  # Damaged was told of; what else stands in the way others meet too
-            if self._done == 0 and self._clock() - self._began_s < self._days() * DAY_S:
-                return
             self._round()
+            self._broke_off = False
 
     def _round(self) -> None:
         if not self._done:
@@ -87,6 +102,7 @@ class Scrub:
             number, path, start, end = due
             if not (self._read_cold(path) and self._read_rows(start, end)):
                 return
+            self._misses = 0
             self._keep(number)
         if not self._closing:
             self._keep(0)
@@ -118,12 +134,29 @@ class Scrub:
                 if size < CHUNK:
                     return True
         except OSError as error:
-            found = damaged(path, f"cannot be read at byte {at}: {error.strerror}")
-            self._found(found)
-            raise found from error
+            if error.errno == errno.EIO:
+                self._miss(path, f"cannot be read at byte {at}: {error.strerror}")
+            raise
         finally:
             os.close(file)
         return False
+
+    def _miss(self, path: Path, what: str) -> None:
+        """Raises Damaged if it has been so for long enough, OSError if the disk does not work at all."""
+        self._misses = self._misses + 1 if path == self._missed else 1
+        self._missed = path
+        log.warning("%s: %s, for the %d. time", path, what, self._misses)
+        if self._misses < MISSES:
+            return
+        probe = self._position.with_suffix(".probe")
+        with probe.open("wb") as file:
+            file.write(b"?")
+            sync_file(file.fileno())
+        probe.unlink()
+        self._misses = 0
+        found = damaged(path, what)
+        self._found(found)
+        raise found
 
     def _read_rows(self, start: bytes, end: bytes) -> bool:
         """Whether to go on. Raises Damaged."""
