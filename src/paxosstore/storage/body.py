@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from ..core.batch.overlay import WriteBatch
-from ..errors import Damaged, InvalidRequest
+from ..errors import InvalidRequest, NodeError
 
 
 class MsgpackBodyCodec:
@@ -28,11 +28,15 @@ class MsgpackBodyCodec:
             raise InvalidRequest(f"a batch cannot be written: {error}") from None
 
     def decode(self, body: bytes) -> WriteBatch:
-        """Raises Damaged if these bytes are no write batch."""
+        """Raises NodeError if these bytes are no write batch.
+
+        That is no damage: the bytes are what was chosen, the same on all nodes, and all would give their stores up for it.
+        """
         try:
             cleared, writes = self._decode(body)
         except msgspec.DecodeError as error:
-            raise Damaged(
-                f"a value of {len(body)} bytes is no write batch: {error}: written by another version of the program?"
+            raise NodeError(
+                f"a value of {len(body)} bytes that was chosen is no write batch: {error}: if another version of the program has "
+                "written it, start that one on all nodes; the data is as it was"
             ) from None
         return WriteBatch(writes, cleared)

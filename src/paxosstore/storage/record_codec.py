@@ -14,7 +14,6 @@ import msgspec
 from crc32c import crc32c
 
 from ..core.entry.record import Record, Value, validate
-from ..errors import Damaged
 from .damage import damaged
 from .keys import plog_key
 
@@ -43,7 +42,8 @@ def decode_row(entity: int, entry: int, row: bytes, store: Path | str = "") -> R
         raise damaged(place, f"{len(row)} bytes are too few", entity)
     version, checksum = _HEADER.unpack_from(row)
     if version != ROW_FORMAT:
-        raise Damaged(f"{place}: format version {version}, this program knows {ROW_FORMAT}: use the program that wrote it")
+        # IDENTITY tells what other versions of the program have written: here it is a bit
+        raise damaged(place, f"format version {version}, this program knows {ROW_FORMAT}", entity)
     payload = memoryview(row)[_HEADER.size :]
     if crc32c(payload, crc32c(plog_key(entity, entry))) != checksum:
         raise damaged(place, "the checksum differs", entity)
