@@ -82,6 +82,20 @@ def test_the_latest_one_and_the_latest_that_was_whole_are_kept(tmp_path: Path) -
         assert [path.name for path in kept_stores(tmp_path)] == ["store.damaged-6"]
 
 
+def test_a_disk_that_keeps_none_whole_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replace, "MAX_IN_A_ROW", 2)
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        life(directory)
+        for _ in range(2):
+            life(directory, FOUND)
+        completed(directory)
+        for _ in range(2):
+            disk = disk_of(life(directory, FOUND))
+        with pytest.raises(Damaged, match=r"2 stores in a row were damaged.*replace this disk"):
+            life(directory, FOUND)
+        assert disk_of(life(directory)) == disk, "it is as it was"
+
+
 def test_without_room_it_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_directory(tmp_path, SETTINGS, 0) as directory:
         life(directory)

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 MARK = "REENTERING"
 """A file in a store that is not whole yet."""
+MAX_IN_A_ROW = 16
+"""So many stores are replaced before one of them is whole. Then the disk, or the memory, is not fit for any; and peers remember
+the last 256 disks that were replaced (core/turn/standing.py), which are not to be used up by one node overnight."""
 Opening = Callable[[Path], RocksStore]
 _KEPT = re.compile(r"store\.damaged-(\d+)")
 SPARE_BYTES = 64 * 1024 * 1024
@@ -99,12 +102,18 @@ def replace_store(directory: Directory, identity: Identity, found: Damaged) -> N
     store, prepared, empty_one = directory.store_path, directory.path / "store.new", directory.path / "store.empty"
     what = found.what or str(found)
     try:
+        in_a_row = _in_a_row(store)
+        if in_a_row >= MAX_IN_A_ROW:
+            raise Damaged(
+                f"{what}: {in_a_row} stores in a row were damaged here before one of them was whole: replace this disk "
+                f"(or look at the memory), move {directory.path} away, and start the node on an empty directory"
+            )
         _require_room(store, what)
         for left in (prepared, empty_one):
             if left.exists():
                 shutil.rmtree(left)
         create_store(empty_one)
-        (empty_one / MARK).write_bytes(b"")
+        (empty_one / MARK).write_text(f"{in_a_row + 1}\n", "ascii")
         disk = secrets.randbits(63) | 1
         empty = RocksStore(empty_one)
         try:
@@ -148,6 +157,14 @@ def completed(directory: Directory) -> None:
 def kept_stores(path: Path) -> list[Path]:
     """What is kept of damaged stores in a data directory, the oldest first."""
     return [path / f"store.damaged-{number}" for number in sorted(_kept(path))]
+
+
+def _in_a_row(store: Path) -> int:
+    """How many stores, this one last, have taken the place of a damaged one and were never whole."""
+    try:
+        return int((store / MARK).read_text("ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def _kept(path: Path) -> Iterator[int]:
