@@ -282,7 +282,10 @@ def test_status_of_a_node_that_is_new_or_has_lost_its_disk(run: Run, unready: st
 
 def test_status_tells_what_goes_on_in_the_background(run: Run) -> None:
     idle = {"bytes_per_second": 0.0, "ms_per_second": 0.0, "waits_ms": 0.0, "urgent": False}
-    jobs = {"scrub": idle, "catch_up": {**idle, "bytes_per_second": 2_500_000.0, "ms_per_second": 31.0, "urgent": True}}
+    jobs = {
+        "scrub": {**idle, "ms_per_second": 0.2},
+        "catch_up": {**idle, "bytes_per_second": 2_500_000.0, "ms_per_second": 31.0, "urgent": True},
+    }
     budget = {"bytes_per_second": 67_000_000, "ms_per_second": 500.0, "pace": 0.5, "load": 0.35}
     busy, resting, strange = (free_port() for _ in range(3))
     servers = [
@@ -507,3 +510,14 @@ def test_sim_used_wrongly(run: Run, arguments: tuple[object, ...]) -> None:
     code, out, err = run("sim", *arguments)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
+
+
+def test_an_export_is_checked_without_a_cluster(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "blue.jsonl"
+    file.write_text('{"paxosstore_export":1}\n')
+    code, _, error = run("import", str(file), "--check")
+    assert code != 0
+    assert "line 1" in error, "it was read"
+    code, _, error = run("import", str(file))
+    assert code == 2
+    assert "--config is missing" in error

@@ -115,7 +115,9 @@ def export(
 
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `paxosstore export` wrote, without --redis.")],
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="A running node of the cluster, on this machine.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="A running node of the cluster, on this machine.")
+    ] = None,
     from_line: Annotated[int, typer.Option("--from-line", metavar="N", min=2, help="Go on where an import broke off.")] = 2,
     checking: Annotated[bool, typer.Option("--check", help="Read the file only: is it whole?")] = False,
 ) -> None:
@@ -129,6 +131,8 @@ def import_(
     if checking:
         typer.echo(f"{file}: whole: {check(file)}")
         return
+    if config is None:
+        raise InvalidRequest("--config is missing: the file of a running node of the cluster to import into, on this machine")
     started = time.monotonic()
     done = run(file, load_config(config), from_line)
     remark = f"; {done.skipped} rows are uuids of the other cluster, and mean nothing here" if done.skipped else ""

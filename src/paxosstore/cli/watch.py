@@ -30,6 +30,8 @@ STRANGER = "this is no paxosstore node's HTTP address"
 MAX_GAPS = 10
 MAX_STOPPED = 10
 """Stopped entities of a node that are shown."""
+WORTH_BYTES, WORTH_MS = 1_000.0, 1.0
+"""A second: what a job in the background takes is shown from here on."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -152,7 +154,7 @@ def describe_background(found: Mapping[str, Any]) -> str:
     """Which jobs have done something lately, and what they are held back by; empty: none has."""
     busy = []
     for job, usage in found.get("jobs", {}).items():
-        if usage["bytes_per_second"] >= 1.0 or usage["ms_per_second"] >= 0.1 or usage["waits_ms"]:
+        if usage["bytes_per_second"] >= WORTH_BYTES or usage["ms_per_second"] >= WORTH_MS or usage["waits_ms"]:
             urgent = ", urgent" if usage["urgent"] else ""
             rates = f"{usage['bytes_per_second'] / 1e6:.2f} MB and {usage['ms_per_second']:.1f} ms a second{urgent}"
             busy.append(f"{job.replace('_', ' ')} {rates}")
