@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -26,7 +26,7 @@ from paxosstore.core.interface.ready import Apply, StopEntity
 from paxosstore.errors import DirectoryInUse
 from paxosstore.services.card.rules import entity_of
 from paxosstore.services.card.server import CardServer
-from paxosstore.services.http.server import HttpServer, Page, as_json, text
+from paxosstore.services.http.server import HttpServer, Page, Response, as_json, text
 from paxosstore.services.redis.keyspace import REDIS_BASE, SLOT_BASE
 from paxosstore.storage.directory import open_directory
 from paxosstore.storage.rocks import RocksStore
@@ -521,3 +521,14 @@ def test_an_export_is_checked_without_a_cluster(run: Run, tmp_path: Path) -> Non
     code, _, error = run("import", str(file))
     assert code == 2
     assert "--config is missing" in error
+
+
+def test_a_job_that_its_node_has_forgotten_is_no_wrong_use(run: Run) -> None:
+    def forgotten(query: Mapping[str, str]) -> Response:
+        return text(HTTPStatus.BAD_REQUEST, "there is no job 1 any more: start another one\n")
+
+    server = HttpServer(HOST, port := free_port(), {"/verify": forgotten}, actions={"/verify": lambda query: as_json({"job": 1})})
+    with serving(server):
+        code, _, error = run("verify", "--all", "--server", f"{HOST}:{port}")
+    assert code not in (0, 1, 2)
+    assert "has forgotten what it compared" in error

@@ -184,6 +184,10 @@ def _look(server: Address, job: int) -> Found:
         )
     except Unreachable as error:
         raise NotServing(f"the node that compares does not answer any more: {error}") from error
+    except InvalidRequest as error:  # the number is the node's own: it has begun a new life since
+        raise NotServing(
+            f"{server} has forgotten what it compared: it was stopped, or has replaced its store; ask again"
+        ) from error
     except LookupError as error:
         raise NodeError(f"{server}: {STRANGER}") from error
 
