@@ -180,10 +180,10 @@ class Faults:
 
     def _learn_only(self, fault: Fault, struck: Struck) -> None:
         for node in fault.nodes:
-            self._nodes.set(node, "learn_only", "true")
+            self._nodes.tune(node, "learn_only", "true")
         self._last(fault)
         for node in fault.nodes:
-            self._nodes.set(node, "learn_only", "false")
+            self._nodes.tune(node, "learn_only", "false")
 
     def _fill_disks(self, fault: Fault, struck: Struck) -> None:
         disks = [self._nodes.disks[node] for node in fault.nodes]

@@ -129,7 +129,7 @@ class Nodes(LocalCluster):
                 heard[peer] = str(link["disk_id"]) if link["up"] else ""
         return heard
 
-    def set(self, node: int, name: str, value: str) -> None:
+    def tune(self, node: int, name: str, value: str) -> None:
         """Change a setting of a node while it runs. One that has ended starts with its file's. Raises PaxosStoreError."""
         while self.is_running(node):
             try:

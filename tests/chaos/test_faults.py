@@ -88,6 +88,9 @@ class Recorder:
     def set(self, line: Line, pairs: list[tuple[int, int]] | None = None) -> None:
         self.done.append(("set", line, pairs))
 
+    def tune(self, node: int, name: str, value: str) -> None:
+        self.done.append(("tune", node, name, value))
+
     def reset(self, nodes: tuple[int, ...]) -> None:
         self.done.append(("reset", *nodes))
 
@@ -119,6 +122,7 @@ def strike(recorder: Recorder, *faults: Fault, unable: dict[Kind, str] | None = 
     ("kind", "nodes", "value", "done"),
     [
         (Kind.KILL, (1,), 0.0, [("kill", 1), ("copy", 1), ("start", 1)]),
+        (Kind.LEARN_ONLY, (1,), 0.0, [("tune", 1, "learn_only", "true"), ("tune", 1, "learn_only", "false")]),
         (Kind.LONG_ABSENCE, (1,), 0.0, [("kill", 1), ("copy", 1), ("start", 1)]),
         (Kind.DISK_LOST, (2,), 0.0, [("kill", 2), ("lose", 2), ("start", 2)]),
         (Kind.DISK_LOST, (2, 0), 0.0, [("kill", 2), ("lose", 2), ("kill", 0), ("start", 2), ("start", 0)]),
