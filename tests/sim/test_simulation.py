@@ -17,8 +17,11 @@ from paxosstore.core.entry.machine import EntryMachine
 from paxosstore.core.entry.record import Value
 from paxosstore.errors import ConfigError, NoQuorum
 from paxosstore.sim.campaign import BRANCHES, Summary, campaign, load_workload, run_seeds
+from paxosstore.sim.cluster import SimCluster
+from paxosstore.sim.doom import _InVain, _Writes
 from paxosstore.sim.history import Operation
 from paxosstore.sim.models import Model
+from paxosstore.sim.node import SimNode
 from paxosstore.sim.plan import FAULTS, Fault, draw_plan
 from paxosstore.sim.shrink import everything, failure, parse, select, shrink
 from paxosstore.sim.simulation import Simulation
@@ -110,6 +113,33 @@ def test_a_majority_of_the_disks_lost_is_said_and_can_be_forced() -> None:
     for seed in (1, 2, 11):
         plan = replace(draw_plan(seed, STANDARD), rivals=(), faults=(), doomed=True)
         Simulation(plan, STANDARD).run()
+
+
+def test_a_power_cut_may_come_late_when_a_majority_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in an installation, say: what was asked of that node has no answer (seed 9100269), or the node is down already."""
+    begin, ask_everybody = _Writes.begin, _InVain.ask_everybody
+    dead = []
+
+    def one_dies(cluster: SimCluster) -> None:
+        node = cluster.nodes[0]
+        cluster.kill(node.number, node.store.unsynced)
+        dead.append(node)
+
+    def before(self: _Writes) -> list[SimNode]:
+        lost = begin(self)
+        one_dies(simulation.cluster)
+        return lost
+
+    def meanwhile(self: _InVain, calls: list[Call]) -> None:
+        simulation.cluster.after(1.0, lambda: one_dies(simulation.cluster))
+        ask_everybody(self, calls)
+
+    monkeypatch.setattr(_Writes, "begin", before)
+    monkeypatch.setattr(_InVain, "ask_everybody", meanwhile)
+    for seed in (1, 2, 11):
+        simulation = Simulation(replace(draw_plan(seed, STANDARD), rivals=(), faults=(), doomed=True), STANDARD)
+        simulation.run()
+    assert len(dead) > 3
 
 
 # -- shrinking

@@ -57,7 +57,7 @@ class SimCluster:
         self.losses = [0] * nodes
         """Node -> how often it has found another disk."""
         self.on_turn: Callable[[SimNode], None] = lambda node: None
-        self.on_kill: Callable[[SimNode], None] = lambda node: None
+        self.on_kill: list[Callable[[SimNode], None]] = []
         self._hash = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
@@ -137,7 +137,8 @@ class SimCluster:
         for peer in self.nodes:
             if peer is not node and peer.up:
                 peer.step(PeerDown(number, "it was killed"))
-        self.on_kill(node)
+        for tell in self.on_kill:
+            tell(node)
         if node.loses_disk is not None:
             disk, node.loses_disk = node.loses_disk(), None
             self.change_disk(number, disk)

@@ -31,34 +31,37 @@ def lose_majority(run: Run, calls: Iterable[Call]) -> Counter[str]:
     calls = sorted(calls)
     lost = cluster.random.sample(cluster.nodes, majority(len(cluster.nodes)))
     under_way = _Writes(run, [call for call in calls if not call.read_only])
+    in_vain = _InVain(run)
+    cluster.on_kill += [under_way.lost_with, in_vain.lost_with]  # a power cut that was to come in the middle may come now
     seen: Counter[str] = Counter()
     if cluster.random.random() < 0.7:
         lost = under_way.begin() or lost
         seen["a majority lost while writes are under way"] = 1
     cluster.note("a majority of the disks is lost")
     for node in lost:
-        cluster.kill(node.number)
+        if node.up:
+            cluster.kill(node.number)
         cluster.change_disk(node.number, cluster.new_disk())
-        under_way.lost_with(node)
     rest = [node for node in cluster.nodes if node not in lost]
     seen["accepted, not applied, when a majority was lost"] = sum(map(_not_applied, rest))
     for node in lost:
         cluster.start(node.number)
     cluster.run_until(cluster.now_ms + SETTLE_MS)
-    contents = {node: node.store.content_hash() for node in rest}  # what was under way has arrived
+    contents = {node: (node.life, node.store.content_hash()) for node in rest}  # what was under way has arrived
     for node in lost:
         if not node.shard.waits_for:
             raise Violation(f"node {node.number} lost its disk with a majority of them, and waits for nobody")
-    _ask_in_vain(run, calls)
-    for node, content in contents.items():
-        if node.store.content_hash() != content:
+    in_vain.ask_everybody(calls)
+    for node, (life, content) in contents.items():
+        if node.life == life and node.store.content_hash() != content:  # a power cut takes what was not synced
             raise Violation(f"node {node.number} has changed its data though a majority of the disks is lost")
     cluster.note("they are forced to go on")
     others_too = cluster.random.random() < 0.5
     for node in cluster.nodes:
-        if node in lost or others_too:
+        if node in lost or others_too or not node.up or node.shard.waits_for:  # intact, but has started since
             node.force = True
-            cluster.kill(node.number, node.store.unsynced)
+            if node.up:
+                cluster.kill(node.number, node.store.unsynced)
             cluster.start(node.number)
     return seen
 
@@ -68,13 +71,38 @@ def _not_applied(node: SimNode) -> int:
     return sum(entry > node.store.committed_entry(entity) for entity, entry in node.store.durable_rows)
 
 
-class _Writes:
+class _Asked:
+    """What is asked for meanwhile, and has no answer yet."""
+
+    def __init__(self, run: Run, client: str) -> None:
+        self._run = run
+        self._client = client
+        self.waiting: dict[Attempt, None] = {}
+
+    def lost_with(self, node: SimNode) -> None:
+        """A node is gone, with what was asked for there."""
+        for attempt in [attempt for attempt in self.waiting if attempt.node is node]:
+            self._ended(attempt, b"", OutcomeUnknown("the connection was lost"))
+
+    def ask(self, node: SimNode, call: Call) -> None:
+        """Nobody asks a node that is down."""
+        if node.up:
+            attempt = Attempt(self._run, Ask(self._run.cluster.now_ms, node.number, call, b"", "handler"), node, 0, self._ended)
+            self.waiting[attempt] = None
+            node.step(attempt)
+
+    def _ended(self, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> None:
+        if attempt in self.waiting:
+            del self.waiting[attempt]
+            self._run.record(f"{self._client} {attempt.node.number}", attempt, reply, error)
+
+
+class _Writes(_Asked):
     """Writes that are under way when the disks are lost."""
 
     def __init__(self, run: Run, calls: list[Call]) -> None:
-        self._run = run
+        super().__init__(run, "under way")
         self._calls = calls
-        self._waiting: set[Attempt] = set()
 
     def begin(self) -> list[SimNode]:
         """Ask, and wait for a moment at which a minority is left with all that was chosen; who is lost then. Empty: none came."""
@@ -82,8 +110,8 @@ class _Writes:
         spare = len(cluster.nodes) - majority(len(cluster.nodes))
         best: list[SimNode] = []
         for _ in range(MOMENTS):
-            if len(self._waiting) < 2 and self._calls:
-                self._ask(cluster.random.choice(cluster.nodes), cluster.random.choice(self._calls))
+            if len(self.waiting) < 2 and self._calls:
+                self.ask(cluster.random.choice(cluster.nodes), cluster.random.choice(self._calls))
             cluster.run_until(cluster.now_ms + cluster.random.uniform(0.05, 2.0))
             rest = cluster.random.sample(cluster.nodes, spare)
             if all(node.up for node in rest) and self._all_is_known(rest):
@@ -93,22 +121,6 @@ class _Writes:
             else:
                 best = []
         return best
-
-    def lost_with(self, node: SimNode) -> None:
-        """A node is gone, with what was asked for there."""
-        for attempt in [attempt for attempt in self._waiting if attempt.node is node]:
-            self._ended(attempt, b"", OutcomeUnknown("the connection was lost"))
-
-    def _ask(self, node: SimNode, call: Call) -> None:
-        if node.up:
-            attempt = Attempt(self._run, Ask(self._run.cluster.now_ms, node.number, call, b"", "handler"), node, 0, self._ended)
-            self._waiting.add(attempt)
-            node.step(attempt)
-
-    def _ended(self, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> None:
-        if attempt in self._waiting:
-            self._waiting.discard(attempt)
-            self._run.record(f"under way {attempt.node.number}", attempt, reply, error)
 
     def _all_is_known(self, rest: list[SimNode]) -> bool:
         """Whether one of these nodes' disks has accepted, or applied, each value that was chosen."""
@@ -123,21 +135,23 @@ class _Writes:
         return True
 
 
-def _ask_in_vain(run: Run, calls: list[Call]) -> None:
-    cluster = run.cluster
-    waiting: set[Attempt] = set()
+class _InVain(_Asked):
+    """Requests while a majority of the disks is lost: none may be done, and each is told so."""
 
-    def ended(attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> None:
-        waiting.discard(attempt)
-        run.record(f"vain {attempt.node.number}", attempt, reply, error)
+    def __init__(self, run: Run) -> None:
+        super().__init__(run, "vain")
+
+    def ask_everybody(self, calls: list[Call]) -> None:
+        cluster = self._run.cluster
+        for node in cluster.nodes:
+            for call in calls:
+                self.ask(node, call)
+        cluster.run_until(cluster.now_ms + ANSWER_MS)
+        if self.waiting:
+            waiting = [(attempt.node.number, attempt.ask.call) for attempt in self.waiting]
+            raise Violation(f"a majority of the disks is lost, and nobody is told: {waiting}")
+
+    def _ended(self, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> None:
+        super()._ended(attempt, reply, error)
         if error is None:
             raise Violation(f"{attempt.ask.call} is done at node {attempt.node.number} though a majority of the disks is lost")
-
-    for node in cluster.nodes:
-        for call in calls:
-            attempt = Attempt(run, Ask(cluster.now_ms, node.number, call, b"", "handler"), node, 0, ended)
-            waiting.add(attempt)
-            node.step(attempt)
-    cluster.run_until(cluster.now_ms + ANSWER_MS)
-    if waiting:
-        raise Violation(f"a majority of the disks is lost, and nobody is told: {[attempt.ask.call for attempt in waiting]}")

@@ -77,7 +77,7 @@ class Simulation:
         """First faults, then peace. Raises Violation, or an AssertionError of the core."""
         cluster, plan = self.cluster, self.plan
         self._faults.calm_weather()
-        cluster.on_kill = self._node_died
+        cluster.on_kill.append(self._node_died)
         for node, offset_ms in zip(cluster.nodes, plan.wall_offsets_ms, strict=True):
             node.clocks.wall_offset_ms = offset_ms
         cluster.start_all()
