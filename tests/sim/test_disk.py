@@ -7,7 +7,8 @@ import pytest
 from paxosstore.core.batch.overlay import DATA, WriteBatch
 from paxosstore.core.entry.ids import value_id
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.ready import Apply, BeginInstall, EndInstall, InstallRows
+from paxosstore.core.interface.ready import Apply, BeginInstall, EndInstall, InstallRows, SetFloor, SetStanding
+from paxosstore.core.turn.standing import END, State, reentering
 from paxosstore.sim.disk import SimDisk
 from paxosstore.sim.invariants import Violation
 
@@ -78,6 +79,23 @@ def test_a_copy_that_has_not_ended_costs_the_disk_nothing() -> None:
     assert found.get(ENTITY, DATA + b"key") == b"3"
     disk.write({}, [], [EndInstall(ENTITY, 9)])
     assert disk.get(ENTITY, DATA + b"key") == b"9"
+
+
+def test_a_floor_that_is_passed_is_no_debt_though_its_row_is_still_there() -> None:
+    """Its end waits for a sync that nothing else needs (seed 3103127)."""
+    disk = SimDisk()
+    disk.write({}, [], [SetStanding(reentering(0, 3, 7)._replace(state=State.MEMBER, cursor=END).encode()), SetFloor(ENTITY, 5)])
+    for entry in (1, 2, 3):
+        disk.write({(ENTITY, entry): chosen(entry)}, [put(entry)])
+    disk.sync()
+    disk.write({(ENTITY, 4): chosen(4)}, [put(4)], [SetFloor(ENTITY, 0)])
+    assert disk.owes, "a power cut takes entry 4"
+    disk.sync()
+    assert not disk.owes
+    disk.write({}, [], [SetFloor(ENTITY, 5)])
+    disk.sync()
+    assert not disk.owes
+    assert not disk.crash().owes
 
 
 def test_a_row_rots_where_there_was_none() -> None:

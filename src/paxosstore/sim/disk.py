@@ -130,10 +130,11 @@ class SimDisk(MemoryStore):
 
     @property
     def owes(self) -> bool:
-        """Whether a power cut would leave entities below a floor of theirs, or damaged."""
+        """Whether a power cut would leave entities below a floor of theirs, or damaged. One that has passed its floor may leave
+        the row: that it goes is synced with something else, whenever that comes."""
         row = self.durable_standing
         damaged = self.durably_damaged or (row is not None and row.damaged)
-        return bool(self._durable.floors.items or damaged)
+        return bool(damaged) or any(map(self.durable_floor, self._durable.floors.items))
 
     @property
     def default_floor(self) -> int:

@@ -227,8 +227,8 @@ class Simulation:
         nodes = self.cluster.nodes
         if any(not node.up or node.shard.waiting_requests or not self._faults.losses.whole(node) for node in nodes):
             return False
-        if any(node.store.default_floor for node in nodes):
-            return False  # all have answered by now (rule 19c)
+        if any(node.store.default_floor or node.store.floors(-1, 1) for node in nodes):
+            return False  # all have answered by now, and what is passed is deleted (rule 19c)
         return len({node.store.content_hash() for node in nodes}) == 1
 
     def _describe(self, node: SimNode) -> str:
