@@ -891,6 +891,19 @@ def test_the_rate_is_kept() -> None:
     assert node.now_ms - began >= 1_000.0
 
 
+def test_a_piece_comes_before_whoever_asks_gives_up_however_small_the_budget() -> None:
+    """Else every copy would begin anew for ever, where two nodes need one (seed 9200142 with a majority lost)."""
+    node = has_data(20, background_bytes_per_second=10, snapshot_timeout_ms=1_000.0)
+    piece, waited = ask(node), 0
+    while piece.more:
+        for _ in range(2):  # asked again, it is not put off
+            node.hear(1, SnapshotRequest(E, 5, piece.rows[-1][0], 250))
+            node.wait(150.0)
+            waited += not any(isinstance(message, SnapshotPiece) for _, message in node.said)
+        ((_, piece),) = node.take(SnapshotPiece)
+    assert waited > 2
+
+
 def test_whether_copying_is_cheaper_is_seen_by_a_short_look() -> None:
     def cheaper(node: Node, gap: int, *, weighs: bool = True) -> bool:
         node.entity.raise_max_chosen(gap, 1)

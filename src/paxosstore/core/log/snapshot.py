@@ -47,8 +47,8 @@ class SnapshotSender:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._views: dict[Reader, View] = {}
-        self._reads: dict[Reader, SnapshotRead] = {}
-        """Pieces that were asked for, in order; one of each view."""
+        self._reads: dict[Reader, tuple[SnapshotRead, float]] = {}
+        """Pieces that were asked for, and when first, in order; one of each view."""
         self._read_at_ms = 0.0
         """When the rate allows the next one."""
 
@@ -87,7 +87,8 @@ class SnapshotSender:
             view = self._views[reader] = View(context.now_ms)
         view.heard_at_ms = context.now_ms
         limit = min(message.limit, context.tuning.snapshot_piece_bytes)
-        self._reads[reader] = SnapshotRead(peer, entity.id, message.number, message.after, limit)
+        _, since_ms = self._reads.get(reader, (None, context.now_ms))
+        self._reads[reader] = SnapshotRead(peer, entity.id, message.number, message.after, limit), since_ms
 
     def is_cheaper(self, entity: Entity, entries: int) -> bool:
         """Whether to copy all data costs less than to replay so many entries, as far as a short look can tell.
@@ -123,7 +124,7 @@ class SnapshotSender:
             if context.spent:
                 return True
             reader = next(iter(self._reads))
-            context.ready.snapshot_reads.append(self._reads.pop(reader))
+            context.ready.snapshot_reads.append(self._reads.pop(reader)[0])
             context.work += READ_WORK
             # as if it were full, until its size is known
             self._pay(context.tuning.snapshot_piece_bytes)
@@ -149,9 +150,11 @@ class SnapshotSender:
 
     @property
     def _may_read_at_ms(self) -> float:
-        """When the rate and the background budget allow the next piece."""
-        now = self._context.now_ms
-        return max(self._read_at_ms, now + self._context.budget.wait_ms(Job.SNAPSHOTS, now))
+        """When the rate and the background budget allow the next piece: well before whoever asks gives up, and begins anew."""
+        context, now = self._context, self._context.now_ms
+        _, since_ms = next(iter(self._reads.values()))
+        latest_ms = since_ms + context.tuning.snapshot_timeout_ms / 4.0
+        return max(self._read_at_ms, min(now + context.budget.wait_ms(Job.SNAPSHOTS, now), latest_ms))
 
     def _pay(self, size: int) -> None:
         context = self._context
