@@ -204,7 +204,8 @@ class Simulation:
         """All others lose power and start again: what they had begun, nobody but this node will end."""
         for node in self.cluster.nodes:
             if node is not heir:
-                self.cluster.kill(node.number, self.cluster.survivors(node.number))
+                if node.up:  # else a power cut that waited for its moment has come late (seed 9100391)
+                    self.cluster.kill(node.number, self.cluster.survivors(node.number))
                 self.cluster.start(node.number)
 
     def _comes_true(self, condition: Callable[[], bool], last_ms: float) -> bool:
