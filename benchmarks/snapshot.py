@@ -204,6 +204,11 @@ def _report(
         peak, now, anonymous = (process.mb(field) for field in ("VmHWM", "VmRSS", "RssAnon"))
         print(f"node {node}: {start}peak {peak:.0f} MB, now {now:.0f} MB, of that anonymous {anonymous:.0f} MB")
     print("counters of node 2:", facts["counters"])
+    print_latencies(before, during, after)
+
+
+def print_latencies(before: list[Latencies], during: list[Latencies], after: list[Latencies]) -> None:
+    """A line for each client and command: what it saw before, while the node was at work, and afterwards."""
     print("node db cmd   before: p50    p99   during: p50    p99   after: p50    p99      n  failed   p99: during/others")
     for old, new, late in zip(sorted(before), sorted(during), sorted(after), strict=True):
         times = "".join(f"{one.quantile(0.5):>14.1f}{one.quantile(0.99):>7.1f}" for one in (old, new, late))

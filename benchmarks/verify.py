@@ -16,7 +16,7 @@ from pathlib import Path
 
 from paxosstore.cli.cluster import HOST, LocalCluster
 from servers import BenchError
-from snapshot import BASELINE_S, MIB, Latencies, Load, Process, fill
+from snapshot import BASELINE_S, MIB, Latencies, Load, Process, fill, print_latencies
 
 ALL = [0, 1, 2]
 
@@ -37,7 +37,7 @@ def run(mib: int, value_bytes: int, directory: Path) -> None:
         during = _load(cluster, keys, lambda: _verify(cluster))
         for node, process in processes.items():
             print(f"node {node}: {rss[node]:.0f} MB before, peak {process.mb('VmHWM'):.0f} MB")
-        _report(before, during, _load(cluster, keys, lambda: time.sleep(BASELINE_S)))
+        print_latencies(before, during, _load(cluster, keys, lambda: time.sleep(BASELINE_S)))
         counters = cluster.status(0)["counters"]
         print({name: counters[name] for name in ("compare_attempts", "compared_bytes", "entities_differing")})
 
@@ -54,14 +54,6 @@ def _verify(cluster: LocalCluster) -> None:
     begun = time.monotonic()
     ended = subprocess.run(command, capture_output=True, text=True)
     print(f"verify ended with {ended.returncode} in {time.monotonic() - begun:.1f} s: {ended.stdout}{ended.stderr}", end="")
-
-
-def _report(before: list[Latencies], during: list[Latencies], after: list[Latencies]) -> None:
-    print("node db cmd   before: p50    p99   during: p50    p99   after: p50    p99      n  failed   p99: during/others")
-    for old, new, late in zip(sorted(before), sorted(during), sorted(after), strict=True):
-        times = "".join(f"{one.quantile(0.5):>14.1f}{one.quantile(0.99):>7.1f}" for one in (old, new, late))
-        ratio = new.quantile(0.99) / max(old.quantile(0.99), late.quantile(0.99))
-        print(f"{new.node:>4}{new.database:>3} {new.command}{times}{len(new.ms):>7}{new.failed:>8}{ratio:>21.1f}")
 
 
 def main() -> int:
