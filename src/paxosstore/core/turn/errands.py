@@ -32,6 +32,15 @@ def load(context: Context) -> bool:
 
 def read_for_peers(context: Context) -> bool:
     """The same of what peers asked for. Where nobody waits for it, the rates decide as well."""
+    if not (
+        context.log_reads
+        or context.patient_reads
+        or context.digest_reads
+        or context.inventory_reads
+        or context.floor_reads
+        or context.lost_reads
+    ):
+        return False  # as in nearly every turn
     ready = context.ready
     _take(context, context.log_reads, ready.log_reads, READ_WORK)
     _take_patient(context)

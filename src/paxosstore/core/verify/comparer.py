@@ -243,6 +243,8 @@ class Comparer:
 
     def go_on(self) -> None:
         """Do what can be done now. Called when the turn is about to end: what is applied in it stays as it is."""
+        if not (self._waiting or self._runs):
+            return
         now, views = self._context.now_ms, self.views
         while len(self._runs) < MAX_RUNS and now >= self._begin_at_ms and (comparison := self._next_waiting()) is not None:
             self._begin(comparison)
@@ -374,6 +376,8 @@ class Comparer:
     def next_deadline_ms(self) -> float:
         if self._touched or self.views.own_replies:
             return self._context.now_ms
+        if not (self._waiting or self._runs):
+            return self.views.next_deadline_ms
         due = min((max(run.due_ms, run.pause_ms) for run in self._runs.values()), default=NEVER)
         if len(self._runs) < MAX_RUNS and any(waiting.entity not in self._runs for waiting in self._waiting):
             due = min(due, self._begin_at_ms)
