@@ -131,7 +131,7 @@ def test_it_is_not_begun_without_room(data_dir: Path, tmp_path: Path, monkeypatc
 
     def stat(path: Path, **options: bool) -> os.stat_result:
         found = real(path, **options)
-        return Elsewhere(found) if path.parent.name == "backup-000001" else found  # type: ignore[return-value]
+        return Elsewhere(found) if path.parent.name == "backup-000001" else found  # type: ignore[return-value]  # quacks like one
 
     monkeypatch.setattr(Path, "stat", stat)
     with pytest.raises(DiskFull, match="a backup needs"):

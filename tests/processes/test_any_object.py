@@ -335,7 +335,7 @@ def use_kept() -> None:
     """What was kept of an earlier view is of no use, or is the present one."""
     for thing in KEPT:
         # mypy infers no type of an argument's default
-        swallow(lambda thing=thing: thing.put(b"kept", b"x") if hasattr(thing, "put") else next(thing, None))  # type: ignore[misc]
+        swallow(lambda thing=thing: thing.put(b"kept", b"x") if hasattr(thing, "put") else next(thing, None))  # type: ignore[misc]  # a default
 
 
 def run_program(view: View, program: Any) -> Any:

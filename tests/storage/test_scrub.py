@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_damage_if_it_stays_so(
         broken.setattr(os, "pread", read)
         scrub = scrubbing(table, found)
         for look in range(1, min(failing, 3) + 1):
-            until(lambda look=look: looks >= look or scrub.rounds > 0)  # type: ignore[misc]
+            until(lambda look=look: looks >= look or scrub.rounds > 0)  # type: ignore[misc]  # a lambda with a default
             assert not found or look == failing
             scrub.wake()
         if is_damage:
@@ -161,7 +161,7 @@ def test_a_disk_that_takes_nothing_has_failed_and_is_not_damaged(tmp_path: Path,
         broken.setattr("paxosstore.storage.scrub.sync_file", fail)
         scrub = scrubbing(table, found)
         for look in range(1, 9):
-            until(lambda look=look: asked >= look)  # type: ignore[misc]
+            until(lambda look=look: asked >= look)  # type: ignore[misc]  # a lambda with a default
             scrub.wake()
         scrub.close()
     table.release()

@@ -35,7 +35,7 @@ def link(source: Path, target: Path) -> bool:
     """Whether it could be linked."""
     try:
         os.link(source, target, follow_symlinks=False)
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError):  # that one where the system links only what a symbolic link points to
         return False
     return True
 

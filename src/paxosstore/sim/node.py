@@ -458,7 +458,7 @@ class SimNode:
         def rows_written(before: Rows, rows: Mapping[tuple[int, int], object]) -> None:
             invariants.written(number, before, rows)  # type: ignore[arg-type]  # rows are records
             if self._learns_from != NEVER_A_TURN and self.shard.context.ready.turn - 1 >= self._learns_from:
-                invariants.learns_only(number, before, rows)  # type: ignore[arg-type]
+                invariants.learns_only(number, before, rows)  # type: ignore[arg-type]  # as above
 
         self.store.on_write = self.one_step
         self.store.on_changes = self._change_step
