@@ -22,6 +22,7 @@ from paxosstore.core.batch.overlay import View
 from paxosstore.errors import CallerError, ClusterError, DataDirectoryError, NodeError, PaxosStoreError
 from paxosstore.runtime.node import Node
 from paxosstore.settings import ClusterSettings, TuningSettings
+from paxosstore.storage.replace import MARK
 
 from .harm import harm
 
@@ -140,6 +141,7 @@ class Campaign:
         for place in self.random.sample(sorted(self.acknowledged), min(20, len(self.acknowledged))):
             await self._check(victim, *place)
         await self._until("is a member again", lambda: victim.statistics().reentry.done)
+        await self._until("says that it is whole", lambda: not (path / "store" / MARK).exists())
         for place in self.acknowledged:
             await self._check(victim, *place)
         await self._write(through=VICTIM)
