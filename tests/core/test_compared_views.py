@@ -8,7 +8,8 @@ import pytest
 
 from paxosstore.core.batch.overlay import DATA, UUID, WriteBatch
 from paxosstore.core.entry.ids import value_id
-from paxosstore.core.interface.event import Event, Received
+from paxosstore.core.interface.comparison import Comparison
+from paxosstore.core.interface.event import Compare, Event, PeerUp, Received
 from paxosstore.core.interface.message import CatchUpReply, CatchUpRequest, CompareReply, CompareRequest, Learned, Message
 from paxosstore.core.interface.ready import Apply, BeginInstall, InstallRows, Release, StopEntity
 from paxosstore.core.shard.shard import Shard
@@ -48,13 +49,14 @@ class Node:
 
     def run(self, *events: Event) -> None:
         inbox: list[Any] = list(events)
-        while True:
+        for _ in range(20):
             if self._turn.begin(inbox, self.now_ms, 0):
                 self.store.sync()
             self.committed.append(self.store.committed_entry(E))
             inbox = self._turn.finish(self.now_ms, 0)
             if not inbox and self.shard.next_deadline_ms > self.now_ms:
                 return
+        raise AssertionError("it never comes to rest")
 
     def wait(self, ms: float) -> None:
         last = self.now_ms + ms
@@ -96,6 +98,18 @@ def test_an_entity_is_shown_at_its_entry_without_being_loaded() -> None:
     assert reply.digest == digest_of(map(row, "abc"))
     assert reply.rows is None
     assert node.shard.entity(E) is None
+
+
+def test_nothing_runs_idle_while_a_peer_is_waited_for() -> None:
+    node = Node()
+    comparison = Comparison(E, 1e9)
+    node.run(PeerUp(1), PeerUp(2), Compare(comparison))  # its own view is read by then
+    (asked, _) = [message for _, message in node.said if isinstance(message, CompareRequest)]
+    assert node.shard.next_deadline_ms > node.now_ms
+    shown = CompareReply(E, asked.number, 1, b"", "", digest_of(map(row, "abc")), 6, 3, DATA + b"c", False)
+    node.run(Received(1, [shown]), Received(2, [shown]))
+    assert comparison.result is not None
+    assert (comparison.result.nodes, comparison.result.differing) == ((0, 1, 2), 0)
 
 
 def test_the_digest_is_of_all_spaces() -> None:

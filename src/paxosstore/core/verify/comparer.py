@@ -243,9 +243,10 @@ class Comparer:
 
     def go_on(self) -> None:
         """Do what can be done now. Called when the turn is about to end: what is applied in it stays as it is."""
-        if not (self._waiting or self._runs):
+        if not (self._waiting or self._runs or self.views.own_replies):
             return
-        now, views = self._context.now_ms, self.views
+        self._hear_own()
+        now = self._context.now_ms
         while len(self._runs) < MAX_RUNS and now >= self._begin_at_ms and (comparison := self._next_waiting()) is not None:
             self._begin(comparison)
             self._begin_at_ms = now + self._context.budget.wait_ms(Job.VERIFY, now)
@@ -255,9 +256,13 @@ class Comparer:
         while self._touched:
             run = self._runs[self._touched.popitem()[0]]
             self._look(run)
-            replies, views.own_replies = views.own_replies, []
-            for reply in replies:
-                self.answered(self._context.me, reply)
+            self._hear_own()
+
+    def _hear_own(self) -> None:
+        """What this node's own views have shown, now or since the last turn: their pieces are read between turns."""
+        replies, self.views.own_replies = self.views.own_replies, []
+        for reply in replies:
+            self.answered(self._context.me, reply)
 
     def _next_waiting(self) -> Comparison | None:
         """The next that waits, and whose entity is not being compared already."""
