@@ -19,8 +19,9 @@ class DictReader:
     def get(self, entity: int, key: bytes) -> bytes | None:
         return self.data.get(entity, {}).get(key)
 
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted((k, v) for k, v in self.data.get(entity, {}).items() if start <= k < end))
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        pairs = ((k, v) for k, v in self.data.get(entity, {}).items() if start <= k < end)
+        return iter(sorted(pairs, reverse=reverse))
 
     def committed_entry(self, entity: int) -> int:
         return self.entries.get(entity, 0)
@@ -36,7 +37,7 @@ def uuid(name: str) -> bytes:
 
 
 def run_operation(view: View, payload: bytes) -> bytes:
-    """The handler all test requests share: `put KEY VALUE`, `del KEY`, `incr KEY`, `get KEY`, `clear`, `raise`."""
+    """The handler all test requests share: `put KEY VALUE`, `del KEY`, `incr KEY`, `get KEY`, `clear`, `entry [KEY]`, `raise`."""
     verb, *words = payload.split(b" ")
     if verb == b"put":
         view.put(words[0], words[1])
@@ -53,6 +54,10 @@ def run_operation(view: View, payload: bytes) -> bytes:
         for mark in words[1:]:  # a key of its own for each increment, to see which ones happened
             view.put(mark, b"%d" % count)
         return b"%d" % count
+    if verb == b"entry":
+        for key in words:
+            view.put(key, b"")
+        return b"%d" % view.entry
     if verb == b"get":
         return view.get(words[0]) or b"nil"
     if verb == b"raise":

@@ -498,7 +498,7 @@ def test_no_request_is_decided_on_a_store_that_cannot_be_read() -> None:
         def get(self, entity: int, key: bytes) -> bytes | None:
             raise NodeError("input/output error")
 
-        def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
             raise NodeError("input/output error")
             yield b"", b""
 

@@ -54,6 +54,7 @@ def assert_equal(overlay: Overlay, model: Model, start: bytes, end: bytes | None
     assert list(overlay.scan()) == sorted(model.items())
     expected = [(k, v) for k, v in sorted(model.items()) if start <= k and (end is None or k < end)]
     assert list(overlay.scan(start, end)) == expected
+    assert list(overlay.scan(start, end, reverse=True)) == expected[::-1]
 
 
 def applied(batch: WriteBatch, model: Model) -> Model:
@@ -178,8 +179,8 @@ def test_the_limit_is_one_requests_not_the_batchs() -> None:
 
 
 def test_an_overlay_knows_its_entity_and_time() -> None:
-    overlay = Overlay(reader_of({}), 2, 12345)
-    assert (overlay.entity, overlay.now_ms) == (2, 12345)
+    overlay = Overlay(reader_of({}), 2, 12345, entry=6)
+    assert (overlay.entity, overlay.now_ms, overlay.entry) == (2, 12345, 6)
     assert overlay.get(b"a") == b"of another entity"
 
 
@@ -237,6 +238,7 @@ USES: list[Callable[[Overlay], object]] = [
     lambda view: view.delete(b"a"),
     lambda view: view.clear(),
     lambda view: view.scan(),
+    lambda view: view.scan(reverse=True),
 ]
 
 
@@ -244,7 +246,7 @@ USES: list[Callable[[Overlay], object]] = [
 def test_a_view_is_its_functions_own(use: Callable[[Overlay], object]) -> None:
     """Kept and written to later, it would change a batch that is proposed already, or the next request's."""
     overlay = Overlay(reader_of({b"a": b"0", b"b": b"0"}), 1, 0, caller=threading.get_ident)
-    scans = [overlay.scan(), overlay.scan()]
+    scans = [overlay.scan(), overlay.scan(), overlay.scan(reverse=True)]
     next(scans[0])
     told: list[type[BaseException]] = []
 
@@ -273,9 +275,9 @@ def test_a_scan_that_is_kept_lets_go_of_the_store() -> None:
     closed = []
 
     class Reader(DictReader):
-        def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
             try:
-                yield from super().scan(entity, start, end)
+                yield from super().scan(entity, start, end, reverse)
             finally:
                 closed.append(entity)
 
@@ -295,9 +297,16 @@ STEPS = st.lists(st.tuples(st.sampled_from(["put", "delete", "clear", "next", "n
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(db=DB, unwritten=st.none() | OPERATIONS, before=OPERATIONS, steps=STEPS, start=KEYS, end=st.none() | KEYS)
+@given(db=DB, unwritten=st.none() | OPERATIONS, before=OPERATIONS, steps=STEPS, start=KEYS, end=st.none() | KEYS,
+       reverse=st.booleans())  # fmt: skip
 def test_a_scan_is_of_one_moment_whatever_is_written_meanwhile(
-    db: Model, unwritten: list[Operation] | None, before: list[Operation], steps: list[Operation], start: bytes, end: bytes | None
+    db: Model,
+    unwritten: list[Operation] | None,
+    before: list[Operation],
+    steps: list[Operation],
+    start: bytes,
+    end: bytes | None,
+    reverse: bool,
 ) -> None:
     model = dict(db)
     under = None
@@ -308,8 +317,8 @@ def test_a_scan_is_of_one_moment_whatever_is_written_meanwhile(
     overlay = Overlay(reader_of(db), 1, 0, under)
     overlay.begin()
     run(overlay, model, before)
-    expected = [(k, v) for k, v in sorted(model.items()) if start <= k and (end is None or k < end)]
-    rows = overlay.scan(start, end)
+    expected = sorted(((k, v) for k, v in model.items() if start <= k and (end is None or k < end)), reverse=reverse)
+    rows = overlay.scan(start, end, reverse=reverse)
     found = []
     for verb, key, value in steps:
         if verb == "next":
@@ -330,6 +339,9 @@ def test_every_row_counts_once_and_its_bytes_beside() -> None:
         (lambda: overlay.delete(b"a"), 1),
         (lambda: list(overlay.scan()), 1 + 2 + 3),  # one that is deleted, and two that are there
         (lambda: next(overlay.scan(b"b")), 2),
+        (lambda: list(overlay.scan(reverse=True)), 1 + 2 + 3),
+        (lambda: next(overlay.scan(reverse=True)), 3),
+        (lambda: next(overlay.scan(b"a", b"big", reverse=True)), 2),
         (lambda: overlay.clear(), 1),
     ):
         before = overlay.work
@@ -345,6 +357,7 @@ def test_every_row_counts_once_and_its_bytes_beside() -> None:
         lambda view, n: [view.delete(b"k") for _ in range(n)],
         lambda view, n: [view.clear() for _ in range(n)],
         lambda view, n: [next(view.scan()) for _ in range(n)],
+        lambda view, n: [next(view.scan(reverse=True)) for _ in range(n)],
         lambda view, n: [pair for _, pair in zip(range(n), view.scan(), strict=False)],
     ],
 )

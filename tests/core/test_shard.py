@@ -44,8 +44,8 @@ def end(cluster: SimCluster, *requests: Operation) -> list[str]:
     return [request.outcome for request in requests]
 
 
-def do(cluster: SimCluster, node: int, text: str, name: str = "", *, floor: int = 0) -> str:
-    return end(cluster, submit(cluster, node, text, name, floor=floor))[0]
+def do(cluster: SimCluster, node: int, text: str, name: str = "", *, floor: int = 0, read_only: bool = False) -> str:
+    return end(cluster, submit(cluster, node, text, name, floor=floor, read_only=read_only))[0]
 
 
 def run_at(cluster: SimCluster, node: int, entry: int, *uuids: str) -> Operation:
@@ -77,6 +77,17 @@ def test_a_batch_that_cannot_be_written_costs_nobody_but_its_author() -> None:
     assert end(cluster, waiting, forger, *others) == ["1", "INVALID", "2", "3", "4"]
     assert cluster.counters()["batches_unwritable"] > 0
     assert all(node.up for node in cluster.nodes)
+
+
+def test_a_write_stands_at_a_later_entry_than_any_read_before_it() -> None:
+    cluster = cluster_of()
+    for entry in range(1, 4):
+        assert [do(cluster, node, "entry", read_only=True) for node in range(3)] == [str(entry - 1)] * 3
+        assert do(cluster, entry % 3, "entry k") == str(entry)
+    waiting = submit(cluster, 0, "put k 0")
+    together = [submit(cluster, 0, "entry k") for _ in range(3)]
+    assert end(cluster, waiting, *together) == ["done", "4", "4", "4"]
+    assert do(cluster, 2, "entry", read_only=True) == "4"
 
 
 def test_another_request_under_a_uuid_is_refused_at_whichever_node() -> None:

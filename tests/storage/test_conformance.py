@@ -147,7 +147,9 @@ def test_scan_is_ordered_and_bounded(store: Store) -> None:
     keys.sort()
     assert list(store.scan(1, b"", END)) == [(key, key[::-1]) for key in keys]
     assert [key for key, _ in store.scan(1, keys[2], keys[5])] == keys[2:5]
-    assert list(store.scan(1, keys[5], keys[5])) == []
+    assert [key for key, _ in store.scan(1, keys[2], keys[5], reverse=True)] == keys[4:1:-1]
+    assert list(store.scan(1, keys[5], keys[5])) == list(store.scan(1, keys[5], keys[5], reverse=True)) == []
+    assert list(store.scan(1, keys[5], keys[2])) == list(store.scan(1, keys[5], keys[2], reverse=True)) == []
     assert list(store.scan(0, b"", END)) == list(store.scan(2, b"", END)) == []
     store.write({}, [Apply(1, 2, WriteBatch({keys[0]: None, DATA + b"\x05": b"new"}))])
     assert [key for key, _ in store.scan(1, b"", END)] == sorted([*keys[1:], DATA + b"\x05"])
@@ -268,7 +270,11 @@ def test_both_stores_and_a_plain_dict_agree(
         for store in (memory, rocks):
             store.write({(entity, entries[entity]): row(entries[entity])}, [apply])
             for one in range(3):
-                assert list(store.scan(one, b"", END)) == sorted((key, value) for (of, key), value in model.items() if of == one)
+                pairs = sorted((key, value) for (of, key), value in model.items() if of == one)
+                assert list(store.scan(one, b"", END)) == pairs
+                assert list(store.scan(one, b"", END, reverse=True)) == pairs[::-1]
+                some = [pair for pair in pairs if b"d" <= pair[0] < b"db"]
+                assert list(store.scan(one, b"d", b"db", reverse=True)) == some[::-1]
         assert memory.content_hash() == rocks.content_hash()
     for one in range(3):
         assert memory.load(one) == rocks.load(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,15 @@ FEW = 3
 
 
 class CountingIterator:
-    """Counts the rows that it comes to. None goes backwards: nothing bounds it below, so it walks over whatever lies there."""
+    """Counts the rows that it comes to."""
 
     def __init__(self, rows: Any, visited: list[bytes]) -> None:
         self._rows = rows
         self._visited = visited
 
     def __getattr__(self, name: str) -> Any:
-        assert name not in ("seek_for_prev", "prev")
         found = getattr(self._rows, name)
-        return self._then_look(found) if name in ("seek", "next") else found
+        return self._then_look(found) if name in ("seek", "next", "seek_for_prev", "prev") else found
 
     def _then_look(self, move: Callable[..., None]) -> Callable[..., None]:
         def moved(*to: bytes) -> None:
@@ -94,6 +94,10 @@ def opened(tmp_path: Path, fill: Callable[..., None], kept: str) -> RocksStore:
     """A store with much beside entity 5: in RocksDB's memory, in its files, or in the memory of one that is only read."""
     store = new_rocks(tmp_path / "store")
     fill(store, 0, 1, 4, 6, 2**63)
+    return opened_anew(store, tmp_path, kept)
+
+
+def opened_anew(store: RocksStore, tmp_path: Path, kept: str) -> RocksStore:
     if kept == "memory":
         return store
     if kept == "files":
@@ -114,7 +118,7 @@ def test_an_entity_without_rows_costs_none(tmp_path: Path, fill: Callable[..., N
     visited = count_rows(store)
     assert store.load(5) == Loaded(5, 0, [], 0, b"")
     assert store.read_log(5, 1, 1_000) == []
-    assert list(store.scan(5, b"", END)) == []
+    assert list(store.scan(5, b"", END)) == list(store.scan(5, b"", END, reverse=True)) == []
     assert store.get(5, DATA + b"1") is None
     assert store.committed_entry(5) == 0
     assert visited == []
@@ -130,6 +134,26 @@ def test_an_entity_with_one_row_costs_one(tmp_path: Path, fill: Callable[..., No
     assert len(store.read_log(5, 1, 1_000)) == 1
     assert list(store.scan(5, b"", END)) == [(DATA + b"a", b"1")]
     assert len(visited) == 3
+    assert list(store.scan(5, b"", END, reverse=True)) == [(DATA + b"a", b"1")]
+    assert len(visited) == 3 + 2, "which is the last one, and that"
+    store.close()
+
+
+@pytest.mark.parametrize("kept", ["memory", "files", "read only"])
+@pytest.mark.parametrize("fill", BESIDE)
+def test_a_scan_costs_the_rows_that_are_taken(tmp_path: Path, fill: Callable[..., None], kept: str) -> None:
+    """Whatever lies before, behind, and in the rest of the range."""
+    store = new_rocks(tmp_path / "store")
+    fill(store, 0, 1, 4, 6, 2**63)
+    names = [DATA + b"%04d" % number for number in range(ROWS)]
+    store.write({}, [Apply(5, 1, WriteBatch(dict.fromkeys([*names, DATA + b"a"], b"v")))])
+    store.write({}, [Apply(5, 2, WriteBatch({DATA + b"a": None}))])
+    store = opened_anew(store, tmp_path, kept)
+    visited = count_rows(store)
+    for start, reverse, found in ((b"", False, names[:5]), (b"", True, names[:-6:-1]), (names[-3], True, names[:-4:-1])):
+        visited.clear()
+        assert [key for key, _ in islice(store.scan(5, start, END, reverse), 5)] == found
+        assert len(visited) <= 5 + 2
     store.close()
 
 
@@ -167,10 +191,12 @@ def test_what_is_cleared_over_the_disk_is_not_listed(tmp_path: Path) -> None:
     table.write([(prefix + DATA + b"new", b"1"), (prefix + b"u0", None)])
     assert visited == []
     assert list(table.range(prefix, prefix + b"e")) == [(prefix + DATA + b"new", b"1")]
+    assert list(table.range(prefix, prefix + b"e", reverse=True)) == [(prefix + DATA + b"new", b"1")]
     assert len(visited) <= FEW  # where the range begins
     assert table.get(prefix + DATA + b"10") is None
     assert table.get(prefix + b"u1") == b"v"
-    assert len(list(table.range(prefix + b"u", prefix + b"v"))) == ROWS - 1
+    assert len(found := list(table.range(prefix + b"u", prefix + b"v"))) == ROWS - 1
+    assert list(table.range(prefix + b"u", prefix + b"v", reverse=True)) == found[::-1]
     counted.release()
 
 

@@ -465,6 +465,7 @@ def test_a_full_disk_refuses_writes_and_forgets_nothing(tmp_path: Path, copy: Pa
         found = RocksStore(killed(store, copy), segment_bytes=segment_bytes)
         assert_prefix(found, written + 1, 30_000)
         assert list(found.scan(7, b"", END)) == list(store.scan(7, b"", END))
+        assert list(found.scan(7, b"", END, reverse=True)) == list(store.scan(7, b"", END))[::-1]
         found.close()
         store.close()
 

@@ -156,6 +156,7 @@ def test_read_only_sees_all_and_changes_nothing(store_path: Path, copy: Path) ->
         assert found.load(entity) == store.load(entity)
         assert found.read_log(entity, 1, 9) == store.read_log(entity, 1, 9)
         assert list(found.scan(entity, b"", END)) == list(store.scan(entity, b"", END))
+        assert list(found.scan(entity, b"", END, reverse=True)) == list(store.scan(entity, b"", END))[::-1]
         for key in (*keys, b"a", b"x", b"y"):
             assert found.get(entity, DATA + key) == store.get(entity, DATA + key)
     assert list(found.committed()) == list(store.committed()) == [(1, 2), (2, 2)]

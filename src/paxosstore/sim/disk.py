@@ -217,9 +217,9 @@ class SimDisk(MemoryStore):
         self._check(entity)
         return super().get(entity, key)
 
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         self._check(entity)
-        return super().scan(entity, start, end)
+        return super().scan(entity, start, end, reverse)
 
     # -- rules
 

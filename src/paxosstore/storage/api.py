@@ -70,8 +70,8 @@ class Store(Protocol):
         """A key of the data, with its space byte (core/batch/overlay.py)."""
         ...
 
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end, ascending."""
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with start <= key < end, ascending, or descending; each is read when it is taken."""
         ...
 
     def committed_entry(self, entity: int) -> int:

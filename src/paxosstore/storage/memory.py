@@ -205,9 +205,9 @@ class MemoryStore:
         table = self._now.data.get(entity)
         return None if table is None else table.items.get(key)
 
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         table = self._now.data.get(entity)
-        return iter(()) if table is None else table.range(start, end)
+        return iter(()) if table is None else table.range(start, end, reverse)
 
     def committed_entry(self, entity: int) -> int:
         return self._now.committed.items.get(entity, 0)

@@ -195,11 +195,11 @@ class RocksStore:
         opened = self._use()
         return opened.table.get(opened.generations.of(entity) + entity_prefix(entity) + key)
 
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         opened = self._use()
         prefix = opened.generations.of(entity) + entity_prefix(entity)
         skip = len(prefix)
-        for key, value in opened.table.range(prefix + start, prefix + end):
+        for key, value in opened.table.range(prefix + start, prefix + end, reverse):
             yield key[skip:], value
 
     def committed_entry(self, entity: int) -> int:

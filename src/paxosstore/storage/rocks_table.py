@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
@@ -118,9 +119,10 @@ class RocksTable:
             except Exception:  # who needs it reads it again
                 return []
 
-    def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end. Rdict.items() is not used: it ends silently where it meets damage."""
-        return self._range(self._db.iter(_below(end)), start, end)
+    def range(self, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with start <= key < end, ascending, or descending. Rdict.items() is not used: it ends silently where it meets
+        damage."""
+        return (self._range_back if reverse else self._range)(self._db.iter(_below(end)), start, end)
 
     def files(self) -> list[tuple[str, bytes, bytes]]:
         """(name, first key, last key) of each file of keys. May be called in any thread. Raises NotServing if it is released."""
@@ -184,6 +186,29 @@ class RocksTable:
                 return
             yield found, value()
             proceed()
+        self._check(rows)
+
+    def _range_back(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Descending. Nothing bounds it below (`_below`), so it finds out first which is the last row that it comes to: it never
+        takes a step that could lead it over what was deleted in front of the range."""
+        if start >= end:
+            return
+        rows.seek(start)
+        if rows.valid() and (first := rows.key()) < end:
+            valid, key, value, proceed = rows.valid, rows.key, rows.value, rows.prev
+            rows.seek_for_prev(end)
+            if valid() and key() == end:
+                proceed()
+            while valid():
+                found = key()
+                yield found, value()
+                if found == first:
+                    return
+                proceed()
+        self._check(rows)
+
+    def _check(self, rows: RdictIter) -> None:
+        """That an iterator has ended because there is no more."""
         try:
             rows.status()
         except Exception as error:
@@ -275,16 +300,24 @@ class ReadOnlyTable(RocksTable):
             if value is not None:
                 yield key, value
 
-    def _older(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-        for first, last in self._dropped.gaps(start, end):
-            for key, value in super()._range(rows, first, last):
+    def _range_back(self, rows: RdictIter, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        older, newer = self._older(rows, start, end, reverse=True), self._newer.range(start, end, reverse=True)
+        for key, value in merge(older, newer, key=itemgetter(0), reverse=True):
+            if value is not None:
+                yield key, value
+
+    def _older(self, rows: RdictIter, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes | None]]:
+        gaps = self._dropped.gaps(start, end)
+        read = super()._range_back if reverse else super()._range
+        for first, last in reversed([*gaps]) if reverse else gaps:
+            for key, value in read(rows, first, last):
                 if key not in self._newer.items:
                     yield key, value
 
 
 def _below(end: bytes) -> ReadOptions:
     """Bounded above, a read stops at the end also where the rows behind it are deleted. There is no way to be bounded below:
-    rocksdict 0.3.29 takes a lower bound for an upper one. So nothing here looks for a row by going backwards.
+    rocksdict 0.3.29 takes a lower bound for an upper one. So whoever goes backwards finds out before where to stop.
 
     Whoever reads keeps `end`: rocksdict does not, and RocksDB looks at these very bytes whenever the iterator moves.
     """

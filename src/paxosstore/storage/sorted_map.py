@@ -35,11 +35,11 @@ class SortedMap(Generic[K, V]):
             keys = self._sorted()
             del keys[bisect_left(keys, key)]
 
-    def range(self, start: K, end: K | None = None) -> Iterator[tuple[K, V]]:
-        """Pairs with start <= key < end (None: to the last), ascending."""
+    def range(self, start: K, end: K | None = None, reverse: bool = False) -> Iterator[tuple[K, V]]:
+        """Pairs with start <= key < end (None: to the last), ascending, or descending."""
         keys = self._sorted()
-        last = len(keys) if end is None else bisect_left(keys, end)
-        for at in range(bisect_left(keys, start), last):
+        places = range(bisect_left(keys, start), len(keys) if end is None else bisect_left(keys, end))
+        for at in reversed(places) if reverse else places:
             yield keys[at], self.items[keys[at]]
 
     def delete_range(self, start: K, end: K) -> None:

@@ -21,8 +21,9 @@ class Data:
     def get(self, entity: int, key: bytes) -> bytes | None:
         return self.rows.get((entity, key))
 
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted((key, row) for (of, key), row in self.rows.items() if of == entity and start <= key < end))
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        pairs = ((key, row) for (of, key), row in self.rows.items() if of == entity and start <= key < end)
+        return iter(sorted(pairs, reverse=reverse))
 
     def committed_entry(self, entity: int) -> int:
         return 0

@@ -29,10 +29,11 @@ def pack(*words: bytes) -> bytes:
 
 
 class DictView:
-    """One entity's keys in a dict; the clock stands unless it is moved."""
+    """One entity's keys in a dict; the clock stands unless it is moved, and so does the entry."""
 
     def __init__(self, entity: int = 0, now_ms: int = NOW_MS) -> None:
         self.entity = entity
+        self.entry = 0
         self.now_ms = now_ms
         self.read_only = False
         self.rows: dict[bytes, bytes] = {}
@@ -48,10 +49,11 @@ class DictView:
         self._check()
         self.rows.pop(key, None)
 
-    def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        for key in sorted(self.rows):
+    def scan(self, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        rows = dict(self.rows)
+        for key in sorted(rows, reverse=reverse):
             if key >= start and (end is None or key < end):
-                yield key, self.rows[key]
+                yield key, rows[key]
 
     def clear(self) -> None:
         self._check()
@@ -95,8 +97,7 @@ class MemoryStore:
         batch, self._batch = self._batch, []
         outcomes: list[tuple[bytes, PaxosStoreError | None]] = []
         for request in batch:
-            view = self.view(request.entity)
-            view.now_ms, view.read_only = self.now(), request.read_only
+            view = self._view_for(request)
             try:
                 reply = request.evaluate(view) or b""
                 outcomes.append((reply, None))
@@ -110,10 +111,15 @@ class MemoryStore:
     def view(self, entity: int) -> DictView:
         return self.views.setdefault(entity, DictView(entity))
 
-    def evaluate(self, request: Request) -> None:
+    def _view_for(self, request: Request) -> DictView:
+        """Every write is an entry of its own."""
         view = self.view(request.entity)
-        view.now_ms = self.now()
-        view.read_only = request.read_only
+        view.now_ms, view.read_only = self.now(), request.read_only
+        view.entry += not request.read_only
+        return view
+
+    def evaluate(self, request: Request) -> None:
+        view = self._view_for(request)
         try:
             reply = request.evaluate(view)
         except PaxosStoreError as error:

@@ -148,8 +148,8 @@ class CountingView(DictView):
         self.asked += 1
         super().delete(key)
 
-    def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        for pair in super().scan(start, end):
+    def scan(self, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        for pair in super().scan(start, end, reverse=reverse):
             self.scanned += 1
             yield pair
 

@@ -65,8 +65,11 @@ class DataReader(Protocol):
 
     def get(self, entity: int, key: bytes) -> bytes | None: ...
 
-    def scan(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end, ascending. The store may be written after, not during, the iteration."""
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with start <= key < end, ascending, or descending; each is read when it is taken.
+
+        The store may be written after, not during, the iteration.
+        """
         ...
 
     def committed_entry(self, entity: int) -> int:
@@ -89,6 +92,16 @@ class View(Protocol):
     def entity(self) -> int: ...
 
     @property
+    def entry(self) -> int:
+        """The entry this view stands at. A write's: the one that it will be applied in, if it is chosen: committed entry + 1, the
+        same for every request of a batch. A read-only request's: the last one that is applied in what it sees (0: none).
+
+        So a write has a larger number than any read of its entity saw that ended before, at whatever node, and each of two
+        batches another one. An evaluation that was in vain is repeated with another number, or the same.
+        """
+        ...
+
+    @property
     def now_ms(self) -> int:
         """Wall-clock time of the evaluating node, the same for a whole batch. Replicas apply writes, never clocks."""
         ...
@@ -99,8 +112,12 @@ class View(Protocol):
 
     def delete(self, key: bytes) -> None: ...
 
-    def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < end (None: to the last), ascending, as they are now: later writes do not show in it."""
+    def scan(self, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with start <= key < end (None: to the last), as they are now: later writes do not show in it.
+
+        Ascending; with `reverse` the same pairs, descending. Rows are read as they are taken: who stops early has paid for no
+        more than that (and, descending, for a look at the first one).
+        """
         ...
 
     def clear(self) -> None:
@@ -137,6 +154,7 @@ class Overlay:
         "_user",
         "broken",
         "entity",
+        "entry",
         "kept",
         "limit",
         "max_reply_bytes",
@@ -153,6 +171,7 @@ class Overlay:
         now_ms: int,
         under: WriteBatch | None = None,
         *,
+        entry: int = 0,
         read_only: bool = False,
         max_request_bytes: int = 2**63,
         max_request_rows: int = 2**63,
@@ -177,6 +196,7 @@ class Overlay:
         self._user = self._caller()
         """The thread whose view this is; 0: nobody's any more."""
         self.entity = entity
+        self.entry = entry
         self.now_ms = now_ms
         self.read_only = read_only
         self.kept: dict[bytes, bytes | None] = {}
@@ -218,7 +238,7 @@ class Overlay:
         self._batch = WriteBatch(cleared=True)
         self._keys = None
 
-    def scan(self, start: bytes = b"", end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         if self._user != self._caller():
             self._refuse_use()
         first = DATA + exact_bytes("start", start, MAX_KEY_BYTES - 1)
@@ -228,12 +248,12 @@ class Overlay:
         keys = self._sorted()
         rows = None
         if not (self._batch.cleared or (self._under is not None and self._under.cleared)):
-            rows = self._stored(first, last)
+            rows = self._stored(first, last, reverse)
             self._rows.append(rows)
-        ours = self._written(keys, first, last)
+        ours = self._written(keys, first, last, reverse)
         if rows is None:
             return self._guarded(ours)
-        return self._guarded(rows if not keys else self._merged(rows, ours))
+        return self._guarded(rows if not keys else self._merged(rows, ours, bytes.__gt__ if reverse else bytes.__lt__))
 
     def _guarded(self, pairs: Iterator[tuple[bytes, bytes | None]]) -> Iterator[tuple[bytes, bytes]]:
         """Without those that are deleted, and without the space byte; counted as this request's."""
@@ -250,21 +270,24 @@ class Overlay:
             self._refuse_use()
 
     def _merged(
-        self, rows: Iterator[tuple[bytes, bytes]], ours: Iterator[tuple[bytes, bytes | None]]
+        self,
+        rows: Iterator[tuple[bytes, bytes]],
+        ours: Iterator[tuple[bytes, bytes | None]],
+        comes_before: Callable[[bytes, bytes], bool],
     ) -> Iterator[tuple[bytes, bytes | None]]:
         """Stored rows under the written ones."""
         mine = next(ours, None)
         for row in rows:
-            while mine is not None and mine[0] < row[0]:
+            while mine is not None and comes_before(mine[0], row[0]):
                 yield mine
                 mine = next(ours, None)
-            if mine is None or mine[0] > row[0]:
+            if mine is None or mine[0] != row[0]:
                 yield row
         while mine is not None:
             yield mine
             mine = next(ours, None)
 
-    def _written(self, keys: list[bytes], first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+    def _written(self, keys: list[bytes], first: bytes, last: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes | None]]:
         """What is written here with first <= key < last, as it was when the scan began (None: deleted)."""
         batch, under, journal = self._batch, self._under, self._journal
         since = len(journal)
@@ -272,9 +295,8 @@ class Overlay:
         def pairs() -> Iterator[tuple[bytes, bytes | None]]:
             before: dict[bytes, bytes | _Missing | None] = {}
             """Of what was written since then."""
-            seen, at = since, bisect_left(keys, first)
-            while at < len(keys) and keys[at] < last:
-                key = keys[at]
+            seen = since
+            for key in _down(keys, first, last) if reverse else _up(keys, first, last):
                 while seen < len(journal):
                     changed, old = journal[seen]
                     if isinstance(old, WriteBatch):
@@ -288,7 +310,6 @@ class Overlay:
                     self._pass_over()
                 if value is not _MISSING:
                     yield key, value
-                at = at + 1 if at < len(keys) and keys[at] is key else bisect_right(keys, key)
 
         return pairs()
 
@@ -397,9 +418,9 @@ class Overlay:
             self.work += len(value) >> 12
         return value
 
-    def _stored(self, first: bytes, last: bytes) -> Generator[tuple[bytes, bytes], None, None]:
+    def _stored(self, first: bytes, last: bytes, reverse: bool) -> Generator[tuple[bytes, bytes], None, None]:
         try:
-            yield from self._reader.scan(self.entity, first, last)
+            yield from self._reader.scan(self.entity, first, last, reverse)
         except PaxosStoreError as error:
             self.broken = error
             raise
@@ -433,3 +454,21 @@ class Overlay:
 
 def _after(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes((prefix[-1] + 1,))
+
+
+def _up(keys: list[bytes], first: bytes, last: bytes) -> Iterator[bytes]:
+    """Keys with first <= key < last, ascending, while others are put in between."""
+    at = bisect_left(keys, first)
+    while at < len(keys) and keys[at] < last:
+        key = keys[at]
+        yield key
+        at = at + 1 if keys[at] is key else bisect_right(keys, key)
+
+
+def _down(keys: list[bytes], first: bytes, last: bytes) -> Iterator[bytes]:
+    """The same, descending."""
+    at = bisect_left(keys, last) - 1
+    while at >= 0 and keys[at] >= first:
+        key = keys[at]
+        yield key
+        at = (at if keys[at] is key else bisect_left(keys, key)) - 1

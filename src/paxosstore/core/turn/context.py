@@ -351,6 +351,7 @@ class Context:
             entity.id,
             self.wall_ms,
             entity.log.unwritten if entity.log.ahead is None else entity.log.ahead.batch,
+            entry=entity.log.applied + (0 if read_only else 1),
             read_only=read_only,
             max_request_bytes=self.tuning.max_request_bytes,
             max_request_rows=self.tuning.max_request_rows,
