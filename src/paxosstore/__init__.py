@@ -46,6 +46,7 @@ from .runtime.blocking import BlockingNode
 from .runtime.histogram import Histogram
 from .runtime.links import LinkStatistics
 from .runtime.node import Node, NodeStatistics
+from .runtime.watch import EntityChange, EntitySnapshot
 from .settings import ClusterSettings, TuningSettings
 from .storage.expiry import LogKept
 from .storage.findings import DamageFound
@@ -70,6 +71,8 @@ __all__ = [
     "DiskFull",
     "Diverged",
     "DuplicateUuid",
+    "EntityChange",
+    "EntitySnapshot",
     "Fault",
     "Handler",
     "Histogram",

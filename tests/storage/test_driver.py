@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from paxosstore.core.batch.overlay import View
 from paxosstore.core.batch.request import Request
-from paxosstore.core.interface.ready import Apply, Release
+from paxosstore.core.interface.ready import Apply, Change, Release
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
 from paxosstore.errors import Damaged, PaxosStoreError
@@ -66,7 +66,7 @@ class Hand:
         for request, reply, error in release.outcomes:
             request.settle(reply, error)
 
-    def applied(self, applies: Sequence[Apply]) -> None:
+    def applied(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
         pass
 
     def renewed(self, disk: int) -> None:

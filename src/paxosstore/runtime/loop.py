@@ -20,11 +20,12 @@ from functools import partial
 from ..core.batch.request import Request
 from ..core.interface.event import Event, Tick
 from ..core.interface.message import Message
-from ..core.interface.ready import Apply, Release
+from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import Shard
 from ..errors import Damaged, Overloaded, PaxosStoreError
 from ..storage.api import Store
 from ..storage.driver import Driver
+from .feed import Feed
 from .histogram import COUNTS, MILLISECONDS, Histogram
 from .syncer import Syncer
 from .warmer import Warmer
@@ -68,12 +69,17 @@ class TurnLoop:
         store: Store,
         send: Callable[[dict[int, list[Message]]], None],
         fatal: Callable[[str], None] = end_process,
+        feed: Feed | None = None,
     ) -> None:
+        self.feed = Feed(shard.context.me) if feed is None else feed
+        """Told what is applied."""
         self._loop = asyncio.get_running_loop()
         self._shard = shard
         self._driver = Driver(shard, store, self, GULP_MS)
         self.step: Callable[[Event | Request], None] = self._driver.step
         """Let the next turn take this in."""
+        self.unsynced: Callable[[int], int] = self._driver.unsynced
+        """As `Turn.unsynced`."""
         self.inbox = self._driver.inbox
         self._send = send
         self._fatal = fatal
@@ -214,7 +220,9 @@ class TurnLoop:
                 except Exception:
                     log.exception("a service could not write its replies")
 
-    def applied(self, applies: Sequence[Apply]) -> None:
+    def applied(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
+        if self.feed:
+            self.feed.take(applies, changes)
         entities = {apply.entity for apply in applies} if self.on_applied else ()
         for follow in self.on_applied:
             try:

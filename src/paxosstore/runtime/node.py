@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from ..core.interface.event import Compare, PeerDown, PeerUp, Received, Renew, W
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
-from ..errors import Damaged, DirectoryInUse, InvalidRequest, NodeError, NotCaughtUp, NotServing
+from ..errors import Damaged, DirectoryInUse, Diverged, InvalidRequest, NodeError, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
 from ..storage.body import MsgpackBodyCodec
@@ -61,6 +61,7 @@ from .arguments import (
 from .calls import CallRequest, FunctionRequest, replay
 from .damage import watch_return
 from .disk import CLOSE_S, beside, close_in_time, watch_room
+from .feed import Feed
 from .home import Home
 from .inspection import NodeStatistics as NodeStatistics
 from .inspection import describe_entity, statistics_of
@@ -70,6 +71,7 @@ from .readiness import wait_until_ready
 from .reporter import Reporter
 from .rounds import rounds_of
 from .verify import Verifier
+from .watch import EntityChange, EntitySnapshot, Source, Watch, Watches
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,9 @@ class Node:
         """Called when requests have been settled, and before the turn goes on: for services that join their replies."""
         self.on_applied: list[Callable[[Iterable[int]], None]] = []
         """Called with the entities of which a turn has written entries to the DB, for services that follow them; quick ones."""
+        self.feed = Feed(self.node_id)
+        """Tells whoever follows an entity each entry that is applied to it: for services, beside their own queues."""
+        self._watches: Watches | None = None
         self._peers = exact_peers(peers, self.cluster.nodes)
         self._data_dir = exact_path("data_dir", data_dir)
         self._handlers = exact_handlers(handlers)
@@ -200,7 +205,8 @@ class Node:
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
         self._shard.context.elsewhere = self.elsewhere
-        self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal)
+        self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal, self.feed)
+        self._watches = Watches(self.feed, Source(self._store, self._codec, self._turns.unsynced))
         self._turns.on_told = self.on_told
         self._turns.on_applied = self.on_applied
         self._turns.on_renewed = self._on_renewed
@@ -301,7 +307,9 @@ class Node:
         """Returns what closes the store and gives the data directory back, in this order, and may have to wait for the disk."""
         store, self._store = self._store, None
         directory, self._directory = self._directory, None
-
+        watches, self._watches = self._watches, None
+        if watches is not None:
+            watches.stop(NotServing("the node has stopped: watch on behind the last entry that was given, here or elsewhere"))
         self.background.close()
 
         def close() -> None:
@@ -317,6 +325,9 @@ class Node:
     def _abandon(self, home: Home) -> None:
         """End what is left of a life whose loop is closed, or that came along with a fork: the life itself goes on elsewhere."""
         turns, self._turns, self._links = self._turns, None, None
+        if self._watches is not None:
+            self._watches.abandon(NotServing("the loop of the node is closed"))
+            self._watches = None
         if home.forked:
             self._store = self._directory = self._home = None
             return
@@ -475,6 +486,27 @@ class Node:
                 assert record.value is not None
                 return self._codec.decode(record.value.body)
         raise NotCaughtUp(f"entry {entry} of entity {entity} is not known to be chosen on node {self.node_id}")
+
+    def watch(self, entity: int, *, after: int | None = None) -> AsyncGenerator[EntityChange | EntitySnapshot]:
+        """Every entry behind `after` that this node applies to the entity, once and in order; None: what comes from now on.
+
+        Shows no vote: an entry is given when it is chosen, applied here and durable. It is given from memory, or from the log if
+        it was applied before, or the reader was too slow. Where an entry of the log is not kept any more, or the node has got
+        the entity as a copy of a peer's data, the data comes instead, in pieces (EntitySnapshot), and the entries behind it.
+        An entry above what is applied here is waited for. Reading on at another node is possible: entries are the same on all.
+
+        Raises, while it is read: NotServing when the node stops, Diverged when the entity is stopped, Overloaded if there are too
+        many; all that was applied before is given first. Close it (`aclose`) to be told nothing more.
+        """
+        self._check_home()
+        entity = exact_entity(entity)
+        first = None if after is None else exact_int("after", after, 0, MAX_ENTRY)
+        assert self._watches is not None
+        assert self._shard is not None
+        stopped = self._shard.context.stopped.get(entity)
+        if stopped is not None:
+            raise Diverged(stopped.describe(entity, self.node_id))
+        return Watch(self._watches, entity, first).entries()
 
     # -- looking in
 

@@ -300,7 +300,7 @@ class SimNode:
     def lost(self, found: Damaged) -> None:
         self.cluster.note("node", self.number, "has lost an entity:", found)
 
-    def applied(self, applies: Sequence[Apply]) -> None:
+    def applied(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
         pass
 
     def _when_idle(self, action: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 from ..core.batch.request import Request
 from ..core.entity.logstate import NEVER
 from ..core.interface.event import Event, Received
-from ..core.interface.ready import Apply, Release
+from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import Shard
 from ..errors import Damaged, PaxosStoreError
 from .api import Store
@@ -63,8 +63,8 @@ class Host(Protocol):
         """Let this leave."""
         ...
 
-    def applied(self, applies: Sequence[Apply]) -> None:
-        """The store has taken this in."""
+    def applied(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
+        """The store has taken this in, and it is durable: the changes first."""
         ...
 
     def warm(self, entities: Sequence[int]) -> None:
@@ -110,6 +110,10 @@ class Driver:
     def syncing(self) -> bool:
         """Whether a turn has begun and is not finished."""
         return self._turn.syncing
+
+    def unsynced(self, entity: int) -> int:
+        """As `Turn.unsynced`."""
+        return self._turn.unsynced(entity)
 
     def step(self, event: Event | Request) -> None:
         """Let the next turn take this in."""

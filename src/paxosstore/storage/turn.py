@@ -29,7 +29,7 @@ from ..core.interface.event import (
     WriteFailed,
 )
 from ..core.interface.message import SnapshotPiece
-from ..core.interface.ready import Apply, DigestRead, InventoryRead, LogRead, Ready, Release, SnapshotRead, ViewRead
+from ..core.interface.ready import Apply, Change, DigestRead, InventoryRead, LogRead, Ready, Release, SnapshotRead, ViewRead
 from ..core.shard.shard import Shard
 from ..errors import Damaged, PaxosStoreError
 from .api import Reader, Store
@@ -47,7 +47,7 @@ class Turn:
         shard: Shard,
         store: Store,
         release: Callable[[Release], None],
-        applied: Callable[[Sequence[Apply]], None] = lambda applies: None,
+        applied: Callable[[Sequence[Apply], Sequence[Change]], None] = lambda applies, changes: None,
         renewed: Callable[[int], None] = lambda disk: None,
         warm: Callable[[list[int]], None] | None = None,
         reads_on: Callable[[], bool] = lambda: True,
@@ -57,7 +57,7 @@ class Turn:
         self._store = store
         self._release = release
         self._applied = applied
-        """Told what the store has taken in, for whoever follows it."""
+        """Told what the store has taken in and made durable, for whoever follows it."""
         self._renewed = renewed
         """Told that this node's disk is another one from now on (rule 19a): all links begin anew."""
         self._warm = warm
@@ -75,6 +75,11 @@ class Turn:
     def syncing(self) -> bool:
         """Whether a turn waits for its sync."""
         return self._under_way is not None
+
+    def unsynced(self, entity: int) -> int:
+        """The first entry of an entity that is applied by the turn which waits for its sync; 0: none is."""
+        applies = () if self._under_way is None else self._under_way.applies
+        return next((apply.entry for apply in applies if apply.entity == entity), 0)
 
     def begin(self, events: Iterable[Event | Request], now_ms: float, wall_ms: int) -> bool:
         """Take in events and write what came of them; whether a sync is needed before `finish`.
@@ -137,8 +142,8 @@ class Turn:
         self._release(ready.late)
         if ready.renewed:
             self._renewed(ready.renewed)
-        if ready.applies:
-            self._applied(ready.applies)
+        if ready.applies or ready.changes:
+            self._applied(ready.applies, ready.changes)
         for reader in ready.snapshot_closes:
             self._store.close_snapshot(reader)
             self._reads = deque(read for read in self._reads if read[0] != reader)  # or it would be opened again
