@@ -34,8 +34,8 @@ from paxosstore.core.interface.ready import Apply, Release
 from paxosstore.core.shard.shard import Shard
 from paxosstore.core.turn.context import Identity
 from paxosstore.errors import PaxosStoreError
+from paxosstore.services.redis.layout.keys import Key
 from paxosstore.services.redis.resp import RequestParser
-from paxosstore.services.redis.rows import Key
 from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.rocks import RocksStore, create_store

@@ -27,7 +27,7 @@ from paxosstore.errors import DirectoryInUse
 from paxosstore.services.card.rules import entity_of
 from paxosstore.services.card.server import CardServer
 from paxosstore.services.http.server import HttpServer, Page, Response, as_json, text
-from paxosstore.services.redis.keyspace import REDIS_BASE, SLOT_BASE
+from paxosstore.services.redis.layout.keyspace import REDIS_BASE, SLOT_BASE
 from paxosstore.storage.directory import open_directory
 from paxosstore.storage.rocks import RocksStore
 

@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 from paxosstore.cli.cluster import LocalCluster
-from paxosstore.services.redis.keyspace import REDIS_BASE
+from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 
 from .load import Load
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from paxosstore.cli.cluster import LocalCluster
 from paxosstore.cli.config import load_config
 from paxosstore.core.batch.overlay import DATA
-from paxosstore.services.redis.keyspace import REDIS_BASE
+from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.storage.directory import open_directory
 from paxosstore.storage.generations import FIRST as TABLE
 from paxosstore.storage.keys import entity_prefix

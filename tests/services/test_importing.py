@@ -6,8 +6,8 @@ import pytest
 
 from paxosstore.errors import InvalidRequest
 from paxosstore.services.importing import encode, handle
-from paxosstore.services.redis import commands
-from paxosstore.services.redis.rows import Key, number_of_keys
+from paxosstore.services.redis.commands import handler as commands
+from paxosstore.services.redis.layout.keys import Key, number_of_keys
 
 from .redis.support import DictView
 

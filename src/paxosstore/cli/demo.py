@@ -23,7 +23,7 @@ from rich.table import Table
 from ..errors import PaxosStoreError
 from ..services.card.client import CardClient
 from ..services.card.rules import explain
-from ..services.redis.keyspace import REDIS_BASE
+from ..services.redis.layout.keyspace import REDIS_BASE
 from .cluster import HOST, LocalCluster
 from .resp_client import ReplyError, RespClient
 

@@ -18,9 +18,9 @@ from ..backup.files import errors_of
 from ..backup.folder import TABLE, pick
 from ..backup.lines import Counts, Header, Key, rows_of, write_lines
 from ..backup.manifest import read_manifest
-from ..errors import InvalidRequest
-from ..services.redis.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
-from ..services.redis.rows import key_in
+from ..errors import BackupError, InvalidRequest
+from ..services.redis.layout.keys import KINDS, STRING, key_in
+from ..services.redis.layout.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
 from ..storage.checkpoint import add_journal, settle
 from ..storage.directory import identity_of
 from ..storage.durable import sync_file, sync_path
@@ -94,7 +94,13 @@ def key_of(entity: int, key: bytes, row: bytes) -> Key | bool:
     if not _is_redis(entity):
         return True
     found = key_in(key, row)
-    return found is not None and Key(*found)
+    if found is None:
+        return False
+    if found.kind > STRING:
+        raise BackupError(
+            f"entity {entity}: the key {found.name!r} is a {KINDS[found.kind]}: only strings can be exported so far"
+        )
+    return Key(found.name, found.body, found.expires_ms)
 
 
 def _is_redis(entity: int) -> bool:

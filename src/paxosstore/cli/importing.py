@@ -26,7 +26,7 @@ from ..core.batch.overlay import DATA
 from ..errors import BackupError, InvalidRequest, NotServing, PaxosStoreError
 from ..services import importing
 from ..services.http.request import CHANGE_HEADER
-from ..services.redis import commands as redis_commands
+from ..services.redis.commands import handler as redis_commands
 from ..storage.places import IMPORT, a_place
 from .config import NodeConfig
 from .intake import Batch

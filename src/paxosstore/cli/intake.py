@@ -18,7 +18,7 @@ from ..runtime.disk import beside
 from ..runtime.node import Node
 from ..services import importing
 from ..services.http.server import Response, text
-from ..services.redis import commands as redis_commands
+from ..services.redis.commands import handler as redis_commands
 from ..storage.places import IMPORT, place_of
 
 TIMEOUT_MS = 10_000.0

@@ -28,7 +28,7 @@ from ..services.http.pages import describe, node_pages
 from ..services.http.server import HttpServer, Page, SlowPage
 from ..services.http.settings import settings_actions, settings_pages
 from ..services.http.verify import verify_actions, verify_pages
-from ..services.redis import commands as redis_commands
+from ..services.redis.commands import handler as redis_commands
 from ..services.redis.server import RedisServer
 from ..services.redis.sweeper import Sweeper
 from .allocator import give_memory_back

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ..core.entry.ids import MAX_ENTITY
 from ..errors import InvalidRequest, NodeError, NotServing
 from ..runtime.doing import amount
-from ..services.redis.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
+from ..services.redis.layout.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
 from .config import Address, parse_address
 from .watch import STRANGER, Unreachable, get, parse_entity
 

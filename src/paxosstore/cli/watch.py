@@ -191,7 +191,7 @@ def _peers(answer: Mapping[str, Any]) -> str:
 def parse_entity(text: str) -> int:
     """An entity's id: a number, or redis:DATABASE, slot:SLOT or card:CARD. Raises InvalidRequest."""
     from ..services.card.rules import entity_of
-    from ..services.redis.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
+    from ..services.redis.layout.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
 
     kind, colon, number = text.rpartition(":")
     most = {"": MAX_ENTITY, "redis": DATABASES - 1, "slot": MAX_SLOTS - 1, "card": MAX_ENTITY}.get(kind)

@@ -33,8 +33,9 @@ class DictView:
 
     def __init__(self, entity: int = 0, now_ms: int = NOW_MS) -> None:
         self.entity = entity
-        self.entry = 0
+        self.entry = 1
         self.now_ms = now_ms
+        self.request = 0
         self.read_only = False
         self.rows: dict[bytes, bytes] = {}
 

@@ -6,13 +6,15 @@ import msgspec
 import pytest
 
 from paxosstore.errors import BY_CODE, Fault, InvalidRequest, OutcomeUnknown, RequestFailed, TooLarge
-from paxosstore.services.redis import commands, session, strings
-from paxosstore.services.redis.commands import DATA_COMMANDS, drop_expired_payload, dropped, encode, handle
-from paxosstore.services.redis.generic import MAX_SCAN_COUNT
-from paxosstore.services.redis.keyspace import SLOT_BASE
+from paxosstore.services.redis import session
+from paxosstore.services.redis.commands.handler import drop_expired_payload, dropped, encode, handle
+from paxosstore.services.redis.commands.table import DATA_COMMANDS, TABLE
+from paxosstore.services.redis.layout.keys import Key, number_of_keys
+from paxosstore.services.redis.layout.keyspace import SLOT_BASE
 from paxosstore.services.redis.reply import CODES, store_error
 from paxosstore.services.redis.requests import Ended, merge_ok, merge_sum
-from paxosstore.services.redis.rows import Key, number_of_keys
+from paxosstore.services.redis.types import strings
+from paxosstore.services.redis.types.generic import MAX_SCAN_COUNT
 
 from .support import NOW_MS, DictView
 
@@ -42,10 +44,10 @@ def test_expired_keys_are_dropped_on_demand() -> None:
     run(view, "SET young v EX 100")
     assert run(view, "GET old") == b"$-1\r\n"
     assert number_of_keys(view) == 3
-    assert dropped(handle(view, drop_expired_payload(1))) == (1, NOW_MS - 2)
-    assert dropped(handle(view, drop_expired_payload(9, NOW_MS))) == (0, 0)
-    assert dropped(handle(view, drop_expired_payload(9, NOW_MS - 1))) == (1, NOW_MS - 1)
-    assert dropped(handle(view, drop_expired_payload(9))) == (0, 0)
+    assert dropped(handle(view, drop_expired_payload(1))) == (1, NOW_MS - 2, 0)
+    assert dropped(handle(view, drop_expired_payload(9, NOW_MS))) == (0, 0, 0)
+    assert dropped(handle(view, drop_expired_payload(9, NOW_MS - 1))) == (1, NOW_MS - 1, 0)
+    assert dropped(handle(view, drop_expired_payload(9))) == (0, 0, 0)
     assert number_of_keys(view) == 1
 
 
@@ -139,4 +141,4 @@ def test_every_command_is_in_the_table_and_can_be_run() -> None:
     for spec in session.ALL_COMMANDS:
         assert (spec.run is None) == (spec.name in session.LOCAL)
         assert spec.writes != ("readonly" in spec.flags) or spec.run is None
-        assert commands.TABLE.get(spec.name.encode()) is (spec if spec.run else None)
+        assert TABLE.get(spec.name.encode()) is (spec if spec.run else None)

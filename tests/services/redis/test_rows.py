@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxosstore.errors import TooLarge
-from paxosstore.services.redis import rows
-from paxosstore.services.redis.keyspace import SLOT_BASE, hash_slot, slot_of
-from paxosstore.services.redis.rows import (
+from paxosstore.services.redis.layout import keys as keys_module
+from paxosstore.services.redis.layout.keys import (
+    MANY,
     MAX_NAME_BYTES,
     PAGE_BYTES,
     Key,
@@ -21,9 +21,11 @@ from paxosstore.services.redis.rows import (
     expire_due,
     get_value,
     number_of_keys,
+    row_key,
     scan_page,
     set_many,
 )
+from paxosstore.services.redis.layout.keyspace import SLOT_BASE, hash_slot, slot_of
 
 from .support import NOW_MS, DictView
 
@@ -38,6 +40,10 @@ steps = st.lists(
 )
 
 
+STAMP = (1).to_bytes(8, "big") + bytes(4)
+"""Entry 1, its first request: what a view of these tests stands at."""
+
+
 def row(name: bytes) -> bytes:
     return b"k" + crc32c(name).to_bytes(4, "big") + name
 
@@ -48,15 +54,15 @@ def test_the_bytes_of_a_row() -> None:
     Key(view, b"two").set(b"other", NOW_MS + 7)
     at = (NOW_MS + 7).to_bytes(8, "big")
     assert view.rows == {
-        row(b"one"): b"\x01" + bytes(8) + b"value",
-        row(b"two"): b"\x01" + at + b"other",
+        row(b"one"): b"\x02" + bytes(8) + STAMP + b"value",
+        row(b"two"): b"\x02" + at + STAMP + b"other",
         b"x" + at + b"two": b"",
-        b"n": (2).to_bytes(8, "big"),
+        b"n": (2).to_bytes(8, "big") + bytes(8 + 12),
     }
 
 
 def test_the_hash_is_the_castagnoli_one() -> None:
-    assert rows.row_key(b"123456789") == b"k\xe3\x06\x92\x83123456789"
+    assert row_key(b"123456789") == b"k\xe3\x06\x92\x83123456789"
     assert crc32(b"123456789") != 0xE3069283
 
 
@@ -87,9 +93,9 @@ def test_rows_number_and_index_agree_with_a_dict(script: list[tuple[str, bytes, 
             assert expire_due(view, number) == (len(due), due[-1][0] if due else 0)
             for _, key in due:
                 del model[key]
-        expected = {row(key): b"\x01" + at.to_bytes(8, "big") + b"v" + key for key, at in model.items()}
+        expected = {row(key): b"\x02" + at.to_bytes(8, "big") + STAMP + b"v" + key for key, at in model.items()}
         expected |= {b"x" + at.to_bytes(8, "big") + key: b"" for key, at in model.items() if at}
-        assert {key: value for key, value in view.rows.items() if key != b"n"} == expected
+        assert {key: value for key, value in view.rows.items() if key[:1] not in b"nt"} == expected
         assert number_of_keys(view) == len(model)
         for key in (b"a", b"b", b"c", b""):
             alive = key in model and not 0 < model[key] < view.now_ms
@@ -109,7 +115,7 @@ def test_a_key_lives_through_its_last_millisecond() -> None:
 def test_pages_hold_every_key_once_and_go_on_from_any_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     view = DictView()
     keys = {b"key:%d" % number for number in range(100)}
-    monkeypatch.setattr(rows, "crc32c", lambda name: crc32(name) % 7 * 0x24924924)  # many keys of each hash
+    monkeypatch.setattr(keys_module, "crc32c", lambda name: crc32(name) % 7 * 0x24924924)  # many keys of each hash
     for name in keys:
         Key(view, name).set(b"")
     found: list[bytes] = []
@@ -117,7 +123,7 @@ def test_pages_hold_every_key_once_and_go_on_from_any_hash(monkeypatch: pytest.M
     at = 0
     while True:
         page = scan_page(view, at, 3)
-        found += page.names
+        found += [name for name, _ in page.keys]
         pages += 1
         at = page.next_hash
         if not at:
@@ -162,7 +168,12 @@ def test_many_keys_cost_two_rows_each() -> None:
     set_many(view, [(key, b"w") for key in keys])
     assert view.asked == 4 * 1_000 + 2
     assert delete_many(view, keys) == 1_000
-    assert view.asked == 6 * 1_000 + 4
+    assert view.asked == 7 * 1_000 + 4, "their tombstones as well"
+    many = [b"key:%d" % number for number in range(MANY + 1)]
+    set_many(view, [(key, b"v") for key in many])
+    view.asked = 0
+    assert delete_many(view, many) == MANY + 1
+    assert view.asked == 2 * (MANY + 1) + 3, "one mark for all"
 
 
 @pytest.mark.parametrize(
@@ -173,18 +184,18 @@ def test_a_page_of_large_keys_or_values_is_shorter(name: int, value: int, most: 
     for number in range(40):
         Key(view, b"%0*d" % (name, number)).set(bytes(value))
     page = scan_page(view, 0, 1_000)
-    assert 1 < len(page.names) < view.scanned <= most < 40
+    assert 1 < len(page.keys) < view.scanned <= most < 40
     assert page.next_hash
-    assert len(scan_page(view, 0, 1_000, max_name_bytes=1).names) == 1
+    assert len(scan_page(view, 0, 1_000, max_name_bytes=1).keys) == 1
 
 
 def test_a_scan_ends_at_the_highest_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     view = DictView()
-    monkeypatch.setattr(rows, "crc32c", lambda name: 0xFFFFFFFF)
+    monkeypatch.setattr(keys_module, "crc32c", lambda name: 0xFFFFFFFF)
     Key(view, b"a").set(b"")
     Key(view, b"b").set(b"", NOW_MS - 1)
-    assert scan_page(view, 0, 1) == ([b"a"], 0)
-    assert scan_page(view, 0xFFFFFFFF, 1) == ([b"a"], 0)
+    assert scan_page(view, 0, 1) == ([(b"a", 2)], 0)
+    assert scan_page(view, 0xFFFFFFFF, 1) == ([(b"a", 2)], 0)
 
 
 def test_a_key_has_a_longest_length() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from paxosstore.core.batch.request import Request
 from paxosstore.errors import ConfigError, NodeError, NoQuorum, NotServing, OutcomeUnknown, Overloaded, PortTaken
-from paxosstore.services.redis.commands import HANDLER, handle
-from paxosstore.services.redis.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
+from paxosstore.services.redis.commands.handler import HANDLER, handle
+from paxosstore.services.redis.layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 

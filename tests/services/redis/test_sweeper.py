@@ -11,9 +11,9 @@ import pytest
 
 from paxosstore.errors import NoQuorum
 from paxosstore.services.redis import sweeper
-from paxosstore.services.redis.commands import handle
-from paxosstore.services.redis.keyspace import REDIS_BASE, SLOT_BASE
-from paxosstore.services.redis.rows import Key, number_of_keys
+from paxosstore.services.redis.commands.handler import handle
+from paxosstore.services.redis.layout.keys import Key, number_of_keys
+from paxosstore.services.redis.layout.keyspace import REDIS_BASE, SLOT_BASE
 from paxosstore.services.redis.sweeper import LOOKS, PATIENCE_MS, Schedule, Sweeper
 
 from .support import NOW_MS, DictView
@@ -130,7 +130,7 @@ def test_what_is_at_rest_costs_nothing(clock: SimpleNamespace) -> None:
         fill(node, SLOT_BASE + slot, 1, 0)
         fill(node, SLOT_BASE + slot, 1, NOW_MS + 10**9)
     sweep(node, clock, NOW_MS + 60_000)
-    assert node.peeks == 300, "one look each, at the start"
+    assert node.peeks == 2 * 300, "one look each, at what expires and at what is gone, at the start"
     assert not node.calls
 
 

@@ -102,6 +102,11 @@ class View(Protocol):
         ...
 
     @property
+    def request(self) -> int:
+        """The number of this request among those of its batch: of two, the later one has the larger."""
+        ...
+
+    @property
     def now_ms(self) -> int:
         """Wall-clock time of the evaluating node, the same for a whole batch. Replicas apply writes, never clocks."""
         ...
@@ -160,6 +165,7 @@ class Overlay:
         "max_reply_bytes",
         "now_ms",
         "read_only",
+        "request",
         "size",
         "work",
     )
@@ -197,6 +203,7 @@ class Overlay:
         """The thread whose view this is; 0: nobody's any more."""
         self.entity = entity
         self.entry = entry
+        self.request = 0
         self.now_ms = now_ms
         self.read_only = read_only
         self.kept: dict[bytes, bytes | None] = {}
@@ -375,6 +382,7 @@ class Overlay:
         """Start of one request: what it writes can be rolled back until the next begin."""
         self._journal.clear()
         self._size_before = self.size
+        self.request += 1
 
     @property
     def request_size(self) -> int:

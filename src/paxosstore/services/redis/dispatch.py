@@ -16,15 +16,15 @@ from typing import Protocol
 
 from ...core.batch.request import Request as StoreRequest
 from ...errors import NotServing, Overloaded
-from .commands import Run, Spec
-from .generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
-from .keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
+from .commands.spec import Run, Spec
+from .layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from .modes import ENDS_TRANSACTION, NOT_DONE, transaction_step
 from .reply import error, store_error, wrong_arity
 from .requests import LARGE_REPLY_BYTES, SMALL_BYTES, Answer, Command, Slot, Spread, Whole, merge_ok, merge_sum
 from .resp import Limits, Refused, Request
 from .room import Room
 from .session import LOCAL, TABLE, Host, Session, unknown_command
+from .types.generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
 
 CROSS_SLOT = error("Keys in request don't hash to the same slot", "CROSSSLOT")
 TOO_LARGE = "TOOLARGE"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .commands import Spec
+from .commands.spec import Spec
 from .reply import array, bulk, error, integer_reply, map_of, nil, set_of, simple, text
 
 

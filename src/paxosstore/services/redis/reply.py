@@ -13,9 +13,27 @@ _NULL_2 = b"$-1\r\n"
 _NULL_3 = b"_\r\n"
 
 SYNTAX_ERROR = b"-ERR syntax error\r\n"
+WRONG_TYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+NOT_A_FLOAT = b"-ERR value is not a valid float\r\n"
+NO_SUCH_KEY = b"-ERR no such key\r\n"
 MAX_ERROR_BYTES = 4_096
 """Of an error's text: it may hold what the client has sent."""
 NOT_AN_INTEGER = b"-ERR value is not an integer or out of range\r\n"
+
+
+class ReplyError(Exception):
+    """Ends a command with an error reply, before its first write. Caught where commands are run: commands/handler.py."""
+
+    def __init__(self, reply: bytes) -> None:
+        super().__init__(reply)
+        self.reply = reply
+
+
+class WrongType(ReplyError):
+    """The key is of another kind than the command is for."""
+
+    def __init__(self) -> None:
+        super().__init__(WRONG_TYPE)
 
 
 def nil(proto: int) -> bytes:

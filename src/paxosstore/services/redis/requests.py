@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 from ...core.batch.overlay import View
 from ...core.batch.request import Request
 from ...errors import PaxosStoreError
-from .commands import HANDLER, Run, encode
+from .commands.handler import HANDLER, call, encode
+from .commands.spec import Run
 from .reply import OK, error, integer_reply, store_error
 from .room import Room
 
@@ -91,7 +92,7 @@ class Command(Request):
             elif not owner.is_next(self):
                 self._put_off = True
                 return b""
-        reply = self._run(view, self._args, self._proto)
+        reply = call(self._run, view, self._args, self._proto)
         if len(reply) > SMALL_BYTES:
             if self.read_only and len(reply) > LARGE_REPLY_BYTES and owner.room.full:
                 self._put_off = True
@@ -146,7 +147,7 @@ class Part(Command):
         self.whole = whole
 
     def evaluate(self, view: View) -> bytes:
-        return self._run(view, self._args, self._proto)  # its reply is small
+        return call(self._run, view, self._args, self._proto)  # its reply is small
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         super().settle(reply, error)

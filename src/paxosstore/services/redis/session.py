@@ -8,9 +8,10 @@ from typing import Protocol
 
 from ...errors import TooLarge
 from . import introspection
-from .commands import DATA_COMMANDS, Spec, index
+from .commands.spec import Spec, index
+from .commands.table import DATA_COMMANDS
 from .glob import MAX_PATTERN_BYTES, compile_glob
-from .keyspace import DATABASES
+from .layout.keyspace import DATABASES
 from .reply import (
     NOT_AN_INTEGER,
     OK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import ConfigError
-from .keyspace import MAX_SLOTS
+from .layout.keyspace import MAX_SLOTS
 
 LIMITS = (
     "max_clients",

@@ -1,4 +1,4 @@
-"""Deletes the keys whose time has passed, though nobody asks for them.
+"""Deletes the keys whose time has passed, and the members of collections that are gone, though nobody asks for them.
 
     an entry is applied ─► its entity is looked at, here ─► its first row that expires ─► a heap by time ─► dropped when due
 
@@ -20,9 +20,10 @@ from itertools import islice
 from typing import Protocol
 
 from ...errors import PaxosStoreError
-from .commands import HANDLER, drop_expired_payload, dropped
-from .keyspace import REDIS_BASE
-from .rows import first_expiry
+from .commands.handler import HANDLER, drop_expired_payload, dropped
+from .layout.garbage import is_there_garbage
+from .layout.keys import first_expiry
+from .layout.keyspace import REDIS_BASE
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ class Sweeper:
         """Entity -> since when it is due and not this node's to drop."""
         self._wake = asyncio.Event()
         self.dropped_keys = 0
+        self.dropped_members = 0
+        """Of collections that were gone."""
         self.looks = 0
 
     def applied(self, entities: Iterable[int]) -> None:
@@ -132,11 +135,11 @@ class Sweeper:
         """For ever."""
         await self._find_all()
         while True:
-            started, dropped_before = time.monotonic(), self.dropped_keys
+            started, dropped_before = time.monotonic(), self.dropped_keys + self.dropped_members
             self._look(_wall_ms())
             looked_ms = (time.monotonic() - started) * 1_000.0
             has_stepped = await self._step(_wall_ms())
-            keys = self.dropped_keys - dropped_before
+            keys = self.dropped_keys + self.dropped_members - dropped_before
             rest_s = self._pay(KEY_BYTES * keys, looked_ms + KEY_MS * keys)
             if has_stepped:
                 await asyncio.sleep(max(rest_s, time.monotonic() - started))
@@ -167,7 +170,8 @@ class Sweeper:
                 last_ms, full_look_ms = 0, now_ms
                 self._swept[entity] = last_ms, full_look_ms
             try:
-                at = first_expiry(partial(self._host.peek, entity), self._from(last_ms))
+                peek = partial(self._host.peek, entity)
+                at = now_ms - 1 if is_there_garbage(peek) else first_expiry(peek, self._from(last_ms))
             except PaxosStoreError as error:
                 log.debug("what expires in entity %d is not known for now: %s", entity, error)
                 at = now_ms + RETRY_MS
@@ -210,15 +214,17 @@ class Sweeper:
             log.debug("expired keys of entity %d stay for now: %s", entity, error)
             self._again(entity, now_ms)
             return
-        count, last_ms = dropped(reply)
+        count, reached_ms, members = dropped(reply)
         self.dropped_keys += count
-        if not count:
+        self.dropped_members += members
+        if not count and not members:
             self._again(entity, now_ms)  # who evaluated it has another clock
             return
         self._overdue.pop(entity, None)
-        self._swept[entity] = last_ms, full_look_ms
-        if count == limit:
-            self._schedule.put(entity, last_ms)
+        if count:
+            self._swept[entity] = reached_ms, full_look_ms
+        if limit in (count, members):
+            self._schedule.put(entity, now_ms - 1)
         # else its entry has told what comes next
 
     async def _rest(self, now_ms: int) -> None:

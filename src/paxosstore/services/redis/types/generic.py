@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ...core.batch.overlay import View
-from .glob import compile_glob, steps_per_byte
-from .keyspace import slot_of
-from .reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply
-from .resp import integer
-from .rows import PAGE_BYTES, Key, delete_many, expire_due, get_value, number_of_keys, scan_page
+from ....core.batch.overlay import View
+from ..glob import compile_glob, steps_per_byte
+from ..layout.garbage import drop_garbage
+from ..layout.keys import KINDS, PAGE_BYTES, Key, delete_many, expire_due, number_of_keys, scan_page
+from ..layout.keys import flush as flush_keys
+from ..layout.keyspace import slot_of
+from ..reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply, simple
+from ..resp import integer
 
 MAX_SCAN_COUNT = 10_000
 """One SCAN looks at no more keys than this, whatever COUNT says: nobody else is served meanwhile."""
@@ -22,11 +24,11 @@ def delete(view: View, args: list[bytes], proto: int) -> bytes:
 
 
 def exists(view: View, args: list[bytes], proto: int) -> bytes:
-    return integer_reply(sum([get_value(view, name) is not None for name in args[1:]]))
+    return integer_reply(sum([Key(view, name).exists for name in args[1:]]))
 
 
 def type_(view: View, args: list[bytes], proto: int) -> bytes:
-    return b"+none\r\n" if get_value(view, args[1]) is None else b"+string\r\n"
+    return simple(KINDS.get(Key(view, args[1]).kind, "none"))
 
 
 def dbsize(view: View, args: list[bytes], proto: int) -> bytes:
@@ -36,7 +38,7 @@ def dbsize(view: View, args: list[bytes], proto: int) -> bytes:
 def flush(view: View, args: list[bytes], proto: int) -> bytes:
     if len(args) > 2 or (len(args) == 2 and args[1].upper() not in (b"ASYNC", b"SYNC")):
         return SYNTAX_ERROR
-    view.clear()
+    flush_keys(view)
     return OK
 
 
@@ -48,7 +50,7 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
     cursor = parse_cursor(args[1])
     if cursor is None:
         return INVALID_CURSOR
-    count, pattern, only_type = 10, b"*", b"string"
+    count, pattern, only_type = 10, b"*", ""
     words = iter(args[2:])
     for word in words:
         name, argument = word.upper(), next(words, None)
@@ -64,7 +66,7 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
         elif name == b"MATCH":
             pattern = argument
         else:
-            only_type = argument.lower()
+            only_type = argument.decode("latin-1").lower()
     slot = slot_of(view.entity)
     if slot < 0 and cursor >> 32:
         return NO_MORE_KEYS
@@ -74,7 +76,7 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
     following = page.next_hash + (max(0, slot) << 32)
     if not page.next_hash and slot >= 0:
         following = slot + 1 << 32
-    names = page.names if only_type == b"string" else []
+    names = [name for name, kind in page.keys if not only_type or KINDS[kind] == only_type]
     if matches is not None:
         names = [name for name in names if matches(name)]
     return array([bulk(b"%d" % following), array([bulk(name) for name in names])])
@@ -93,5 +95,7 @@ def import_keys(view: View, args: list[bytes], proto: int) -> bytes:
 
 
 def drop_expired(view: View, args: list[bytes], proto: int) -> bytes:
-    """What the node itself asks for, never a client: drop up to args[1] rows that have expired, from the time args[2] on."""
-    return array([integer_reply(number) for number in expire_due(view, int(args[1]), int(args[2]))])
+    """What the node itself asks for, never a client: drop up to args[1] rows that have expired, from the time args[2] on, and
+    as many members of keys that are gone."""
+    limit = int(args[1])
+    return array([integer_reply(number) for number in (*expire_due(view, limit, int(args[2])), drop_garbage(view, limit))])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...core.batch.overlay import View
-from .reply import NOT_AN_INTEGER, ONE, ZERO, error, integer_reply
-from .resp import integer
-from .rows import Key
+from ....core.batch.overlay import View
+from ..layout.keys import Key
+from ..reply import NOT_AN_INTEGER, ONE, ZERO, error, integer_reply
+from ..resp import integer
 
 Command = Callable[[View, list[bytes], int], bytes]
 
@@ -50,7 +50,7 @@ def expire_command(command: str, unit_ms: int, relative: bool) -> Command:
         if at <= view.now_ms:
             key.delete()
         else:
-            key.set(key.value or b"", at)
+            key.expire(at)
         return ONE
 
     return expire
@@ -74,7 +74,7 @@ def persist(view: View, args: list[bytes], proto: int) -> bytes:
     key = Key(view, args[1])
     if not key.expires_ms:
         return ZERO
-    key.set(key.value or b"")
+    key.expire(0)
     return ONE
 
 

@@ -5,12 +5,12 @@ A function checks everything before its first write: an error reply must leave n
 
 from __future__ import annotations
 
-from ...core.batch.overlay import View
-from ...errors import TooLarge
+from ....core.batch.overlay import View
+from ....errors import TooLarge
+from ..layout.keys import STRING, Key, get_value, set_many
+from ..reply import NOT_AN_INTEGER, OK, ONE, SYNTAX_ERROR, ZERO, array, bulk, error, integer_reply, nil, wrong_arity
+from ..resp import integer
 from .expiry import deadline
-from .reply import NOT_AN_INTEGER, OK, ONE, SYNTAX_ERROR, ZERO, array, bulk, error, integer_reply, nil, wrong_arity
-from .resp import integer
-from .rows import Key, get_value, set_many
 
 MAX_REPLY_BYTES = 16_777_216
 """Of the values of several keys together; a single one is never refused."""
@@ -96,7 +96,8 @@ def mget(view: View, args: list[bytes], proto: int) -> bytes:
     replies: list[bytes] = []
     size = 0
     for name in args[1:]:
-        reply = _bulk_or_nil(get_value(view, name), proto)
+        key = Key(view, name)
+        reply = _bulk_or_nil(key.value if key.kind <= STRING else None, proto)
         size += len(reply)
         if size > MAX_REPLY_BYTES and replies:
             raise TooLarge(f"the values are over the limit of {MAX_REPLY_BYTES} bytes in one reply: ask for fewer at a time")

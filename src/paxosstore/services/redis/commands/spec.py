@@ -1,0 +1,56 @@
+"""What is known of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ....core.batch.overlay import View
+
+Run = Callable[[View, list[bytes], int], bytes]
+"""A command: (view, its words, the name first, protocol 2 or 3) -> its reply. It checks everything before its first write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is known of a command."""
+
+    name: str
+    arity: int
+    """Number of words, the name included; negative: at least so many."""
+    group: str
+    summary: str
+    flags: tuple[str, ...]
+    run: Run | None = None
+    """What it does to an entity; None: it concerns the connection alone."""
+    keys: tuple[int, int, int] = (0, 0, 0)
+    """First and last word that is a key (-1: the last word), and the step between them; 0: none is."""
+    find_keys: Callable[[list[bytes]], list[bytes]] | None = None
+    """Finds the keys where they do not stand in one row, as after a number of keys."""
+    timeout_at: int = 0
+    """The word that says for how many seconds to wait if there is nothing (-1: the last one); 0: it never waits."""
+    everywhere: bool = False
+    """It concerns every entity of the database, not that of its keys."""
+    writes: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "writes", "write" in self.flags)
+
+    def key_names(self, args: list[bytes]) -> list[bytes]:
+        """The words that are keys."""
+        if self.find_keys is not None:
+            return self.find_keys(args)
+        first, last, step = self.keys
+        return args[first : (last if last > 0 else len(args) + last) + 1 : step] if first else []
+
+    def fits(self, words: int) -> bool:
+        """Whether a command of so many words has all its arguments, and none too many."""
+        return words == self.arity if self.arity > 0 else words >= -self.arity
+
+
+def index(specs: Iterable[Spec]) -> dict[bytes, Spec]:
+    """Specs by name, in lower and in upper case: the two ways in which clients send them."""
+    table: dict[bytes, Spec] = {}
+    for spec in specs:
+        table[spec.name.encode()] = table[spec.name.upper().encode()] = spec
+    return table
