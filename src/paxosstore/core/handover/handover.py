@@ -30,6 +30,7 @@ from ..entry.ids import NOBODY
 from ..interface.message import HandedBack, HandOver, TakeOver
 from ..log.log import Log
 from ..turn.admission import Admission
+from ..turn.agenda import Part
 from ..turn.context import Context, HandedOverRequest
 from ..turn.entities import Entities
 from ..turn.waiting import describe_floor, learns_only
@@ -53,7 +54,7 @@ def _may_try_another(error: PaxosStoreError) -> bool:
     return error.outcome_known and error.fault is not Fault.CALLER and type(error) is not Diverged
 
 
-class HandOvers:
+class HandOvers(Part):
     """Decides for each write whether it is handed over, and settles what comes back."""
 
     def __init__(self, context: Context, entities: Entities, log: Log, admission: Admission) -> None:
@@ -135,6 +136,7 @@ class HandOvers:
         self._count += 1
         request.hand_over = self._count
         self.peers[peer].hand_over(request, len(payload), context.now_ms)
+        context.agenda.add(self)
         if request.read_only:
             context.counters.reads_handed_over += 1
         else:
@@ -327,14 +329,19 @@ class HandOvers:
         self.peers[peer].up = False
         self._take_back(peer)
 
-    def take_back_overdue(self) -> None:
+    @property
+    def at_work(self) -> bool:
+        """Whether any request is at a peer."""
+        return any(peer.pending for peer in self.peers)
+
+    def tick(self) -> None:
         """Wait no longer for peers whose oldest hand-over has waited longer than it usually takes."""
         for number in [number for number, peer in enumerate(self.peers) if self._context.now_ms >= peer.overdue_at_ms]:
             self._suspect(number)
             self._take_back(number)
 
     @property
-    def next_deadline_ms(self) -> float:
+    def next_ms(self) -> float:
         """When the first hand-over becomes overdue."""
         return min(peer.overdue_at_ms for peer in self.peers)
 

@@ -14,6 +14,7 @@ from ..entity.entity import Entity
 from ..entity.install import Install, Transfer
 from ..interface.message import SnapshotPiece, SnapshotRequest
 from ..interface.ready import BeginInstall, DropInstall, EndInstall, InstallRows
+from ..turn.agenda import Part
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -29,7 +30,7 @@ NO_ROOM_PAUSE_MS = 60_000.0
 """After a copy was given up because the disk was almost full, it is not begun again for so long."""
 
 
-class Installer:
+class Installer(Part):
     """Acts on the `install` of entities."""
 
     def __init__(self, context: Context, entities: Entities, log: Log, proposer: Proposer) -> None:
@@ -259,6 +260,7 @@ class Installer:
         context.ready.needs_sync = True  # one piece after the other: the disk is never owed more than one
         install.take(message.rows, context.ready.turn, context.now_ms, more=message.more)
         self._written[entity.id] = entity
+        context.agenda.add(self)
         context.counters.snapshot_pieces += 1
         size = sum(len(value) for _, value in message.rows)
         work = len(message.rows) + (size >> 10)
@@ -298,6 +300,10 @@ class Installer:
         self._left.discard(entity.id)
         context.ready.changes.append(BeginInstall(entity.id))
         return True
+
+    @property
+    def at_work(self) -> bool:
+        return bool(self._written)
 
     def durable(self, turn: int) -> bool:
         """All writes up to this turn are durable: go on with what they were waited for; whether there is anything."""

@@ -10,6 +10,7 @@ from ..entry.record import Value
 from ..interface.event import LogLoaded
 from ..interface.message import CatchUpReply, CatchUpRequest
 from ..interface.ready import LogRead
+from ..turn.agenda import Part
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -31,7 +32,7 @@ PATIENT_MS = 1_000.0
 """Where nobody waits for the entity, an answer is waited for at least so long: the peer has a rate to keep."""
 
 
-class Learner:
+class Learner(Part):
     """Acts on the catch-up state (catchup.py) of entities."""
 
     def __init__(
@@ -64,6 +65,10 @@ class Learner:
         self._learn(entity)
         if self._waiting and self._context.now_ms >= self._ask_at_ms and self._has_place:
             self._let_next_ask()
+
+    @property
+    def at_work(self) -> bool:
+        return bool(self._waiting)
 
     def tick(self) -> None:
         """Go on with what waited for the background budget."""
@@ -171,6 +176,7 @@ class Learner:
         if wait_ms or len(asking) >= most or (answered_late and self._waiting):
             self._context.counters.catchups_held += 1
             self._waiting[entity.id] = entity
+            self._context.agenda.add(self)
             entity.catchup.waits = True
             return False
         self._waiting.pop(entity.id, None)

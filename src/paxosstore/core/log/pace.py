@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..entity.entity import Entity
+from ..turn.agenda import Part
 from ..turn.context import Context
 from ..turn.entities import Entities
 
@@ -33,7 +34,7 @@ class Lag(NamedTuple):
     entity_entries: int
 
 
-class Pace:
+class Pace(Part):
     """Says which entries are applied now."""
 
     def __init__(self, context: Context, entities: Entities) -> None:
@@ -81,15 +82,21 @@ class Pace:
             self._slice_turn = self._context.ready.turn
             self._began_ms = self._context.now_ms
         self._work = self._slices = 0
-        self._lagging |= self._new
-        self._new.clear()
+        if self._new:
+            self._lagging |= self._new
+            self._new.clear()
 
-    def durable(self, turn: int) -> None:
+    @property
+    def at_work(self) -> bool:
+        return bool(self._lagging or self._new or self._slices or self._slice_turn)
+
+    def durable(self, turn: int) -> bool:
         """All writes up to this turn are durable: the next slices come after a pause as long as that took."""
         if self._slice_turn and turn >= self._slice_turn:
             self._slice_turn = 0
             now = self._context.now_ms
             self._resumes_at_ms = now + min(max(0.0, now - self._began_ms), LONGEST_PAUSE_MS)
+        return False
 
     @property
     def next_ms(self) -> float:
@@ -126,6 +133,7 @@ class Pace:
             self._lagging.pop(entity.id, None)
             self._new.pop(entity.id, None)
             return
+        self._context.agenda.add(self)
         if self._own_turn:
             self._lagging[entity.id] = entity
         elif not self._waits(entity):

@@ -19,6 +19,7 @@ from ..interface.digest import CHILDREN, LEVELS, MAX_BUCKETS, MAX_NODES, differi
 from ..interface.event import DigestsLoaded, InventoryLoaded
 from ..interface.message import DigestReply, DigestRequest, InventoryReply, InventoryRequest
 from ..interface.ready import DigestRead, InventoryRead
+from ..turn.agenda import Part
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -36,7 +37,7 @@ BEGIN_WORK = 500
 NOT_READY_MS = 200.0
 """How often the store is asked whether it knows its digests."""
 
-Part = tuple[int, list[int]]
+TreePart = tuple[int, list[int]]
 """A level, and nodes there that differ."""
 
 
@@ -71,7 +72,7 @@ class Walk:
     __slots__ = ("after", "asked_at_ms", "attempts", "began_ms", "behind", "ended_ms", "parts", "theirs")
 
     def __init__(self, now_ms: float) -> None:
-        self.parts: list[Part] = [(0, [0])]
+        self.parts: list[TreePart] = [(0, [0])]
         """What is still to be looked at, in descending order: the last one is under way."""
         self.after = -1
         """The last entity that was listed of it."""
@@ -103,7 +104,7 @@ class Walk:
         self.after, self.theirs, self.asked_at_ms, self.attempts = -1, None, NEVER, 0
 
 
-class Reconciler:
+class Reconciler(Part):
     """Compares with peers, and has learned what differs, at a rate."""
 
     def __init__(self, context: Context, entities: Entities) -> None:
@@ -173,6 +174,7 @@ class Reconciler:
             context.counters.digests_not_ready += 1
             if event.own or event.level == 0:
                 self._look_at_ms = context.now_ms + NOT_READY_MS
+                context.agenda.add(self)
             if event.level == 0 and not event.own:
                 self._untold.add(event.peer)
         elif event.own:
@@ -218,6 +220,7 @@ class Reconciler:
                 walk.behind += 1
                 before = self._found.get(number, (0, peer))
                 self._found[number] = max(before, (committed, peer))
+                context.agenda.add(self)
         context.work += len(message.entities)
         if message.more:
             walk.after, walk.attempts = message.entities[-1][0], 0
@@ -233,6 +236,7 @@ class Reconciler:
         if walk.parts and len(self._found) < MAX_FOUND:
             level, nodes = walk.parts[-1]
             walk.asked_at_ms = self._context.now_ms
+            self._context.agenda.add(self)
             walk.attempts += 1
             request = DigestRequest(level, nodes) if level < LEVELS else InventoryRequest(nodes, walk.after)
             self._context.send_early(peer, request)
@@ -279,6 +283,11 @@ class Reconciler:
         return len(self._begun) < PER_CATCH_UP * self._context.tuning.max_catch_ups and not self._context.cannot_write
 
     # -- time
+
+    @property
+    def at_work(self) -> bool:
+        asks = any(walk.asked_at_ms != NEVER for walk in self._walks.values())
+        return bool(self._found) or asks or self._look_at_ms != NEVER
 
     def tick(self) -> None:
         now = self._context.now_ms

@@ -12,6 +12,7 @@ from ..entity.install import Transfer, size_of_rows
 from ..interface.event import SnapshotLoaded
 from ..interface.message import SnapshotPiece, SnapshotRequest
 from ..interface.ready import SnapshotRead
+from ..turn.agenda import Part
 from ..turn.budget import Job
 from ..turn.context import Context
 
@@ -41,7 +42,7 @@ class View:
         self.heard_at_ms = self.since_ms = now_ms
 
 
-class SnapshotSender:
+class SnapshotSender(Part):
     """The views that peers read, `max_snapshots` at most, and `snapshot_bytes_per_second` of them together."""
 
     def __init__(self, context: Context) -> None:
@@ -85,6 +86,7 @@ class SnapshotSender:
                 return
             context.counters.snapshots_given += 1
             view = self._views[reader] = View(context.now_ms)
+            context.agenda.add(self)
         view.heard_at_ms = context.now_ms
         limit = min(message.limit, context.tuning.snapshot_piece_bytes)
         _, since_ms = self._reads.get(reader, (None, context.now_ms))
@@ -163,7 +165,11 @@ class SnapshotSender:
 
     # -- time
 
-    def end_overdue(self) -> None:
+    @property
+    def at_work(self) -> bool:
+        return bool(self._views or self._reads)
+
+    def tick(self) -> None:
         """Close the views of those that have not asked for long."""
         context = self._context
         last = context.now_ms - context.tuning.snapshot_timeout_ms
@@ -177,7 +183,7 @@ class SnapshotSender:
         self._context.ready.snapshot_closes.append(reader)
 
     @property
-    def next_deadline_ms(self) -> float:
+    def next_ms(self) -> float:
         """When a piece may be read, or a view is overdue."""
         if self._reads:
             return self._may_read_at_ms

@@ -15,6 +15,7 @@ from ..entity.logstate import NEVER
 from ..interface.event import LostLoaded
 from ..interface.message import LostPage, LostRequest
 from ..interface.ready import LostRead, ResetEntity, SetFloor
+from ..turn.agenda import Part
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import State
@@ -30,7 +31,7 @@ ABOVE = 2
 """How far above the highest entry that is known the floor is."""
 
 
-class LostEntities:
+class LostEntities(Part):
     """Asks and answers for the floors of entities that are damaged."""
 
     def __init__(self, context: Context, entities: Entities, membership: Membership, passing: Passing) -> None:
@@ -63,14 +64,21 @@ class LostEntities:
             return
         context.counters.entities_damaged += 1
         self._resetting.append((entity, context.ready.turn))
+        context.agenda.add(self)
         context.ready.changes.append(ResetEntity(entity.id))
         self._standing.lose(entity.id, entity.id)
         self._membership.lost()
 
-    def durable(self, turn: int) -> None:
+    @property
+    def at_work(self) -> bool:
+        return bool(self._resetting or self._standing.row.damaged)
+
+    def durable(self, turn: int) -> bool:
         """What was found through this turn is noted, and the rows are gone."""
         while self._resetting and self._resetting[0][1] <= turn:
             self._load_again(self._resetting.pop(0)[0])
+        self.tick()
+        return False
 
     def writes_allowed(self) -> None:
         """What was found meanwhile can be noted."""

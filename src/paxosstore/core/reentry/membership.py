@@ -12,6 +12,7 @@ from ..interface.message import Standing
 from ..interface.ready import SetStanding
 from ..log.write import Proposer
 from ..turn.admission import Admission
+from ..turn.agenda import Part
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, Disk, Sight, State
@@ -22,7 +23,7 @@ MAX_DOUBLINGS = 1
 """Of the pause between words: requests wait for them."""
 
 
-class Membership:
+class Membership(Part):
     """Acts on the standing (core/turn/standing.py)."""
 
     def __init__(self, context: Context, entities: Entities, proposer: Proposer, admission: Admission) -> None:
@@ -111,12 +112,14 @@ class Membership:
     def switched(self) -> None:
         """This node has been told to learn only, or to stop that: the peers hear it with the next turn."""
         self._standing.learning += 1
+        self._context.agenda.add(self)
         self._again_at_ms = 0.0
         self.tick()
 
     def _sight(self, peer: int, seen: Disk, history: list[int]) -> Sight:
         """Note which disk a peer is on, durably before it is told so."""
         context, standing = self._context, self._standing
+        context.agenda.add_all()  # what a peer says of itself, all of re-entry may have waited for
         self._seen[peer] = seen, history
         if context.cannot_write:
             return Sight.KNOWN
@@ -190,9 +193,10 @@ class Membership:
 
     def speak(self) -> None:
         """What is told shows the row as this turn writes it."""
-        for peer, asks in self._to_tell.items():
-            self._context.ready.late.messages.append((peer, self._standing.said(peer, asks=asks)))
-        self._to_tell.clear()
+        if self._to_tell:
+            for peer, asks in self._to_tell.items():
+                self._context.ready.late.messages.append((peer, self._standing.said(peer, asks=asks)))
+            self._to_tell.clear()
 
     def _tell_all(self) -> None:
         for peer in self._context.peers:
@@ -205,6 +209,7 @@ class Membership:
         ready.changes = [change for change in ready.changes if not isinstance(change, SetStanding)]
         ready.changes.append(SetStanding(self._standing.row.encode()))
         ready.needs_sync = True
+        self._context.agenda.add_all()  # what this node is decides what there is to do
 
     def walked(self) -> None:
         """The walk has set floors up to its cursor: the row says so in the batch that sets them."""
@@ -252,6 +257,10 @@ class Membership:
                 self._say(peer, asks=True)
 
     # -- time
+
+    @property
+    def at_work(self) -> bool:
+        return bool(self._standing.learning) or not self._settled
 
     def tick(self) -> None:
         """Ask the peers again while it is not clear what this node is."""

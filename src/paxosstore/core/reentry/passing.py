@@ -12,6 +12,7 @@ from ..entity.entity import Entity
 from ..entity.logstate import INFINITE, NEVER
 from ..interface.event import FloorsLoaded
 from ..interface.ready import FloorRead, SetFloor
+from ..turn.agenda import Part
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, NOWHERE, State
@@ -27,7 +28,7 @@ PAUSE_MS = 1_000.0
 """Between one round over what is left and the next."""
 
 
-class Passing:
+class Passing(Part):
     """Walks over this node's own floors."""
 
     def __init__(self, context: Context, entities: Entities, membership: Membership) -> None:
@@ -59,6 +60,17 @@ class Passing:
     def passed_in_all(self) -> int:
         return self._passed_before + self.passed
 
+    @property
+    def at_work(self) -> bool:
+        return not self._done
+
+    def tick(self) -> None:
+        self.go_on()
+
+    def durable(self, turn: int) -> bool:
+        self.go_on()
+        return False
+
     def reset(self) -> None:
         """This node re-enters: there are floors anew."""
         self._passed_before = self.passed = 0
@@ -67,6 +79,7 @@ class Passing:
     def begin(self) -> None:
         """All floors are set."""
         self._done = False
+        self._context.agenda.add(self)
         self._begin_round()
 
     def loaded(self, event: FloorsLoaded) -> None:

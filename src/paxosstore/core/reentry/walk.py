@@ -12,6 +12,7 @@ from ..interface.event import FloorsLoaded
 from ..interface.message import FloorPage, FloorRequest
 from ..interface.ready import FloorRead, SetFloor
 from ..log.log import Log
+from ..turn.agenda import Part
 from ..turn.context import Context
 from ..turn.entities import Entities
 from ..turn.standing import END, NOWHERE, State
@@ -28,7 +29,7 @@ FORCE_AFTER_MS = 10_000.0
 """How long one that is forced to go on with fewer peers waits for more of them all the same."""
 
 
-class FloorWalk:
+class FloorWalk(Part):
     """Asks and answers for floors."""
 
     def __init__(self, context: Context, entities: Entities, log: Log, membership: Membership, passing: Passing) -> None:
@@ -89,6 +90,15 @@ class FloorWalk:
         if peer in standing.intact() and message.forced == self._forced:
             self._pages[peer] = message
             self.tick()
+
+    @property
+    def at_work(self) -> bool:
+        row = self._standing.row
+        return row.state is State.REENTERING or bool(row.default)
+
+    def durable(self, turn: int) -> bool:
+        self.tick()
+        return False
 
     def tick(self) -> None:
         """Go on: ask, ask again, or set the floors of the range that is answered for."""

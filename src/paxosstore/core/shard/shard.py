@@ -77,12 +77,12 @@ from ..reentry.membership import Membership
 from ..reentry.passing import Passing
 from ..reentry.progress import Progress
 from ..reentry.walk import FloorWalk
-from ..turn import urgency
 from ..turn.admission import Admission
 from ..turn.context import Context, Handler, Identity
 from ..turn.entities import Entities
 from ..turn.errands import load, next_ms, read_for_peers
 from ..turn.memory import MemoryUse
+from ..turn.urgency import Urgency
 from ..turn.waiting import describe_waiting
 from ..verify.comparer import Comparer
 from .attendance import Attendance
@@ -121,6 +121,21 @@ class Shard:
         """For inspection only."""
         self._lost = LostEntities(context, self._entities, self._membership, self._passing)
         self._undecided = Undecided(context, self._entities, self._handovers)
+        self._urgency = Urgency(context)
+        context.agenda.begin(
+            self._sender,
+            self._learner,
+            self.comparer.views,
+            self.comparer,
+            self._handovers,
+            self._membership,
+            self._reconciler,
+            self._pace,
+            self._installer,
+            self._walk,
+            self._lost,
+            self._passing,
+        )
         self._attendance = Attendance(
             context,
             self._entities,
@@ -274,20 +289,12 @@ class Shard:
         context = self._context
         if self._unfinished:
             return context.now_ms
-        due = self._entities.next_timer_ms
-        waiting = self._entities.busy or self._entities.memory.is_overfull or context.silence
-        if waiting or any(True for _ in self._handovers.pending()):
-            due = min(due, self._sweep_at_ms)
-        due = min(due, self._membership.next_ms, self._walk.next_ms, self._lost.next_ms, self._passing.next_ms)
-        due = min(
-            due,
-            next_ms(context),
-            self._learner.next_ms,
-            self._reconciler.next_ms,
-            self._pace.next_ms,
-            self.comparer.next_deadline_ms,
-        )
-        return min(due, self._handovers.next_deadline_ms, self._sender.next_deadline_ms)
+        due, entities = min(self._entities.next_timer_ms, context.agenda.look()), self._entities
+        if self._sweep_at_ms < due and (
+            entities.busy or entities.memory.is_overfull or context.silence.for_ms or self._handovers.at_work
+        ):
+            due = self._sweep_at_ms
+        return min(due, next_ms(context)) if context.patient_reads else due
 
     def entity(self, entity: int) -> Entity | None:
         """The state of an entity that is in memory, for inspection only."""
@@ -406,14 +413,13 @@ class Shard:
         assert self._context.durable_turn <= event.turn < self._context.ready.turn
         context = self._context
         context.durable_turn = event.turn
-        if context.silence.dropped:
-            context.counters.dropped_for_the_disk += context.silence.dropped
-            self._reconciler.ask_all()  # what it was told and did not take in, nobody tells it again
-        context.silence.end()
-        self._pace.durable(event.turn)
-        self._unfinished |= self._installer.durable(event.turn)
-        self._lost.durable(event.turn)
-        self._go_on()
+        if context.silence.for_ms or context.silence.dropped:
+            if context.silence.dropped:
+                context.counters.dropped_for_the_disk += context.silence.dropped
+                self._reconciler.ask_all()  # what it was told and did not take in, nobody tells it again
+            context.silence.end()
+        self._unfinished |= context.agenda.durable(event.turn)
+        self._urgency.judge()
 
     def _on_floors_loaded(self, event: FloorsLoaded) -> None:
         if event.peer == self._context.me:
@@ -426,7 +432,7 @@ class Shard:
         self._walk.tick()
         self._lost.tick()
         self._passing.go_on()
-        urgency.judge(self._context)
+        self._urgency.judge()
 
     def _on_disk_silent(self, event: DiskSilent) -> None:
         self._context.silence.lasts(event.for_ms)
@@ -434,6 +440,7 @@ class Shard:
     def _on_write_failed(self, event: WriteFailed) -> None:
         """Forget the entities of the turn: the disk has kept all earlier promises, memory has run ahead (rule 8)."""
         self._context.cannot_write = event.reason
+        self._context.agenda.add_all()
         for read in self._undecided.forget(self._released, event.reason):
             self._intake.deliver(read)  # it waits for the entity to be loaded again: reads go on
         self._learner.forget()
@@ -448,6 +455,7 @@ class Shard:
 
     def _on_writes_allowed(self, event: WritesAllowed) -> None:
         self._context.no_new_writes = event.reason
+        self._context.agenda.add_all()
         if not event.reason:
             if self._context.cannot_write:
                 self._onlooker.end()
@@ -466,13 +474,8 @@ class Shard:
         context = self._context
         now = context.now_ms
         self._entities.touch_due(now)
-        self._sender.end_overdue()
-        self._learner.tick()
-        self.comparer.views.tick()
-        self._handovers.take_back_overdue()
-        self._membership.tick()
-        self._reconciler.tick()
-        self._go_on()
+        context.agenda.tick()
+        self._urgency.judge()
         if now >= self._sweep_at_ms:
             self._sweep_at_ms = now + SWEEP_MS
             self._entities.note_busy()  # what was taken back just now, too

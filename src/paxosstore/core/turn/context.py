@@ -16,6 +16,7 @@ from ..entity.entity import Entity
 from ..entry.ids import majority, value_id
 from ..interface.message import HandedBack, Message
 from ..interface.ready import DigestRead, FloorRead, InventoryRead, LogRead, LostRead, Outcome, Ready, Release
+from .agenda import Agenda
 from .budget import Budget, Job
 from .rate import Rate
 from .reach import Reach
@@ -221,6 +222,8 @@ class Context:
         self.codec = codec
         self.handlers = handlers
         self.counters = Counters()
+        self.agenda = Agenda()
+        """What goes on over several turns."""
         self.now_ms = 0.0
         self.wall_ms = 0
         self.durable_turn = 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ..interface.comparison import Compared, Comparison, DifferingKey, RowDigest
 from ..interface.message import BEHIND, BUSY, GONE, PASSED, STOPPED, CompareReply, CompareRequest
+from ..turn.agenda import Part
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -108,7 +109,7 @@ class Run:
         return bool(reply.why_not) or (reply.entry == self.entry and (reply.rows is not None or not self.lists))
 
 
-class Comparer:
+class Comparer(Part):
     """Runs the comparisons that this node was asked for."""
 
     def __init__(self, context: Context, entities: Entities) -> None:
@@ -130,6 +131,7 @@ class Comparer:
     def start(self, comparison: Comparison) -> None:
         """Compare an entity, when its turn comes."""
         self._waiting.append(comparison)
+        self._context.agenda.add(self)
 
     def _begin(self, comparison: Comparison) -> None:
         context = self._context
@@ -378,12 +380,14 @@ class Comparer:
     # -- time
 
     @property
-    def next_deadline_ms(self) -> float:
-        if self._touched or self.views.own_replies:
+    def at_work(self) -> bool:
+        return bool(self._waiting or self._runs)
+
+    @property
+    def next_ms(self) -> float:
+        if self._touched:
             return self._context.now_ms
-        if not (self._waiting or self._runs):
-            return self.views.next_deadline_ms
         due = min((max(run.due_ms, run.pause_ms) for run in self._runs.values()), default=NEVER)
         if len(self._runs) < MAX_RUNS and any(waiting.entity not in self._runs for waiting in self._waiting):
             due = min(due, self._begin_at_ms)
-        return min(due, self.views.next_deadline_ms)
+        return due

@@ -13,6 +13,7 @@ from ..entity.entity import Entity
 from ..interface.event import ViewLoaded
 from ..interface.message import BEHIND, BUSY, GONE, PASSED, STOPPED, CompareReply, CompareRequest
 from ..interface.ready import ViewRead
+from ..turn.agenda import Part
 from ..turn.budget import Job
 from ..turn.context import Context
 from ..turn.entities import Entities
@@ -50,7 +51,7 @@ class View:
         self.heard_at_ms = self.since_ms = now_ms
 
 
-class ComparedViews:
+class ComparedViews(Part):
     """All views that are compared here, for peers and for this node itself."""
 
     def __init__(self, context: Context, entities: Entities) -> None:
@@ -97,6 +98,7 @@ class ComparedViews:
         for other in [other for other in self._views if other[:2] == (peer, entity) and other[2] != number]:
             self._drop(other)  # whoever asks has given it up
         view = self._views[reader] = View(message, context.now_ms)
+        context.agenda.add(self)
         if len(self._views) > MAX_VIEWS:
             context.counters.views_refused += 1
             self._refuse(reader, BUSY, 0)
@@ -237,6 +239,10 @@ class ComparedViews:
 
     # -- time
 
+    @property
+    def at_work(self) -> bool:
+        return bool(self._views or self.own_replies)
+
     def tick(self) -> None:
         """Read what is due. Tell those that have waited long enough that their entry did not come; forget who asks no more."""
         now, silent_ms = self._context.now_ms, self._context.tuning.snapshot_timeout_ms
@@ -255,7 +261,9 @@ class ComparedViews:
             self._drop(reader)
 
     @property
-    def next_deadline_ms(self) -> float:
+    def next_ms(self) -> float:
+        if self.own_replies:
+            return self._context.now_ms  # they are heard at a turn's end
         silent_ms = self._context.tuning.snapshot_timeout_ms
         due = NEVER
         for view in self._views.values():
