@@ -110,6 +110,32 @@ def test_damage_that_is_met_by_a_request_ends_the_life_and_the_next_one_goes_on(
     expect_equal(cluster)
 
 
+class LateFounder(Cluster):
+    """Node 2 hears nothing yet: it is new when the others have begun the cluster, with it."""
+
+    def found(self, within_ms: float = 1_000.0) -> None:
+        self.weather.cuts |= {(0, 2), (1, 2)}
+        self.until(lambda: self.state(0) is self.state(1) is State.MEMBER)
+
+
+def test_what_is_damaged_stays_so_when_the_cluster_begins() -> None:
+    cluster = LateFounder()
+    cluster.do(0, b"put a 1")
+    assert cluster.state(2) is State.NEW
+    started_with_damage(cluster, 2)
+    cluster.nodes[2].step(Operation(ENTITY, b"get a", read_only=True, deadline_ms=cluster.now_ms + 5_000.0))
+    cluster.until(lambda: damaged_of(cluster, 2) == ((ENTITY, ENTITY),))
+    cluster.weather.cuts = {(0, 2)}  # it hears of the beginning, and from one of two peers it gets no floor
+    cluster.until(lambda: cluster.state(2) is State.MEMBER)
+    assert damaged_of(cluster, 2)
+    entity = cluster.nodes[2].shard.entity(ENTITY)
+    assert entity is not None
+    assert entity.log.floor == INFINITE
+    cluster.weather.cuts.clear()
+    cluster.until(lambda: is_whole(cluster, 2))
+    expect_equal(cluster)
+
+
 def test_an_entity_that_no_peer_has_is_free_above_entry_1() -> None:
     cluster = two_entities()
     cluster.kill(2, 0)

@@ -167,7 +167,8 @@ class Membership(Part):
             context.counters.founded += 1
             for entity in self._entities:
                 if entity.mailbox is None:
-                    entity.log.set_floor(0, stored=False)
+                    floor = self._standing.floor_of(entity.id, 0, entity.log.committed)  # of what is damaged none is known yet
+                    entity.log.set_floor(floor, stored=False)
                     self._entities.touch(entity)
         else:
             context.counters.reentries += 1
