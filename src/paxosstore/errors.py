@@ -12,7 +12,7 @@
     ├── ClusterError                no majority answered in time
     │   ├── NoQuorum                no majority, or none answered in time: nothing happened
     │   ├── OutcomeUnknown          it was proposed or handed over, and may or may not have happened
-    │   ├── Diverged                the replicas of this entity differ: it is stopped, others are served
+    │   ├── Diverged                this entity is stopped, as its replicas differ; others are served
     │   ├── CommitLimitReached      catch_up applied `max_commit_num` entries and there are more
     │   └── NotCaughtUp             entries this replica needs are not here yet
     ├── NodeError                   this node's fault; another node may serve the same request
@@ -111,7 +111,8 @@ class OutcomeUnknown(ClusterError):
 
 
 class Diverged(ClusterError):
-    """Two values were seen chosen at one entry: no repetition helps, somebody has to look at it (docs/OPERATING.md)."""
+    """The entity is stopped: two values were seen chosen at one entry, or one that this version of the program cannot read. No
+    repetition helps, somebody has to look at it (docs/OPERATING.md)."""
 
     retry = False
     code = "DIVERGED"

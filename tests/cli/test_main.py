@@ -239,7 +239,7 @@ def status_pages(node: int, refused: str = "", no_quorum: str = "", stopped: str
 def test_status(run: Run) -> None:
     one, other, dead, strange = (free_port() for _ in range(4))
     servers = [
-        HttpServer(HOST, one, status_pages(0, stopped="entity 7 is [stopped]")),
+        HttpServer(HOST, one, status_pages(0, stopped="THE REPLICAS DIFFER: entity 7 is [stopped]")),
         HttpServer(HOST, other, status_pages(1, "no [room] left")),
         HttpServer(HOST, strange, {"/status": lambda query: text(HTTPStatus.OK, "hello")}),
     ]

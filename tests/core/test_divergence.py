@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paxosstore.core.batch.overlay import WriteBatch
-from paxosstore.core.entity.divergence import REMEMBERED, Divergence, RecentIds, decode
+from paxosstore.core.entity.divergence import REMEMBERED, Divergence, RecentIds, Stop, Unreadable, decode
 from paxosstore.core.entry.ids import value_id
 from paxosstore.core.entry.machine import EntryMachine
 from paxosstore.core.entry.record import Record, Value
@@ -138,7 +138,7 @@ class Differing(SimCluster):
         self.nodes[node].store.write({(ENTITY, entry): Record(0, 6, 6, Value(FALSE, body), True)}, [])
         self.nodes[node].store.sync()
 
-    def stopped(self) -> dict[int, Divergence | None]:
+    def stopped(self) -> dict[int, Stop | None]:
         return {node.number: node.shard.context.stopped.get(ENTITY) for node in self.nodes}
 
     def expect_stopped(self, entry: int) -> None:
@@ -242,6 +242,7 @@ def test_each_message_that_shows_another_value_stops_the_entity(message: Message
     node.step(Received(1, [message]))
     cluster.wait(50.0)
     found = node.shard.context.stopped[ENTITY]
+    assert isinstance(found, Divergence)
     assert (found.entry, found.theirs, found.peer) == (3, FALSE, 1)
     assert found.ours == node.store.rows[ENTITY, 3].value.id  # type: ignore[union-attr]  # it is chosen
     assert node.shard.context.counters.divergences_seen == 1
@@ -298,3 +299,99 @@ def test_a_request_is_not_tried_elsewhere_when_the_preferred_proposer_has_stoppe
     cluster.nodes[0].step(Received(1, [Stopped(ENTITY, 3, FALSE)]))
     cluster.wait(50.0)
     assert isinstance(cluster.do(1, ENTITY, b"incr a").error, Diverged)
+
+
+# -- a chosen value that cannot be read
+
+
+NONSENSE = Value(value_id(1, 77, 1), b"nonsense")
+
+
+def learned(entry: int, *, more: bool = False) -> CatchUpReply:
+    """A peer's word that nonsense was chosen there."""
+    after = Learned(entry + 1, 6, W.id, b"\x92\xc2\x80")
+    return CatchUpReply(ENTITY, entry + more, [Learned(entry, 6, *NONSENSE), after][: 1 + more])
+
+
+def test_what_was_kept_of_a_value_that_cannot_be_read_is_read_again_by_earlier_versions_too() -> None:
+    found = Unreadable(12, NONSENSE.id)
+    assert decode(found.encode()) == found
+    entry, ours, theirs, peer = found.encode().split(" ")
+    assert (int(entry), bytes.fromhex(ours), bytes.fromhex(theirs), int(peer)) == (12, NONSENSE.id, b"", 1)
+    for part in ("entity 7", "node 0", "node 1", "entry 12", NONSENSE.id.hex(), "another version", "resume 7", "OPERATING"):
+        assert part in found.describe(7, 0)
+
+
+@pytest.mark.parametrize("more", [False, True], ids=["the last one", "one with more after it"])
+@pytest.mark.parametrize("message", ["row", "answer"])
+def test_a_chosen_value_that_cannot_be_read_stops_its_entity_alone(message: str, more: bool) -> None:
+    cluster = Differing(writes=3)
+    node = cluster.nodes[0]
+    row = PaxosMessage(ENTITY, 4, 0, 6, 6, True, *NONSENSE, 4, False, False)
+    node.step(Received(1, [row, learned(4, more=more)] if message == "row" else [learned(4, more=more)]))
+    cluster.wait(50.0)
+    assert cluster.stopped()[0] == Unreadable(4, NONSENSE.id)
+    assert node.shard.context.counters.values_unreadable == 1
+    assert node.shard.context.counters.divergences_seen == 0
+    assert node.store.load(ENTITY).committed == 3
+    for read_only in (True, False):
+        refused = cluster.do(0, ENTITY, b"get a", read_only=read_only)
+        assert isinstance(refused.error, Diverged)
+        assert "entry 4" in str(refused.error)
+    cluster.write(2, ENTITY + 1)
+    cluster.kill(0, 0)
+    cluster.start(0)
+    cluster.wait(100.0)
+    assert isinstance(cluster.do(0, ENTITY, b"get a", read_only=True).error, Diverged), "it is stopped after a restart, too"
+    cluster.write(1, ENTITY + 1)
+
+
+def test_a_value_that_cannot_be_read_and_is_on_the_disk_already_stops_the_entity_when_it_is_loaded() -> None:
+    cluster = Differing(writes=3)
+    cluster.kill(0, 0)
+    cluster.nodes[0].store.write({(ENTITY, 4): Record(0, 6, 6, NONSENSE, True)}, [])
+    cluster.nodes[0].store.sync()
+    cluster.start(0)
+    cluster.wait(100.0)
+    assert isinstance(cluster.do(0, ENTITY, b"get a", read_only=True).error, Diverged)
+    assert cluster.stopped()[0] == Unreadable(4, NONSENSE.id)
+    cluster.write(1, ENTITY + 1)
+
+
+def test_the_own_batch_that_has_lost_to_a_value_that_cannot_be_read_is_refused() -> None:
+    cluster = Differing(writes=3)
+    cluster.weather.cuts = {(1, 0), (2, 0)}
+    cluster.wait(5.0)
+    request = Operation(ENTITY, b"incr a")
+    cluster.nodes[0].step(request)
+    cluster.wait(50.0)
+    cluster.nodes[0].step(Received(1, [learned(4)]))
+    cluster.wait(50.0)
+    assert isinstance(request.error, Diverged | OutcomeUnknown)
+    assert "entity 7 is stopped" in str(request.error)
+    assert cluster.nodes[0].shard.context.in_flight_bytes == 0
+
+
+def test_a_value_that_cannot_be_read_stops_the_entity_while_the_disk_takes_no_writes_too() -> None:
+    cluster = Differing(writes=3)
+    node = cluster.nodes[0]
+    node.store.full = True
+    cluster.do(0, ENTITY + 1, b"incr a")
+    assert node.shard.context.cannot_write
+    cluster.weather.cuts = {(1, 0), (2, 0)}
+    cluster.wait(5.0)
+    request = Operation(ENTITY, b"get a", read_only=True)
+    node.step(request)
+    cluster.wait(5.0)
+    entity = node.shard.entity(ENTITY)
+    assert entity is not None
+    assert entity.reads.asked is not None
+    node.step(Received(1, [ReadAnswer(ENTITY, entity.reads.asked.number, 4, 4)]))
+    node.step(Received(1, [learned(4)]))
+    cluster.wait(500.0)
+    assert isinstance(request.error, Diverged), request.error
+    assert not node.store.load(ENTITY).stopped
+    node.store.full = False
+    cluster.allow_writes(0, "")
+    cluster.wait(100.0)
+    assert node.store.load(ENTITY).stopped == Unreadable(4, NONSENSE.id).encode()

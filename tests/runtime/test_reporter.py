@@ -47,13 +47,13 @@ def test_a_sound_node_says_nothing(log: Log) -> None:
 
 
 def test_an_entity_whose_replicas_differ_is_said_at_once_and_again_after_a_while(log: Log) -> None:
-    broken = replace(SOUND, stopped={7: "entity 7 is stopped"})
+    broken = replace(SOUND, stopped={7: "THE REPLICAS DIFFER: entity 7 is stopped"})
     said = ["ERROR THE REPLICAS DIFFER: entity 7 is stopped"]
     assert log.look(broken, 1.0) == said
     assert log.look(broken, REPEAT_S) == []
     assert log.look(broken, 1.0 + REPEAT_S) == said
-    two = replace(SOUND, stopped={7: "entity 7 is stopped", 8: "entity 8 is stopped"})
-    assert log.look(two, 2.0 + REPEAT_S) == ["ERROR THE REPLICAS DIFFER: entity 8 is stopped"]
+    two = replace(SOUND, stopped={**broken.stopped, 8: "A CHOSEN VALUE CANNOT BE READ: entity 8 is stopped"})
+    assert log.look(two, 2.0 + REPEAT_S) == ["ERROR A CHOSEN VALUE CANNOT BE READ: entity 8 is stopped"]
 
 
 def test_data_that_differs_is_said_loudly_and_once_a_day(log: Log) -> None:

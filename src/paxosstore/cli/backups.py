@@ -157,7 +157,7 @@ def _remarks(lost: GivenUp, *, new: bool) -> Iterator[str]:
             "tell any more; clients may have been told that they were done"
         )
     if lost.stopped:
-        yield f"{lost.stopped} entities are stopped because their replicas differ: see docs/OPERATING.md, Two values seen chosen"
+        yield f"{lost.stopped} entities are stopped, paxosstore status says why: see docs/OPERATING.md, Two values seen chosen"
     if new:
         yield "do the same for every node of the new cluster, with --node; it begins when all of them have started once"
     else:

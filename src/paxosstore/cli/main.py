@@ -247,8 +247,9 @@ def resume(
     entity: Annotated[str, typer.Argument(metavar="ID", help="A number, or redis:DATABASE, slot:SLOT, card:CARD.")],
     config: ConfigOption,
 ) -> None:
-    """Serve an entity again that was stopped because its replicas differ. Only on nodes whose data is right, and only when the
-    data of the others is out of the way: docs/OPERATING.md, "Two values seen chosen". The node must be stopped."""
+    """Serve an entity again that was stopped because its replicas differ, or because a chosen value could not be read. The first
+    only on nodes whose data is right, and only when the data of the others is out of the way: docs/OPERATING.md, "Two values seen
+    chosen"; the second once a version runs that can read it. The node must be stopped."""
     from .config import load_config
     from .resume import resume_entity
     from .watch import parse_entity

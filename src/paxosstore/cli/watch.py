@@ -118,7 +118,7 @@ def _cells(answer: Mapping[str, Any]) -> list[str]:
     if unready := answer.get("not_ready_because", answer.get("no_quorum_because")):
         state = f"[red]{escape(unready)}[/red]"
     if stopped := answer.get("stopped"):
-        state += f"\n[bold red]the replicas of {len(stopped)} entities differ[/bold red]"
+        state += f"\n[bold red]{len(stopped)} entities are stopped[/bold red]"
     if differing := answer.get("differing_entities"):
         state += f"\n[bold red]the data of {differing} entities differs[/bold red]"
     committed = f"{sum(answer['committed'].values())}{'' if answer['committed_complete'] else '+'}"
@@ -145,7 +145,7 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
         if trouble := answer.get("settings_trouble"):
             yield f"{node}: [yellow]its file was not read again[/yellow]: {escape(str(trouble))}"
         for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:
-            yield f"{node}: [bold red]THE REPLICAS DIFFER[/bold red]: {escape(str(why))}"
+            yield f"{node}: [bold red]{escape(str(why))}[/bold red]"
         for how in list(answer.get("differing", {}).values())[:MAX_STOPPED]:
             yield f"{node}: [bold red]THE DATA OF THE REPLICAS DIFFERS[/bold red]: {escape(str(how))}"
 

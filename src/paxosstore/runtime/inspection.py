@@ -123,7 +123,9 @@ def statistics_of(
         waiting_events=turns.waiting,
         waiting_bytes=context.waiting_bytes + turns.inbox.frame_bytes + turns.inbox.request_bytes,
         in_flight_bytes=context.in_flight_bytes,
-        stopped={entity: found.describe(entity, node) for entity, found in sorted(context.stopped.items())},
+        stopped={
+            entity: f"{found.headline}: {found.describe(entity, node)}" for entity, found in sorted(context.stopped.items())
+        },
         differing={entity: describe_difference(entity, differing[entity]) for entity in sorted(differing)[:MAX_DESCRIBED]},
         differing_entities=len(differing),
         reentry=shard.progress,

@@ -46,7 +46,7 @@ class Reporter:
     def look(self, now: NodeStatistics, now_s: float) -> None:
         """Say what is new, or has not been said for long."""
         for entity, why in now.stopped.items():
-            self._say(f"stopped {entity}", f"THE REPLICAS DIFFER: {why}", logging.ERROR, now_s, REPEAT_S)
+            self._say(f"stopped {entity}", why, logging.ERROR, now_s, REPEAT_S)
         for entity, how in now.differing.items():
             self._say(f"differs {entity}", f"THE DATA OF THE REPLICAS DIFFERS: {how}", logging.ERROR, now_s, DAY_S)
         quickly, self._reentries = now.counters["reentries"] > self._reentries, now.counters["reentries"]

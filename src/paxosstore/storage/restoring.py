@@ -30,7 +30,7 @@ class GivenUp(NamedTuple):
     recovering: int
     """Entities whose data is not whole: a version before format 7 was copying over it."""
     stopped: int
-    """Entities that are stopped because their replicas differ."""
+    """Entities that are stopped: core/entity/divergence.py."""
     behind: int
     """Entities that the node had lost, and not learned again by then: they are old here, or missing."""
 

@@ -57,7 +57,9 @@ class BodyCodec(Protocol):
         """Raises InvalidRequest for what cannot be written: not every key and value is exactly bytes."""
         ...
 
-    def decode(self, body: bytes) -> WriteBatch: ...
+    def decode(self, body: bytes) -> WriteBatch:
+        """Raises NodeError for bytes that are no write batch, as far as this version knows."""
+        ...
 
 
 class DataReader(Protocol):

@@ -1,12 +1,15 @@
-"""Replicas that differ: what is remembered to notice it, and what is said of it.
+"""Why an entity is stopped: its replicas differ, or it has a chosen value that cannot be read. What is remembered and said of it.
 
-No rule mends this. It means that one was broken: a disk that forgot what it had synced, damage that no checksum saw, a node
-that voted though it should not have. Whoever sees it stops the entity, for good, rather than answer from data that may be wrong.
+No rule mends replicas that differ. It means that one was broken: a disk that forgot what it had synced, damage that no checksum
+saw, a node that voted though it should not have. Whoever sees it stops the entity, for good, rather than answer from data that
+may be wrong. What is chosen and cannot be read stops it as well: nothing after that entry can be applied.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from ..entry.ids import origin
 
 REMEMBERED = 4
 """Applied entries of an entity whose value ids stay in memory: as far back as late messages reach, as a rule."""
@@ -22,6 +25,11 @@ class Divergence(NamedTuple):
     """Id of the value that a peer has shown there."""
     peer: int
 
+    @property
+    def headline(self) -> str:
+        """What the log and the status begin with."""
+        return "THE REPLICAS DIFFER"
+
     def encode(self) -> str:
         """As it is kept on the disk."""
         return f"{self.entry} {self.ours.hex()} {self.theirs.hex()} {self.peer}"
@@ -36,9 +44,41 @@ class Divergence(NamedTuple):
         )
 
 
-def decode(kept: str) -> Divergence:
-    """What `Divergence.encode` gave."""
+class Unreadable(NamedTuple):
+    """A value was chosen that is no write batch, as far as this version of the program knows."""
+
+    entry: int
+    ours: bytes
+    """Its id."""
+
+    @property
+    def headline(self) -> str:
+        """What the log and the status begin with."""
+        return "A CHOSEN VALUE CANNOT BE READ"
+
+    def encode(self) -> str:
+        """As it is kept on the disk: as a divergence from nothing, which earlier versions can read."""
+        return f"{self.entry} {self.ours.hex()}  {origin(self.ours)}"
+
+    def describe(self, entity: int, me: int) -> str:
+        """What an operator reads, in the log, in the status and in each refused request."""
+        return (
+            f"entity {entity} is stopped: node {me} cannot read the value {self.ours.hex()} of node {origin(self.ours)} that was "
+            f"chosen at its entry {self.entry}: if another version of the program has written it, start that one on all nodes, "
+            f"after paxosstore resume {entity} on each; the data is as it was at entry {self.entry - 1}, see docs/OPERATING.md, "
+            f'"A chosen value cannot be read"'
+        )
+
+
+Stop = Divergence | Unreadable
+"""Why an entity is stopped."""
+
+
+def decode(kept: str) -> Stop:
+    """What `encode` of either gave."""
     entry, ours, theirs, peer = kept.split(" ")
+    if not theirs:
+        return Unreadable(int(entry), bytes.fromhex(ours))
     return Divergence(int(entry), bytes.fromhex(ours), bytes.fromhex(theirs), int(peer))
 
 

@@ -6,7 +6,7 @@ from ..batch.request import Request
 from ..interface.event import Loaded
 from ..interface.message import Message
 from .catchup import CatchUpState
-from .divergence import Divergence
+from .divergence import Stop
 from .handedover import HandedOver
 from .install import Install
 from .logstate import NEVER as NEVER
@@ -43,7 +43,7 @@ class Entity:
         self.id = entity
         self.mailbox: list[Request | tuple[int, Message]] | None = []
         """Events that wait for the load; None: loaded."""
-        self.stopped: Divergence | None = None
+        self.stopped: Stop | None = None
         """Why nothing is done for it here any more: core/log/agreement.py."""
         self.log = LogState()
         self.writes = Writes()

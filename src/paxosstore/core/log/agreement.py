@@ -6,7 +6,7 @@ chosen last. Whoever knows that entry compares. While the rules hold there is no
 
 from __future__ import annotations
 
-from ..entity.divergence import Divergence, decode
+from ..entity.divergence import Divergence, Stop, Unreadable, decode
 from ..entity.entity import Entity
 from ..entry.record import Record
 from ..interface.message import CatchUpRequest, HandOver, Message, PaxosMessage, ReadQuestion, SnapshotRequest, Stopped
@@ -67,12 +67,15 @@ class Agreement:
 
     # -- stopped
 
-    def stop(self, entity: Entity, found: Divergence) -> None:
+    def stop(self, entity: Entity, found: Stop) -> None:
         """Stop the entity here, for good. Its requests are ended when it is attended to."""
         if entity.stopped is not None:
             return
         context = self._context
-        context.counters.divergences_seen += 1
+        if isinstance(found, Unreadable):
+            context.counters.values_unreadable += 1
+        else:
+            context.counters.divergences_seen += 1
         entity.stopped = context.stopped[entity.id] = found
         self._keep(entity.id, found)
         # nothing is said of it, and it is not evicted, before that is durable
@@ -92,7 +95,7 @@ class Agreement:
         for entity, found in self._context.stopped.items():
             self._keep(entity, found)
 
-    def _keep(self, entity: int, found: Divergence) -> None:
+    def _keep(self, entity: int, found: Stop) -> None:
         context = self._context
         if not context.cannot_write:
             context.ready.changes.append(StopEntity(entity, found.encode()))
@@ -118,5 +121,5 @@ class Agreement:
             self._agreed.clear()
         self._agreed[entity.id, peer] = entry
 
-    def _tell(self, entity: Entity, peer: int, found: Divergence) -> None:
+    def _tell(self, entity: Entity, peer: int, found: Stop) -> None:
         self._context.send(entity, peer, Stopped(entity.id, found.entry, found.ours))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...errors import NodeError
 from ..batch.overlay import WriteBatch
+from ..entity.divergence import Unreadable
 from ..entity.entity import Entity
 from ..entity.logstate import OpenEntry
 from ..entity.news import Chosen
@@ -265,7 +267,7 @@ class Log:
     def advance(self, entity: Entity, pace: Pace | None = None) -> tuple[InFlight, bool] | None:
         """Note what is chosen, and apply it, in order: `max_commit_num` entries at most, and as far as the pace allows.
 
-        Returns the own batch and whether it was chosen, if its entry is applied now.
+        Returns the own batch and whether it was chosen, if its entry is applied now. What cannot be read stops the entity.
         """
         self._choose(entity)
         log, context = entity.log, self._context
@@ -279,14 +281,17 @@ class Log:
             assert value is not None
             if pace is not None and not pace.allows(entity, len(value.body)):
                 break
-            own = None
-            in_flight = entity.writes.in_flight
+            in_flight, batch = entity.writes.in_flight, None
             if in_flight is not None and in_flight.evaluated.entry == entry:
                 entity.writes.in_flight = None
                 context.in_flight_bytes -= len(in_flight.value.body)
                 decided = in_flight, in_flight.value.id == value.id
-                own = in_flight.evaluated.batch if decided[1] else None
-            work = self._apply(entity, entry, value, own)
+                batch = in_flight.evaluated.batch if decided[1] else None
+            if batch is None:
+                batch = self.read(entity, entry, value)
+            if batch is None:
+                break
+            work = self._apply(entity, entry, value, batch)
             context.work += work
             if pace is not None:
                 pace.took(max(work, 1))
@@ -321,15 +326,22 @@ class Log:
         log.last_origin = NOBODY
         log.opened = {number: opened for number, opened in log.opened.items() if number > entry}
 
-    def _apply(self, entity: Entity, entry: int, value: Value, own: WriteBatch | None) -> int:
-        """Rule 10: the writes and the new committed entry go into one atomic write. `own`: what they are, if that is known.
+    def read(self, entity: Entity, entry: int, value: Value) -> WriteBatch | None:
+        """The writes that were chosen there; None: they cannot be read, and the entity is stopped."""
+        try:
+            return self._context.codec.decode(value.body)
+        except NodeError:
+            self.agreement.stop(entity, Unreadable(entry, value.id))
+            return None
+
+    def _apply(self, entity: Entity, entry: int, value: Value, batch: WriteBatch) -> int:
+        """Rule 10: the writes and the new committed entry go into one atomic write.
 
         Returns the work in units of `Context.work`.
         """
         context, log = self._context, entity.log
         assert entry == log.committed + 1
         assert entry <= log.contiguous_chosen
-        batch = own if own is not None else context.codec.decode(value.body)
         context.ready.applies.append(Apply(entity.id, entry, batch))
         if log.unwritten is None:
             log.unwritten = WriteBatch()

@@ -88,7 +88,7 @@ class Onlooker:
         context, reads, catchup = self._context, entity.reads, entity.catchup
         self._advance(entity)
         entry = entity.log.applied + 1
-        if reads.needs_entry < entry:
+        if reads.needs_entry < entry or entity.stopped is not None:
             return
         if not self._has_room(entity):
             self._refuse(entity)
@@ -123,7 +123,7 @@ class Onlooker:
 
     def _advance(self, entity: Entity) -> None:
         """Apply what the own rows say is chosen and the DB has not taken in."""
-        while entity.log.applied < entity.reads.needs_entry:
+        while entity.log.applied < entity.reads.needs_entry and entity.stopped is None:
             opened = entity.log.opened.get(entity.log.applied + 1)
             if opened is None or not opened.machine.mine.chosen:
                 return
@@ -134,14 +134,16 @@ class Onlooker:
     # -- memory
 
     def _apply(self, entity: Entity, entry: int, value: Value) -> None:
-        if entry != entity.log.applied + 1:
+        if entry != entity.log.applied + 1 or entity.stopped is not None:
             return
         context = self._context
+        batch = self._log.read(entity, entry, value)
+        if batch is None:
+            return
         ahead = entity.log.ahead
         if ahead is None:
             ahead = entity.log.ahead = Ahead(entity.log.committed)
         before = ahead.size
-        batch = context.codec.decode(value.body)
         ahead.apply(batch)
         self._size += ahead.size - before
         self._holding.pop(entity.id, None)

@@ -77,11 +77,7 @@ class Attendance:
         context, proposer = self._context, self._proposer
         entity.wake_ms = NEVER
         if entity.stopped is not None:
-            self._undecided.end_stopped(entity)
-            self._learner.give_up(entity)
-            self._installer.give_up(entity)
-            self._pace.attended(entity)
-            self._entities.attended(entity)
+            self._leave_stopped(entity)
             return
         before = entity.log.contiguous_chosen
         self._pace.begin()
@@ -96,6 +92,9 @@ class Attendance:
             entity.handover.taking_over = False
             if chosen:
                 self._handovers.chosen(entity, in_flight.evaluated.proposed)
+        if entity.stopped is not None:  # what is chosen next cannot be read
+            self._leave_stopped(entity)
+            return
         if entity.log.floor or entity.log.floor_stored:
             self._passing.attended(entity)
         if entity.log.contiguous_chosen != before:
@@ -125,6 +124,14 @@ class Attendance:
         self._pace.attended(entity)
         self._entities.attended(entity)
         entity.log.validate()
+
+    def _leave_stopped(self, entity: Entity) -> None:
+        """Nothing is done for it any more but to say why."""
+        self._undecided.end_stopped(entity)
+        self._learner.give_up(entity)
+        self._installer.give_up(entity)
+        self._pace.attended(entity)
+        self._entities.attended(entity)
 
     def _propose(self, entity: Entity, release: Release) -> None:
         """Have what waits proposed: after whoever comes first; by the preferred proposer if it can take all of it, or here."""

@@ -11,7 +11,7 @@ from ...errors import OutcomeUnknown, PaxosStoreError, UuidReused
 from ...settings import ClusterSettings, TuningSettings
 from ..batch.overlay import BodyCodec, DataReader, Overlay, View, one_thread
 from ..batch.request import REQUEST_BYTES, Request
-from ..entity.divergence import Divergence
+from ..entity.divergence import Stop
 from ..entity.entity import Entity
 from ..entry.ids import majority, value_id
 from ..interface.message import HandedBack, Message
@@ -117,6 +117,7 @@ class Counters:
     overdue_for_the_disk: int = 0
     dropped_for_the_disk: int = 0
     divergences_seen: int = 0
+    values_unreadable: int = 0
     founded: int = 0
     peers_fenced: int = 0
     messages_fenced: int = 0
@@ -256,7 +257,7 @@ class Context:
         """(peer, level, own) -> the latest of this kind."""
         self.inventory_reads: dict[int, InventoryRead] = {}
         """Peer -> the page it asked for."""
-        self.stopped: dict[int, Divergence] = {}
+        self.stopped: dict[int, Stop] = {}
         """Entities that are known to be stopped here: core/log/agreement.py."""
         self.pauses: dict[int, int] = {}
         """Entity -> the entry at which its applying waits for a view: core/verify/views.py."""
