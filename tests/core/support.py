@@ -37,7 +37,8 @@ def uuid(name: str) -> bytes:
 
 
 def run_operation(view: View, payload: bytes) -> bytes:
-    """The handler all test requests share: `put KEY VALUE`, `del KEY`, `incr KEY`, `get KEY`, `clear`, `entry [KEY]`, `raise`."""
+    """The handler all test requests share: `put KEY VALUE`, `del KEY`, `incr KEY`, `get KEY`, `clear`, `raise`, `entry [KEY]`,
+    `time [KEY]`, `take KEY`."""
     verb, *words = payload.split(b" ")
     if verb == b"put":
         view.put(words[0], words[1])
@@ -58,6 +59,15 @@ def run_operation(view: View, payload: bytes) -> bytes:
         for key in words:
             view.put(key, b"")
         return b"%d" % view.entry
+    if verb == b"time":  # of the view; with a key it is kept there too
+        for key in words:
+            view.put(key, b"%d" % view.now_ms)
+        return b"%d" % view.now_ms
+    if verb == b"take":  # what is there goes with whoever sees it
+        if (found := view.get(words[0])) is not None:
+            view.require_write()
+            view.delete(words[0])
+        return found or b"nil"
     if verb == b"get":
         return view.get(words[0]) or b"nil"
     if verb == b"raise":

@@ -13,7 +13,7 @@ from typing import get_args
 
 import msgspec
 
-from ..core.batch.overlay import DATA, UUID, WINDOW
+from ..core.batch.overlay import DATA, TIME, UUID, WINDOW
 from ..core.batch.request import DIGEST_BYTES
 from ..core.entry.ids import VALUE_ID_BYTES
 from ..core.interface.digest import (
@@ -70,7 +70,7 @@ MAX_MESSAGES = 4_096
 MAX_ENTRY = 2**63 - 1
 """Highest entry or ballot taken, so that the next one still fits into 64 bits."""
 UUID_BYTES = 16
-SPACES = (DATA, UUID, WINDOW)
+SPACES = (DATA, UUID, WINDOW, TIME)
 """What keys of an entity's data begin with."""
 STATES = {state.value for state in State}
 

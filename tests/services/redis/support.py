@@ -13,6 +13,7 @@ from typing import Any, ParamSpec
 
 import pytest
 
+from paxosstore.core.batch.overlay import NeedsWrite
 from paxosstore.core.batch.request import Request
 from paxosstore.errors import InvalidRequest, PaxosStoreError
 from paxosstore.services.redis.connection import Connection
@@ -60,6 +61,10 @@ class DictView:
         self._check()
         self.rows.clear()
 
+    def require_write(self) -> None:
+        if self.read_only:
+            raise NeedsWrite
+
     def _check(self) -> None:
         if self.read_only:
             raise InvalidRequest("a read-only request cannot write")
@@ -98,9 +103,8 @@ class MemoryStore:
         batch, self._batch = self._batch, []
         outcomes: list[tuple[bytes, PaxosStoreError | None]] = []
         for request in batch:
-            view = self._view_for(request)
             try:
-                reply = request.evaluate(view) or b""
+                reply = self._run(request)
                 outcomes.append((reply, None))
                 self.evaluated += bool(reply)
                 self.put_off += not reply
@@ -119,14 +123,21 @@ class MemoryStore:
         view.entry += not request.read_only
         return view
 
-    def evaluate(self, request: Request) -> None:
-        view = self._view_for(request)
+    def _run(self, request: Request) -> bytes:
+        """A read that needs it becomes a write."""
         try:
-            reply = request.evaluate(view)
+            return request.evaluate(self._view_for(request)) or b""
+        except NeedsWrite:
+            request.read_only = False
+            return request.evaluate(self._view_for(request)) or b""
+
+    def evaluate(self, request: Request) -> None:
+        try:
+            reply = self._run(request)
         except PaxosStoreError as error:
             request.settle(b"", error)
         else:
-            request.settle(reply or b"", None)
+            request.settle(reply, None)
 
     def release(self, request: Request) -> None:
         """Evaluate and settle one held request, whichever it is."""

@@ -18,7 +18,7 @@ from ...errors import (
     WrongEntry,
     from_code,
 )
-from .overlay import UUID, WINDOW, Overlay, WriteBatch
+from .overlay import UUID, WINDOW, NeedsWrite, Overlay, WriteBatch
 from .request import DIGEST_BYTES, Request
 
 MAX_ERROR_CHARACTERS = 4_096
@@ -150,7 +150,10 @@ def _to_remember(reply: Reply, max_bytes: int) -> Reply:
 
 
 def run(request: Request, overlay: Overlay) -> Reply:
-    """Evaluate one request; whatever it raises becomes a refusal. Raises what the store raised if it could not be read."""
+    """Evaluate one request; whatever it raises becomes a refusal.
+
+    Raises what the store raised if it could not be read, and NeedsWrite if a read has met what only a write may see.
+    """
     overlay.open()
     try:
         content = request.evaluate(overlay)
@@ -165,6 +168,8 @@ def run(request: Request, overlay: Overlay) -> Reply:
         overlay.close()
     if overlay.broken is not None:
         raise overlay.broken  # the request may have caught it
+    if overlay.needs_write:
+        raise NeedsWrite
     return reply
 
 

@@ -1,18 +1,20 @@
 """The view that a batch is evaluated on: the DB at exactly one entry, under the batch's own pending writes (rule 14).
 
 Everything an entity governs lives under one-byte spaces of its own, so that what the protocol keeps there (the
-outcomes of requests with uuids, rule 15) is applied, recovered and copied with the data, by the same writes.
+outcomes of requests with uuids, rule 15; the entity's time, rule 20) is applied, recovered and copied with the data, by the
+same writes.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator
 from enum import Enum
 from typing import Final, Protocol
 
 from ...boundary import exact_bytes
 from ...errors import InvalidRequest, PaxosStoreError, TooLarge
+from .order import down, merged, up
 
 DATA = b"d"
 """Space of the requests' own keys."""
@@ -20,6 +22,9 @@ UUID = b"u"
 """Space of uuid -> first outcome."""
 WINDOW = b"w"
 """Space of entry -> the uuids it carried, to forget them when the window has passed."""
+TIME = b"t"
+"""The one key of its space: the entity's time (8 bytes, big-endian, ms since 1970). It is in the batch of every entry whose
+evaluation has asked what time it is, and never goes back (rule 20)."""
 
 MAX_KEY_BYTES = 65_536
 
@@ -110,7 +115,12 @@ class View(Protocol):
 
     @property
     def now_ms(self) -> int:
-        """Wall-clock time of the evaluating node, the same for a whole batch. Replicas apply writes, never clocks."""
+        """The time, in ms since 1970, the same for a whole batch: what the nodes' clocks say together, or the entity's own time
+        if that is later. What a write goes by becomes the entity's time with its entry, so no later write sees an earlier one,
+        at whatever node (rule 20). Replicas apply writes, never clocks.
+
+        What a read-only request calls past must not be told as long as no entry has made it so: see `require_write`.
+        """
         ...
 
     def get(self, key: bytes) -> bytes | None: ...
@@ -130,6 +140,15 @@ class View(Protocol):
     def clear(self) -> None:
         """Delete every key of the entity."""
         ...
+
+    def require_write(self) -> None:
+        """What follows is for a write: a read-only request's function ends here (whatever it catches, its reply does not count),
+        and is called anew as that of a write, when its turn among the writes comes; a write's goes on."""
+        ...
+
+
+class NeedsWrite(BaseException):
+    """A read-only request's function has called `require_write`. No error, so nobody takes it for one on its way up."""
 
 
 class _Missing(Enum):
@@ -154,18 +173,20 @@ class Overlay:
         "_keys",
         "_max_rows",
         "_most_work",
+        "_now_ms",
         "_reader",
         "_rows",
         "_size_before",
         "_under",
         "_user",
         "broken",
+        "clock_ms",
         "entity",
         "entry",
         "kept",
         "limit",
         "max_reply_bytes",
-        "now_ms",
+        "needs_write",
         "read_only",
         "request",
         "size",
@@ -176,7 +197,7 @@ class Overlay:
         self,
         reader: DataReader,
         entity: int,
-        now_ms: int,
+        clock_ms: int,
         under: WriteBatch | None = None,
         *,
         entry: int = 0,
@@ -186,7 +207,7 @@ class Overlay:
         max_reply_bytes: int = 2**63,
         caller: Callable[[], int] = one_thread,
     ) -> None:
-        """`caller` tells the thread that calls: a number, not 0."""
+        """`clock_ms`: what the clocks say. `caller` tells the thread that calls: a number, not 0."""
         self._caller = caller
         self._reader = reader
         self._under = under
@@ -206,18 +227,42 @@ class Overlay:
         self.entity = entity
         self.entry = entry
         self.request = 0
-        self.now_ms = now_ms
+        self.clock_ms = clock_ms
+        self._now_ms: int | None = None
+        """None: nobody has asked yet."""
         self.read_only = read_only
         self.kept: dict[bytes, bytes | None] = {}
         """What the protocol writes, outside the requests' space."""
         self.broken: PaxosStoreError | None = None
         """What the store raised when it could not be read: no request may be decided on such a view."""
+        self.needs_write = False
+        """The function of a read-only request has met what only a write may see: it is not decided by this view."""
         self.size = 0
         """Bytes written so far."""
         self.work = 0
         """What all requests have visited so far, in rows; 4 KiB of a value count as one more."""
 
     # -- what requests use
+
+    @property
+    def now_ms(self) -> int:
+        now_ms = self._now_ms
+        return self._look_at_time() if now_ms is None else now_ms
+
+    def _look_at_time(self) -> int:
+        if self._user != self._caller():
+            self._refuse_use()
+        self._most_work += 1  # it is work, but no row that this request asked for
+        last = self.get_raw(TIME)
+        now_ms = self._now_ms = self.clock_ms if last is None else max(self.clock_ms, int.from_bytes(last, "big"))
+        if not self.read_only:
+            self.kept[TIME] = now_ms.to_bytes(8, "big")
+        return now_ms
+
+    def require_write(self) -> None:
+        if self.read_only:
+            self.needs_write = True
+            raise NeedsWrite
 
     def get(self, key: bytes) -> bytes | None:
         if self._user != self._caller():
@@ -262,7 +307,7 @@ class Overlay:
         ours = self._written(keys, first, last, reverse)
         if rows is None:
             return self._guarded(ours)
-        return self._guarded(rows if not keys else self._merged(rows, ours, bytes.__gt__ if reverse else bytes.__lt__))
+        return self._guarded(rows if not keys else merged(rows, ours, reverse))
 
     def _guarded(self, pairs: Iterator[tuple[bytes, bytes | None]]) -> Iterator[tuple[bytes, bytes]]:
         """Without those that are deleted, and without the space byte; counted as this request's."""
@@ -278,24 +323,6 @@ class Overlay:
         if self._user != self._caller():
             self._refuse_use()
 
-    def _merged(
-        self,
-        rows: Iterator[tuple[bytes, bytes]],
-        ours: Iterator[tuple[bytes, bytes | None]],
-        comes_before: Callable[[bytes, bytes], bool],
-    ) -> Iterator[tuple[bytes, bytes | None]]:
-        """Stored rows under the written ones."""
-        mine = next(ours, None)
-        for row in rows:
-            while mine is not None and comes_before(mine[0], row[0]):
-                yield mine
-                mine = next(ours, None)
-            if mine is None or mine[0] != row[0]:
-                yield row
-        while mine is not None:
-            yield mine
-            mine = next(ours, None)
-
     def _written(self, keys: list[bytes], first: bytes, last: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes | None]]:
         """What is written here with first <= key < last, as it was when the scan began (None: deleted)."""
         batch, under, journal = self._batch, self._under, self._journal
@@ -305,7 +332,7 @@ class Overlay:
             before: dict[bytes, bytes | _Missing | None] = {}
             """Of what was written since then."""
             seen = since
-            for key in _down(keys, first, last) if reverse else _up(keys, first, last):
+            for key in down(keys, first, last) if reverse else up(keys, first, last):
                 while seen < len(journal):
                     changed, old = journal[seen]
                     if isinstance(old, WriteBatch):
@@ -371,6 +398,7 @@ class Overlay:
         """A request's function is called: the view is its own until `close`."""
         self._user = self._caller()
         self._most_work = self.work + self._max_rows
+        self.needs_write = False
 
     def close(self) -> None:
         """The function has returned: whatever it kept of the view is of no use any more."""
@@ -464,21 +492,3 @@ class Overlay:
 
 def _after(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes((prefix[-1] + 1,))
-
-
-def _up(keys: list[bytes], first: bytes, last: bytes) -> Iterator[bytes]:
-    """Keys with first <= key < last, ascending, while others are put in between."""
-    at = bisect_left(keys, first)
-    while at < len(keys) and keys[at] < last:
-        key = keys[at]
-        yield key
-        at = at + 1 if keys[at] is key else bisect_right(keys, key)
-
-
-def _down(keys: list[bytes], first: bytes, last: bytes) -> Iterator[bytes]:
-    """The same, descending."""
-    at = bisect_left(keys, last) - 1
-    while at >= 0 and keys[at] >= first:
-        key = keys[at]
-        yield key
-        at = (at if keys[at] is key else bisect_left(keys, key)) - 1

@@ -1,25 +1,35 @@
-"""Serving linearizable reads: asking the question, answering the peers', evaluating (rule 12)."""
+"""Serving linearizable reads: asking the question, answering the peers', evaluating (rule 12).
+
+A read that meets what only an entry may change (a key that is due, rule 20) becomes a write: it waits with those from then on.
+"""
 
 from __future__ import annotations
 
-from ...errors import CommitLimitReached, DiskFull
+from collections.abc import Callable
+
+from ...errors import CommitLimitReached, DiskFull, NotServing
 from ..batch.evaluate import run
+from ..batch.overlay import NeedsWrite
+from ..batch.request import Request
 from ..entity.entity import Entity
 from ..entity.read import Question
 from ..interface.message import ReadAnswer, ReadQuestion
 from ..interface.ready import Release
-from ..turn.context import Context
+from ..turn.context import Context, HandedOverRequest
 from ..turn.entities import Entities
+from ..turn.waiting import describe_floor
 from .log import Log
 
 
 class ReadServer:
     """Acts on the waiting reads (read.py) of entities."""
 
-    def __init__(self, context: Context, entities: Entities, log: Log) -> None:
+    def __init__(self, context: Context, entities: Entities, log: Log, write_instead: Callable[[Entity, Request], None]) -> None:
+        """`write_instead` puts a request that is no read any more where it waits."""
         self._context = context
         self._entities = entities
         self._log = log
+        self._write_instead = write_instead
 
     def serve(self, entity: Entity) -> None:
         """End the reads whose entry is applied, as far as the turn's work goes, and ask the next question."""
@@ -71,13 +81,28 @@ class ReadServer:
                 continue
             context.counters.reads_served += 1
             before = overlay.work
-            reply = run(request, overlay)
-            context.finish(request, *reply, release)
-            context.work += 2 + overlay.work - before + (len(reply.content) >> 10)
+            try:
+                reply = run(request, overlay)
+            except NeedsWrite:
+                self._becomes_write(entity, request)
+            else:
+                context.finish(request, *reply, release)
+                context.work += len(reply.content) >> 10
+            context.work += 2 + overlay.work - before
             if context.spent and served < len(waiting):
                 entity.wake_at(context.now_ms)
                 break
         del waiting[:served]
+
+    def _becomes_write(self, entity: Entity, request: Request) -> None:
+        """For good: it is judged anew, at whatever node and entry it is proposed."""
+        context = self._context
+        context.counters.reads_made_writes += 1
+        request.read_only = False
+        if isinstance(request, HandedOverRequest) and not context.may_vote(entity, entity.log.committed + 1):
+            context.refuse(request, NotServing(describe_floor(context, entity)))  # its node finds another one
+        else:
+            self._write_instead(entity, request)
 
     def _end_at_limit(self, entity: Entity, release: Release) -> None:
         context, reads = self._context, entity.reads

@@ -49,7 +49,7 @@ class Intake:
         elif request.read_only:
             self._read(entity, request)
         else:
-            self._write(entity, request)
+            self.write(entity, request)
 
     def _read(self, entity: Entity, request: Request) -> None:
         context = self._context
@@ -66,7 +66,8 @@ class Intake:
         entity.reads.gathering.append(request)
         self._entities.touch(entity)
 
-    def _write(self, entity: Entity, request: Request) -> None:
+    def write(self, entity: Entity, request: Request) -> None:
+        """A write that is new here, or was a read."""
         self._context.counters.writes += 1
         if request.uuid and not request.floor:
             request.floor = max(1, entity.log.max_chosen)  # it may wait for longer than its uuid is remembered

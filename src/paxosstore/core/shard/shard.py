@@ -108,7 +108,7 @@ class Shard:
         self._proposer = Proposer(context, self._entities, self._log, self._way)
         self._handovers = HandOvers(context, self._entities, self._log, self._admission)
         self._intake = Intake(context, self._entities, self._admission, self._handovers)
-        self._reads = ReadServer(context, self._entities, self._log)
+        self._reads = ReadServer(context, self._entities, self._log, self._intake.write)
         self._installer = Installer(context, self._entities, self._log, self._proposer)
         self._sender = SnapshotSender(context)
         self._learner = Learner(context, self._entities, self._log, self._proposer, self._installer, self._sender)

@@ -55,6 +55,7 @@ class Counters:
     values_asked_for: int = 0
     read_questions: int = 0
     reads_served: int = 0
+    reads_made_writes: int = 0
     read_drives: int = 0
     handed_over: int = 0
     handed_over_late: int = 0
@@ -227,6 +228,7 @@ class Context:
         """What goes on over several turns."""
         self.now_ms = 0.0
         self.wall_ms = 0
+        """What the clocks say that this node goes by (rule 20): only requests are shown it."""
         self.durable_turn = 0
         self.cannot_write = identity.cannot_write
         """Why the disk takes no writes, not even a vote; empty: it does (rule 8)."""
