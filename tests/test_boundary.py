@@ -297,6 +297,29 @@ def test_settings_that_tune_are_exact(field: str, value: Any) -> None:
         TuningSettings(**{field: value})
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        pytest.param({"snapshot_bytes_per_second": 200_000}, "snapshot_bytes_per_second", id="a rate"),
+        pytest.param({"snapshot_piece_bytes": 20_000_000}, "snapshot_bytes_per_second", id="a piece"),
+        pytest.param({"max_snapshots": 1_000}, "snapshot_bytes_per_second", id="many that share the rate"),
+        pytest.param({"snapshot_timeout_ms": 50.0}, "snapshot_bytes_per_second", id="a time"),
+        pytest.param({"snapshot_timeout_ms": 1e-9}, "snapshot_bytes_per_second", id="no time"),
+        pytest.param({"verify_bytes_per_second": 100_000}, "verify_bytes_per_second", id="a comparison"),
+    ],
+)
+def test_a_rate_at_which_no_piece_comes_in_time_is_refused(settings: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}: must be at least \d+, .*snapshot_piece_bytes.*snapshot_timeout_ms"):
+        TuningSettings(**settings)
+
+
+def test_the_least_rate_that_an_error_names_is_taken() -> None:
+    with pytest.raises(ConfigError) as refused:
+        TuningSettings(snapshot_bytes_per_second=1)
+    least = int(str(refused.value).split()[5].rstrip(","))
+    assert TuningSettings(snapshot_bytes_per_second=least).snapshot_bytes_per_second == least
+
+
 def test_a_bool_is_no_number_in_settings_and_a_number_no_bool() -> None:
     for field, value in (("lease_ms", True), ("takeover_requests", True), ("pre_auth", 1)):
         with pytest.raises(ConfigError, match=field):

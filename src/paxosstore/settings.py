@@ -6,6 +6,7 @@ checked in the hello between peers and kept in the data directory. `TuningSettin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ MAX_NAME_CHARACTERS = 64
 MAX_SERVICES_CHARACTERS = 1_024
 MAX_COUNT = 1_000_000_000
 """Of anything that is counted in a setting."""
+PIECES_IN_TIME = 4
+"""So many pieces of a copy, or of a comparison, have to go within snapshot_timeout_ms at the rate that is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,19 @@ class TuningSettings:
             raise ConfigError(
                 f"max_batch_bytes + max_request_bytes: an entry has to fit into one frame, so together they must be at "
                 f"most {MAX_ENTRY_BYTES}, not {self.max_batch_bytes + self.max_request_bytes}"
+            )
+        self._check_rate("snapshot_bytes_per_second", self.snapshot_bytes_per_second, self.max_snapshots)
+        self._check_rate("verify_bytes_per_second", self.verify_bytes_per_second, 1)
+
+    def _check_rate(self, name: str, per_second: int, at_a_time: int) -> None:
+        """A rate has to bring a piece well before whoever asks for it gives up, or all begins anew for ever."""
+        least = math.ceil(PIECES_IN_TIME * 1_000.0 * at_a_time * self.snapshot_piece_bytes / max(self.snapshot_timeout_ms, 1e-3))
+        if per_second < least:
+            shared = f", of {at_a_time} at a time (max_snapshots)" if at_a_time > 1 else ""
+            raise ConfigError(
+                f"{name}: must be at least {least}, not {per_second}: {PIECES_IN_TIME} pieces of snapshot_piece_bytes "
+                f"({self.snapshot_piece_bytes}){shared} have to go within snapshot_timeout_ms ({self.snapshot_timeout_ms:g}): a "
+                "lower rate needs smaller pieces or a longer time"
             )
 
 

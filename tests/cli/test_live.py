@@ -87,6 +87,8 @@ def test_settings_of_every_kind(node: Node, name: str, text: str, section: str, 
         ("pre_auth", "yes", "is no value"),
         ("log.level", "loud", "log.level"),
         ("max_batch_bytes", "48000000", "tuning.max_batch_bytes + max_request_bytes: an entry has to fit into one frame"),
+        ("snapshot_bytes_per_second", "1000", "tuning.snapshot_bytes_per_second: must be at least 209716, not 1000"),
+        ("snapshot_timeout_ms", "5", "tuning.snapshot_bytes_per_second: must be at least"),
         ("max_clients_bytes", "1000", "redis.max_clients_bytes: must be at least"),
     ],
 )

@@ -878,7 +878,7 @@ def test_a_vote_that_was_never_known_to_be_chosen_is_no_entry_to_tell() -> None:
 
 
 def test_the_rate_is_kept() -> None:
-    node = has_data(20, snapshot_bytes_per_second=1_000, snapshot_piece_bytes=250)
+    node = has_data(20, snapshot_bytes_per_second=1_000, snapshot_piece_bytes=250, snapshot_timeout_ms=2_000.0)
     piece = ask(node, limit=250)
     began, sent = node.now_ms, sum(len(key) + len(value) for key, value in piece.rows)
     while piece.more:
@@ -889,6 +889,17 @@ def test_the_rate_is_kept() -> None:
     while not (found := node.take(SnapshotPiece)) and node.now_ms < began:
         assert not found
     assert node.now_ms - began >= 1_000.0
+
+
+def test_a_row_that_is_larger_than_a_piece_does_not_hold_up_the_next_one_for_too_long() -> None:
+    """Else the copy would begin anew for ever."""
+    node = has_data(20, snapshot_bytes_per_second=1_000, snapshot_piece_bytes=10, snapshot_timeout_ms=100.0)
+    piece = ask(node, limit=10)
+    for _ in range(5):
+        node.hear(1, SnapshotRequest(E, 5, piece.rows[-1][0], 10))
+        node.wait(50.0)
+        ((_, piece),) = node.take(SnapshotPiece)
+        assert piece.found
 
 
 def test_a_piece_comes_before_whoever_asks_gives_up_however_small_the_budget() -> None:

@@ -210,3 +210,10 @@ def test_data_is_renewed_from_nobody_else_than_who_was_named() -> None:
     found = on.nodes[2].shard.entity(E)
     assert found is not None
     assert found.install is None  # it is served as it was
+
+
+def test_a_row_that_is_large_for_the_rate_does_not_let_the_views_end() -> None:
+    """Else the comparison would begin anew for ever."""
+    on = cluster(4, snapshot_piece_bytes=10, snapshot_timeout_ms=200.0)
+    assert compare(on, rate=10.0).is_equal
+    assert not any(node.shard.context.counters.views_abandoned for node in on.nodes)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..settings import TuningSettings
+from ..settings import PIECES_IN_TIME, TuningSettings
 from .workload import Call, Workload
 
 HOUR_MS = 3_600_000.0
@@ -222,17 +222,20 @@ def _draw_rivals(rng: random.Random, nodes: int) -> tuple[Rival, ...]:
 
 def _draw_small(rng: random.Random, tuning: TuningSettings) -> TuningSettings:
     """What bounds memory and copies, in some seeds so small that it is reached."""
-    return replace(
-        tuning,
-        max_mem_entities=rng.choice((1, 2, 100_000, 100_000)),
-        max_mem_entries=rng.choice((1, 200_000, 200_000)),
-        max_mem_bytes=rng.choice((1_000, 268_435_456, 268_435_456)),
-        max_loads=rng.choice((1, 128)),
-        max_snapshots=rng.choice((1, 2)),
-        snapshot_piece_bytes=rng.choice((20, 200, 262_144)),
-        snapshot_timeout_ms=rng.choice((20.0, 200.0, 5_000.0)),
-        snapshot_bytes_per_second=rng.choice((20_000, 67_108_864, 67_108_864)),
-    )
+    drawn: dict[str, Any] = {
+        "max_mem_entities": rng.choice((1, 2, 100_000, 100_000)),
+        "max_mem_entries": rng.choice((1, 200_000, 200_000)),
+        "max_mem_bytes": rng.choice((1_000, 268_435_456, 268_435_456)),
+        "max_loads": rng.choice((1, 128)),
+        "max_snapshots": rng.choice((1, 2)),
+        "snapshot_piece_bytes": rng.choice((20, 200, 262_144)),
+        "snapshot_timeout_ms": rng.choice((20.0, 200.0, 5_000.0)),
+        "snapshot_bytes_per_second": rng.choice((20_000, 67_108_864, 67_108_864)),
+    }
+    slowest = min(drawn["snapshot_bytes_per_second"] // drawn["max_snapshots"], tuning.verify_bytes_per_second)
+    in_time = int(slowest * drawn["snapshot_timeout_ms"] / (PIECES_IN_TIME * 1_000.0))
+    drawn["snapshot_piece_bytes"] = min(drawn["snapshot_piece_bytes"], in_time)
+    return replace(tuning, **drawn)
 
 
 def _draw_budget(rng: random.Random, tuning: TuningSettings) -> TuningSettings:

@@ -6,6 +6,7 @@ work, and no memory but the piece; who falls silent loses its view after a while
 
 from __future__ import annotations
 
+from ...settings import PIECES_IN_TIME
 from ..batch.overlay import DATA, WINDOW
 from ..entity.entity import Entity
 from ..entity.install import Transfer, size_of_rows
@@ -152,11 +153,12 @@ class SnapshotSender(Part):
 
     @property
     def _may_read_at_ms(self) -> float:
-        """When the rate and the background budget allow the next piece: well before whoever asks gives up, and begins anew."""
+        """When the rate and the background budget allow the next piece: well before whoever asks gives up, and begins anew. (The
+        settings see to it that the rate does, but for a row that is larger than a piece.)"""
         context, now = self._context, self._context.now_ms
         _, since_ms = next(iter(self._reads.values()))
-        latest_ms = since_ms + context.tuning.snapshot_timeout_ms / 4.0
-        return max(self._read_at_ms, min(now + context.budget.wait_ms(Job.SNAPSHOTS, now), latest_ms))
+        latest_ms = since_ms + context.tuning.snapshot_timeout_ms / PIECES_IN_TIME
+        return min(max(self._read_at_ms, now + context.budget.wait_ms(Job.SNAPSHOTS, now)), latest_ms)
 
     def _pay(self, size: int) -> None:
         context = self._context

@@ -11,6 +11,7 @@ out, and named. A large entity is compared at several entries, one after the oth
 
 from __future__ import annotations
 
+from ...settings import PIECES_IN_TIME
 from ..interface.comparison import Compared, Comparison, DifferingKey, RowDigest
 from ..interface.message import BEHIND, BUSY, GONE, PASSED, STOPPED, CompareReply, CompareRequest
 from ..turn.agenda import Part
@@ -360,6 +361,7 @@ class Comparer(Part):
         comparison.size += size
         context.counters.compared_bytes += size
         pause_ms = max(size * 1000.0 / comparison.bytes_per_second, context.budget.wait_ms(Job.VERIFY, context.now_ms))
+        pause_ms = min(pause_ms, context.tuning.snapshot_timeout_ms / PIECES_IN_TIME)  # the peers close what nobody reads
         run.pause_ms = max(run.pause_ms, context.now_ms) + pause_ms
 
     def _advance(self, run: Run, through: bytes, *, more: bool) -> None:
