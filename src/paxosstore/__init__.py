@@ -4,6 +4,7 @@
 """
 
 from .core.batch.overlay import View, WriteBatch
+from .core.batch.published import Published
 from .core.batch.request import Request
 from .core.entity.install import Transfer
 from .core.log.pace import Lag
@@ -93,6 +94,7 @@ __all__ = [
     "PaxosStoreError",
     "PortTaken",
     "Progress",
+    "Published",
     "Reconciliation",
     "Request",
     "RequestFailed",

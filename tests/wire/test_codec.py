@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paxosstore.core.batch.published import Published
 from paxosstore.core.interface.digest import (
     BUCKETS,
     CHILDREN,
@@ -146,6 +147,7 @@ def inventories(draw: st.DrawFn) -> InventoryReply:
     return InventoryReply(buckets, -1, listed, bool(listed) and draw(st.booleans()))
 
 
+published = st.builds(Published, bodies, bodies, st.integers(0, 255))
 learned = st.builds(Learned, entries, entries, ids, bodies)
 messages = st.lists(
     rows()
@@ -156,7 +158,7 @@ messages = st.lists(
     | st.builds(SnapshotRequest, entities, st.integers(1, 2**64 - 1), bodies, entries)
     | pieces()
     | st.builds(HandOver, entities, ids, st.text(max_size=8), bodies, numbers, numbers, st.just(b"") | ids, st.booleans())
-    | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies, st.just(b"") | ids)
+    | st.builds(HandedBack, entities, ids, st.text(max_size=8), bodies, st.just(b"") | ids, st.tuples() | st.tuples(published))
     | st.builds(TakeOver, entities)
     | st.builds(GiveWay, entities, entries, numbers)
     | st.builds(Stopped, entities, entries, ids)

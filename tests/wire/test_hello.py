@@ -44,7 +44,7 @@ def test_an_unknown_node_number(node: int) -> None:
 
 
 def test_another_version() -> None:
-    with pytest.raises(WireError, match="version 9, this node speaks 5"):
+    with pytest.raises(WireError, match="version 9, this node speaks 6"):
         decode_hello(encode_hello(HELLO, version=9))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from ..core.batch.published import Published
 from ..core.interface.message import Message
 from ..errors import WireError
 from ..settings import ClusterSettings
@@ -30,6 +31,7 @@ from ..wire.hello import (
     encode_hello,
     encode_ping,
 )
+from ..wire.published import PUBLISHED, decode_published
 from .direct import descriptor, write_now
 from .quiet_log import QuietLog
 from .sockets import TELLING_BYTES, keep_alive, looks_like, remote, said
@@ -85,6 +87,9 @@ class Owner(Protocol):
 
     def on_messages(self, peer: int, messages: list[Message], size: int, disk: int, /) -> None:
         """What one frame of so many bytes held, over a connection of this disk (rule 19b)."""
+
+    on_published: Callable[[int, list[Published]], None]
+    """Takes what one frame of published messages held."""
 
     def went_up(self, connection: Outgoing, hello: Hello) -> None: ...
 
@@ -200,6 +205,9 @@ class Incoming(Connection):
                 self.transport.write(encode_frame(echo(payload)))
         else:
             try:
+                if payload[0] == PUBLISHED:
+                    self.links.on_published(self.hello.node, decode_published(payload))
+                    return
                 messages = decode_messages(payload)
             except WireError as error:  # the frame is whole, so the stream is: what follows can be read
                 self.links.quiet.warning(f"from {self.hello.node}", f"dropped a frame from node {self.hello.node}: {error}")

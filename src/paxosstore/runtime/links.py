@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from operator import is_
 from types import MappingProxyType
 
+from ..core.batch.published import Published
 from ..core.interface.message import Message
 from ..errors import ConfigError, PortTaken, WireError
 from ..settings import ClusterSettings
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 NOT_YET = "not reached yet"
 _FLUSH_S = 0.2
+MAX_PUBLISHED_BYTES = 8 * 1024 * 1024
+"""When so much waits for a peer, published messages are not sent: those of the protocol would be held up, and the link end."""
 _EARLIER_LIVES = 16
 
 
@@ -59,6 +62,8 @@ class LinkStatistics:
     incarnation: int
     """As the peer last said it; 0: never heard of."""
     disk_id: bytes
+    published_lost: int = 0
+    """Published messages that this peer did not get: link down, or it reads too slowly."""
     down_s: float = 0.0
     """For how long it has been down, in seconds; 0: it is up."""
     down_reason: str = ""
@@ -84,6 +89,7 @@ class _Peer:
         self.returns = 0
         """How often one of them spoke again."""
         self.dropped = 0
+        self.published_lost = 0
         self.ups = 0
         self.rtt_ms = 0.0
 
@@ -98,6 +104,7 @@ class _Peer:
             queued_frames=frames,
             queued_bytes=size,
             dropped=self.dropped,
+            published_lost=self.published_lost,
             reconnects=max(0, self.ups - 1),
             rtt_ms=self.rtt_ms,
             incarnation=0 if self.hello is None else self.hello.incarnation,
@@ -128,7 +135,9 @@ class Links:
         options: LinkOptions | None = None,
         starts: int = 0,
         cluster_id: Callable[[], str] = str,
+        on_published: Callable[[int, list[Published]], None] = lambda peer, messages: None,
     ) -> None:
+        self.on_published = on_published
         self.me = me
         self.settings = cluster_settings
         self.cluster_id = cluster_id
@@ -206,6 +215,20 @@ class Links:
                 encoded = messages
             for frame in frames:
                 outgoing.send(frame)
+
+    def broadcast(self, payloads: Sequence[bytes], messages: int) -> None:
+        """So many published messages for all peers, as frames. Never blocks: who reads too slowly loses them (counted)."""
+        frames = [encode_frame(payload) for payload in payloads]
+        for peer in self._peers.values():
+            outgoing = peer.outgoing
+            if outgoing is None or outgoing.over:
+                peer.published_lost += messages
+            elif outgoing.queued[1] > MAX_PUBLISHED_BYTES:
+                peer.published_lost += messages
+                self.quiet.warning(f"published {peer.number}", f"node {peer.number} reads too slowly: {messages} messages lost")
+            else:
+                for frame in frames:
+                    outgoing.send(frame)
 
     def _encode(self, number: int, messages: list[Message]) -> list[bytes]:
         """Frames for these messages, without those that cannot be written: they are a loss to nobody but themselves."""

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from ..core.batch.published import Published
 from ..core.batch.request import Request
 from ..core.interface.event import Event, Tick
 from ..core.interface.message import Message
@@ -102,6 +103,8 @@ class TurnLoop:
         """Set when the last turn of a closed loop is over."""
         self.on_told: list[Callable[[], None]] = []
         """Called when a release has settled requests: services write their replies, joined, before the turn goes to the disk."""
+        self.on_published: Callable[[list[Published]], None] = lambda messages: None
+        """Called with what requests have published that are decided, before they are settled."""
         self.on_renewed: Callable[[int], None] = lambda disk: None
         """Called when this node has become another one: all links begin anew under that disk id (rule 19a)."""
         self.on_applied: list[Callable[[Iterable[int]], None]] = []
@@ -206,6 +209,8 @@ class TurnLoop:
             for peer, message in release.messages:
                 by_peer.setdefault(peer, []).append(message)
             self._send(by_peer)
+        if release.published:
+            self.on_published(release.published)
         for request, reply, error in release.outcomes:
             try:
                 request.settle(reply, error)

@@ -27,6 +27,7 @@ from ..boundary import (
     exact_uuid,
 )
 from ..core.batch.overlay import DATA, View, WriteBatch
+from ..core.batch.published import Published, exact_published
 from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
 from ..core.entity.divergence import decode
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
@@ -58,6 +59,7 @@ from .arguments import (
     exact_peers,
     exact_writes,
 )
+from .broadcast import Broadcast
 from .calls import CallRequest, FunctionRequest, replay
 from .damage import watch_return
 from .disk import CLOSE_S, beside, close_in_time, watch_room
@@ -110,9 +112,12 @@ class Node:
         """Called when requests have been settled, and before the turn goes on: for services that join their replies."""
         self.on_applied: list[Callable[[Iterable[int]], None]] = []
         """Called with the entities of which a turn has written entries to the DB, for services that follow them; quick ones."""
+        self.on_published: list[Callable[[Sequence[Published]], None]] = []
+        """Called with what is published, here and at other nodes, in each one's order; quick ones."""
         self.feed = Feed(self.node_id)
         """Tells whoever follows an entity each entry that is applied to it: for services, beside their own queues."""
         self._watches: Watches | None = None
+        self._broadcast: Broadcast | None = None
         self._peers = exact_peers(peers, self.cluster.nodes)
         self._data_dir = exact_path("data_dir", data_dir)
         self._handlers = exact_handlers(handlers)
@@ -227,7 +232,10 @@ class Node:
             on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
             starts=own.starts,
             cluster_id=lambda: standing.cluster_id,
+            on_published=lambda peer, messages: broadcast.take(messages),
         )
+        broadcast = self._broadcast = Broadcast(self._links, self.on_published)
+        self._turns.on_published = broadcast.publish
         self._turns.inbox.on_full = lambda full: None if self._links is None else self._links.hold(full)
         await self._links.start()
         room = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
@@ -307,7 +315,7 @@ class Node:
         """Returns what closes the store and gives the data directory back, in this order, and may have to wait for the disk."""
         store, self._store = self._store, None
         directory, self._directory = self._directory, None
-        watches, self._watches = self._watches, None
+        watches, self._watches, self._broadcast = self._watches, None, None
         if watches is not None:
             watches.stop(NotServing("the node has stopped: watch on behind the last entry that was given, here or elsewhere"))
         self.background.close()
@@ -327,7 +335,7 @@ class Node:
         turns, self._turns, self._links = self._turns, None, None
         if self._watches is not None:
             self._watches.abandon(NotServing("the loop of the node is closed"))
-            self._watches = None
+        self._watches = self._broadcast = None
         if home.forked:
             self._store = self._directory = self._home = None
             return
@@ -507,6 +515,17 @@ class Node:
         if stopped is not None:
             raise Diverged(stopped.describe(entity, self.node_id))
         return Watch(self._watches, entity, first).entries()
+
+    def publish(self, channel: bytes, payload: bytes, *, kind: int = 0) -> None:
+        """Tell `on_published` at every node: those of this one before this returns, peers over the links, each once and in order.
+
+        A message of no log: a peer gets it now or never (a link that is down or breaks, a peer that reads too slowly). What is to
+        be told only if a request takes effect is published by that (`View.publish`). Raises NotServing, InvalidRequest, TooLarge.
+        """
+        message = exact_published(channel, payload, kind, self.tuning.max_request_bytes)
+        self._check_home()
+        assert self._broadcast is not None
+        self._broadcast.publish([message])
 
     # -- looking in
 

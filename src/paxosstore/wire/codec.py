@@ -14,6 +14,7 @@ from typing import get_args
 import msgspec
 
 from ..core.batch.overlay import DATA, TIME, UUID, WINDOW
+from ..core.batch.published import MAX_KIND
 from ..core.batch.request import DIGEST_BYTES
 from ..core.entry.ids import VALUE_ID_BYTES
 from ..core.interface.digest import (
@@ -277,6 +278,8 @@ def _check_handed_back(group: list[HandedBack]) -> None:
             raise _bad(message, "a number is out of range")
         if len(message.uuid) != UUID_BYTES or len(message.digest) not in (0, DIGEST_BYTES):
             raise _bad(message, "the uuid or the digest has a wrong length")
+        if any(not 0 <= published.kind <= MAX_KIND for published in message.published):
+            raise _bad(message, "it has published something of a kind that is out of range")
 
 
 def _check_take_overs(group: list[TakeOver]) -> None:

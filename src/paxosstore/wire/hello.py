@@ -3,7 +3,8 @@
     hello   magic │ protocol version (u16, big-endian) │ msgpack array of the rest
     ping    "P" │ 8 bytes that the receiver repeats in a
     pong    "Q" │ the same 8 bytes
-    0x9_    messages (codec.py: a short msgpack array begins like this)
+    "M"     what is published (published.py)
+    0x9_, 0xdc  messages (codec.py: a msgpack array begins like this)
 
 Who dials says hello first and nothing else until the answer; who accepts answers with its own, even before it refuses, so
 that both sides can say what is wrong. The layout up to the version never changes.
@@ -20,7 +21,7 @@ from ..errors import WireError
 from ..settings import ClusterSettings
 
 MAGIC = b"PXSTORE\x00"
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 MAX_HELLO_BYTES = 4096
 """Limit of a frame until the hello is checked."""
 

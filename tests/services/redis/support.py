@@ -14,6 +14,7 @@ from typing import Any, ParamSpec
 import pytest
 
 from paxosstore.core.batch.overlay import NeedsWrite
+from paxosstore.core.batch.published import Published
 from paxosstore.core.batch.request import Request
 from paxosstore.errors import InvalidRequest, PaxosStoreError
 from paxosstore.services.redis.connection import Connection
@@ -39,6 +40,7 @@ class DictView:
         self.request = 0
         self.read_only = False
         self.rows: dict[bytes, bytes] = {}
+        self.published: list[Published] = []
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
@@ -64,6 +66,10 @@ class DictView:
     def require_write(self) -> None:
         if self.read_only:
             raise NeedsWrite
+
+    def publish(self, channel: bytes, payload: bytes, kind: int = 0) -> None:
+        self._check()
+        self.published.append(Published(channel, payload, kind))
 
     def _check(self) -> None:
         if self.read_only:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...boundary import exact_bytes, kind
@@ -19,8 +20,10 @@ from ...errors import (
     from_code,
 )
 from .overlay import UUID, WINDOW, NeedsWrite, Overlay, WriteBatch
+from .published import Published, pack, unpack
 from .request import DIGEST_BYTES, Request
 
+_LENGTH_BYTES = 4
 MAX_ERROR_CHARACTERS = 4_096
 """Of the text of what a request raised: it is remembered under a uuid, and travels in the entry."""
 
@@ -34,9 +37,12 @@ class Reply(NamedTuple):
     content: bytes
     error: PaxosStoreError | None = None
 
-    def encode(self, digest: bytes = b"") -> bytes:
+    def encode(self, digest: bytes = b"", published: Sequence[Published] = ()) -> bytes:
         """As it is remembered under the request's uuid: a refusal as well, so that a late copy is refused too."""
         mark = b"=" + digest if digest else b""
+        if published:
+            packed = pack(published)
+            mark += b"!" + len(packed).to_bytes(_LENGTH_BYTES, "big") + packed
         if self.error is None:
             return mark + b"+" + self.content
         text = str(self.error)[:MAX_ERROR_CHARACTERS]
@@ -44,22 +50,33 @@ class Reply(NamedTuple):
 
     @classmethod
     def decode(cls, stored: bytes) -> Reply:
-        if stored[:1] == b"=":
-            stored = stored[1 + DIGEST_BYTES :]
+        _, stored = split_remembered(stored)
         if stored[:1] == b"+":
             return cls(stored[1:])
         code, _, text = stored[1:].decode().partition(" ")
         return cls(b"", from_code(code, text))
 
 
+def split_remembered(stored: bytes) -> tuple[bytes, bytes]:
+    """What a request has published, packed, and how it ended."""
+    at = 1 + DIGEST_BYTES if stored[:1] == b"=" else 0
+    if stored[at : at + 1] != b"!":
+        return b"", stored[at:]
+    first = at + 1 + _LENGTH_BYTES
+    end = first + int.from_bytes(stored[at + 1 : first], "big")
+    return stored[first:end], stored[end:]
+
+
 def recall(stored: bytes, request: Request) -> Reply:
-    """How a request ended, by what is remembered under its uuid: refused, if that is of another one.
+    """How a request ended, by what is remembered under its uuid: refused, if that is of another one. Whoever is told so has
+    published what it did: a copy of it may have taken effect, and the answer have come too late.
 
     Where either has no digest there is nothing to compare: a uuid that was drawn here, or a row of before digests were kept.
     """
     if stored[:1] == b"=" and request.digest and stored[1 : 1 + DIGEST_BYTES] != request.digest:
         text = f"another request was made under the uuid {request.uuid.hex()}: this one did not happen, draw a new uuid for it"
         return Reply(b"", UuidReused(text))
+    request.published = unpack(split_remembered(stored)[0])
     return Reply.decode(stored)
 
 
@@ -119,7 +136,8 @@ def evaluate(
             raise
         remembered = b""
         if request.uuid or request.more_uuids:
-            remembered = _to_remember(reply, max_kept_bytes).encode(request.digest)
+            published = overlay.published if len(reply.content) + overlay.published_bytes <= max_kept_bytes else ()
+            remembered = _to_remember(reply, max_kept_bytes).encode(request.digest, published if reply.error is None else ())
             size = overlay.request_size + len(remembered)
             if reply.error is None and size > overlay.limit:
                 text = f"{size} bytes of writes and reply: a request may have {overlay.limit} at most (max_request_bytes)"
@@ -131,6 +149,7 @@ def evaluate(
         for uuid in _uuids(request):
             overlay.put_raw(UUID + uuid, remembered)
             uuids.append(uuid)
+        request.published = overlay.published or ()
         proposed.append((request, reply))
         if request.at_entry:
             break

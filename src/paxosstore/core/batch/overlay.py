@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from ...boundary import exact_bytes
 from ...errors import InvalidRequest, PaxosStoreError, TooLarge
 from .order import down, merged, up
+from .published import Published, exact_published
 
 DATA = b"d"
 """Space of the requests' own keys."""
@@ -146,6 +147,14 @@ class View(Protocol):
         and is called anew as that of a write, when its turn among the writes comes; a write's goes on."""
         ...
 
+    def publish(self, channel: bytes, payload: bytes, kind: int = 0) -> None:
+        """Publish a message (`Node.publish`) when this request has been decided, and not before; never, if it is refused.
+
+        It leaves from the node at which the request was made, once, in order with all that is published there. If that node does
+        not get to know the request's outcome, it publishes nothing; a repetition under its uuid publishes again.
+        """
+        ...
+
 
 class NeedsWrite(BaseException):
     """A read-only request's function has called `require_write`. No error, so nobody takes it for one on its way up."""
@@ -187,6 +196,7 @@ class Overlay:
         "limit",
         "max_reply_bytes",
         "needs_write",
+        "published",
         "read_only",
         "request",
         "size",
@@ -237,6 +247,8 @@ class Overlay:
         """What the store raised when it could not be read: no request may be decided on such a view."""
         self.needs_write = False
         """The function of a read-only request has met what only a write may see: it is not decided by this view."""
+        self.published: list[Published] = []
+        """By the request under way."""
         self.size = 0
         """Bytes written so far."""
         self.work = 0
@@ -291,6 +303,18 @@ class Overlay:
         self._journal.append((b"", self._batch))  # scans that are open go on with it
         self._batch = WriteBatch(cleared=True)
         self._keys = None
+
+    def publish(self, channel: bytes, payload: bytes, kind: int = 0) -> None:
+        if self._user != self._caller():
+            self._refuse_use()
+        if self.read_only:
+            raise InvalidRequest("a read-only request cannot publish")
+        message = exact_published(channel, payload, kind, self.limit)
+        self.size += message.size
+        if self.size - self._size_before > self.limit:
+            raise TooLarge(f"a request may write and publish {self.limit} bytes at most (max_request_bytes)")
+        self.work += 1
+        self.published.append(message)
 
     def scan(self, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         if self._user != self._caller():
@@ -413,6 +437,13 @@ class Overlay:
         self._journal.clear()
         self._size_before = self.size
         self.request += 1
+        if self.published:
+            self.published = []
+
+    @property
+    def published_bytes(self) -> int:
+        """By the request under way."""
+        return sum([message.size for message in self.published])
 
     @property
     def request_size(self) -> int:
@@ -431,6 +462,7 @@ class Overlay:
                 self._batch.writes[key] = old
         self._journal.clear()
         self.size = self._size_before
+        self.published = []
 
     def _get(self, key: bytes) -> bytes | None:
         value = self._batch.writes.get(key, _MISSING)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import ClassVar
 
 from ...errors import PaxosStoreError
 from .overlay import View
+from .published import Published
 
 REQUEST_BYTES = 512
 """What a waiting request takes of memory, besides what it carries."""
@@ -43,6 +45,7 @@ class Request:
         "floor",
         "hand_over",
         "more_uuids",
+        "published",
         "read_only",
         "settled",
         "size",
@@ -80,6 +83,8 @@ class Request:
         """Whether it was handed over and taken back: a copy of it may still be on its way to be run."""
         self.hand_over = 0
         """Which hand-over of this node it was last, counted from 1."""
+        self.published: Sequence[Published] = ()
+        """By its last evaluation, here or at a peer: it leaves when that is decided (`View.publish`)."""
         self.settled = False
         self.size = 0
         """Bytes of what it carries, as far as they count: they are in memory until it ends."""

@@ -297,6 +297,7 @@ class HandOvers(Part):
             for earlier in entity.handover.returned:
                 if earlier.hand_over < request.hand_over:  # run now, it would take effect after a later one
                     context.refuse(earlier, OutcomeUnknown("handed over and refused, while a later request was not"))
+            request.published = message.published
             context.finish(request, message.reply if error is None else b"", error, context.ready.early)
         self._requeue(entity)
 

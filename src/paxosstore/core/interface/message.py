@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..batch.published import Published
+
 
 class PaxosMessage(NamedTuple):
     """The sender's row at one entry. One shape serves prepare, promise, accept, accepted and chosen (rule 2).
@@ -140,6 +142,8 @@ class HandedBack(NamedTuple):
     """The reply, or the error's text in UTF-8."""
     digest: bytes
     """That of the hand-over."""
+    published: tuple[Published, ...] = ()
+    """By the request: for the node that has handed it over to publish."""
 
 
 class TakeOver(NamedTuple):
@@ -354,7 +358,7 @@ def size_of(message: Message) -> int:
     elif isinstance(message, HandOver):
         carried = len(message.payload)
     elif isinstance(message, HandedBack):
-        carried = len(message.reply)
+        carried = len(message.reply) + sum([published.size for published in message.published])
     elif isinstance(message, CatchUpReply):
         carried = sum(len(learned.body) + 200 for learned in message.entries)
     elif isinstance(message, SnapshotPiece):

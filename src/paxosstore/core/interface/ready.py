@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ...errors import PaxosStoreError
 from ..batch.overlay import WriteBatch
+from ..batch.published import Published
 from ..batch.request import Request
 from ..entry.record import Record
 from .comparison import Comparison
@@ -206,6 +207,8 @@ class Release:
     outcomes: list[Outcome] = field(default_factory=list)
     compared: list[Comparison] = field(default_factory=list)
     """Those that are done."""
+    published: list[Published] = field(default_factory=list)
+    """By requests that were decided, in order; before their outcomes are told."""
 
 
 @dataclass(slots=True)

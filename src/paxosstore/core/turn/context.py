@@ -400,8 +400,12 @@ class Context:
                 self.counters.requests_unknown += 1
         if isinstance(request, HandedOverRequest):
             code, content = ("", reply) if error is None else (error.code, str(error).encode("utf-8", "backslashreplace"))
-            release.messages.append((request.peer, HandedBack(request.entity, request.uuid, code, content, request.digest)))
+            published = tuple(request.published) if error is None else ()
+            back = HandedBack(request.entity, request.uuid, code, content, request.digest, published)
+            release.messages.append((request.peer, back))
         else:
+            if request.published and error is None:
+                release.published += request.published
             release.outcomes.append(Outcome(request, reply, error))
 
     def refuse(self, request: Request, error: PaxosStoreError) -> None:
