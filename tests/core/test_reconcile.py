@@ -16,6 +16,7 @@ from paxosstore.core.interface.event import Event, PeerDown, PeerUp, Received, W
 from paxosstore.core.interface.message import (
     CatchUpReply,
     CatchUpRequest,
+    CompareRequest,
     DigestReply,
     DigestRequest,
     InventoryReply,
@@ -449,6 +450,38 @@ def test_what_two_peers_show_is_begun_once() -> None:
     entity = mine.shard.entity(7)
     assert entity is not None
     assert (entity.catchup.wanted, mine.counters.entities_behind, reconciler.describe().waiting) == (5, 1, 0)
+
+
+@pytest.mark.parametrize("by", ["an inventory", "a comparison"])
+@pytest.mark.parametrize("third", ["says the same", "is silent"])
+def test_what_no_peer_has_is_not_looked_for_for_ever_nor_filled(by: str, third: str) -> None:
+    """A peer has named a number that is nowhere near the truth: nobody proposes for that, and a place is free again."""
+    pair = Pair()
+    apply(pair.nodes[1].store, [7], 3)
+    pair.link()
+    pair.later(100.0)
+    mine = pair.nodes[0]
+    assert pair.committed[0] == {7: 3}
+    if by == "an inventory":
+        mine.shard._reconciler._found[7] = 2**62, 1
+        mine.shard._reconciler.begin()
+    else:
+        mine.inbox.append(Received(1, [CompareRequest(7, 5, 2**61, b"", 100, 2**62)]))
+    for _ in range(40):
+        pair.later(500.0)
+        if third == "says the same":
+            mine.inbox += [
+                Received(2, [CatchUpReply(7, 3, [])])
+                for sender, message in pair.sent
+                if sender == 0 and type(message) is CatchUpRequest
+            ][-1:]
+    entity = mine.shard.entity(7)
+    assert entity is None or entity.log.max_chosen == 3
+    assert not mine.counters.rounds_full, "nothing is proposed to fill what was never there"
+    if third == "says the same":
+        assert entity is None or not entity.catchup.wanted
+        assert mine.counters.catchups_in_vain == 1
+        assert mine.shard._reconciler.describe().under_way == 0
 
 
 def test_who_could_not_tell_when_a_link_came_up_tells_when_it_can() -> None:

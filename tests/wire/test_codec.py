@@ -296,6 +296,7 @@ def test_there_and_back(wanted: list[Message]) -> None:
         LostPage(7, 1, 3, 5, [(4, -1)], 0),
         LostPage(7, 1, 3, 5, [], -1),
         FloorPage(7, -1, [], False, 0, damaged=[(3, 2)]),
+        FloorPage(7, -1, [], False, 0, damaged=[(number, number) for number in range(1_025)]),
         FloorRequest(-1, -1, 1),
         FloorRequest(7, -2, 1),
         FloorRequest(7, -1, 0),

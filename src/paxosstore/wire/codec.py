@@ -69,6 +69,8 @@ MAX_MESSAGES = 4_096
 """Above either the messages of a turn are split over several frames: a frame is encoded, and decoded, at one go."""
 
 MAX_ENTRY = 2**63 - 1
+MAX_SPANS = 1_024
+"""Ranges of damaged entities that a page names: a node has 64 of its own at most, and those that its peers have named."""
 """Highest entry or ballot taken, so that the next one still fits into 64 bits."""
 UUID_BYTES = 16
 SPACES = (DATA, UUID, WINDOW, TIME)
@@ -368,8 +370,8 @@ def _check_floor_pages(group: list[FloorPage]) -> None:
             _check_held(held)
             if held.entity not in listed:
                 raise _bad(message, "it shows a row of an entity that it does not list")
-        if any(not 0 <= first <= last for first, last in message.damaged):
-            raise _bad(message, "its damaged entities are no ranges")
+        if len(message.damaged) > MAX_SPANS or any(not 0 <= first <= last for first, last in message.damaged):
+            raise _bad(message, "its damaged entities are no ranges, or too many of them")
         if message.more and not message.entities:
             raise _bad(message, "there is more, and nothing here")
 

@@ -118,7 +118,9 @@ class Learner(Part):
         if entity.log.lag and (limit * 2 < context.tuning.max_open_entries or not self._log.has_room(entity, first)):
             self._asking.pop(entity.id, None)
             return  # it is looked at again when some of what it has is applied
-        if goal >= first and catchup.attempts >= context.n - 1:
+        hearsay = entity.log.max_chosen < first and not entity.log.floor  # somebody has named a number, and that is all
+        denied = hearsay and False in catchup.lacking.values()
+        if goal >= first and not denied and catchup.attempts >= context.n - 1:
             self._proposer.drive(entity, first)  # chosen, but nobody reachable knows it: a full round finds the value
         patient = self._is_patient(entity)
         interval = max(PATIENT_MS if patient else 0.0, context.tuning.retry_ms * (1 << min(catchup.attempts, 4)))
@@ -283,10 +285,23 @@ class Learner(Part):
             entity.catchup.has_come()
         else:
             entity.catchup.lacks(peer, gone=message.gone)
+            self._doubt(entity)
             entity.catchup.had_nothing(self._context.n - 1)
         if message.cheaper:
             self._copying_is_cheaper(entity, peer)
         self._entities.touch(entity)
+
+    def _doubt(self, entity: Entity) -> None:
+        """Somebody has said that there is more, and no peer has it, not even who said so: that is not looked for any longer."""
+        log, catchup = entity.log, entity.catchup
+        if (
+            catchup.wanted <= max(log.max_chosen, log.contiguous_chosen) or log.floor
+        ):  # below a floor, what is missing may be undecided
+            return
+        if log.max_chosen <= log.contiguous_chosen and all(catchup.lacking.get(peer) is False for peer in self._context.peers):
+            self._context.counters.catchups_in_vain += 1
+            catchup.wanted = 0
+            self.reconciler.ended(entity)
 
     def _copying_is_cheaper(self, entity: Entity, peer: int) -> None:
         """So a peer says, and has room for it. If this node has none, entries do as well."""

@@ -113,6 +113,7 @@ class Counters:
     proposals_held: int = 0
     catchups_held: int = 0
     catchups_paced: int = 0
+    catchups_in_vain: int = 0
     turns_cut: int = 0
     gulps: int = 0
     overdue_for_the_disk: int = 0

@@ -38,6 +38,7 @@ HELP = {
     "entities_behind": "Entities that were found to be further at a peer, and caught up.",
     "answers_paced": "Turns in which catch-up of peers waited for catch_up_bytes_per_second, or the background budget.",
     "catchups_held": "Times an entity waited until fewer others caught up (max_catch_ups), or for the background budget.",
+    "catchups_in_vain": "Times a peer had said that there is more of an entity, and no peer had it, not even that one.",
     "catchups_paced": "Of them, those that waited for the background budget.",
     "entries_learned": "Chosen entries learned by catch-up.",
     "entries_applied": "Entries applied to the data.",
