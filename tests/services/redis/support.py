@@ -17,7 +17,7 @@ from paxosstore.core.batch.overlay import NeedsWrite
 from paxosstore.core.batch.published import Published
 from paxosstore.core.batch.request import Request
 from paxosstore.errors import InvalidRequest, PaxosStoreError
-from paxosstore.services.redis.connection import Connection
+from paxosstore.services.redis.connection.connection import Connection
 from paxosstore.services.redis.server import Info, RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 

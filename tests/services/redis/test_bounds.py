@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from paxosstore.errors import ConfigError, NoQuorum
 from paxosstore.services.redis import server as server_module
-from paxosstore.services.redis.connection import READ_AHEAD_BYTES, SLICE_BYTES, Connection
-from paxosstore.services.redis.dispatch import CROWDED_BYTES, MAX_QUEUED_READS, MAX_UNDER_WAY_BYTES, QUEUED_READS
-from paxosstore.services.redis.requests import PARTS_AT_ONCE, Command
+from paxosstore.services.redis.connection.connection import READ_AHEAD_BYTES, SLICE_BYTES, Connection
+from paxosstore.services.redis.connection.order import CROWDED_BYTES, MAX_QUEUED_READS, MAX_UNDER_WAY_BYTES, QUEUED_READS
+from paxosstore.services.redis.connection.requests import PARTS_AT_ONCE, Command
 from paxosstore.services.redis.server import STUCK_S, WORK_PER_PASS
 from paxosstore.services.redis.settings import RedisSettings
 
@@ -419,7 +419,7 @@ def test_whatever_clients_do_what_is_held_is_counted_and_comes_to_nothing(seed: 
                 for request in list(store.held)[: chance.choice([0, 1, 100])]:
                     store.release(request)
                 await harness.passes(chance.choice([0, 1, 3]))
-                assert harness.server.room.held == sum([c._reported for _, c in clients])
+                assert harness.server.room.held == sum([c._share.held for _, c in clients])
                 for other, theirs in clients:
                     if not other.ended:
                         assert theirs.held <= 2 * MB + MAX_UNDER_WAY_BYTES

@@ -6,13 +6,15 @@ import msgspec
 import pytest
 
 from paxosstore.errors import BY_CODE, Fault, InvalidRequest, OutcomeUnknown, RequestFailed, TooLarge
-from paxosstore.services.redis import session
+from paxosstore.services.redis.commands import table as data_table
 from paxosstore.services.redis.commands.handler import drop_expired_payload, dropped, encode, handle
-from paxosstore.services.redis.commands.table import DATA_COMMANDS, TABLE
+from paxosstore.services.redis.commands.table import DATA_COMMANDS
+from paxosstore.services.redis.connection.requests import Ended, merge_ok, merge_sum
 from paxosstore.services.redis.layout.keys import Key, number_of_keys
 from paxosstore.services.redis.layout.keyspace import SLOT_BASE
 from paxosstore.services.redis.reply import CODES, store_error
-from paxosstore.services.redis.requests import Ended, merge_ok, merge_sum
+from paxosstore.services.redis.session.spec import SessionSpec
+from paxosstore.services.redis.session.table import ALL_COMMANDS, SPECS, TABLE
 from paxosstore.services.redis.types import strings
 from paxosstore.services.redis.types.generic import MAX_SCAN_COUNT
 
@@ -137,8 +139,8 @@ def test_an_error_holds_no_more_than_the_beginning_of_what_it_speaks_of() -> Non
 
 
 def test_every_command_is_in_the_table_and_can_be_run() -> None:
-    assert len(session.TABLE) == 2 * len(session.ALL_COMMANDS)
-    for spec in session.ALL_COMMANDS:
-        assert (spec.run is None) == (spec.name in session.LOCAL)
+    assert len(TABLE) == 2 * len(SPECS) == 2 * len(ALL_COMMANDS)
+    for spec in ALL_COMMANDS:
+        assert (spec.run is None) == isinstance(spec, SessionSpec)
         assert spec.writes != ("readonly" in spec.flags) or spec.run is None
-        assert TABLE.get(spec.name.encode()) is (spec if spec.run else None)
+        assert data_table.TABLE.get(spec.name.encode()) is (spec if spec.run else None)

@@ -10,7 +10,6 @@ import struct
 import pytest
 
 from paxosstore.errors import NotServing
-from paxosstore.services.redis.connection import Connection
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 
@@ -72,8 +71,7 @@ async def test_sockets_are_asked_whether_their_client_is_there() -> None:
         async with serving(tcp_keepalive_s=seconds) as harness:
             client = await harness.connect()
             await client.exchange("PING", b"+PONG\r\n")
-            (connection,) = harness.server.sessions()
-            assert isinstance(connection, Connection)
+            (connection,) = harness.server._connections.values()
             assert connection._transport is not None
             theirs = connection._transport.get_extra_info("socket")
             assert bool(theirs.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) == bool(seconds)

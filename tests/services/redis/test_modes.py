@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
-from paxosstore.services.redis.modes import EXEC_ABORT, NESTED, NO_MULTI, NO_WATCH, NOT_DONE, WATCH_INSIDE
+from paxosstore.services.redis.session.modes import EXEC_ABORT, NESTED, NO_MULTI, NO_WATCH, NOT_DONE, WATCH_INSIDE
 
 from .support import in_loop, serving
 

@@ -33,3 +33,24 @@ class Room:
         """So many bytes more are held, or fewer."""
         self.held += size
         self.full = self.held >= self._full_at
+
+
+class Share:
+    """What of it one client holds, as far as the room knows."""
+
+    __slots__ = ("held", "room")
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.held = 0
+
+    def add(self, size: int) -> None:
+        """It holds so many bytes more, or fewer."""
+        self.held += size
+        self.room.add(size)
+
+    def settle(self, held: int) -> None:
+        """This is what it holds."""
+        if held != self.held:
+            self.room.add(held - self.held)
+            self.held = held

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
 from ...runtime.sockets import listening, said, where
-from .connection import Connection
+from .commands.spec import Spec
+from .connection.connection import Connection
 from .resp import Limits
 from .room import Room
-from .session import REDIS_VERSION, Session
+from .session.session import REDIS_VERSION, Session
+from .session.table import SPECS
 from .settings import RedisSettings
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class RedisServer:
     def __init__(self, submit: Callable[[Request], None], settings: RedisSettings, *, info: Info | None = None) -> None:
         self.submit = submit
         self.settings = settings
+        self.specs: Mapping[bytes, Spec] = SPECS
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
@@ -160,12 +163,12 @@ class RedisServer:
         if self._stopping or len(self._connections) >= self.settings.max_clients:
             self._connections_refused += 1
             return False
-        self._connections[connection.id] = connection
+        self._connections[connection.session.id] = connection
         self._empty.clear()
         return True
 
     def forget(self, connection: Connection) -> None:
-        self._connections.pop(connection.id, None)
+        self._connections.pop(connection.session.id, None)
         self._feed_starved()
         if not self._connections:
             self._empty.set()
@@ -200,7 +203,7 @@ class RedisServer:
         """Call the connection's `wake` when there is room again."""
         self._starved.add(connection)
 
-    def closing(self, why: str, connection: Session, text: str) -> None:
+    def closing(self, why: str, session: Session, text: str) -> None:
         """A client is closed, for one of `CLOSED_FOR`: count it, and say so, though not a thousand times."""
         self._closed[why] += 1
         now_s = self.seconds()
@@ -209,7 +212,7 @@ class RedisServer:
             return
         others = f" (and {self._closed_unsaid[why]} others before it)" if self._closed_unsaid[why] else ""
         self._closed_said_s[why], self._closed_unsaid[why] = now_s, 0
-        log.log(logging.INFO if why == "idle" else logging.WARNING, "closed client %s: %s%s", connection.address, text, others)
+        log.log(logging.INFO if why == "idle" else logging.WARNING, "closed client %s: %s%s", session.address, text, others)
 
     def _feed_starved(self) -> None:
         if not self.room.full:
@@ -220,7 +223,7 @@ class RedisServer:
     def _make_room(self) -> None:
         """Close those who hold most until there is no more than there may be."""
         self._looking_for_room = False
-        clients = [(connection.weigh(), connection.id) for connection in self._connections.values()]
+        clients = [(connection.weigh(), connection.session.id) for connection in self._connections.values()]
         for size, number in sorted(clients, reverse=True):
             if not self.room.over:
                 break
@@ -229,7 +232,7 @@ class RedisServer:
             text = (
                 f"it holds {size} bytes and all clients {self.room.held}, over the limit of {limit}: see redis.max_clients_bytes"
             )
-            self.closing("memory", connection, text)
+            self.closing("memory", connection.session, text)
             connection.give_up()
 
     def _look_at_clients(self) -> None:
@@ -239,20 +242,20 @@ class RedisServer:
         if limit_s:
             for connection in list(self._connections.values()):
                 if connection.is_idle(now_s, limit_s):
-                    self.closing("idle", connection, f"it has sent nothing for {limit_s} s: see redis.idle_timeout_s")
+                    self.closing("idle", connection.session, f"it has sent nothing for {limit_s} s: see redis.idle_timeout_s")
                     connection.drop()
         if self.room.full:
             for connection in list(self._connections.values()):
                 if connection.is_stuck(now_s, STUCK_S):
                     text = f"it holds {connection.held} bytes and has neither sent nor read anything for {STUCK_S:g} s"
-                    self.closing("memory", connection, f"{text}, and there is no room: see redis.max_clients_bytes")
+                    self.closing("memory", connection.session, f"{text}, and there is no room: see redis.max_clients_bytes")
                     connection.give_up()
 
     def seconds(self) -> float:
         return self._loop.time()
 
     def sessions(self) -> Iterable[Session]:
-        return self._connections.values()
+        return [connection.session for connection in self._connections.values()]
 
     # -- looking in
 

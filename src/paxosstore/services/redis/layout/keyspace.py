@@ -25,3 +25,8 @@ def hash_slot(key: bytes, slots: int) -> int:
 def slot_of(entity: int) -> int:
     """The slot that an entity is; negative: it is a whole database."""
     return entity - SLOT_BASE
+
+
+def databases(slots: int) -> int:
+    """How many logical databases there are, where keys lie in so many slots (0: each database is one entity)."""
+    return 1 if slots else DATABASES

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from ...core.batch.overlay import View
-from ...core.batch.request import Request
-from ...errors import PaxosStoreError
-from .commands.handler import HANDLER, call, encode
-from .commands.spec import Run
-from .reply import OK, error, integer_reply, store_error
-from .room import Room
+from ....core.batch.overlay import View
+from ....core.batch.request import Request
+from ....errors import PaxosStoreError
+from ..commands.handler import HANDLER, call, encode
+from ..commands.spec import Run
+from ..reply import OK, error, integer_reply, store_error
+from ..room import Room
 
 SMALL_BYTES = 512
 """What is not larger is counted by number alone."""
@@ -198,10 +198,10 @@ class Whole:
 class Spread:
     """A command on many entities that is sent to some of them at a time."""
 
-    __slots__ = ("_args", "_entities", "_proto", "_run", "_whole", "_writes", "over")
+    __slots__ = ("_args", "_entities", "_proto", "_run", "_writes", "over", "whole")
 
     def __init__(self, whole: Whole, run: Run, args: list[bytes], proto: int, entities: Iterable[int], writes: bool) -> None:
-        self._whole = whole
+        self.whole = whole
         self._run = run
         self._args = args
         self._proto = proto
@@ -212,17 +212,17 @@ class Spread:
 
     def next(self) -> int | None:
         """The entity that may be sent to now. What has failed at one is not tried at those that are left."""
-        if self.over or (self._whole.under_way >= PARTS_AT_ONCE and not self._whole.failed):
+        if self.over or (self.whole.under_way >= PARTS_AT_ONCE and not self.whole.failed):
             return None
-        entity = None if self._whole.failed else next(self._entities, None)
+        entity = None if self.whole.failed else next(self._entities, None)
         if entity is None:
             self.over = True
-            self._whole.seal()
+            self.whole.seal()
         return entity
 
     def part(self, owner: Owner, entity: int, behind_write: bool) -> Part:
-        self._whole.begin()
-        return Part(self._whole, owner, self._run, self._args, self._proto, entity, not self._writes and not behind_write)
+        self.whole.begin()
+        return Part(self.whole, owner, self._run, self._args, self._proto, entity, not self._writes and not behind_write)
 
 
 Slot = Answer | Command | Whole

@@ -1,6 +1,6 @@
-"""One client of the Redis service: what it sends, what it is owed, and how much of both is held for it.
+"""One client of the Redis service: its transport, what it sends, and how much is held for it.
 
-No task and no future per command: each becomes a request with a place in its connection's queue of replies (dispatch.py).
+No task and no future per command: each becomes a request with a place in the order of replies (order.py).
 Replies leave in order, and all that a pass of the loop completes leaves in one write.
 
 What holds a command up decides what becomes of the client:
@@ -8,9 +8,6 @@ What holds a command up decides what becomes of the client:
 - the store (too much under way): nothing more is read until there is room. That ends by itself.
 - the client, which does not read its replies: commands wait as the bytes they came in, and reading goes on, so that a
   client may send everything before it reads. Above `max_unread_bytes` it is closed.
-
-A read's reply is as large as what is stored, so how many may be under way is found out: one that would be evaluated while
-its client has not read the last ones, is not; it starts again when there is room, with fewer of its kind beside it.
 """
 
 from __future__ import annotations
@@ -20,12 +17,15 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from ...runtime.direct import descriptor, write_now
-from ...runtime.sockets import keep_alive, looks_like
-from .dispatch import MAX_UNDER_WAY_BYTES, Desk, Dispatch, Ending
-from .reply import error
-from .requests import LARGE_REPLY_BYTES, SMALL_BYTES
-from .resp import Refused, Request, RequestError, RequestParser
+from ....runtime.direct import descriptor, write_now
+from ....runtime.sockets import keep_alive, looks_like
+from ..reply import error
+from ..resp import Refused, Request, RequestError, RequestParser
+from ..room import Share
+from ..session.session import Session
+from .dispatch import Desk, Dispatch, Ending
+from .order import Order
+from .requests import LARGE_REPLY_BYTES
 
 SLICE_BYTES = 16_384
 """What is parsed at a time, and so how many commands there may be beside the bytes they came in."""
@@ -57,26 +57,33 @@ class Hub(Desk, Protocol):
         ...
 
 
-class Connection(Dispatch, asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One client."""
-
-    _server: Hub
 
     __slots__ = (
         "_backlog",
         "_backlog_bytes",
         "_descriptor",
+        "_dispatch",
         "_eof",
         "_keep_reading",
+        "_order",
         "_parser",
+        "_server",
+        "_share",
         "_transport",
         "_unparsed",
         "_unparsed_bytes",
         "_write_blocked",
+        "session",
     )
 
     def __init__(self, server: Hub, number: int) -> None:
-        super().__init__(server, number)
+        self._server = server
+        self._share = Share(server.room)
+        self.session = Session(server, number, self._share)
+        self._order = Order(server.submit, self._share, server.settings, self)
+        self._dispatch = Dispatch(server, self.session, self._order)
         self._parser = RequestParser(server.limits, server.room)
         self._transport: asyncio.Transport | None = None
         self._unparsed: deque[bytes] = deque()
@@ -91,12 +98,12 @@ class Connection(Dispatch, asyncio.Protocol):
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting) + len(self._backlog) + (self._unparsed_bytes > 0)
+        return self._order.waiting + len(self._backlog) + (self._unparsed_bytes > 0)
 
     @property
     def held(self) -> int:
         """Bytes that are held for this client."""
-        return self._owed + self._buffered + self._under_way + self._unsent
+        return self._order.held + self._unsent
 
     @property
     def _unsent(self) -> int:
@@ -104,18 +111,19 @@ class Connection(Dispatch, asyncio.Protocol):
         return self._unparsed_bytes + self._backlog_bytes + self._parser.held
 
     def tune(self) -> None:
-        super().tune()
+        """The server's settings are others now."""
+        self._order.tune(self._server.settings)
         self._parser.tune(self._server.limits)
 
     # -- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
-        self.address = _address(transport.get_extra_info("peername"))
-        self.local_address = _address(transport.get_extra_info("sockname"))
+        self.session.address = _address(transport.get_extra_info("peername"))
+        self.session.local_address = _address(transport.get_extra_info("sockname"))
         if self._server.admit(self):
             self._transport = transport
-            self._gone = False
+            self._order.open()
             self._descriptor = descriptor(transport)
             if self._server.settings.tcp_keepalive_s:
                 keep_alive(transport, self._server.settings.tcp_keepalive_s)
@@ -125,27 +133,25 @@ class Connection(Dispatch, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._gone = True
-        self._drop_input()
+        self._backlog.clear()
+        self._unparsed.clear()
+        self._unparsed_bytes = self._backlog_bytes = 0
         self._parser = RequestParser(self._server.limits)
-        self._out.clear()
-        self._waiting.clear()
-        while self._deferred:
-            self._forget(self._deferred.pop()[1])
-        self._owed = self._buffered = 0
-        self._look()
+        self._order.end()
         self._account()
         self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._transport is None or (self._ended and not self._stopping):
+        dispatch = self._dispatch
+        if self._transport is None or (dispatch.ended and not dispatch.stopping):
             return
-        self.active_s = self._server.seconds()
+        server = self._server
+        self.session.active_s = server.seconds()
         large = len(data) > SLICE_BYTES and len(data) > self._parser.wanted
-        if large or self._backlog or self._unparsed or self._server.work <= 0:
+        if large or self._backlog or self._unparsed or server.work <= 0:
             self._unparsed.append(data)
             self._unparsed_bytes += len(data)
-            self._mark()
+            self._order.tell()
         else:
             self._feed(data)
         self._regulate()
@@ -153,7 +159,7 @@ class Connection(Dispatch, asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client has sent all it had; it may still read what it is owed."""
         self._eof = True
-        self._mark()
+        self._order.tell()
         return True
 
     def pause_writing(self) -> None:
@@ -162,9 +168,9 @@ class Connection(Dispatch, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_blocked = False
-        self.active_s = self._server.seconds()
+        self.session.active_s = self._server.seconds()
         self._look_at_buffer()
-        self._mark()
+        self._order.tell()
 
     # -- its end
 
@@ -180,84 +186,68 @@ class Connection(Dispatch, asyncio.Protocol):
         if transport is not None:
             transport.abort()
 
-    def wake(self) -> None:
-        """There may be room again."""
-        self._mark()
-
     def weigh(self) -> int:
         """What is held for it at this moment."""
         self._look_at_buffer()
         self._account()
-        return self._reported
+        return self._share.held
 
     def drain(self) -> None:
         """Start nothing more, and say so; end the connection when what is under way has been answered."""
-        self._stopping = self._ended = True
-        self._mark()
+        self._dispatch.stopping = self._dispatch.ended = True
+        self._order.tell()
 
     def is_idle(self, now_s: float, limit_s: float) -> bool:
         """Whether it has sent nothing for so long, and waits for nothing."""
-        return now_s - self.active_s >= limit_s and not self.waiting and not self._look_at_buffer()
+        return now_s - self.session.active_s >= limit_s and not self.waiting and not self._look_at_buffer()
 
     def is_stuck(self, now_s: float, limit_s: float) -> bool:
         """Whether it holds much, and has neither sent nor read anything for so long."""
-        before = self._buffered
+        before = self._order.buffered
         if self._look_at_buffer() < before:
-            self.active_s = now_s
-        return self._reported >= LARGE_REPLY_BYTES and now_s - self.active_s >= limit_s
-
-    def _drop_input(self) -> None:
-        self._backlog.clear()
-        self._unparsed.clear()
-        self._unparsed_bytes = self._backlog_bytes = 0
+            self.session.active_s = now_s
+        return self._share.held >= LARGE_REPLY_BYTES and now_s - self.session.active_s >= limit_s
 
     # -- replies
 
+    def look_soon(self) -> None:
+        """See that `flush` is called once in the next pass of the loop."""
+        if self._order.gone and not self._order.unfinished:
+            self._account()  # what it still has under way ends without it
+        else:
+            self._server.flush_soon(self)
+
+    def starve(self) -> None:
+        self._server.starve(self)
+
+    def wake(self) -> None:
+        """There may be room again."""
+        self._order.tell()
+
     def flush(self) -> None:
         """Write what is complete, in order, and start what was held back."""
-        self._dirty = False
-        transport = self._transport
+        order, transport = self._order, self._transport
+        out = order.take_replies()
         if transport is None:
-            if self._spread is not None:
-                self._send_parts()
+            if order.unfinished:
+                order.go_on()
             self._account()
             return
-        waiting, out = self._waiting, self._out
-        while waiting and (reply := waiting[0].reply) is not None:
-            out.append(reply)
-            waiting.popleft()
-        if out:
-            if not write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out)) or self._buffered:
-                self._buffered = transport.get_write_buffer_size()
-            if self._owed:
-                self._owed -= sum([len(reply) for reply in out if len(reply) > SMALL_BYTES])
-            out.clear()
-            if self._held_up or self._buffered:
-                self._look()
-        if self._held_up:
-            self._send_held_up()
+        if out and (not write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out)) or order.buffered):
+            order.note_buffered(transport.get_write_buffer_size())
+        if order.held_up:
+            order.go_on()
         if self._backlog or self._unparsed:
             self._go_on()
-        if self._eof and not self._backlog and not self._unparsed:
-            self._ended = True
-        if self._ended and not waiting and not out and not (self._stopping and (self._backlog or self._unparsed)):
+        dispatch = self._dispatch
+        left = bool(self._backlog or self._unparsed)
+        if self._eof and not left:
+            dispatch.ended = True
+        if dispatch.ended and order.settled_all and not (dispatch.stopping and left):
             transport.close()
-        if self._reported or self._buffered or self._under_way or self._unparsed_bytes:
+        if self._share.held or order.buffered or order.under_way or self._unparsed_bytes:
             self._account()
         self._regulate()
-
-    def _mark(self) -> None:
-        """See that `flush` is called once in the next pass of the loop."""
-        if self._dirty:
-            return
-        if self._gone and self._spread is None:
-            self._account()  # what it still has under way ends without it
-            return
-        self._dirty = True
-        self._server.flush_soon(self)
-
-    def _starve(self) -> None:
-        self._server.starve(self)
 
     # -- what it sends
 
@@ -273,28 +263,30 @@ class Connection(Dispatch, asyncio.Protocol):
         except RequestError as fault:
             self._server.protocol_errors += 1
             if fault.foreign:
-                self._server.closing("foreign", self, f"it speaks {looks_like(fault.foreign)}, not the Redis protocol")
+                self._server.closing("foreign", self.session, f"it speaks {looks_like(fault.foreign)}, not the Redis protocol")
             commands = [*fault.before, Ending(error(str(fault).encode("latin-1")))]
         self._server.work -= len(commands)
+        take = self._dispatch.take
         for at, command in enumerate(commands):
-            if not self._take(command):
+            if not take(command):
                 self._backlog.extend(commands[at:])
                 self._backlog_bytes = max(0, before + size - parser.held)
                 break
-        if parser.held or self._backlog or self._reported or self._under_way:
+        if parser.held or self._backlog or self._share.held or self._order.under_way:
             self._account()
 
     def _go_on(self) -> None:
         """Start what waited, as far as this pass of the loop has time."""
-        backlog, unparsed, server = self._backlog, self._unparsed, self._server
+        backlog, unparsed, server, order = self._backlog, self._unparsed, self._server, self._order
+        take = self._dispatch.take
         while True:
-            while backlog and server.work > 0 and self._take(backlog[0]):
+            while backlog and server.work > 0 and take(backlog[0]):
                 backlog.popleft()
                 server.work -= 1
             if backlog:
                 break
             self._backlog_bytes = 0
-            if not unparsed or server.work <= 0 or self._held_up or self._full:
+            if not unparsed or server.work <= 0 or order.blocked():
                 break
             piece = unparsed.popleft()
             size = max(SLICE_BYTES, self._parser.wanted)
@@ -304,40 +296,39 @@ class Connection(Dispatch, asyncio.Protocol):
             self._unparsed_bytes -= len(piece)
             self._feed(piece)
         if server.work <= 0 and (backlog or unparsed):
-            self._mark()
+            order.tell()
 
     # -- how much there is
 
     def _account(self) -> None:
         """Tell the service what is held for this client."""
         held = self.held
-        if held != self._reported:
-            self.room.add(held - self._reported)
-            self._reported = held
-            if self.room.over:
+        if held != self._share.held:
+            self._share.settle(held)
+            if self._server.room.over:
                 self._server.look_for_room()
 
     def _look_at_buffer(self) -> int:
-        if self._transport is not None and self._buffered:
-            self._buffered = self._transport.get_write_buffer_size()
-            self._look()
+        order = self._order
+        if self._transport is not None and order.buffered:
+            order.note_buffered(self._transport.get_write_buffer_size())
             self._account()
-        return self._buffered
+        return order.buffered
 
     def _regulate(self) -> None:
         """Read from the client while there is room for what it may send, or it could not read what it is owed."""
-        full = len(self._waiting) >= self._max_pipelined or self._under_way > MAX_UNDER_WAY_BYTES
-        held_back = full or self._backlog or self._unparsed_bytes > READ_AHEAD_BYTES
+        order = self._order
+        held_back = order.full or self._backlog or self._unparsed_bytes > READ_AHEAD_BYTES
         if self._keep_reading and not held_back and not self._write_blocked:
             return
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         if self._write_blocked:
-            unread = self._owed + self._buffered
+            unread = order.unread
             if unread + self._unsent > self._server.settings.max_unread_bytes and self._look_at_buffer():
                 text = f"{unread} bytes of replies are unread and {self._unsent} bytes of commands wait behind them"
-                self._server.closing("unread", self, f"{text}: read, or raise redis.max_unread_bytes")
+                self._server.closing("unread", self.session, f"{text}: read, or raise redis.max_unread_bytes")
                 self.give_up()
                 return
         elif held_back:
@@ -345,7 +336,7 @@ class Connection(Dispatch, asyncio.Protocol):
                 self._keep_reading = False
                 transport.pause_reading()
             return
-        elif len(self._waiting) > self._max_pipelined // 2:
+        elif not order.roomy:
             return
         if not self._keep_reading:
             self._keep_reading = True

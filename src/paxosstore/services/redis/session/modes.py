@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .reply import OK, error, wrong_arity
+from ..reply import OK, error, wrong_arity
 
 NO_MULTI = error("unknown command 'MULTI': there are no transactions; nothing up to EXEC or DISCARD is done")
 NO_WATCH = error("unknown command 'WATCH': there are no transactions")

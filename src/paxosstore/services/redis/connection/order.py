@@ -1,0 +1,358 @@
+"""The order of one client's commands: it cannot tell it from one by one, though they do not wait for each other.
+
+They take effect in the order in which they were sent, per entity:
+
+- writes to one entity are queued in order;
+- a read after a write that is not settled yet is queued behind it, as if it were a write;
+- a write after reads that are not settled yet waits for them, and so does everything after it.
+
+A command that changes what the following ones mean is started *alone*: nothing is, until it has its reply.
+
+A read's reply is as large as what is stored, so how many may be under way is found out: one that would be evaluated while
+its client has not read the last ones, is not; it starts again when there is room, with fewer of its kind beside it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Protocol
+
+from ....core.batch.request import Request
+from ....errors import Overloaded
+from ..room import Share
+from ..settings import RedisSettings
+from .requests import LARGE_REPLY_BYTES, SMALL_BYTES, Answer, Command, Slot, Spread
+
+READ_FLOOR = 1
+"""So many reads may be under way whatever the size of their replies."""
+CROWDED_BYTES = 1_048_576
+"""Replies unread or in the making from which on no more of them are made."""
+QUEUED_READS = 8
+"""Reads queued behind a write, at first: they cannot be put off when their replies turn out to be large …"""
+MAX_QUEUED_READS = 64
+"""… so there may be more only while they are not."""
+MAX_UNDER_WAY_BYTES = 16 * 1024 * 1024
+"""Of commands under way from one client."""
+
+
+class Listener(Protocol):
+    """What an order tells its connection."""
+
+    def look_soon(self) -> None:
+        """There is something to do in the next pass of the loop: replies are complete, or held up commands may start."""
+        ...
+
+    def starve(self) -> None:
+        """Something could be started if there were room: `tell` when there is."""
+        ...
+
+
+class Order:
+    """Starts commands, and gives their replies in the commands' order."""
+
+    __slots__ = (
+        "_alone",
+        "_connection",
+        "_deferred",
+        "_max_pipelined",
+        "_max_unread_bytes",
+        "_out",
+        "_places",
+        "_queued_reads",
+        "_queued_window",
+        "_read_window",
+        "_spread",
+        "_submit",
+        "_told",
+        "_waiting",
+        "_writes",
+        "buffered",
+        "crowded",
+        "gone",
+        "held_up",
+        "owed",
+        "reads",
+        "room",
+        "share",
+        "under_way",
+    )
+
+    def __init__(self, submit: Callable[[Request], None], share: Share, settings: RedisSettings, connection: Listener) -> None:
+        self._submit = submit
+        self._connection = connection
+        self.share = share
+        self.room = share.room
+        self._max_pipelined = settings.max_pipelined
+        self._max_unread_bytes = settings.max_unread_bytes
+        self._waiting: deque[Slot] = deque()
+        """Places of replies that have not left, in order."""
+        self._out: list[bytes] = []
+        """Replies whose turn it is."""
+        self._told = False
+        """The connection knows that there is something to do."""
+        self._places = 0
+        self.reads = 0
+        """Reads under way, those that were put off included."""
+        self._read_window = settings.max_pipelined
+        """How many reads may be under way."""
+        self._deferred: list[tuple[int, Command]] = []
+        """Reads that were put off: a heap, by their places."""
+        self._queued_reads = 0
+        self._queued_window = QUEUED_READS
+        """How many reads may be queued behind writes."""
+        self._writes: dict[int, int] = {}
+        """Entity -> writes under way, and reads that were queued behind one."""
+        self._spread: Spread | None = None
+        """A command on several entities that is not under way at all of them yet."""
+        self._alone: Command | None = None
+        """Nothing is started until this one has its reply."""
+        self.under_way = 0
+        """Bytes of the commands under way, as far as they are not small."""
+        self.owed = 0
+        """Bytes of replies that are made and have not been written, as far as they are not small."""
+        self.buffered = 0
+        """Bytes written that the client has not taken; it may be fewer by now."""
+        self.gone = True
+        """There is nobody to reply to."""
+        self.crowded = False
+        """The client has so many replies to read that no more are made."""
+        self.held_up = False
+        """Nothing is started: there are too many replies, or something else has to be started or answered first."""
+
+    @property
+    def waiting(self) -> int:
+        """Commands that are started and whose replies have not been taken."""
+        return len(self._waiting)
+
+    @property
+    def settled_all(self) -> bool:
+        """Every reply has been taken."""
+        return not self._waiting and not self._out
+
+    @property
+    def full(self) -> bool:
+        """As much is under way as may be."""
+        return len(self._waiting) >= self._max_pipelined or self.under_way > MAX_UNDER_WAY_BYTES
+
+    @property
+    def roomy(self) -> bool:
+        """So little waits that the client may send more, if it was held back."""
+        return len(self._waiting) <= self._max_pipelined // 2
+
+    @property
+    def unread(self) -> int:
+        """Bytes of replies that the client has not read."""
+        return self.owed + self.buffered
+
+    @property
+    def held(self) -> int:
+        """Bytes that are held for the client's commands under way and their replies."""
+        return self.owed + self.buffered + self.under_way
+
+    @property
+    def unfinished(self) -> bool:
+        """There is a command that has to go on though its client has gone."""
+        return self._spread is not None
+
+    def tune(self, settings: RedisSettings) -> None:
+        """The settings are others now."""
+        self._max_pipelined = settings.max_pipelined
+        self._max_unread_bytes = settings.max_unread_bytes
+        self._read_window = min(self._read_window, self._max_pipelined)
+
+    def open(self) -> None:
+        """There is a client."""
+        self.gone = False
+
+    def end(self) -> None:
+        """There is nobody any more: what is under way ends without a reply."""
+        self.gone = True
+        self._out.clear()
+        self._waiting.clear()
+        self._alone = None
+        while self._deferred:
+            self._forget(self._deferred.pop()[1])
+        self.owed = self.buffered = 0
+        self._look()
+
+    # -- starting commands
+
+    def blocked(self) -> bool:
+        """Whether nothing may be started."""
+        return self.held_up or len(self._waiting) >= self._max_pipelined or self.under_way > MAX_UNDER_WAY_BYTES
+
+    def may_read(self, entity: int) -> bool:
+        """Whether a read of this entity may be started, where nothing is blocked. A write may while there are no `reads`."""
+        return self._queued_reads < self._queued_window if entity in self._writes else self.reads < self._read_window
+
+    def start(self, command: Command, *, alone: bool = False) -> None:
+        """Start a command that may be; alone: nothing after it until it has its reply."""
+        if command.read_only and command.entity in self._writes:
+            command.read_only = False
+            command.queued_read = True
+            self._queued_reads += 1
+        self._places += 1
+        command.place = self._places
+        if command.size > SMALL_BYTES:
+            self.under_way += command.size
+        self._waiting.append(command)
+        if alone:
+            self._alone = command
+            self.held_up = True
+        self._send(command)
+
+    def spread(self, spread: Spread) -> None:
+        """Start a command on many entities."""
+        self._waiting.append(spread.whole)
+        self._spread = spread
+        self._send_parts()
+        self._look()
+
+    def answer(self, reply: bytes) -> None:
+        """A command was answered at once."""
+        if len(reply) > SMALL_BYTES:
+            self.built(len(reply))
+        if self._waiting:
+            self._waiting.append(Answer(reply))
+        else:
+            self._out.append(reply)
+        if not self._told:
+            self.tell()
+
+    def go_on(self) -> None:
+        """Start what has to be started before anything else, as far as there is room."""
+        if self._spread is not None:
+            self._send_parts()
+        deferred = self._deferred
+        while deferred and self.reads - len(deferred) < self._read_window:
+            if self.crowded and not self.is_next(deferred[0][1]):
+                break
+            if self.room.full:
+                self._connection.starve()
+                break
+            _, command = heappop(deferred)
+            self.reads -= 1
+            command.again()
+            self._send(command)
+        self._look()
+
+    def _send(self, command: Command) -> None:
+        if command.read_only:
+            self.reads += 1
+        else:
+            self._writes[command.entity] = self._writes.get(command.entity, 0) + 1
+        self._submit(command)
+
+    def _send_parts(self) -> None:
+        """Start a command at further entities: not at all at once, and at none after one has failed."""
+        spread = self._spread
+        assert spread is not None
+        while (entity := spread.next()) is not None:
+            part = spread.part(self, entity, entity in self._writes)
+            if part.size > SMALL_BYTES:
+                self.under_way += part.size
+            self._send(part)
+        if spread.over:
+            self._spread = None
+
+    def _forget(self, command: Command) -> None:
+        """It is under way no more."""
+        if command.size > SMALL_BYTES:
+            self.under_way -= command.size
+        if command.read_only:
+            self.reads -= 1
+            if self._read_window < self._max_pipelined:
+                self._read_window += 1
+            return
+        if command.queued_read:
+            self._queued_reads -= 1
+            if command.reply is not None and len(command.reply) > LARGE_REPLY_BYTES:
+                self._queued_window = max(1, self._queued_window // 2)
+            elif self._queued_window < MAX_QUEUED_READS:
+                self._queued_window += 1
+        entity = command.entity
+        left = self._writes[entity] - 1
+        if left:
+            self._writes[entity] = left
+        else:
+            del self._writes[entity]
+
+    # -- replies
+
+    def take_replies(self) -> list[bytes]:
+        """The replies whose turn it is; they are the caller's to write. It has to be told again of what comes after them."""
+        self._told = False
+        waiting, out = self._waiting, self._out
+        while waiting and (reply := waiting[0].reply) is not None:
+            out.append(reply)
+            waiting.popleft()
+        if out:
+            self._out = []
+            if self.owed:
+                self.owed -= sum([len(reply) for reply in out if len(reply) > SMALL_BYTES])
+            if self.held_up or self.buffered:
+                self._look()
+        return out
+
+    def note_buffered(self, size: int) -> None:
+        """So many bytes that were written have not been taken by the client."""
+        self.buffered = size
+        self._look()
+
+    def tell(self) -> None:
+        """See that the connection looks at what there is to do."""
+        if not self._told:
+            self._told = not self.gone or self._spread is not None
+            self._connection.look_soon()
+
+    def _look(self) -> None:
+        """See what holds commands up."""
+        self.crowded = self.gone or self.owed + self.buffered > CROWDED_BYTES
+        self.held_up = self.crowded or bool(self._deferred) or self._spread is not None or self._alone is not None
+
+    # -- what its commands say
+
+    def settled(self, command: Command) -> None:
+        """A command has its reply."""
+        self._forget(command)
+        if command is self._alone:
+            self._alone = None
+            self._look()
+        if not self._told:
+            self.tell()
+
+    def deferred(self, command: Command) -> None:
+        """A read was not evaluated, for want of room: it starts again later."""
+        self._read_window = max(READ_FLOOR, self._read_window // 2)
+        if self.gone:
+            self._forget(command)
+            return
+        heappush(self._deferred, (command.place, command))
+        self._look()
+        self.tell()
+
+    def is_next(self, command: Command) -> bool:
+        """Whether the client waits for the reply to this command alone: it has to be made, however much else there is."""
+        return self.buffered <= CROWDED_BYTES and bool(self._waiting) and self._waiting[0] is command
+
+    def built(self, size: int) -> None:
+        """Replies of so many bytes are there, or are there no more."""
+        if self.gone:
+            return
+        self.owed += size
+        self.share.add(size)
+        self._look()
+
+    def answered(self, reply: bytes) -> None:
+        """A reply that is made of several has come together."""
+        if len(reply) > SMALL_BYTES:
+            self.built(len(reply))
+        self.tell()
+
+    def check_unread(self) -> None:
+        """Raises Overloaded if the client has left so much unread that nothing may be made for it."""
+        unread, limit = self.owed + self.buffered, self._max_unread_bytes
+        if unread > limit:
+            raise Overloaded(f"{unread} bytes of replies are unread, {limit} may be: read, or raise redis.max_unread_bytes")

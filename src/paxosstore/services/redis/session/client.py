@@ -1,0 +1,74 @@
+"""CLIENT: what a connection is called, and which others there are at this node."""
+
+from __future__ import annotations
+
+import re
+
+from ..reply import OK, SYNTAX_ERROR, bulk, error, integer_reply, nil, verbatim
+from ..resp import integer
+from .session import Session
+
+BAD_NAME = error("Client names cannot contain spaces, newlines or special characters.")
+_PLAIN = re.compile(rb"[!-~]*")
+MAX_LABEL_BYTES = 1_024
+"""Of a client's name: CLIENT LIST shows all of them."""
+
+
+def is_plain(value: bytes) -> bool:
+    return len(value) <= MAX_LABEL_BYTES and _PLAIN.fullmatch(value) is not None
+
+
+def client_id(session: Session, args: list[bytes]) -> bytes:
+    return integer_reply(session.id)
+
+
+def client_info(session: Session, args: list[bytes]) -> bytes:
+    return verbatim(session.describe(), session.proto)
+
+
+def client_list(session: Session, args: list[bytes]) -> bytes:
+    """The clients of this node."""
+    if len(args) == 4 and args[2].upper() == b"TYPE" and args[3].lower() == b"normal":
+        chosen = list(session.host.sessions())
+    elif len(args) > 3 and args[2].upper() == b"ID":
+        numbers = {integer(word) for word in args[3:]}
+        if None in numbers:
+            return error("Invalid client ID")
+        chosen = [other for other in session.host.sessions() if other.id in numbers]
+    elif len(args) == 2:
+        chosen = list(session.host.sessions())
+    else:
+        return SYNTAX_ERROR
+    return verbatim("".join([other.describe() for other in chosen]), session.proto)
+
+
+def client_reply(session: Session, args: list[bytes]) -> bytes:
+    """Replies cannot be switched off, and a client that expects none would take them for those to later commands."""
+    mode = args[2].upper()
+    if mode == b"ON":
+        return OK
+    if mode not in (b"OFF", b"SKIP"):
+        return SYNTAX_ERROR
+    session.ending = True
+    return error("CLIENT REPLY OFF and SKIP are not possible here: the connection ends")
+
+
+def client_setname(session: Session, args: list[bytes]) -> bytes:
+    if not is_plain(args[2]):
+        return BAD_NAME
+    session.name = args[2]
+    return OK
+
+
+def client_getname(session: Session, args: list[bytes]) -> bytes:
+    return bulk(session.name) if session.name else nil(session.proto)
+
+
+def client_setinfo(session: Session, args: list[bytes]) -> bytes:
+    option = args[2].upper()
+    if option not in session.library:
+        return error(b"Unrecognized option '" + args[2] + b"'")
+    if not is_plain(args[3]):
+        return error(option.decode().lower() + " cannot contain spaces, newlines or special characters.")
+    session.library[option] = args[3]
+    return OK

@@ -1,0 +1,92 @@
+"""What a client's session is set to. Its connection has one; the commands of this folder read and change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from ..commands.spec import Spec
+from ..room import Share
+from ..settings import RedisSettings
+
+REDIS_VERSION = "7.0.0"
+"""The version whose behaviour and texts are followed."""
+
+
+class Host(Protocol):
+    """What the server tells the sessions."""
+
+    @property
+    def settings(self) -> RedisSettings: ...
+
+    @property
+    def specs(self) -> Mapping[bytes, Spec]:
+        """Every command there is, by its name in lower case."""
+        ...
+
+    def sessions(self) -> Iterable[Session]: ...
+
+    def seconds(self) -> float:
+        """Monotonic time."""
+        ...
+
+    def info(self) -> Mapping[str, Mapping[str, object]]:
+        """Sections of INFO."""
+        ...
+
+
+class Session:
+    """One client's settings, and what is known of it."""
+
+    __slots__ = (
+        "active_s",
+        "address",
+        "db",
+        "ending",
+        "host",
+        "id",
+        "in_transaction",
+        "last",
+        "library",
+        "local_address",
+        "name",
+        "proto",
+        "share",
+        "since_s",
+    )
+
+    def __init__(self, host: Host, number: int, share: Share) -> None:
+        self.host = host
+        self.id = number
+        self.share = share
+        """The memory that its connection takes."""
+        self.proto = 2
+        self.db = 0
+        self.name = b""
+        self.library = {b"LIB-NAME": b"", b"LIB-VER": b""}
+        self.address = ""
+        self.local_address = ""
+        self.last = ""
+        """Name of the command under way."""
+        self.ending = False
+        """The connection is closed behind the reply to the command under way."""
+        self.in_transaction = False
+        """A MULTI was refused, and neither EXEC nor DISCARD has come."""
+        self.since_s = self.active_s = host.seconds()
+
+    def reset(self) -> None:
+        """Back to what it was at first."""
+        self.proto = 2
+        self.db = 0
+        self.name = b""
+        self.in_transaction = False
+
+    def describe(self) -> str:
+        """One line of CLIENT LIST."""
+        now_s = self.host.seconds()
+        return (
+            f"id={self.id} addr={self.address} laddr={self.local_address} name={self.name.decode('latin-1')}"
+            f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags=N db={self.db} cmd={self.last}"
+            f" tot-mem={self.share.held} user=default lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
+            f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')} resp={self.proto}\n"
+        )
