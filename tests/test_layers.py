@@ -14,7 +14,7 @@ import paxosstore
 PACKAGE = "paxosstore"
 ROOT = Path(paxosstore.__file__).parent
 
-BASE = ("boundary", "errors", "settings")
+BASE = ("boundary", "clock", "errors", "settings")
 FOR_SERVICES = (
     *BASE,
     "runtime.node",
@@ -42,6 +42,7 @@ ROOMS = (
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "boundary": BASE,
+    "clock": (),
     "settings": BASE,
     **{room: (*BASE, *ROOMS[: at + 1]) for at, room in enumerate(ROOMS)},
     "core.shard": (*BASE, "core"),

@@ -47,6 +47,7 @@ from .runtime.blocking import BlockingNode
 from .runtime.histogram import Histogram
 from .runtime.links import LinkStatistics
 from .runtime.node import Node, NodeStatistics
+from .runtime.timekeeper import ClockStatus
 from .runtime.watch import EntityChange, EntitySnapshot
 from .settings import ClusterSettings, TuningSettings
 from .storage.expiry import LogKept
@@ -59,6 +60,7 @@ __all__ = [
     "BackupError",
     "BlockingNode",
     "CallerError",
+    "ClockStatus",
     "ClusterError",
     "ClusterSettings",
     "CommitLimitReached",

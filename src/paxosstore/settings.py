@@ -153,6 +153,10 @@ class TuningSettings:
     max_turn_work: int = 30_000
     """After so much work the rest waits for the next turn, so that no turn holds the loop for long. Units of about a
     microsecond: a row read or written, a KiB."""
+    clock_warn_ms: float = 500.0
+    """A clock that is so far from what the nodes' clocks say together is told of: in the log, status and metrics."""
+    clock_limit_ms: float = 10_000.0
+    """A node whose own clock is so far off begins no expiry: what is due is deleted by others, or by requests that meet it."""
     slow_sync_ms: float = 100.0
     """How long a sync may take before the node goes on without it with what needs no disk."""
     max_silent_bytes: int = 67_108_864

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -61,6 +62,8 @@ class End:
         self.told: list[tuple[str, int]] = []
         self.reasons: list[tuple[int, str]] = []
         """(peer, why it is down), as told."""
+        self.clocks: list[tuple[int, float, float, float]] = []
+        """As told: peer, its clock, when it was asked for, and came."""
         self.links = Links(
             me,
             addresses,
@@ -71,6 +74,7 @@ class End:
             on_up=lambda hello: self.told.append(("up", hello.node)),
             on_down=self._on_down,
             options=options,
+            on_clock=lambda *told: self.clocks.append(told),
         )
 
     def _on_down(self, peer: int, reason: str) -> None:
@@ -153,6 +157,27 @@ def test_messages_arrive_in_order_both_ways() -> None:
             await end.links.close()
             assert not end.links.connections
         assert told[0] == ends[0].told  # closing calls nobody back
+
+    run(story)
+
+
+def test_a_peers_clock_is_known_when_it_is_up_and_with_each_pong() -> None:
+    async def story() -> None:
+        ends = [End(me, addresses) for addresses in [free_addresses(2)] for me in range(2)]
+        known_when_up: list[int] = []
+        for end in ends:
+            end.links._on_up = lambda hello, end=end: known_when_up.append(len(end.clocks))  # type: ignore[misc]
+            await end.links.start()
+        await until(lambda: all(len(end.clocks) >= 4 for end in ends))
+        assert all(known_when_up)
+        for end in ends:
+            ahead_ms = [clock_ms - received_ms for _, clock_ms, _, received_ms in end.clocks]
+            assert {peer for peer, *_ in end.clocks} == {1 - end.links.me}
+            assert all(sent_ms <= received_ms for _, _, sent_ms, received_ms in end.clocks)
+            trips_ms = [received_ms - sent_ms for _, _, sent_ms, received_ms in end.clocks]
+            here_ms = (time.time() - time.monotonic()) * 1_000.0
+            assert all(-trip_ms - 20.0 <= ahead - here_ms <= 20.0 for ahead, trip_ms in zip(ahead_ms, trips_ms, strict=True))
+            await end.links.close()
 
     run(story)
 

@@ -11,6 +11,7 @@ from paxosstore.core.log.reconcile import Reconciliation
 from paxosstore.core.reentry.progress import Progress
 from paxosstore.runtime.inspection import NodeStatistics
 from paxosstore.runtime.reporter import DAY_S, PROGRESS_S, REPEAT_S, WAITS_S, Reporter
+from paxosstore.runtime.timekeeper import ClockStatus
 from paxosstore.storage.expiry import LogKept
 
 from ..services.http.test_pages import COMING_BACK, MEMBER, statistics
@@ -115,3 +116,15 @@ def test_a_log_that_cannot_be_cut_is_said(log: Log) -> None:
     stuck = replace(SOUND, log_kept=LogKept(0, 1, 0, "no room"))
     assert log.look(stuck, 0.0) == ["WARNING the log cannot be cut: no room"]
     assert log.look(stuck, 1.0) == []
+
+
+def test_clocks_that_differ_are_said_once_and_when_it_is_over(log: Log) -> None:
+    def odd(how: str, matter: str) -> NodeStatistics:
+        return replace(SOUND, clock=ClockStatus(0.0, {}, True, f"THE CLOCKS DIFFER: {how}", matter))
+
+    assert log.look(odd("node 1 is 1.0 s ahead", "1"), 1.0) == ["WARNING THE CLOCKS DIFFER: node 1 is 1.0 s ahead"]
+    assert log.look(odd("node 1 is 1.1 s ahead", "1"), 2.0) == [], "it goes on drifting"
+    assert log.look(odd("node 1 is 99.0 s ahead", "1 rests"), 3.0) == ["WARNING THE CLOCKS DIFFER: node 1 is 99.0 s ahead"]
+    assert len(log.look(odd("node 1 is 99.0 s ahead", "1 rests"), 3.0 + REPEAT_S)) == 1
+    assert log.look(SOUND, 9.0 + REPEAT_S) == ["INFO the clocks agree again"]
+    assert log.look(SOUND, 10.0 + REPEAT_S) == []

@@ -102,7 +102,7 @@ def test_it_is_not_opened_in_another_format(path: Path) -> None:
             make(path)
 
 
-@pytest.mark.parametrize("format_before", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("format_before", [2, 3, 4, 5, 6, 7])
 def test_a_format_before_is_taken_over(path: Path, format_before: int) -> None:
     """What is written from then on would be misread by the program of before: it has to refuse the directory."""
     make(path)

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from paxosstore.errors import WireError
 from paxosstore.settings import ClusterSettings
-from paxosstore.wire.hello import MAGIC, Hello, check_hello, decode_hello, echo, encode_hello, encode_ping, fingerprint
+from paxosstore.wire.hello import (
+    MAGIC,
+    Hello,
+    check_hello,
+    decode_hello,
+    decode_pong,
+    encode_hello,
+    encode_ping,
+    encode_pong,
+    fingerprint,
+)
 
 SETTINGS = ClusterSettings("blue", 3, 1000)
 HELLO = Hello("blue", fingerprint(SETTINGS), 1, 0, 2**64 - 1, b"disk")
@@ -57,8 +67,10 @@ def test_only_wire_error_comes_out(data: bytes) -> None:
 
 def test_a_pong_repeats_the_ping() -> None:
     ping = encode_ping(b"8 bytes!")
-    assert echo(ping)[1:] == ping[1:]
-    assert echo(ping) != ping
+    assert decode_pong(encode_pong(ping, 1_700_000_000_000_000)) == (b"8 bytes!", 1_700_000_000_000_000)
+    for bad in (ping, encode_pong(ping, 0)[:-1], encode_pong(ping, 0) + b"x"):
+        with pytest.raises(WireError, match="no pong"):
+            decode_pong(bad)
 
 
 def test_another_cluster_of_the_same_name_is_told_apart() -> None:

@@ -142,6 +142,8 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
         for name, one in answer.get("settings_changed", {}).items():
             value, file = escape(str(one["value"])), escape(str(one["file"]))
             yield f"{node}: set until the restart: {escape(name)} = {value} (the file: {file})"
+        if trouble := answer.get("clock", {}).get("trouble"):
+            yield f"{node}: [yellow]{escape(str(trouble))}[/yellow]"
         if trouble := answer.get("settings_trouble"):
             yield f"{node}: [yellow]its file was not read again[/yellow]: {escape(str(trouble))}"
         for why in list(answer.get("stopped", {}).values())[:MAX_STOPPED]:

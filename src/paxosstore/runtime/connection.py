@@ -23,13 +23,13 @@ from ..wire.hello import (
     MAX_HELLO_BYTES,
     PING,
     PING_BYTES,
-    PONG,
     Hello,
     check_hello,
     decode_hello,
-    echo,
+    decode_pong,
     encode_hello,
     encode_ping,
+    encode_pong,
 )
 from ..wire.published import PUBLISHED, decode_published
 from .direct import descriptor, write_now
@@ -97,7 +97,11 @@ class Owner(Protocol):
 
     def dropped(self, peer: int, frames: int) -> None: ...
 
-    def observe_rtt(self, peer: int, rtt_ms: float) -> None: ...
+    def observe(self, peer: int, clock_us: int, sent_ms: float, received_ms: float) -> None:
+        """A peer has answered, and said what its clock showed (microseconds since 1970); the times are of time.monotonic."""
+
+    def clock_us(self) -> int:
+        """This node's clock, in microseconds since 1970."""
 
 
 class Connection(asyncio.Protocol):
@@ -202,7 +206,7 @@ class Incoming(Connection):
                 self.hold(True)
         elif payload[0] == PING and len(payload) == PING_BYTES:
             if self.transport.get_write_buffer_size() < _PONG_BUFFER_BYTES:
-                self.transport.write(encode_frame(echo(payload)))
+                self.transport.write(encode_frame(encode_pong(payload, self.links.clock_us())))
         else:
             try:
                 if payload[0] == PUBLISHED:
@@ -260,6 +264,7 @@ class Outgoing(Connection):
         self._queued_bytes = 0
         self._buffered = 0
         self._descriptor = -1
+        self._greeted_ms = 0.0
 
     @property
     def queued(self) -> tuple[int, int]:
@@ -270,6 +275,7 @@ class Outgoing(Connection):
         super().connection_made(transport)
         self._descriptor = descriptor(transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self._greeted_ms = time.monotonic() * 1_000.0
         self.transport.write(encode_frame(encode_hello(self.links.own_hello(self.peer))))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -285,13 +291,13 @@ class Outgoing(Connection):
             hello = decode_hello(payload)
             check_hello(hello, self.links.settings, self.links.me, self.peer, self.links.cluster_id())
             self.hello = hello
+            self.links.observe(self.peer, hello.clock_us, self._greeted_ms, time.monotonic() * 1_000.0)
             self.links.went_up(self, hello)
             if not self.ready.done():
                 self.ready.set_result(True)
-        elif payload[0] == PONG and len(payload) == PING_BYTES:
-            self.links.observe_rtt(self.peer, (time.monotonic_ns() - int.from_bytes(payload[1:], "big")) / 1e6)
         else:
-            raise WireError("an answer that is no pong")
+            stamp, clock_us = decode_pong(payload)
+            self.links.observe(self.peer, clock_us, int.from_bytes(stamp, "big") / 1e6, time.monotonic_ns() / 1e6)
 
     def refuse(self, error: WireError) -> None:
         text = f"refused node {self.peer} at {self.remote}: {error}"

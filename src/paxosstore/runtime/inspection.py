@@ -25,6 +25,7 @@ from .doing import MEMBER, describe_difference, describe_reconciliation, describ
 from .histogram import Histogram
 from .links import LinkStatistics
 from .loop import TurnLoop, now_ms
+from .timekeeper import ClockStatus
 
 MAX_DESCRIBED = 100
 LEARNS_ONLY = "it learns only (learn_only): it votes for nothing and serves nobody; `paxosstore set learn_only false` ends that"
@@ -78,6 +79,8 @@ class NodeStatistics:
     """This node has been told so."""
     damage: DamageFound = NOTHING
     """What damage was found on the disk, and what became of it."""
+    clock: ClockStatus = ClockStatus()  # noqa: RUF009  # it is immutable
+    """How far the clocks of the nodes are from each other (rule 20)."""
 
     @property
     def doing(self) -> list[str]:
@@ -107,7 +110,13 @@ class NodeStatistics:
 
 
 def statistics_of(
-    node: int, shard: Shard, turns: TurnLoop, peers: Mapping[int, LinkStatistics], store: RocksStore, damage: DamageFound
+    node: int,
+    shard: Shard,
+    turns: TurnLoop,
+    peers: Mapping[int, LinkStatistics],
+    store: RocksStore,
+    damage: DamageFound,
+    clock: ClockStatus,
 ) -> NodeStatistics:
     """What a running node is doing at this moment."""
     context, differing = shard.context, shard.comparer.differing
@@ -141,6 +150,7 @@ def statistics_of(
         resting=tuple(sorted(context.reach.resting)),
         learns_only=context.tuning.learn_only,
         damage=damage,
+        clock=clock,
     )
 
 

@@ -36,6 +36,7 @@ from ..wire.hello import MAGIC, Hello, check_hello, decode_hello, encode_hello, 
 from .connection import Connection, Incoming, LinkOptions, Outgoing
 from .quiet_log import QuietLog
 from .sockets import listening, said, where
+from .timekeeper import clock_ms
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,8 @@ class Links:
 
     The callbacks run on the loop and must not block: on_messages(peer, messages of one frame, its bytes, disk id that the hello
     of that connection said), on_up(hello), and on_down(peer, reason): at the start, when the link goes down, and when it stays
-    down for another reason.
+    down for another reason. on_clock(peer, its clock, when that was asked for, and came, on time.monotonic; all in ms) comes
+    before on_up, and with each pong.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class Links:
         starts: int = 0,
         cluster_id: Callable[[], str] = str,
         on_published: Callable[[int, list[Published]], None] = lambda peer, messages: None,
+        on_clock: Callable[[int, float, float, float], None] = lambda peer, clock_ms, sent_ms, received_ms: None,
     ) -> None:
         self.on_published = on_published
         self.me = me
@@ -150,6 +153,7 @@ class Links:
         self._hello = Hello(cluster_settings.cluster, fingerprint(cluster_settings), me, -1, incarnation, disk_id, starts)
         self._on_up = on_up
         self._on_down = on_down
+        self._on_clock = on_clock
         self._peers = {number: _Peer(number, address) for number, address in enumerate(addresses) if number != me}
         self._server: asyncio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []
@@ -264,7 +268,10 @@ class Links:
     # -- what connections tell
 
     def own_hello(self, target: int) -> Hello:
-        return self._hello._replace(target=target, cluster_id=self.cluster_id())
+        return self._hello._replace(target=target, cluster_id=self.cluster_id(), clock_us=self.clock_us())
+
+    def clock_us(self) -> int:
+        return int(clock_ms() * 1_000.0)
 
     def greet(self, connection: Incoming, payload: bytes) -> None:
         """A dialler's first frame: answer it, check it, and let it replace the peer's older connection. Raises WireError."""
@@ -292,8 +299,10 @@ class Links:
     def dropped(self, peer: int, frames: int) -> None:
         self._peers[peer].dropped += frames
 
-    def observe_rtt(self, peer: int, rtt_ms: float) -> None:
-        self._peers[peer].observe_rtt(rtt_ms)
+    def observe(self, peer: int, clock_us: int, sent_ms: float, received_ms: float) -> None:
+        if self._peers[peer].outgoing is not None:  # else it was the hello, which takes longer
+            self._peers[peer].observe_rtt(received_ms - sent_ms)
+        self._on_clock(peer, clock_us / 1_000.0, sent_ms, received_ms)
 
     def went_up(self, connection: Outgoing, hello: Hello) -> None:
         peer = self._peers[connection.peer]

@@ -29,6 +29,7 @@ from ..storage.driver import Driver
 from .feed import Feed
 from .histogram import COUNTS, MILLISECONDS, Histogram
 from .syncer import Syncer
+from .timekeeper import clock_ms
 from .warmer import Warmer
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ class TurnLoop:
         send: Callable[[dict[int, list[Message]]], None],
         fatal: Callable[[str], None] = end_process,
         feed: Feed | None = None,
+        wall_ms: Callable[[], int] = lambda: int(clock_ms()),
     ) -> None:
+        """`wall_ms`: the time that requests are shown (rule 20)."""
         self.feed = Feed(shard.context.me) if feed is None else feed
         """Told what is applied."""
         self._loop = asyncio.get_running_loop()
@@ -84,6 +87,7 @@ class TurnLoop:
         self.inbox = self._driver.inbox
         self._send = send
         self._fatal = fatal
+        self.wall_ms = wall_ms
         self._turn_started_ms = 0.0
         self._sync_started_ms = 0.0
         self._last_sync_ms = math.inf
@@ -170,9 +174,6 @@ class TurnLoop:
 
     def monotonic_ms(self) -> float:
         return now_ms()
-
-    def wall_ms(self) -> int:
-        return int(time.time() * 1000)
 
     def call_soon(self, action: Callable[[], None]) -> None:
         self._loop.call_soon(self._run, action)

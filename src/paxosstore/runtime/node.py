@@ -72,6 +72,7 @@ from .loop import TurnLoop, end_process, now_ms
 from .readiness import wait_until_ready
 from .reporter import Reporter
 from .rounds import rounds_of
+from .timekeeper import Timekeeper
 from .verify import Verifier
 from .watch import EntityChange, EntitySnapshot, Source, Watch, Watches
 
@@ -142,6 +143,7 @@ class Node:
         self._findings = Findings()
         self._coming_back: asyncio.Task[None] | None = None
         """Replaces the store after damage was found in it."""
+        self._time = Timekeeper(self.node_id, lambda: self.tuning)
         self._home: Home | None = None
         """Set from the beginning of the start to the end of the stop."""
 
@@ -210,7 +212,7 @@ class Node:
         self._shard = Shard(identity, self._store, self._codec, self._handlers)
         self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
         self._shard.context.elsewhere = self.elsewhere
-        self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal, self.feed)
+        self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal, self.feed, wall_ms=self._time.now_ms)
         self._watches = Watches(self.feed, Source(self._store, self._codec, self._turns.unsynced))
         self._turns.on_told = self.on_told
         self._turns.on_applied = self.on_applied
@@ -233,6 +235,7 @@ class Node:
             starts=own.starts,
             cluster_id=lambda: standing.cluster_id,
             on_published=lambda peer, messages: broadcast.take(messages),
+            on_clock=self._time.heard,
         )
         broadcast = self._broadcast = Broadcast(self._links, self.on_published)
         self._turns.on_published = broadcast.publish
@@ -535,9 +538,9 @@ class Node:
         if shard is None or turns is None or links is None or self._home is None:
             raise NotServing("the node is not running")
         self._home.check_thread()
-        return statistics_of(
-            self.node_id, shard, turns, links.statistics(), self._open_store(), self._findings.now(*self._open_store().scrubbed())
-        )
+        store = self._open_store()
+        damage = self._findings.now(*store.scrubbed())
+        return statistics_of(self.node_id, shard, turns, links.statistics(), store, damage, self._time.status())
 
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""
@@ -558,6 +561,15 @@ class Node:
         """Whether there is a link to that node, or it is this one."""
         node = exact_int("node", node, 0, self.cluster.nodes - 1)
         return node == self.node_id or (self._links is not None and self._links.is_up(node))
+
+    def now_ms(self) -> int:
+        """What the clocks of the nodes say together, in ms since 1970 (rule 20)."""
+        return self._time.now_ms()
+
+    @property
+    def expires(self) -> bool:
+        """Whether this node is to delete what is due by itself: not while its own clock is far off (clock_limit_ms)."""
+        return self._time.expires
 
     def content_hash(self, wanted: Callable[[], bool] | None = None) -> str:
         """SHA-256 over all applied data: equal on nodes that have applied the same entries.

@@ -10,6 +10,7 @@ from ..core.reentry.progress import Progress
 from ..core.turn.reach import duration
 from .doing import NEW, amount, describe_reentry, describe_transfers
 from .inspection import NodeStatistics
+from .timekeeper import ClockStatus
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,16 @@ class Reporter:
             subject, begun = f"copy {transfer.entity} {transfer.peer}", transfer.seconds >= PROGRESS_S
             if begun and now_s >= self._said.get(subject, ("", NEVER_S))[1] + PROGRESS_S:
                 self._say(subject, next(describe_transfers([transfer])), logging.INFO, now_s, PROGRESS_S)
+        self._look_at_clocks(now.clock, now_s)
         if now.log_kept.trouble:
             self._say("expiry", f"the log cannot be cut: {now.log_kept.trouble}", logging.WARNING, now_s, REPEAT_S)
+
+    def _look_at_clocks(self, now: ClockStatus, now_s: float) -> None:
+        """Said again when it becomes another matter; that a figure changes is none."""
+        if now.trouble:
+            self._say("clocks", now.trouble, logging.WARNING, now_s, REPEAT_S, matter=now.matter)
+        elif self._said.pop("clocks", None) is not None:
+            log.info("the clocks agree again")
 
     def _look_at_reentry(self, node: int, now: Progress, now_s: float, *, quickly: bool) -> None:
         """`quickly`: it has begun since the last look, and may be over already."""
@@ -70,10 +79,11 @@ class Reporter:
         elif before is None or before.state == NEW or now_s >= self._said.get("back", ("", NEVER_S))[1] + PROGRESS_S:
             self._say("back", f"node {node} {next(describe_reentry(now))}", logging.INFO, now_s, PROGRESS_S)
 
-    def _say(self, subject: str, text: str, level: int, now_s: float, again_s: float) -> None:
+    def _say(self, subject: str, text: str, level: int, now_s: float, again_s: float, matter: str = "") -> None:
+        """`matter`: what makes it another one, if that is not the text."""
         said, at_s = self._said.get(subject, ("", NEVER_S))
-        if text != said or now_s >= at_s + again_s:
-            self._said[subject] = text, now_s
+        if (matter or text) != said or now_s >= at_s + again_s:
+            self._said[subject] = matter or text, now_s
             log.log(level, "%s", text)
 
 

@@ -2,7 +2,7 @@
 
     hello   magic │ protocol version (u16, big-endian) │ msgpack array of the rest
     ping    "P" │ 8 bytes that the receiver repeats in a
-    pong    "Q" │ the same 8 bytes
+    pong    "Q" │ the same 8 bytes │ the receiver's clock (8 bytes, microseconds since 1970)
     "M"     what is published (published.py)
     0x9_, 0xdc  messages (codec.py: a msgpack array begins like this)
 
@@ -29,6 +29,7 @@ _BODY_AT = len(MAGIC) + 2
 PING = ord("P")
 PONG = ord("Q")
 PING_BYTES = 9
+PONG_BYTES = 17
 
 
 class Hello(NamedTuple):
@@ -47,10 +48,12 @@ class Hello(NamedTuple):
     """How often the node has started on it, this start included; 0: it could not count this one."""
     cluster_id: str = ""
     """Which cluster of this name it is of (core/turn/standing.py); empty: it does not know that yet."""
+    clock_us: int = 0
+    """Its clock, in microseconds since 1970: known of each peer before anything is asked of it (rule 20)."""
 
     def is_of_one_life_with(self, other: Hello) -> bool:
         """Whether nothing but what a node finds out while it runs tells them apart."""
-        return self._replace(cluster_id="") == other._replace(cluster_id="")
+        return self._replace(cluster_id="", clock_us=0) == other._replace(cluster_id="", clock_us=0)
 
     @property
     def disk(self) -> int:
@@ -81,8 +84,8 @@ def decode_hello(payload: bytes) -> Hello:
         hello = _decoder.decode(memoryview(payload)[_BODY_AT:])
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise WireError(f"a hello that cannot be read: {error}") from error
-    if hello.incarnation < 0 or hello.starts < 0:
-        raise WireError("a hello with a negative incarnation, or number of starts")
+    if hello.incarnation < 0 or hello.starts < 0 or hello.clock_us < 0:
+        raise WireError("a hello with a negative incarnation, number of starts, or clock")
     return hello
 
 
@@ -116,6 +119,13 @@ def encode_ping(stamp: bytes) -> bytes:
     return bytes((PING,)) + stamp
 
 
-def echo(ping: bytes) -> bytes:
-    """The pong for a ping."""
-    return bytes((PONG,)) + ping[1:]
+def encode_pong(ping: bytes, clock_us: int) -> bytes:
+    """The answer to a ping, by whose clock it is this time."""
+    return bytes((PONG,)) + ping[1:] + clock_us.to_bytes(8, "big")
+
+
+def decode_pong(pong: bytes) -> tuple[bytes, int]:
+    """The stamp of the ping, and the peer's clock in microseconds. Raises WireError."""
+    if len(pong) != PONG_BYTES or pong[0] != PONG:
+        raise WireError("an answer that is no pong")
+    return pong[1:PING_BYTES], int.from_bytes(pong[PING_BYTES:], "big")

@@ -31,6 +31,8 @@ class FakeNode:
         self.calls: list[int] = []
         self.refusals = 0
         self.told: Sweeper | None = None
+        self.expires = True
+        self.now_ms: Callable[[], int] = lambda: NOW_MS
 
     def view(self, entity: int) -> DictView:
         return self.views.setdefault(entity, DictView(entity))
@@ -62,9 +64,8 @@ class FakeNode:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The wall clock; sleeping moves it, and takes no time."""
+    """The time; sleeping moves it, and takes none."""
     now = SimpleNamespace(ms=NOW_MS)
-    monkeypatch.setattr(sweeper, "_wall_ms", lambda: now.ms)
     sleep = asyncio.sleep
 
     async def skip(seconds: float) -> None:
@@ -83,6 +84,7 @@ def free_of_charge(size: int, ms: float) -> float:
 def sweep(node: FakeNode, clock: SimpleNamespace, until_ms: int, pay: Callable[[int, float], float] = free_of_charge) -> Sweeper:
     """Run the sweeper until that time."""
     swept = node.told = Sweeper(node, pay)
+    node.now_ms = lambda: clock.ms
 
     async def story() -> None:
         task = asyncio.ensure_future(swept.run())
@@ -113,6 +115,18 @@ def test_what_is_due_is_dropped_and_the_rest_stays(clock: SimpleNamespace) -> No
     assert number_of_keys(node.view(REDIS_BASE)) == 2
     assert swept.dropped_keys == 2_500
     assert len(node.calls) == 3, "1,000 a step, and nothing is asked when nothing is due"
+
+
+def test_who_has_an_odd_clock_drops_nothing_until_it_is_right(clock: SimpleNamespace) -> None:
+    node = FakeNode()
+    node.expires = False
+    fill(node, REDIS_BASE, 10, NOW_MS + 500)
+    sweep(node, clock, NOW_MS + 60_000)
+    assert not node.calls
+    assert node.peeks < 100, "nor does it look for it all the time"
+    node.expires = True
+    sweep(node, clock, clock.ms + 2_000)
+    assert number_of_keys(node.view(REDIS_BASE)) == 0
 
 
 def test_every_slot_is_swept(clock: SimpleNamespace) -> None:

@@ -134,6 +134,7 @@ class NodeMetrics(Collector):
         yield _histogram("turn_milliseconds", "Time of one turn, without its sync.", now.turn_ms)
         yield _histogram("sync_milliseconds", "Time of one sync of the log.", now.sync_ms)
         yield _histogram("turn_events", "Events taken in by one turn.", now.events_per_turn)
+        yield from _clocks(now)
         yield from _peers(now)
         yield from self._extra()
 
@@ -205,6 +206,16 @@ def _background(now: NodeStatistics) -> Iterator[Metric]:
         for family, value in zip(families, (usage.bytes, usage.ms, usage.waits_ms), strict=True):
             family.add_metric([job], value)
     yield from families
+
+
+def _clocks(now: NodeStatistics) -> Iterator[Metric]:
+    """By what they say together (rule 20)."""
+    yield from gauges("clock", {"expires": now.clock.expires, "trouble": bool(now.clock.trouble)})
+    help_text = "How far the clock of a node is ahead of what this one goes by."
+    family = GaugeMetricFamily(_name("clock", "offset_milliseconds"), help_text, labels=["node"])
+    for node, offset_ms in sorted({now.node: now.clock.offset_ms, **now.clock.peers}.items()):
+        family.add_metric([str(node)], offset_ms)
+    yield family
 
 
 def _peers(now: NodeStatistics) -> Iterator[Metric]:

@@ -131,6 +131,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "log_kept": now.log_kept._asdict(),
         "background": _background(now),
         "damage": _damage(now),
+        "clock": _clock(now),
         "transfers": [{**transfer._asdict(), "bytes_per_second": round(transfer.bytes_per_second)} for transfer in now.transfers],
         "reconciliation": _reconciliation(now),
         "committed": {str(entity): entry for entity, entry in listed[:MAX_COMMITTED]},
@@ -138,6 +139,13 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
         "peers": {str(peer): {**asdict(link), "disk_id": link.disk_id.hex()} for peer, link in now.peers.items()},
         "counters": dict(now.counters),
     }
+
+
+def _clock(now: NodeStatistics) -> dict[str, Any]:
+    """How far the clocks are from what this node goes by, in ms."""
+    clock = now.clock
+    peers = {str(peer): round(offset_ms, 1) for peer, offset_ms in clock.peers.items()}
+    return {"offset_ms": round(clock.offset_ms, 1), "peers": peers, "expires": clock.expires, "trouble": clock.trouble}
 
 
 def _damage(now: NodeStatistics) -> dict[str, Any]:

@@ -56,6 +56,15 @@ class Host(Protocol):
 
     node_id: int
 
+    def now_ms(self) -> int:
+        """What the clocks of the nodes say together, in ms since 1970 (rule 20)."""
+        ...
+
+    @property
+    def expires(self) -> bool:
+        """Whether this node is to delete what is due: not while its own clock is far off."""
+        ...
+
     async def call(self, entity: int, handler: str, payload: bytes) -> bytes: ...
 
     def peek(self, entity: int, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -136,9 +145,9 @@ class Sweeper:
         await self._find_all()
         while True:
             started, dropped_before = time.monotonic(), self.dropped_keys + self.dropped_members
-            self._look(_wall_ms())
+            self._look(self._host.now_ms())
             looked_ms = (time.monotonic() - started) * 1_000.0
-            has_stepped = await self._step(_wall_ms())
+            has_stepped = await self._step(self._host.now_ms())
             keys = self.dropped_keys + self.dropped_members - dropped_before
             rest_s = self._pay(KEY_BYTES * keys, looked_ms + KEY_MS * keys)
             if has_stepped:
@@ -148,7 +157,7 @@ class Sweeper:
             elif len(self._changed) >= LOOKS:
                 await asyncio.sleep(LOOK_PAUSE_S)
             else:
-                await self._rest(_wall_ms())
+                await self._rest(self._host.now_ms())
 
     async def _find_all(self) -> None:
         """What was there before this start is looked at as well."""
@@ -193,6 +202,9 @@ class Sweeper:
     def _is_ours(self, entity: int, now_ms: int) -> bool:
         """Whether to drop what is due there; if not, it is looked at again in a while."""
         host = self._host
+        if not host.expires:
+            self._again(entity, now_ms)
+            return False
         preferred = host.preferred_proposer(entity)
         if preferred < 0 or not host.is_up(preferred):
             preferred = next(node for node in range(host.node_id + 1) if host.is_up(node))
@@ -246,7 +258,3 @@ class Sweeper:
     @staticmethod
     def _from(last_ms: int) -> int:
         return max(0, last_ms - MARGIN_MS)
-
-
-def _wall_ms() -> int:
-    return int(time.time() * 1000)
