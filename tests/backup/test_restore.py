@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,30 @@ def test_all_disks_of_a_new_cluster_know_each_other(backups: Path, tmp_path: Pat
     assert len({disk.id for disk in rows[0].disks}) == 3
     with pytest.raises(DirectoryMismatch, match="cluster is 'green' there, 'blue' here"):
         open_directory(tmp_path / "new-0", BLUE, 0)
+
+
+def test_a_disk_of_a_new_cluster_is_made_once(backups: Path, tmp_path: Path) -> None:
+    """It would be the same disk again, and that one may have voted."""
+    made(backups, tmp_path / "one", 0, "green")
+    with pytest.raises(BackupError, match=r"node 0 of a new cluster 'green' was made .*one, cluster green, at .*UTC") as refused:
+        made(backups, tmp_path / "two", 0, "green")
+    assert not (tmp_path / "two").exists()
+    made(backups, tmp_path / "other", 1, "green")
+    made(backups, tmp_path / "lost", 0)
+    made(backups, tmp_path / "red", 0, "red")
+    backup(tmp_path / "node-0", backups)
+    Path(str(refused.value).rpartition("delete ")[2]).unlink()
+    assert restore(pick(backups, 1), tmp_path / "two", 0, "green", FAST).node == 0
+
+
+def test_a_backup_that_cannot_be_written_is_restored_all_the_same(
+    backups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", read_only)
+    assert made(backups, tmp_path / "one", 0, "green").node == 0
 
 
 def test_disks_of_other_backups_do_not_know_each_other(backups: Path, tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +25,7 @@ from .pace import Pace
 
 SPARE_BYTES = 64 << 20
 """For the journal, and to start with."""
+MAX_NOTE = 500
 
 
 class Restored(NamedTuple):
@@ -47,6 +51,8 @@ def restore(backup: Path, directory: Path, node: int | None, cluster: str, pace:
     if manifest.state == "new" and not cluster:
         raise InvalidRequest(f"{backup}: its node was new, no member of a cluster yet: start this one on an empty directory")
     settings = replace(manifest.settings, cluster=cluster or manifest.cluster)
+    if cluster:
+        _check_not_made(backup, cluster, me)
     disks = [disk_of(manifest.digest, cluster, number) for number in range(manifest.nodes)] if cluster else []
     disk = disks[me] if disks else secrets.randbits(63) | 1
     given_up: list[GivenUp] = []
@@ -68,7 +74,42 @@ def restore(backup: Path, directory: Path, node: int | None, cluster: str, pace:
     identity = IdentityFile(format=manifest.directory_format, node=me, disk_id=disk, **asdict(settings))
     with errors_of(directory):
         make_directory(directory, identity, fill)
+    if cluster:
+        _note_made(backup, cluster, me, directory)
     return Restored(manifest, me, settings.cluster, given_up[0])
+
+
+def _note(backup: Path, cluster: str, me: int) -> Path:
+    """Says that this node of this new cluster was made of the backup: its disk id follows from the three."""
+    name = blake2b(cluster.encode(), digest_size=8).hexdigest()
+    return backup / f"made-{name}-{me}"
+
+
+def _check_not_made(backup: Path, cluster: str, me: int) -> None:
+    """Raises BackupError if it was, as far as this backup knows."""
+    note = _note(backup, cluster, me)
+    try:
+        before = note.read_text(encoding="utf-8", errors="replace")[:MAX_NOTE]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise BackupError(f"{note}: cannot be read: {error.strerror}") from error
+    raise BackupError(
+        f"{backup}: node {me} of a new cluster {cluster!r} was made of this backup already ({before}): it would be the same disk "
+        "again, and that one may have voted since. If the node has lost its disk, start it on an empty directory; for another "
+        f"cluster, give it another name; if nothing was ever started on what was made, delete {note}"
+    )
+
+
+def _note_made(backup: Path, cluster: str, me: int, directory: Path) -> None:
+    """Durably, if the backup may be written at all."""
+    with suppress(OSError):
+        note = _note(backup, cluster, me)
+        note.write_text(
+            f"{directory.absolute()}, cluster {cluster}, at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", encoding="utf-8"
+        )
+        sync_path(note)
+        sync_path(backup)
 
 
 def _renew(path: Path, disks: list[int], me: int, n: int, disk: int) -> GivenUp:
