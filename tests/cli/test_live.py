@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from paxosstore.cli import live as live_module
+from paxosstore.cli.change import told
 from paxosstore.cli.config import NodeConfig, line_of, read_config
 from paxosstore.cli.init import write_configs
 from paxosstore.cli.live import FIXED, LiveSettings
@@ -21,7 +22,8 @@ class Node:
     def __init__(self, directory: Path) -> None:
         self.path = write_configs(directory, 3, 7_400, "test")[0]
         self.applied: list[NodeConfig] = []
-        self.live = LiveSettings(read_config(self.path), lambda before, now: self.applied.append(now))
+        self.amiss = ""
+        self.live = LiveSettings(read_config(self.path), lambda before, now: self.applied.append(now), lambda: self.amiss)
 
     def add(self, text: str) -> None:
         """To the end of the file, which is its [tuning]."""
@@ -40,6 +42,12 @@ class Node:
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path)
+
+
+def test_who_changes_a_setting_is_told_what_is_amiss_with_it(node: Node) -> None:
+    assert "WARNING" not in told(node.live.set("learn_only", "true"))
+    node.amiss = "no majority votes now"
+    assert told(node.live.set("learn_only", "true")).splitlines()[-1] == "WARNING: no majority votes now"
 
 
 def test_a_setting_holds_until_it_is_reset(node: Node) -> None:

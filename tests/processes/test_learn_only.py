@@ -60,6 +60,14 @@ def test_a_node_under_repair(cluster: LocalCluster) -> None:
     assert "it learns only" in out
     assert len(set(cluster.wait_equal())) == 1, "it learns all of it"
 
+    second = "--server", f"{HOST}:{cluster.http_port(1)}"
+    code, out, _ = command("set", "learn_only", "true", *second)
+    assert code == 0, "the operator may know why"
+    assert "WARNING: no majority votes now (node 2 learns only (learn_only)): nothing is written or read at any node" in out
+    assert "no majority votes now" in ready(cluster, 1)[1]
+    assert "learns only from now on, and no majority votes now" in cluster.log(1)
+    assert "WARNING" not in command("set", "learn_only", "false", *second)[1]
+
     cluster.kill(1)
     until(lambda: "node 2 learns only" in ready(cluster, 0)[1])
     assert ready(cluster, 0)[0] == 503

@@ -19,7 +19,8 @@ def change(server: str, name: str, value: str | None) -> Mapping[str, Any]:
 
 def told(answer: Mapping[str, Any]) -> str:
     """What has changed, as a person reads it."""
-    return f"{answer.get('name')} is {answer.get('value')} now, was {answer.get('was')}; {answer.get('lasts')}"
+    warning = f"\nWARNING: {answer['warning']}" if answer.get("warning") else ""
+    return f"{answer.get('name')} is {answer.get('value')} now, was {answer.get('was')}; {answer.get('lasts')}{warning}"
 
 
 def shown(server: str, name: str | None) -> Iterator[str]:

@@ -41,10 +41,14 @@ FIXED = {
 class LiveSettings:
     """The settings in force, and where they come from. In the node's loop."""
 
-    def __init__(self, content: Content, apply: Callable[[NodeConfig, NodeConfig], None]) -> None:
-        """`apply(before, now)` has a checked configuration hold; what it raises, it raises before it has changed anything."""
+    def __init__(
+        self, content: Content, apply: Callable[[NodeConfig, NodeConfig], None], warning: Callable[[], str] = str
+    ) -> None:
+        """`apply(before, now)` has a checked configuration hold; what it raises, it raises before it has changed anything.
+        `warning` says what is amiss now with the settings in force, for whoever has just changed one; empty: nothing."""
         self._content = content
         self._apply = apply
+        self._warning = warning
         self._changed: dict[str, Any] = {}
         """What was set: name -> value."""
         self.config = content.check()
@@ -125,7 +129,7 @@ class LiveSettings:
         now = self._values()[name]
         log.warning("%s is %s now, was %s", name, _shown(now), _shown(before))
         lasts = f"until the restart: to keep it, write it into {path} as well" if name in changed else f"as {path} has it"
-        return {"name": name, "value": now, "was": before, "lasts": lasts}
+        return {"name": name, "value": now, "was": before, "lasts": lasts, "warning": self._warning()}
 
     def _take(self, content: Content, changed: Mapping[str, Any]) -> list[str]:
         """Have these settings hold; returns what has changed. Raises ConfigError, and changes nothing then."""

@@ -92,7 +92,12 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         if now.log != before.log:
             configure_logs(now.log)
 
-    live = LiveSettings(content, apply)
+    def warning() -> str:
+        with suppress(NotServing):  # its store is being replaced
+            return node.statistics().no_majority_because
+        return ""
+
+    live = LiveSettings(content, apply, warning)
     pages = {**_pages(config, node, redis, live), **settings_pages(live), **verify_pages(node.verifier)}
     places: dict[str, SlowPage] = {"/checkpoint": CheckpointPage(node.checkpoint), "/import": Intake(node, config.data_dir)}
     actions: dict[str, Page | SlowPage] = {**settings_actions(live), **verify_actions(node.verifier), **places}

@@ -18,6 +18,7 @@ from ..core.shard.shard import Shard
 from ..core.turn.budget import BackgroundUse
 from ..core.turn.memory import MemoryUse
 from ..core.turn.reach import describe
+from ..core.turn.waiting import no_majority_votes
 from ..storage.expiry import LogKept
 from ..storage.findings import NOTHING, DamageFound
 from ..storage.rocks import RocksStore
@@ -76,6 +77,8 @@ class NodeStatistics:
     resting: tuple[int, ...] = ()
     """Peers that have been told to learn only."""
     learns_only: bool = False
+    no_majority_because: str = ""
+    """Of a node that learns only: who else does not vote, if that leaves no majority."""
     """This node has been told so."""
     damage: DamageFound = NOTHING
     """What damage was found on the disk, and what became of it."""
@@ -97,7 +100,7 @@ class NodeStatistics:
     def not_ready_because(self) -> str:
         """Why this node serves nobody: it learns only, is no member of its cluster, or reaches no majority; empty: it does."""
         if self.learns_only:
-            return LEARNS_ONLY
+            return f"{LEARNS_ONLY}; {self.no_majority_because}" if self.no_majority_because else LEARNS_ONLY
         return self.no_quorum_because or self.reentry.waits_for if self.reentry.state == MEMBER else self.comes_back
 
     @property
@@ -149,6 +152,7 @@ def statistics_of(
         learners=tuple(sorted(context.reach.learners)),
         resting=tuple(sorted(context.reach.resting)),
         learns_only=context.tuning.learn_only,
+        no_majority_because=no_majority_votes(context) if context.tuning.learn_only else "",
         damage=damage,
         clock=clock,
     )

@@ -35,6 +35,7 @@ from ..core.interface.event import Compare, PeerDown, PeerUp, Received, Renew, W
 from ..core.interface.message import Message
 from ..core.shard.shard import Shard
 from ..core.turn.context import Handler, Identity
+from ..core.turn.waiting import no_majority_votes
 from ..errors import Damaged, DirectoryInUse, Diverged, InvalidRequest, NodeError, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
@@ -361,7 +362,9 @@ class Node:
         if self._home is not None:
             self._home.check_loop()
         if tuning.learn_only != self.tuning.learn_only:
-            log.warning("node %d %s", self.node_id, "learns only from now on" if tuning.learn_only else "votes and serves again")
+            said = "learns only from now on" if tuning.learn_only else "votes and serves again"
+            alone = no_majority_votes(self._shard.context) if tuning.learn_only and self._shard is not None else ""
+            log.warning("node %d %s%s", self.node_id, said, f", and {alone}" if alone else "")
         self.tuning = tuning
         if self._store is not None:
             self._store.keep(Keep.of(tuning))
