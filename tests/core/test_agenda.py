@@ -16,6 +16,8 @@ from paxosstore.sim.workload import STANDARD
 class Work(Part):
     """Due at a time, until it is done; or busy with the disk."""
 
+    minds_disk = True
+
     def __init__(self, told: list[str], name: str) -> None:
         self.due_ms = NEVER
         self.writes = False

@@ -79,8 +79,8 @@ PAXOS = (
         "a majority that accepted anything is called chosen",
         (
             ENTRY,
-            "if ballot and sum(other.accepted == ballot for other in self.rows) >= quorum:",
-            "if ballot and sum(other.accepted > 0 for other in self.rows) >= quorum:",
+            "if ballot and accepted.count(ballot) >= quorum:",
+            "if ballot and sum(other > 0 for other in accepted) >= quorum:",
         ),
     ),
     mutant(

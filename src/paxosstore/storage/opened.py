@@ -111,7 +111,8 @@ class Opened:
 
     def wrote(self, applies: Sequence[Apply], changes: Sequence[Change], spans: Mapping[int, Span]) -> None:
         """Count what was deleted, and have memory written out when it is much. `spans` are the entries that are applied now."""
-        self.digests.applied(spans)
+        if spans:
+            self.digests.applied(spans)
         for change in changes:
             if isinstance(change, EndInstall | ResetEntity):
                 self.generations.changed(change.entity)

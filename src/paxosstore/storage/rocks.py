@@ -157,7 +157,7 @@ class RocksStore:
             self._make_writable()
         assert_applies(applies, changes, self.committed_entry)
         spans = spans_of(applies, changes, self.committed_entry)
-        reset = reset_spans(changes, self.committed_entry)
+        reset = reset_spans(changes, self.committed_entry) if changes else {}
         try:
             self._write(spans, *self._use().payloads.of(records, applies, changes))
         except DiskFull:
@@ -167,7 +167,8 @@ class RocksStore:
             self._write(spans, *self._use().payloads.of(records, applies, changes))
         opened = self._use()
         opened.payloads.written(records, applies)
-        opened.digests.applied(reset)
+        if reset:
+            opened.digests.applied(reset)
         opened.wrote(applies, changes, spans)
 
     def sync(self) -> None:

@@ -144,6 +144,11 @@ class Turn:
             self._renewed(ready.renewed)
         if ready.applies or ready.changes:
             self._applied(ready.applies, ready.changes)
+        read = self._read_for_peers(ready) if self._reads or ready.reads else []
+        return self._have_loaded(ready.loads) + read if ready.loads else read
+
+    def _read_for_peers(self, ready: Ready) -> list[Event]:
+        """All that has to be read of what this turn has left, and of the rest as much as there is time for."""
         for reader in ready.snapshot_closes:
             self._store.close_snapshot(reader)
             self._reads = deque(read for read in self._reads if read[0] != reader)  # or it would be opened again
@@ -155,7 +160,7 @@ class Turn:
             loaded.append(self._reads.popleft()[1]())
             if len(self._reads) <= MAX_LATER and not self._reads_on():
                 break  # the next turn goes on: it comes at once, for what was read
-        return self._have_loaded(ready.loads) + loaded
+        return loaded
 
     def _have_loaded(self, entities: list[int]) -> list[Event]:
         if self._warm is None:

@@ -8,7 +8,7 @@ so that the core's asserts are never at the mercy of a peer's bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import get_args
 
 import msgspec
@@ -104,6 +104,10 @@ _Payload = tuple[
     list[LostRequest],
     list[LostPage],
 ]
+_PLACES = {kind: place for place, kind in enumerate(_KINDS)}
+"""Where the messages of a kind are in a payload."""
+_NO_GROUPS: list[list[Message]] = [[] for _ in _KINDS]
+"""These lists stay empty."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Payload)
 
@@ -111,11 +115,15 @@ _decoder = msgspec.msgpack.Decoder(_Payload)
 def encode_messages(messages: Iterable[Message]) -> bytes:
     """One payload for these messages. Raises WireError for what cannot be written (a number over 64 bits, a type that is none of
     the plain ones)."""
-    groups: dict[type[Message], list[Message]] = {kind: [] for kind in _KINDS}
+    groups = _NO_GROUPS.copy()
     for message in messages:
-        groups[type(message)].append(message)
+        at = _PLACES[type(message)]
+        if groups[at]:
+            groups[at].append(message)
+        else:
+            groups[at] = [message]
     try:
-        return _encoder.encode(tuple(groups.values()))
+        return _encoder.encode(groups)
     except (OverflowError, ValueError, TypeError, RecursionError) as error:
         raise WireError(f"messages that cannot be written: {error}") from error
 
@@ -181,10 +189,9 @@ def decode_messages(payload: bytes) -> list[Message]:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: text that is no UTF-8
         raise WireError(f"bytes that are no messages: {error}") from error
     messages: list[Message] = []
-    for kind, group in zip(_KINDS, groups, strict=True):
-        if group:
-            _CHECKS[kind](group)
-            messages += group
+    for kind, group in compress(zip(_KINDS, groups, strict=True), groups):
+        _CHECKS[kind](group)
+        messages += group
     return messages
 
 

@@ -95,7 +95,7 @@ class EntryMachine:
         offered = theirs.promised if _is_preauth_proposal(theirs) else theirs.accepted
         if offered >= promised and offered > mine.accepted:
             assert theirs.value is not None
-            self._set(mine._replace(promised=promised, accepted=offered, value=theirs.value))
+            self._set(Record(mine.prepared, promised, offered, theirs.value, mine.chosen))
         elif promised != mine.promised:
             self._set(mine._replace(promised=promised))
         self._conclude()
@@ -134,7 +134,7 @@ class EntryMachine:
         mine = self.mine
         if not mine.chosen:
             promised = max(mine.promised, ballot)
-            self._set(mine._replace(promised=promised, accepted=ballot, value=value, chosen=True))
+            self._set(Record(mine.prepared, promised, ballot, value, True))
 
     def propose(self) -> bool:
         """Accept a value at the own prepared ballot, if a majority promised it; whether it did.
@@ -215,10 +215,11 @@ class EntryMachine:
     @property
     def _decided(self) -> tuple[int, Value] | None:
         """The ballot under which a majority of rows are accepted, and its value."""
-        quorum = majority(len(self.rows))
+        accepted = [row.accepted for row in self.rows]
+        quorum = majority(len(accepted))
         for row in self.rows:
             ballot = row.accepted
-            if ballot and sum(other.accepted == ballot for other in self.rows) >= quorum:
+            if ballot and accepted.count(ballot) >= quorum:
                 assert row.value is not None
                 return ballot, row.value
         return None

@@ -17,7 +17,6 @@ pieces.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...errors import PaxosStoreError
@@ -198,47 +197,84 @@ class Outcome(NamedTuple):
     error: PaxosStoreError | None
 
 
-@dataclass(slots=True)
 class Release:
     """What leaves the shard."""
 
-    messages: list[tuple[int, Message]] = field(default_factory=list)
-    """(peer, message), in order."""
-    outcomes: list[Outcome] = field(default_factory=list)
-    compared: list[Comparison] = field(default_factory=list)
-    """Those that are done."""
-    published: list[Published] = field(default_factory=list)
-    """By requests that were decided, in order; before their outcomes are told."""
+    __slots__ = ("compared", "messages", "outcomes", "published")
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[int, Message]] = []
+        """(peer, message), in order."""
+        self.outcomes: list[Outcome] = []
+        self.compared: list[Comparison] = []
+        """Those that are done."""
+        self.published: list[Published] = []
+        """By requests that were decided, in order; before their outcomes are told."""
 
 
-@dataclass(slots=True)
 class Ready:
     """All that one turn produced."""
 
-    turn: int
-    records: dict[tuple[int, int], Record] = field(default_factory=dict)
-    """(entity, entry) -> this replica's row, as it stands at the end of the turn."""
-    applies: list[Apply] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    """Whoever adds one that must be durable before something shows it sets `needs_sync`."""
-    needs_sync: bool = False
-    """Whether `records` hold more than chosen marks, or a change must be durable."""
-    early: Release = field(default_factory=Release)
-    shown: set[bytes] = field(default_factory=set)
-    """Ids of the values that gulps have shown."""
-    late: Release = field(default_factory=Release)
-    loads: list[int] = field(default_factory=list)
-    """Entities to load; step the result in as `Loaded`."""
-    log_reads: list[LogRead] = field(default_factory=list)
-    digest_reads: list[DigestRead] = field(default_factory=list)
-    inventory_reads: list[InventoryRead] = field(default_factory=list)
-    snapshot_reads: list[SnapshotRead] = field(default_factory=list)
-    """Done when the turn is durable, for what a peer installs must never be forgotten here; but never of a mixed DB (rule 16)."""
-    snapshot_closes: list[tuple[int, int, int]] = field(default_factory=list)
-    """(peer, entity, number) of views that are not read any more: `Store.close_snapshot`."""
-    view_reads: list[ViewRead] = field(default_factory=list)
-    """Done after the turn is written and before the next one is."""
-    floor_reads: list[FloorRead] = field(default_factory=list)
-    lost_reads: list[LostRead] = field(default_factory=list)
-    renewed: int = 0
-    """This node's disk is another one from now on (rule 19a): when the turn is durable, all links begin anew; 0: it is not."""
+    __slots__ = (
+        "applies",
+        "changes",
+        "digest_reads",
+        "early",
+        "floor_reads",
+        "inventory_reads",
+        "late",
+        "loads",
+        "log_reads",
+        "lost_reads",
+        "needs_sync",
+        "records",
+        "renewed",
+        "shown",
+        "snapshot_closes",
+        "snapshot_reads",
+        "turn",
+        "view_reads",
+    )
+
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
+        self.records: dict[tuple[int, int], Record] = {}
+        """(entity, entry) -> this replica's row, as it stands at the end of the turn."""
+        self.applies: list[Apply] = []
+        self.changes: list[Change] = []
+        """Whoever adds one that must be durable before something shows it sets `needs_sync`."""
+        self.needs_sync = False
+        """Whether `records` hold more than chosen marks, or a change must be durable."""
+        self.early = Release()
+        self.shown: set[bytes] = set()
+        """Ids of the values that gulps have shown."""
+        self.late = Release()
+        self.loads: list[int] = []
+        """Entities to load; step the result in as `Loaded`."""
+        self.log_reads: list[LogRead] = []
+        self.digest_reads: list[DigestRead] = []
+        self.inventory_reads: list[InventoryRead] = []
+        self.snapshot_reads: list[SnapshotRead] = []
+        """Done when the turn is durable, for what a peer installs must never be forgotten here; never of a mixed DB (rule 16)."""
+        self.snapshot_closes: list[tuple[int, int, int]] = []
+        """(peer, entity, number) of views that are not read any more: `Store.close_snapshot`."""
+        self.view_reads: list[ViewRead] = []
+        """Done after the turn is written and before the next one is."""
+        self.floor_reads: list[FloorRead] = []
+        self.lost_reads: list[LostRead] = []
+        self.renewed = 0
+        """This node's disk is another one from now on (rule 19a): once the turn is durable, all links begin anew; 0: no."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether anything is to be read for peers, or views of theirs are to be closed."""
+        return bool(
+            self.snapshot_closes
+            or self.log_reads
+            or self.digest_reads
+            or self.inventory_reads
+            or self.snapshot_reads
+            or self.view_reads
+            or self.floor_reads
+            or self.lost_reads
+        )

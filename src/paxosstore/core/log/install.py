@@ -33,6 +33,8 @@ NO_ROOM_PAUSE_MS = 60_000.0
 class Installer(Part):
     """Acts on the `install` of entities."""
 
+    minds_disk = True
+
     def __init__(self, context: Context, entities: Entities, log: Log, proposer: Proposer) -> None:
         self._context = context
         self._entities = entities

@@ -37,6 +37,8 @@ class Lag(NamedTuple):
 class Pace(Part):
     """Says which entries are applied now."""
 
+    minds_disk = True
+
     def __init__(self, context: Context, entities: Entities) -> None:
         self._context = context
         self._entities = entities

@@ -34,6 +34,8 @@ ABOVE = 2
 class LostEntities(Part):
     """Asks and answers for the floors of entities that are damaged."""
 
+    minds_disk = True
+
     def __init__(self, context: Context, entities: Entities, membership: Membership, passing: Passing) -> None:
         self._context = context
         self._entities = entities

@@ -31,6 +31,8 @@ PAUSE_MS = 1_000.0
 class Passing(Part):
     """Walks over this node's own floors."""
 
+    minds_disk = True
+
     def __init__(self, context: Context, entities: Entities, membership: Membership) -> None:
         self._context = context
         self._entities = entities

@@ -32,6 +32,8 @@ FORCE_AFTER_MS = 10_000.0
 class FloorWalk(Part):
     """Asks and answers for floors."""
 
+    minds_disk = True
+
     def __init__(self, context: Context, entities: Entities, log: Log, membership: Membership, passing: Passing) -> None:
         self._context = context
         self._entities = entities

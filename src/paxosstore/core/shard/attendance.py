@@ -66,8 +66,9 @@ class Attendance:
         while not context.spent and (entity := self._entities.next_touched()) is not None:
             self._attend(entity)
             context.work += ATTEND_WORK
-        for entity in self._pace.due():
-            self._attend(entity)
+        if self._pace.on_agenda:
+            for entity in self._pace.due():
+                self._attend(entity)
         left = self._entities.leave()
         self._entities.evict()
         return left

@@ -289,9 +289,12 @@ class Shard:
         context = self._context
         if self._unfinished:
             return context.now_ms
-        due, entities = min(self._entities.next_timer_ms, context.agenda.look()), self._entities
+        entities, handovers = self._entities, self._handovers
+        due, timer_ms = context.agenda.look(), entities.next_timer_ms
+        if timer_ms < due:
+            due = timer_ms
         if self._sweep_at_ms < due and (
-            entities.busy or entities.memory.is_overfull or context.silence.for_ms or self._handovers.at_work
+            entities.busy or entities.memory.is_overfull or context.silence.for_ms or (handovers.on_agenda and handovers.at_work)
         ):
             due = self._sweep_at_ms
         return min(due, next_ms(context)) if context.patient_reads else due

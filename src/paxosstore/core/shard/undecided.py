@@ -79,7 +79,9 @@ class Undecided:
         """
         for request, may_happen, _ in [*self._waiting(), *((request, False, "") for request in not_taken)]:
             self._end(request, may_happen, "the node has stopped", NotServing("the node has stopped: nothing happened"))
-        return Release(outcomes=self._context.ready.early.outcomes)
+        told = Release()
+        told.outcomes = self._context.ready.early.outcomes
+        return told
 
     def forget(self, failed: Ready, reason: str) -> list[Request]:
         """Forget the entities of a turn whose write failed, and end their writes (rule 8). Returns their reads."""

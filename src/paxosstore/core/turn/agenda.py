@@ -17,6 +17,8 @@ class Part:
 
     on_agenda = False
     """Written by the agenda."""
+    minds_disk = False
+    """Whether it is told what is durable."""
 
     @property
     def at_work(self) -> bool:
@@ -39,11 +41,13 @@ class Part:
 class Agenda:
     """The parts that have something to do."""
 
-    __slots__ = ("_all", "_at_work")
+    __slots__ = ("_all", "_at_work", "_minding")
 
     def __init__(self) -> None:
         self._all: tuple[Part, ...] = ()
         self._at_work: list[Part] = []
+        self._minding: list[Part] = []
+        """Those of them that mind the disk."""
 
     def begin(self, *parts: Part) -> None:
         """These are all parts, in the order in which they are ticked. They may have something to do already."""
@@ -54,13 +58,17 @@ class Agenda:
         """It has something to do."""
         if not part.on_agenda:
             part.on_agenda = True
-            self._at_work = [other for other in self._all if other.on_agenda]
+            self._list()
 
     def add_all(self) -> None:
         """Any of them may have something to do."""
         for part in self._all:
             part.on_agenda = True
-        self._at_work = list(self._all)
+        self._list()
+
+    def _list(self) -> None:
+        self._at_work = [part for part in self._all if part.on_agenda]
+        self._minding = [part for part in self._at_work if part.minds_disk]
 
     def look(self) -> float:
         """When to tick at the latest; NEVER: nothing waits for a time. Those that have nothing to do leave."""
@@ -72,7 +80,7 @@ class Agenda:
             elif part_due == NEVER and not part.at_work:
                 at_work = part.on_agenda = False
         if not at_work:
-            self._at_work = [part for part in self._at_work if part.on_agenda]
+            self._list()
         return due
 
     def tick(self) -> None:
@@ -84,6 +92,6 @@ class Agenda:
     def durable(self, turn: int) -> bool:
         """Tell them; whether the next turn may begin at once."""
         unfinished = False
-        for part in self._at_work:
+        for part in self._minding:
             unfinished |= part.durable(turn)
         return unfinished

@@ -68,6 +68,8 @@ class Entities:
     def evict(self) -> None:
         """Let go of what has not been used for longest, while there is too much in memory. What cannot go counts as used."""
         memory, counters = self.memory, self._context.counters
+        if not memory.is_overfull:
+            return
         for _ in range(min(LOOKS, len(memory))):
             if not memory.is_overfull:
                 break
@@ -103,8 +105,10 @@ class Entities:
 
     def leave(self) -> bool:
         """Leave what was touched for the next turn; whether there is any."""
+        if not self._touched:
+            return False
         self.note_busy()
-        return bool(self._touched)
+        return True
 
     def note_busy(self) -> None:
         """Count those that wait to be attended to: their requests have deadlines, and the node may stop."""
