@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from hiredis import Reader
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from .support import ServerThread, pack
+from .oracle import Connection, assert_same, needs_redis, words
 
-REDIS = shutil.which("redis-server")
-pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed on this machine")
+pytestmark = needs_redis
 FAR = str(int(time.time()) + 1_000_000)
 
 SCRIPT = f"""
@@ -52,82 +45,6 @@ COMMAND DOCS nonsense / COMMAND COUNT x / RESET / RESET x / CLIENT GETNAME / QUI
 """
 
 
-class Connection:
-    """Sends requests as they are and returns replies as they come."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self.number = 0
-
-    def ask(self, *words: bytes) -> bytes:
-        """The bytes of one reply. A mark behind it shows where it ends."""
-        self.number += 1
-        mark = b"--mark %d--" % self.number
-        end = b"$%d\r\n%b\r\n" % (len(mark), mark)
-        self.socket.sendall(pack(*words) + pack(b"ECHO", mark))
-        got = b""
-        while not got.endswith(end):
-            piece = self.socket.recv(65_536)
-            if not piece:
-                return got
-            got += piece
-        return got[: -len(end)]
-
-    def all(self, stream: bytes) -> bytes:
-        """Everything that comes back until the connection is closed by the other side."""
-        self.socket.sendall(stream)
-        got = b""
-        while piece := self.socket.recv(65_536):
-            got += piece
-        self.socket.close()
-        return got
-
-
-@pytest.fixture(scope="module")
-def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """A redis-server without persistence, and ours."""
-    assert REDIS is not None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    directory: Path = tmp_path_factory.mktemp("redis")
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(directory)]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen([REDIS, *options], stdout=log, stderr=log)
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        with ServerThread() as ours:
-            yield port, ours.port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def parsed(reply: bytes) -> object:
-    reader = Reader(replyError=lambda text: RuntimeError(text))
-    reader.feed(reply)
-    return reader.gets()
-
-
-def assert_same(words: tuple[bytes, ...], theirs: bytes, ours: bytes) -> None:
-    name = words[0].upper()
-    if name in (b"TTL", b"PTTL") and theirs.startswith(b":") and ours.startswith(b":"):
-        one, other = int(theirs[1:]), int(ours[1:])
-        tolerance = 5_000 if name == b"PTTL" else 5  # the two clocks are read at different moments
-        assert one == other or (min(one, other) > 0 and abs(one - other) <= tolerance), words
-    elif name == b"SCAN" and theirs.startswith(b"*") and ours.startswith(b"*"):
-        pages = [parsed(theirs), parsed(ours)]
-        cursors, keys = zip(*[page for page in pages if isinstance(page, list)], strict=True)
-        assert cursors[0] == cursors[1] == b"0", words
-        assert sorted(keys[0]) == sorted(keys[1]), words
-    else:
-        assert ours == theirs, words
-
-
 @pytest.mark.parametrize("proto", [2, 3])
 def test_every_command_and_its_errors(ports: tuple[int, int], proto: int) -> None:
     redis, ours = (Connection(port) for port in ports)
@@ -136,9 +53,9 @@ def test_every_command_and_its_errors(ports: tuple[int, int], proto: int) -> Non
             connection.ask(b"FLUSHALL")
             connection.ask(b"HELLO", b"%d" % proto)
         for line in SCRIPT.strip().replace("\n", " / ").split(" / "):
-            words = tuple(line.encode().split(b" "))
-            assert_same(words, redis.ask(*words), ours.ask(*words))
-            if words[0] == b"RESET":
+            command = tuple(line.encode().split(b" "))
+            assert_same(command, redis.ask(*command), ours.ask(*command))
+            if command[0] == b"RESET":
                 for connection in (redis, ours):
                     connection.ask(b"HELLO", b"%d" % proto)
 
@@ -149,10 +66,6 @@ SECONDS = st.sampled_from([b"100", b"200", b"3000", b"0", b"-1", b"x"])
 NUMBER = st.sampled_from([b"1", b"-1", b"9223372036854775807", b"-9223372036854775808", b"1.0"])
 OPTION = st.sampled_from([(b"NX",), (b"XX",), (b"GET",), (b"KEEPTTL",), (b"EX", b"100"), (b"px", b"100000"), (b"EX",)])
 CONDITION = st.sampled_from([b"NX", b"XX", b"GT", b"LT", b"nope"])
-
-
-def words(*parts: str | st.SearchStrategy[bytes]) -> st.SearchStrategy[tuple[bytes, ...]]:
-    return st.tuples(*[st.just(part.encode()) if isinstance(part, str) else part for part in parts])
 
 
 COMMAND = st.one_of(

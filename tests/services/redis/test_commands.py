@@ -16,7 +16,7 @@ from paxosstore.services.redis.reply import CODES, store_error
 from paxosstore.services.redis.session.spec import SessionSpec
 from paxosstore.services.redis.session.table import ALL_COMMANDS, SPECS, TABLE
 from paxosstore.services.redis.types import strings
-from paxosstore.services.redis.types.generic import MAX_SCAN_COUNT
+from paxosstore.services.redis.types.scanning import MAX_SCAN_COUNT
 
 from .support import NOW_MS, DictView
 
@@ -53,15 +53,23 @@ def test_expired_keys_are_dropped_on_demand() -> None:
     assert number_of_keys(view) == 1
 
 
+KEY_OF = {"hash": "h", "set": "s"}
+"""Group of commands -> a key of its kind; "k" is a string."""
+WORDS = {"scan": "0", "hscan": "h 0", "sscan": "s 0", "sintercard": "1 s"}
+"""What a command is sent with if it is not a key, and another one that has expired."""
+
+
 def test_what_reads_writes_nothing() -> None:
     view = DictView()
-    run(view, "SET k 1")
+    for command in ("SET k 1", "HSET h f v", "SADD s a"):
+        run(view, command)
     Key(view, b"old").set(b"v", NOW_MS - 1)
     view.read_only = True
     for spec in DATA_COMMANDS:
         if spec.writes:
             continue
-        words = [spec.name, "0" if spec.name == "scan" else "k", "old"][: abs(spec.arity)]
+        given = WORDS.get(spec.name, f"{KEY_OF.get(spec.group, 'k')} old").split()
+        words = [spec.name, *given][: max(abs(spec.arity), len(WORDS.get(spec.name, "").split()) + 1)]
         assert not run(view, " ".join(words)).startswith(b"-")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ....core.batch.overlay import View
+from ..resp import integer
 
 Run = Callable[[View, list[bytes], int], bytes]
 """A command: (view, its words, the name first, protocol 2 or 3) -> its reply. It checks everything before its first write."""
@@ -46,6 +47,12 @@ class Spec:
     def fits(self, words: int) -> bool:
         """Whether a command of so many words has all its arguments, and none too many."""
         return words == self.arity if self.arity > 0 else words >= -self.arity
+
+
+def keys_after_number(args: list[bytes]) -> list[bytes]:
+    """`find_keys` where the first word is how many keys follow."""
+    number = integer(args[1])
+    return args[2 : 2 + number] if number is not None and number > 0 else []
 
 
 def index(specs: Iterable[Spec]) -> dict[bytes, Spec]:

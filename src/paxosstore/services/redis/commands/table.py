@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ..types import generic, strings
+from ..types import generic, hashes, sets, strings
 from ..types.expiry import expire_command, persist, ttl_command
-from .spec import Spec, index
+from .spec import Spec, index, keys_after_number
 
 _ONE = (1, 1, 1)
 _ALL = (1, -1, 1)
 _PAIRS = (1, -1, 2)
 _READ = ("readonly",)
 _FAST_READ = ("readonly", "fast")
+_MOVABLE_READ = ("readonly", "movablekeys")
 _WRITE = ("write",)
 _FAST_WRITE = ("write", "fast")
 _GROWING = ("write", "denyoom")
@@ -34,8 +35,43 @@ DATA_COMMANDS = (
     Spec("decrby", 3, "string", "Subtract from a number.", _FAST_GROWING, strings.decrby, _ONE),
     # bits
     # hashes
+    Spec("hset", -4, "hash", "Set fields of a hash.", _FAST_GROWING, hashes.hset, _ONE),
+    Spec("hmset", -4, "hash", "Set fields of a hash.", _FAST_GROWING, hashes.hmset, _ONE),
+    Spec("hsetnx", 4, "hash", "Set a field that does not exist.", _FAST_GROWING, hashes.hsetnx, _ONE),
+    Spec("hget", 3, "hash", "The value of a field.", _FAST_READ, hashes.hget, _ONE),
+    Spec("hmget", -3, "hash", "The values of several fields.", _FAST_READ, hashes.hmget, _ONE),
+    Spec("hdel", -3, "hash", "Delete fields.", _FAST_WRITE, hashes.hdel, _ONE),
+    Spec("hexists", 3, "hash", "Whether a field exists.", _FAST_READ, hashes.hexists, _ONE),
+    Spec("hlen", 2, "hash", "The number of fields.", _FAST_READ, hashes.hlen, _ONE),
+    Spec("hstrlen", 3, "hash", "The length of a field's value.", _FAST_READ, hashes.hstrlen, _ONE),
+    Spec("hkeys", 2, "hash", "All fields.", _READ, hashes.hkeys, _ONE),
+    Spec("hvals", 2, "hash", "All values.", _READ, hashes.hvals, _ONE),
+    Spec("hgetall", 2, "hash", "All fields and their values.", _READ, hashes.hgetall, _ONE),
+    Spec("hincrby", 4, "hash", "Add to a number in a field.", _FAST_GROWING, hashes.hincrby, _ONE),
+    Spec("hincrbyfloat", 4, "hash", "Add to a number in a field.", _FAST_GROWING, hashes.hincrbyfloat, _ONE),
+    Spec("hrandfield", -2, "hash", "Random fields.", _READ, hashes.hrandfield, _ONE),
+    Spec("hscan", -3, "hash", "The fields of a hash, page by page.", _READ, hashes.hscan, _ONE),
     # lists
     # sets
+    Spec("sadd", -3, "set", "Add members to a set.", _FAST_GROWING, sets.sadd, _ONE),
+    Spec("srem", -3, "set", "Remove members.", _FAST_WRITE, sets.srem, _ONE),
+    Spec("sismember", 3, "set", "Whether it is a member.", _FAST_READ, sets.sismember, _ONE),
+    Spec("smismember", -3, "set", "Whether each is a member.", _FAST_READ, sets.smismember, _ONE),
+    Spec("smembers", 2, "set", "All members.", _READ, sets.smembers, _ONE),
+    Spec("scard", 2, "set", "The number of members.", _FAST_READ, sets.scard, _ONE),
+    Spec("spop", -2, "set", "Remove random members and return them.", _FAST_WRITE, sets.spop, _ONE),
+    Spec("srandmember", -2, "set", "Random members.", _READ, sets.srandmember, _ONE),
+    Spec("smove", 4, "set", "Move a member to another set.", _FAST_WRITE, sets.smove, (1, 2, 1)),
+    Spec("sinter", -2, "set", "What is in all of these sets.", _READ, sets.sinter, _ALL),
+    Spec("sunion", -2, "set", "What is in any of these sets.", _READ, sets.sunion, _ALL),
+    Spec("sdiff", -2, "set", "What is in the first set alone.", _READ, sets.sdiff, _ALL),
+    Spec("sinterstore", -3, "set", "Keep what is in all of these sets.", _GROWING, sets.sinterstore, _ALL),
+    Spec("sunionstore", -3, "set", "Keep what is in any of these sets.", _GROWING, sets.sunionstore, _ALL),
+    Spec("sdiffstore", -3, "set", "Keep what is in the first set alone.", _GROWING, sets.sdiffstore, _ALL),
+    Spec(
+        "sintercard", -3, "set", "How much is in all of these sets.", _MOVABLE_READ, sets.sintercard, find_keys=keys_after_number
+    ),
+    Spec("sscan", -3, "set", "The members of a set, page by page.", _READ, sets.sscan, _ONE),
     # sorted sets
     # geo
     # HyperLogLog

@@ -16,7 +16,7 @@ from ..session.modes import ENDS_TRANSACTION, NOT_DONE, transaction_step
 from ..session.session import Host, Session
 from ..session.spec import SessionSpec
 from ..session.table import TABLE
-from ..types.generic import INVALID_CURSOR, NO_MORE_KEYS, parse_cursor
+from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
 from .order import Order
 from .requests import SMALL_BYTES, Command, Spread, Whole, merge_ok, merge_sum
 
@@ -170,7 +170,7 @@ class Dispatch:
             return self._answer(INVALID_CURSOR)
         slot = cursor >> 32
         if slot >= self._slots:
-            return self._answer(NO_MORE_KEYS)
+            return self._answer(EMPTY_PAGE)
         return self._start(spec, run, args, SLOT_BASE + slot)
 
 

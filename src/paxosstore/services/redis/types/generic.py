@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from ....core.batch.overlay import View
-from ..glob import compile_glob, steps_per_byte
 from ..layout.garbage import drop_garbage
-from ..layout.keys import KINDS, PAGE_BYTES, Key, delete_many, expire_due, number_of_keys, scan_page
+from ..layout.keys import KINDS, Key, delete_many, expire_due, number_of_keys, scan_page
 from ..layout.keys import flush as flush_keys
 from ..layout.keyspace import slot_of
-from ..reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply, simple
-from ..resp import integer
-
-MAX_SCAN_COUNT = 10_000
-"""One SCAN looks at no more keys than this, whatever COUNT says: nobody else is served meanwhile."""
-MATCH_STEPS = 1_048_576
-"""A page ends when matching its keys may take so many steps, some tens of ns each."""
-INVALID_CURSOR = error("invalid cursor")
-NO_MORE_KEYS = array([bulk(b"0"), array([])])
+from ..reply import OK, SYNTAX_ERROR, array, bulk, integer_reply, simple
+from .scanning import EMPTY_PAGE, cursor, scan_options
 
 
 def delete(view: View, args: list[bytes], proto: int) -> bytes:
@@ -47,43 +39,17 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
 
     The last page of a slot leads to the next slot, which may not exist: the server knows where the slots end.
     """
-    cursor = parse_cursor(args[1])
-    if cursor is None:
-        return INVALID_CURSOR
-    count, pattern, only_type = 10, b"*", ""
-    words = iter(args[2:])
-    for word in words:
-        name, argument = word.upper(), next(words, None)
-        if argument is None or name not in (b"COUNT", b"MATCH", b"TYPE"):
-            return SYNTAX_ERROR
-        if name == b"COUNT":
-            number = integer(argument)
-            if number is None:
-                return NOT_AN_INTEGER
-            if number < 1:
-                return SYNTAX_ERROR
-            count = min(number, MAX_SCAN_COUNT)
-        elif name == b"MATCH":
-            pattern = argument
-        else:
-            only_type = argument.decode("latin-1").lower()
+    position = cursor(args[1])
+    options = scan_options(args[2:], with_type=True)
     slot = slot_of(view.entity)
-    if slot < 0 and cursor >> 32:
-        return NO_MORE_KEYS
-    matches = None if pattern == b"*" else compile_glob(pattern).fullmatch
-    most = PAGE_BYTES if matches is None else MATCH_STEPS // steps_per_byte(pattern)
-    page = scan_page(view, cursor & 0xFFFFFFFF, count, most)
+    if slot < 0 and position >> 32:
+        return EMPTY_PAGE
+    page = scan_page(view, position & 0xFFFFFFFF, options.count, options.max_name_bytes)
     following = page.next_hash + (max(0, slot) << 32)
     if not page.next_hash and slot >= 0:
         following = slot + 1 << 32
-    names = [name for name, kind in page.keys if not only_type or KINDS[kind] == only_type]
-    if matches is not None:
-        names = [name for name in names if matches(name)]
+    names = options.matching([name for name, kind in page.keys if options.only_type in ("", KINDS[kind])])
     return array([bulk(b"%d" % following), array([bulk(name) for name in names])])
-
-
-def parse_cursor(text: bytes) -> int | None:
-    return int(text) if text.isdigit() and len(text) <= 20 and int(text) < 2**64 else None
 
 
 def import_keys(view: View, args: list[bytes], proto: int) -> bytes:
