@@ -55,8 +55,17 @@ def test_expired_keys_are_dropped_on_demand() -> None:
 
 KEY_OF = {"hash": "h", "set": "s"}
 """Group of commands -> a key of its kind; "k" is a string."""
-WORDS = {"scan": "0", "hscan": "h 0", "sscan": "s 0", "sintercard": "1 s"}
-"""What a command is sent with if it is not a key, and another one that has expired."""
+WORDS = {
+    "scan": "0",
+    "hscan": "h 0",
+    "sscan": "s 0",
+    "sintercard": "1 s",
+    "getrange": "k 0 1",
+    "substr": "k 0 1",
+    "getbit": "k 0",
+    "bitpos": "k 1",
+}
+"""What a command is sent with if it is not a key of its kind, and another one that has expired."""
 
 
 def test_what_reads_writes_nothing() -> None:
@@ -68,9 +77,8 @@ def test_what_reads_writes_nothing() -> None:
     for spec in DATA_COMMANDS:
         if spec.writes:
             continue
-        given = WORDS.get(spec.name, f"{KEY_OF.get(spec.group, 'k')} old").split()
-        words = [spec.name, *given][: max(abs(spec.arity), len(WORDS.get(spec.name, "").split()) + 1)]
-        assert not run(view, " ".join(words)).startswith(b"-")
+        words = WORDS.get(spec.name, " ".join([KEY_OF.get(spec.group, "k"), "old"][: abs(spec.arity) - 1]))
+        assert not run(view, f"{spec.name} {words}").startswith(b"-")
 
 
 def test_an_error_reply_leaves_nothing_behind() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..types import generic, hashes, sets, strings
+from ..types import bits, generic, hashes, sets, strings
 from ..types.expiry import expire_command, persist, ttl_command
+from ..types.lcs import lcs
 from .spec import Spec, index, keys_after_number
 
 _ONE = (1, 1, 1)
@@ -33,7 +34,23 @@ DATA_COMMANDS = (
     Spec("decr", 2, "string", "Subtract one from a number.", _FAST_GROWING, strings.decr, _ONE),
     Spec("incrby", 3, "string", "Add to a number.", _FAST_GROWING, strings.incrby, _ONE),
     Spec("decrby", 3, "string", "Subtract from a number.", _FAST_GROWING, strings.decrby, _ONE),
+    Spec("incrbyfloat", 3, "string", "Add to a number.", _FAST_GROWING, strings.incrbyfloat, _ONE),
+    Spec("getex", -2, "string", "The value of a key; set when it expires.", _FAST_WRITE, strings.getex, _ONE),
+    Spec("setex", 4, "string", "Set a key that expires in seconds.", _GROWING, strings.setex, _ONE),
+    Spec("psetex", 4, "string", "Set a key that expires in milliseconds.", _GROWING, strings.psetex, _ONE),
+    Spec("msetnx", -3, "string", "Set several keys if none exists.", _GROWING, strings.msetnx, _PAIRS),
+    Spec("getrange", 4, "string", "A piece of a value.", _READ, strings.getrange, _ONE),
+    Spec("substr", 4, "string", "A piece of a value.", _READ, strings.getrange, _ONE),
+    Spec("setrange", 4, "string", "Overwrite a piece of a value.", _GROWING, strings.setrange, _ONE),
+    Spec("lcs", -3, "string", "What two values have in common.", _READ, lcs, (1, 2, 1)),
     # bits
+    Spec("setbit", 4, "bitmap", "Set or clear a bit.", _GROWING, bits.setbit, _ONE),
+    Spec("getbit", 3, "bitmap", "A bit.", _FAST_READ, bits.getbit, _ONE),
+    Spec("bitcount", -2, "bitmap", "How many bits are set.", _READ, bits.bitcount, _ONE),
+    Spec("bitpos", -3, "bitmap", "The first bit that is set, or clear.", _READ, bits.bitpos, _ONE),
+    Spec("bitop", -4, "bitmap", "Combine values bit by bit.", _GROWING, bits.bitop, (2, -1, 1)),
+    Spec("bitfield", -2, "bitmap", "Numbers of any width in a value.", _GROWING, bits.bitfield, _ONE),
+    Spec("bitfield_ro", -2, "bitmap", "Numbers of any width in a value.", _FAST_READ, bits.bitfield_ro, _ONE),
     # hashes
     Spec("hset", -4, "hash", "Set fields of a hash.", _FAST_GROWING, hashes.hset, _ONE),
     Spec("hmset", -4, "hash", "Set fields of a hash.", _FAST_GROWING, hashes.hmset, _ONE),
