@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from binascii import crc32
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from crc32c import crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paxosstore.core.batch.overlay import NeedsWrite
 from paxosstore.errors import TooLarge
 from paxosstore.services.redis.layout import keys as keys_module
+from paxosstore.services.redis.layout.collection import Collection
+from paxosstore.services.redis.layout.garbage import is_there_garbage
 from paxosstore.services.redis.layout.keys import (
     MANY,
     MAX_NAME_BYTES,
+    MOST_DUE,
     PAGE_BYTES,
+    SET,
     Key,
     delete_many,
     expire_due,
+    first_expiry,
     get_value,
     number_of_keys,
     row_key,
     scan_page,
     set_many,
+    stamp_of,
 )
 from paxosstore.services.redis.layout.keyspace import SLOT_BASE, hash_slot, slot_of
 
@@ -97,9 +105,16 @@ def test_rows_number_and_index_agree_with_a_dict(script: list[tuple[str, bytes, 
         expected |= {b"x" + at.to_bytes(8, "big") + key: b"" for key, at in model.items() if at}
         assert {key: value for key, value in view.rows.items() if key[:1] not in b"nt"} == expected
         assert number_of_keys(view) == len(model)
-        for key in (b"a", b"b", b"c", b""):
-            alive = key in model and not 0 < model[key] < view.now_ms
-            assert get_value(view, key) == Key(view, key).value == (b"v" + key if alive else None)
+        is_due = 0 < model.get(name, 0) < view.now_ms
+        view.read_only = True
+        for look in (get_value, Key):
+            with pytest.raises(NeedsWrite) if is_due else nullcontext():
+                look(view, name)
+        view.read_only = False
+        assert get_value(view, name) == Key(view, name).value == (b"v" + name if name in model and not is_due else None)
+        if is_due:
+            del model[name]
+        assert number_of_keys(view) == len(model)
 
 
 def test_a_key_lives_through_its_last_millisecond() -> None:
@@ -109,7 +124,66 @@ def test_a_key_lives_through_its_last_millisecond() -> None:
     assert expire_due(view, 10) == (0, 0)
     view.now_ms += 1
     assert get_value(view, b"k") is None
+    assert expire_due(view, 10) == (0, 0), "who has met it has deleted it"
+    Key(view, b"k").set(b"v", NOW_MS)
     assert expire_due(view, 10) == (1, NOW_MS)
+
+
+def test_who_meets_what_is_due_deletes_all_of_it() -> None:
+    for meet in (lambda view: Key(view, b"k"), lambda view: get_value(view, b"k"), lambda view: stamp_of(view, b"k"),
+                 lambda view: scan_page(view, 0, 10)):  # fmt: skip
+        view = DictView()
+        Key(view, b"other").set(b"v")
+        collection = Collection(view, b"k", SET)
+        collection.put(b"member", b"")
+        collection.size = 1
+        collection.save(expires_ms=NOW_MS + 5)
+        view.now_ms += 6
+        view.read_only = True
+        with pytest.raises(NeedsWrite):
+            meet(view)
+        assert number_of_keys(view) == 2, "there is no word of it before"
+        view.read_only = False
+        meet(view)
+        assert number_of_keys(view) == 1
+        assert row_key(b"k") not in view.rows
+        assert first_expiry(view.scan) is None
+        assert is_there_garbage(view.scan)
+        view.read_only = True
+        meet(view)
+
+
+def test_a_page_of_a_scan_deletes_so_many_that_are_due_and_ends() -> None:
+    view = DictView()
+    for number in range(2 * MOST_DUE):
+        Key(view, b"%d" % number).set(b"v", NOW_MS + 5)
+    Key(view, b"k").set(b"v")
+    view.now_ms += 6
+    found, at, pages = [], 0, 0
+    while pages == 0 or at:
+        page = scan_page(view, at, 10**6)
+        found += page.keys
+        at, pages = page.next_hash, pages + 1
+        assert number_of_keys(view) >= 1 + 2 * MOST_DUE - pages * MOST_DUE
+    assert [name for name, _ in found] == [b"k"]
+    assert (pages, number_of_keys(view)) == (3, 1) or pages == 2
+
+
+def test_a_key_that_does_not_expire_is_read_and_written_without_a_look_at_the_time() -> None:
+    class Timeless(DictView):
+        @property
+        def now_ms(self) -> int:
+            raise AssertionError("it was asked what time it is")
+
+        @now_ms.setter
+        def now_ms(self, now_ms: int) -> None: ...
+
+    view = Timeless()
+    Key(view, b"k").set(b"v")
+    set_many(view, [(b"k", b"w"), (b"l", b"w")])
+    assert get_value(view, b"k") == b"w"
+    assert len(scan_page(view, 0, 10).keys) == 2
+    assert delete_many(view, [b"k", b"l"]) == 2
 
 
 def test_pages_hold_every_key_once_and_go_on_from_any_hash(monkeypatch: pytest.MonkeyPatch) -> None:

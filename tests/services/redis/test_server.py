@@ -17,7 +17,7 @@ from paxosstore.services.redis.layout.keyspace import DATABASES, REDIS_BASE, SLO
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 
-from .support import DictView, Harness, MemoryStore, in_loop, serving
+from .support import NOW_MS, DictView, Harness, MemoryStore, in_loop, serving
 
 
 def kinds(store: MemoryStore) -> str:
@@ -58,6 +58,18 @@ async def test_a_read_behind_an_unsettled_write_is_queued_like_a_write() -> None
         client.send("SELECT 0", "GET a")
         await harness.arrived(4)
         assert kinds(store) == "wwrr", "once the write is settled, reads are reads again"
+
+
+@in_loop
+async def test_a_read_that_meets_a_due_key_becomes_a_write_and_its_connection_goes_on() -> None:
+    async with serving() as harness:
+        store, client = harness.store, await harness.connect()
+        client.send("SET a 1 PX 5", "SET b 1", "SET c 1 PX 5")
+        await client.expect(b"+OK\r\n" * 3)
+        store.now = lambda: NOW_MS + 6
+        client.send("GET a", "GET b", "TTL c", "GET a", "SET a 2", "GET a", "DBSIZE")
+        await client.expect(b"$-1\r\n$1\r\n1\r\n:-2\r\n$-1\r\n+OK\r\n$1\r\n2\r\n:2\r\n")
+        assert kinds(store)[3:7] == "wrwr"
 
 
 @in_loop

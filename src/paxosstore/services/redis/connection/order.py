@@ -239,6 +239,7 @@ class Order:
         self._look()
 
     def _send(self, command: Command) -> None:
+        command.counts_as_read = command.read_only
         if command.read_only:
             self.reads += 1
         else:
@@ -261,7 +262,7 @@ class Order:
         """It is under way no more."""
         if command.size > SMALL_BYTES:
             self.under_way -= command.size
-        if command.read_only:
+        if command.counts_as_read:  # though it may have become a write meanwhile, for what it met is due
             self.reads -= 1
             if self._read_window < self._max_pipelined:
                 self._read_window += 1

@@ -64,7 +64,7 @@ class Answer:
 class Command(Request):
     """One command on one entity. It holds its connection's place for the reply."""
 
-    __slots__ = ("_args", "_built", "_owner", "_proto", "_put_off", "_run", "place", "queued_read", "reply")
+    __slots__ = ("_args", "_built", "_owner", "_proto", "_put_off", "_run", "counts_as_read", "place", "queued_read", "reply")
 
     handler = HANDLER
 
@@ -80,6 +80,8 @@ class Command(Request):
         self._put_off = False
         self.place = 0
         """Its place among its connection's commands: those after it have a higher one."""
+        self.counts_as_read = read_only
+        """Among what its connection has under way."""
         self.queued_read = False
         """It reads, in a place among the writes."""
         self.reply: bytes | None = None

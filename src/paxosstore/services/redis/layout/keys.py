@@ -1,7 +1,7 @@
 """Keys of any kind: their heads, their number, what expires, pages of a scan (the picture: __init__.py).
 
-What is expired is decided by `view.now_ms`: reads hide such a row, writes replace or drop it, `expire_due` drops what
-nobody writes.
+A key is there until an entry deletes it. When its time has passed (by `view.now_ms`), whoever meets it deletes it, a read by
+becoming a write (`see`); `expire_due` deletes what nobody meets. So nobody is told that it is gone before it is, at all nodes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ STAMP_BYTES = 12
 _NO_STAMP = bytes(STAMP_BYTES)
 _HEAD = _OLD_HEAD + STAMP_BYTES
 VERSION_BYTES = 8
+MOST_DUE = 256
+"""A page of a scan ends with the key of which it has deleted so many that were due."""
 PAGE_BYTES = 1_048_576
 """A page of a scan ends with the key that goes over this, in names or in values: all of them are read."""
 MANY = 1_000
@@ -58,17 +60,28 @@ def stamp_now(view: View) -> bytes:
 def stamp_of(view: View, name: bytes) -> bytes:
     """Another one whenever the key has been changed, deleted, flushed or made again in between: what WATCH compares."""
     where = row_key(name)
-    row = view.get(where)
-    if row is not None and not _expired(row, view.now_ms):
+    row = see(view, name, where)
+    if row is not None:
         return b"=" + (_NO_STAMP if row[0] == OLD_STRING else row[_OLD_HEAD:_HEAD])
     deleted = view.get(TOMBSTONE + where[1:3]) or _NO_STAMP
     return b"-" + max(deleted, _Count(view).marked)
 
 
+def see(view: View, name: bytes, where: bytes) -> bytes | None:
+    """The row of a key. One that is due is deleted by whoever meets it, with all that is known of it here, and there is none."""
+    row = view.get(where)
+    if row is None or row[1:_OLD_HEAD] == _NEVER or _expires_ms(row) >= view.now_ms:
+        return row
+    view.require_write()
+    _delete_due(view, name, where, row)
+    _Count(view).add(-1)
+    return None
+
+
 def get_value(view: View, name: bytes) -> bytes | None:
     """The value of a string that exists: the short way for reads. Raises WrongType."""
-    row = view.get(row_key(name))
-    if row is None or _expired(row, view.now_ms):
+    row = see(view, name, row_key(name))
+    if row is None:
         return None
     if row[0] == STRING:
         return row[_HEAD:]
@@ -78,7 +91,7 @@ def get_value(view: View, name: bytes) -> bytes | None:
 
 
 class Key:
-    """One key as a command sees it: an expired row counts as none. Create it anew after other writes to the same key."""
+    """One key as a command sees it: one that is due is gone. Create it anew after other writes to the same key."""
 
     __slots__ = ("_row", "_where", "exists", "expires_ms", "kind", "name", "view")
 
@@ -86,17 +99,14 @@ class Key:
         self.view = view
         self.name = name
         self._where = row_key(name)
-        row = self._row = view.get(self._where)
+        row = self._row = see(view, name, self._where)
         self.exists = row is not None
         self.kind = 0 if row is None else row[0]
         """0: there is none."""
         self.expires_ms = 0
         """When it expires, in ms since 1970; 0: never."""
-        if row is not None and row[1:_OLD_HEAD] != _NEVER:
-            if _expired(row, view.now_ms):
-                self.exists, self.kind = False, 0
-            else:
-                self.expires_ms = _expires_ms(row)
+        if row is not None:
+            self.expires_ms = _expires_ms(row)
 
     @property
     def value(self) -> bytes | None:
@@ -140,15 +150,14 @@ class Key:
         self.put(kind, self.body, expires_ms)
 
     def delete(self, *, emptied: bool = False) -> bool:
-        """Drop the row, expired or not; returns whether the key existed. `emptied`: its members are gone, or another key's."""
+        """Drop the row; returns whether the key existed. `emptied`: its members are gone, or another key's."""
         if self._row is None:
             return False
         self._leave(self.kind if emptied else 0, self._row[_HEAD:])
         _drop(self.view, self._where)
         _Count(self.view).add(-1)
-        existed = self.exists
         self._row, self.exists, self.kind, self.expires_ms = None, False, 0, 0
-        return existed
+        return True
 
     def _leave(self, kind: int, body: bytes) -> None:
         """What else there is of the row, as it is replaced by another one."""
@@ -190,7 +199,7 @@ def delete_many(view: View, names: Iterable[bytes]) -> int:
         if row is None:
             continue
         dropped += 1
-        existed += not _expired(row, view.now_ms)
+        existed += row[1:_OLD_HEAD] == _NEVER or _expires_ms(row) >= view.now_ms
         _leave_places(view, row, name)
         if len(names) > MANY:
             view.delete(where)
@@ -225,6 +234,12 @@ def _leave_places(view: View, row: bytes, name: bytes) -> None:
 def _let_go(view: View, row: bytes) -> None:
     """Leave the members of a collection to who cleans up (garbage.py)."""
     view.put(GARBAGE + row[_HEAD : _HEAD + VERSION_BYTES], b"")
+
+
+def _delete_due(view: View, name: bytes, where: bytes, row: bytes) -> None:
+    """But for their number."""
+    _leave_places(view, row, name)
+    _drop(view, where)
 
 
 def _drop(view: View, where: bytes) -> None:
@@ -265,24 +280,34 @@ class Page(NamedTuple):
 
 
 def scan_page(view: View, first_hash: int, count: int, max_name_bytes: int = PAGE_BYTES) -> Page:
-    """The keys of at least `count` rows from a hash on, fewer if they are large. Keys of one hash stay together."""
+    """The keys of at least `count` rows from a hash on, fewer if they are large or many are due. A hash stays together."""
     keys: list[tuple[bytes, int]] = []
     previous = b""
-    name_bytes = row_bytes = 0
+    name_bytes = row_bytes = due = 0
     for visited, (where, row) in enumerate(view.scan(ROW + first_hash.to_bytes(4, "big"), _AFTER_ROWS)):
         at = where[1:5]
-        if at != previous and (visited >= count or name_bytes >= max_name_bytes or row_bytes >= PAGE_BYTES):
-            return Page(keys, int.from_bytes(at, "big"))
+        is_full = visited >= count or name_bytes >= max_name_bytes or row_bytes >= PAGE_BYTES or due >= MOST_DUE
+        if at != previous and is_full:
+            following = int.from_bytes(at, "big")
+            break
         previous = at
         name_bytes += len(where)
         row_bytes += len(row)
-        if not _expired(row, view.now_ms):
+        if row[1:_OLD_HEAD] != _NEVER and _expires_ms(row) < view.now_ms:
+            view.require_write()
+            _delete_due(view, where[5:], where, row)
+            due += 1
+        else:
             keys.append((where[5:], row[0]))
-    return Page(keys, 0)
+    else:
+        following = 0
+    if due:
+        _Count(view).add(-due)
+    return Page(keys, following)
 
 
 def number_of_keys(view: View) -> int:
-    """Rows that are there, expired ones included."""
+    """Those that are due included, until somebody meets them."""
     return int.from_bytes((view.get(COUNT) or b"")[:8], "big")
 
 
@@ -297,8 +322,7 @@ def expire_due(view: View, limit: int, from_ms: int = 0) -> tuple[int, int]:
         found = view.get(row)
         assert found is not None, "a row and its place in the index are written together"
         assert found[1:_OLD_HEAD] == where[1:9], "they agree on when it expires"
-        _leave_places(view, found, where[9:])
-        _drop(view, row)
+        _delete_due(view, where[9:], row, found)
     if not due:
         return 0, 0
     _Count(view).add(-len(due))
@@ -349,7 +373,3 @@ class _Count:
 
 def _expires_ms(row: bytes) -> int:
     return int.from_bytes(row[1:_OLD_HEAD], "big")
-
-
-def _expired(row: bytes, now_ms: int) -> bool:
-    return row[1:_OLD_HEAD] != _NEVER and _expires_ms(row) < now_ms
