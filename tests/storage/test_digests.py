@@ -140,6 +140,20 @@ def test_few_entities_do_not_cancel_each_other_out() -> None:
     assert len(sums) == 1_000 * 999 // 2
 
 
+def test_the_root_is_told_as_it_is_by_now() -> None:
+    digests, told = Digests(), set()
+    digests.build([(5, 3)])
+    for last in (4, 5):
+        told.add(digests.of_children(0, [0]))
+        assert digests.of_children(0, [0]) in told
+        digests.applied({5: (last, last)})
+    other = Digests()
+    other.build([(5, 5)])
+    assert digests.of_children(0, [0]) == other.of_children(0, [0])
+    assert digests.of_children(0, [0]) not in told
+    assert len(told) == 2
+
+
 def test_an_inventory_goes_on_where_it_ended(store: Store) -> None:
     for count, entity in enumerate([*IN_ONE_BUCKET, 0, MAX_ENTITY], 1):
         write(store, ("apply", entity, count))

@@ -254,7 +254,7 @@ class SimNode:
         return self.clocks.wall(self.cluster.now_ms)
 
     def call_soon(self, action: Callable[[], None]) -> None:
-        self._after(SOON_MS, partial(self._when_idle, action))
+        self._after(SOON_MS, action, when_idle=True)
 
     def call_later(self, delay_ms: float, action: Callable[[], None]) -> SimTimer:
         timer = SimTimer()
@@ -342,13 +342,13 @@ class SimNode:
         self._finishing = True
         self.driver.finish()
         self._finishing = False
-        if not self.driver.inbox:
+        if self._fenced and not self.driver.inbox:
             self.cluster.invariants.fenced(self.number, self._fenced, self.shard.context.counters.messages_fenced)
         self.store.not_applied = {}  # nothing of the next turn rests on what this one could not write
         self.cluster.on_turn(self)
 
-    def _after(self, delay_ms: float, action: Callable[[], None]) -> None:
-        """Let a thing happen on this node later, in this life, when it is not suspended."""
+    def _after(self, delay_ms: float, action: Callable[[], None], *, when_idle: bool = False) -> None:
+        """Let a thing happen on this node later, in this life, when it is not suspended, nor busy if that is asked for."""
         life = self.life
 
         def happen() -> None:
@@ -356,6 +356,9 @@ class SimNode:
                 return
             if self.suspended:
                 self._deferred.append(happen)
+                return
+            if when_idle and self._idle_at_ms > self.cluster.now_ms:
+                self._when_idle(action)
                 return
             try:
                 action()

@@ -40,6 +40,8 @@ class Digests:
         self._buckets = _zeros(BUCKETS)
         self._upper = _zeros(CHILDREN**_UPPER)
         self._adding = threading.Lock()
+        self._below_root: bytes | None = None
+        """What was told last at the root, where each comparison begins; None: something was added since."""
 
     def applied(self, spans: Mapping[int, Span]) -> None:
         """These entries of these entities were applied."""
@@ -76,6 +78,8 @@ class Digests:
         """The digests of all children of these nodes of a level, one after the other. None: they are not ready yet."""
         if not self.ready:
             return None
+        if level == 0 and self._below_root is not None:
+            return self._below_root * len(nodes)
         kept = {_UPPER: self._upper, LEVELS: self._buckets}.get(level + 1)
         if kept is not None:
             found = array("Q", b"".join(kept[node * CHILDREN : (node + 1) * CHILDREN] for node in nodes))
@@ -85,7 +89,10 @@ class Digests:
             found = array("Q", map(digest, children))
         if sys.byteorder == "big":
             found.byteswap()
-        return found.tobytes()
+        told = found.tobytes()
+        if level == 0 and len(nodes) == 1:
+            self._below_root = told
+        return told
 
     def _add(self, entity: int, entries: int) -> None:
         place = place_of(entity)
@@ -94,6 +101,7 @@ class Digests:
         self._buckets[bucket] = self._buckets[bucket] + added & MASK
         above = bucket // _PER_UPPER
         self._upper[above] = self._upper[above] + added & MASK
+        self._below_root = None
 
     def _summed(self, level: int) -> Callable[[int], int]:
         """Gives the digest of a node of an inner level."""

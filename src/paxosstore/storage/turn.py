@@ -91,7 +91,7 @@ class Turn:
         self._begun_ms = now_ms
         self._step(events, now_ms, wall_ms)
         ready = shard.ready()
-        self._release(ready.early)  # shows no row of this turn: a crash here is like one before the sync
+        self._let_leave(ready.early)  # shows no row of this turn: a crash here is like one before the sync
         if ready.records or ready.applies or ready.changes:
             try:
                 self._store.write(ready.records, ready.applies, ready.changes)
@@ -104,7 +104,7 @@ class Turn:
                 assert not ready.records
                 assert not ready.applies
                 assert not ready.changes
-                self._release(ready.early)
+                self._let_leave(ready.early)
         self._under_way = ready
         return ready.needs_sync
 
@@ -117,7 +117,7 @@ class Turn:
         self._shard.step(DiskSilent(now_ms - self._begun_ms), now_ms, wall_ms)
         self._step(events, now_ms, wall_ms)
         early, loads = self._shard.gulp()
-        self._release(early)
+        self._let_leave(early)
         return self._have_loaded(loads)
 
     def load(self, entity: int) -> Event:
@@ -139,7 +139,7 @@ class Turn:
         ready, self._under_way = self._under_way, None
         assert ready is not None
         self._shard.step(Durable(ready.turn), now_ms, wall_ms)
-        self._release(ready.late)
+        self._let_leave(ready.late)
         if ready.renewed:
             self._renewed(ready.renewed)
         if ready.applies or ready.changes:
@@ -161,6 +161,10 @@ class Turn:
             if len(self._reads) <= MAX_LATER and not self._reads_on():
                 break  # the next turn goes on: it comes at once, for what was read
         return loaded
+
+    def _let_leave(self, release: Release) -> None:
+        if release:
+            self._release(release)
 
     def _have_loaded(self, entities: list[int]) -> list[Event]:
         if self._warm is None:

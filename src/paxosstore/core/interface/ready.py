@@ -211,6 +211,9 @@ class Release:
         self.published: list[Published] = []
         """By requests that were decided, in order; before their outcomes are told."""
 
+    def __bool__(self) -> bool:
+        return bool(self.messages or self.outcomes or self.compared or self.published)
+
 
 class Ready:
     """All that one turn produced."""

@@ -132,8 +132,9 @@ class Pace(Part):
     def attended(self, entity: Entity) -> None:
         """Whether it has entries left, for its next slice."""
         if not entity.log.lag or entity.is_copying or entity.stopped is not None:
-            self._lagging.pop(entity.id, None)
-            self._new.pop(entity.id, None)
+            if self.on_agenda:
+                self._lagging.pop(entity.id, None)
+                self._new.pop(entity.id, None)
             return
         self._context.agenda.add(self)
         if self._own_turn:

@@ -120,8 +120,10 @@ class Attendance:
             self._learner.learn(entity)
         if entity.way.claim is not None and not entity.writes.queue and entity.writes.in_flight is None:
             self._way.withdraw(entity)
-        self._way.remember(entity)
-        self._log.tell_due(entity)
+        if entity.way.given is not None:
+            self._way.remember(entity)
+        if entity.news.untold:
+            self._log.tell_due(entity)
         self._pace.attended(entity)
         self._entities.attended(entity)
         entity.log.validate()

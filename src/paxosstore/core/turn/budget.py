@@ -39,6 +39,8 @@ BACKWARDS_MS = 1_000.0
 class Job(Enum):
     """What goes on in the background. The values are names in metrics."""
 
+    __hash__ = object.__hash__  # that of Enum takes longer than all else that is done to an account
+
     LOG_EXPIRY = "log_expiry"
     KEY_EXPIRY = "key_expiry"
     SCRUB = "scrub"
