@@ -239,7 +239,7 @@ class Node:
             on_clock=self._time.heard,
         )
         broadcast = self._broadcast = Broadcast(self._links, self.on_published)
-        self._turns.on_published = broadcast.publish
+        self._turns.on_published = self._on_published
         self._turns.inbox.on_full = lambda full: None if self._links is None else self._links.hold(full)
         await self._links.start()
         room = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
@@ -660,6 +660,11 @@ class Node:
 
     def _on_messages(self, peer: int, messages: list[Message], size: int, disk: int) -> None:
         self._step(Received(peer, messages, size, disk))
+
+    def _on_published(self, messages: list[Published]) -> None:
+        """The turns outlive the links, where the loop is closed, and must not hold their sockets."""
+        if self._broadcast is not None:
+            self._broadcast.publish(messages)
 
     def _send(self, by_peer: dict[int, list[Message]]) -> None:
         if self._links is not None:
