@@ -42,8 +42,8 @@ def put(view: View) -> None:
 
 def without_rule_19(node: Node) -> None:
     """Let a started node vote without a word of its peers."""
-    assert node._shard is not None
-    standing = node._shard.context.standing
+    assert node._life.shard is not None
+    standing = node._life.shard.context.standing
     standing.active = False
     standing.row = standing.row._replace(state=State.MEMBER, cursor=END)
 
@@ -52,7 +52,7 @@ def without_rule_19(node: Node) -> None:
 async def beside_a_mute_peer(node: Node) -> AsyncIterator[Node]:
     """The node, started. There is a link to one peer, which answers nothing: whatever the node is asked for waits."""
     peer = FakePeer()
-    await peer.serve(node._peers[1])
+    await peer.serve(node._given.peers[1])
     await node.start()
     without_rule_19(node)
     await until(lambda: node.statistics().peers[1].up)
@@ -186,7 +186,7 @@ def test_an_entry_is_shown_when_the_vote_that_made_it_chosen_is_durable(tmp_path
     shard = Shard(Identity(CLUSTER, TuningSettings(), 0, 1), store, codec, {})
     turn = Turn(shard, store, lambda release: None)
     node = Node(CLUSTER, 0, free_addresses(3), tmp_path)
-    node._shard, node._store = shard, cast(RocksStore, store)
+    node._life.shard, node._life.store = shard, cast(RocksStore, store)
     batch = WriteBatch({b"dk": b"v"})
 
     def accepted(entry: int) -> Received:

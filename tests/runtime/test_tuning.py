@@ -28,6 +28,8 @@ def odd_settings(offset: int) -> TuningSettings:
             values[field.name] = FIRST + 2 * place + offset
         elif field.type == "float":
             values[field.name] = FIRST + place + 0.25 + offset
+    values["snapshot_timeout_ms"] *= 10  # for so many copies at a time, and such pieces
+    values["snapshot_bytes_per_second"] *= 1_000
     return TuningSettings(**values)
 
 
@@ -76,12 +78,12 @@ def test_settings_outlive_a_stop(tmp_path: Path) -> None:
         node = Node(BLUE, 0, free_addresses(3), tmp_path, min_free_bytes=1)
         node.tune(TuningSettings(retry_ms=70.0))
         await node.start()
-        assert node._shard is not None
-        assert node._shard.context.tuning.retry_ms == 70.0
+        assert node._life.shard is not None
+        assert node._life.shard.context.tuning.retry_ms == 70.0
         node.tune(TuningSettings(retry_ms=80.0))
         await node.stop()
         await node.start()
-        assert node._shard.context.tuning.retry_ms == 80.0
+        assert node._life.shard.context.tuning.retry_ms == 80.0
         await node.stop()
 
     run(story)

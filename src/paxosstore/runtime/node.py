@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
-import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -29,27 +24,17 @@ from ..boundary import (
 from ..core.batch.overlay import DATA, View, WriteBatch
 from ..core.batch.published import Published, exact_published
 from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
-from ..core.entity.divergence import decode
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
-from ..core.interface.event import Compare, PeerDown, PeerUp, Received, Renew, WritesAllowed
-from ..core.interface.message import Message
-from ..core.shard.shard import Shard
-from ..core.turn.context import Handler, Identity
+from ..core.interface.event import Compare, Renew
+from ..core.turn.context import Handler
 from ..core.turn.waiting import no_majority_votes
-from ..errors import Damaged, DirectoryInUse, Diverged, InvalidRequest, NodeError, NotCaughtUp, NotServing
+from ..errors import Diverged, InvalidRequest, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
-from ..storage.body import MsgpackBodyCodec
-from ..storage.damage import let_go
 from ..storage.descriptors import LEAST, limit
-from ..storage.directory import Directory, open_directory
 from ..storage.epochs import Keep
-from ..storage.findings import Findings
-from ..storage.places import CHECKPOINT, forget_places, place_of
-from ..storage.replace import open_store, say_lost
+from ..storage.places import CHECKPOINT, place_of
 from ..storage.rocks import RocksStore
-from ..storage.scrub import NAME as SCRUB
-from ..wire.hello import Hello
 from .arguments import (
     MAX_ENTRY,
     MAX_HANDLER_NAME,
@@ -60,22 +45,17 @@ from .arguments import (
     exact_peers,
     exact_writes,
 )
-from .broadcast import Broadcast
 from .calls import CallRequest, FunctionRequest, replay
-from .damage import watch_return
-from .disk import CLOSE_S, beside, close_in_time, watch_room
+from .disk import beside
 from .feed import Feed
 from .home import Home
 from .inspection import NodeStatistics as NodeStatistics
 from .inspection import describe_entity, statistics_of
-from .links import Links
-from .loop import TurnLoop, end_process, now_ms
+from .life import Given, Life
+from .loop import end_process, now_ms
 from .readiness import wait_until_ready
-from .reporter import Reporter
-from .rounds import rounds_of
-from .timekeeper import Timekeeper
 from .verify import Verifier
-from .watch import EntityChange, EntitySnapshot, Source, Watch, Watches
+from .watch import EntityChange, EntitySnapshot, Watch
 
 log = logging.getLogger(__name__)
 
@@ -118,35 +98,23 @@ class Node:
         """Called with what is published, here and at other nodes, in each one's order; quick ones."""
         self.feed = Feed(self.node_id)
         """Tells whoever follows an entity each entry that is applied to it: for services, beside their own queues."""
-        self._watches: Watches | None = None
-        self._broadcast: Broadcast | None = None
-        self._peers = exact_peers(peers, self.cluster.nodes)
-        self._data_dir = exact_path("data_dir", data_dir)
-        self._handlers = exact_handlers(handlers)
-        self._min_free_bytes = exact_int("min_free_bytes", min_free_bytes, 0, MAX_FREE_BYTES)
-        self._force_reentry = exact_bool("force_reentry", force_reentry)
-        self._fatal = exact_callable("fatal", fatal)
-        self._codec = MsgpackBodyCodec()
-        self._directory: Directory | None = None
-        self._store: RocksStore | None = None
-        self._shard: Shard | None = None
-        self._turns: TurnLoop | None = None
-        self._links: Links | None = None
+        self._given = Given(
+            self.cluster,
+            self.node_id,
+            exact_peers(peers, self.cluster.nodes),
+            exact_path("data_dir", data_dir),
+            exact_handlers(handlers),
+            exact_int("min_free_bytes", min_free_bytes, 0, MAX_FREE_BYTES),
+            exact_bool("force_reentry", force_reentry),
+            exact_callable("fatal", fatal),
+        )
+        self._life = Life(self._given, self)
         self.background = Background()
         """What goes on behind the requests shares this: bytes and processor time per second. Another one after each start."""
-        self._watching: list[asyncio.Task[None]] = []
         self.elsewhere: dict[int, str] = {}
         """Where the services of the other nodes are reached, by number: told to those whom this node does not serve."""
-        self._met = asyncio.Event()
-        """Set when a link comes up, and when the node stops."""
         self.verifier = Verifier(self._verify, self.committed, lambda: self.tuning.verify_bytes_per_second)
         """Compares replicas for whoever asks."""
-        self._findings = Findings()
-        self._coming_back: asyncio.Task[None] | None = None
-        """Replaces the store after damage was found in it."""
-        self._time = Timekeeper(self.node_id, lambda: self.tuning)
-        self._home: Home | None = None
-        """Set from the beginning of the start to the end of the stop."""
 
     # -- life
 
@@ -155,21 +123,21 @@ class Node:
 
         Raises NodeError for what stands in the way, InvalidRequest if it is running, starting or stopping.
         """
-        home = self._home
+        home = self._life.home
         if home is not None and (home.forked or home.loop.is_closed()):
-            self._abandon(home)
+            self._life.abandon(home)
         elif home is not None:
             raise InvalidRequest("the node has been started already: stop it first")
-        home = self._home = Home()
+        home = self._life.home = Home()
         async with home.life:
             try:
-                await self._open()
+                await self._life.open()
             except BaseException:
-                await self._close()
+                await self._life.close()
                 raise
         if (files := limit()) < LEAST:
             log.warning("only %d files may be open in this process, a node needs %d: raise the limit (ulimit -n)", files, LEAST)
-        log.info("node %d of cluster %s serves from %s", self.node_id, self.cluster.cluster, self._data_dir)
+        log.info("node %d of cluster %s serves from %s", self.node_id, self.cluster.cluster, self._given.data_dir)
 
     async def stop(self) -> None:
         """Stop serving. Requests that wait are ended: NotServing if they did nothing, OutcomeUnknown if that is not certain.
@@ -177,16 +145,16 @@ class Node:
         A disk that does not answer is waited for for some seconds, and then left: what it has not taken was not acknowledged.
         Safe to repeat. Raises InvalidRequest in another loop than the node's, unless that one is closed.
         """
-        home = self._home
+        home = self._life.home
         if home is None:
             return
         if home.forked or home.loop.is_closed():
-            self._abandon(home)
+            self._life.abandon(home)
             return
         home.check_loop()
         async with home.life:
-            if self._home is home:
-                await self._close()
+            if self._life.home is home:
+                await self._life.close()
 
     async def ready(self, *, timeout_ms: float | None = None) -> None:
         """Wait until this node is a member of its cluster and there are links to enough peers for a majority.
@@ -198,156 +166,7 @@ class Node:
         """
         limit_ms = None if timeout_ms is None else exact_number("timeout_ms", timeout_ms, MAX_TIMEOUT_MS)
         self._check_home()
-        await wait_until_ready(self.node_id, self._not_ready_because, self._met, limit_ms)
-
-    async def _open(self, found: Damaged | None = None) -> None:
-        """`found`: what damage has ended the life before this one."""
-        self._directory = open_directory(self._data_dir, self.cluster, self.node_id)
-        forget_places(self._data_dir)
-        self.background = Background(self.tuning.background_bytes_per_second, self.tuning.background_ms_per_second)
-        incarnation = secrets.randbits(64) | 1
-        identity = Identity(self.cluster, self.tuning, self.node_id, incarnation, caller=get_ident, budget=self.background)
-        opened = partial(RocksStore, keep=Keep.of(self.tuning), background=self.background)
-        force = self._force_reentry and found is None
-        self._store, identity = open_store(self._directory, identity, opened, self._findings, force=force, found=found)
-        self._shard = Shard(identity, self._store, self._codec, self._handlers)
-        self._shard.context.stopped.update((entity, decode(kept)) for entity, kept in self._store.stopped())
-        self._shard.context.elsewhere = self.elsewhere
-        self._turns = TurnLoop(self._shard, self._store, self._send, self._fatal, self.feed, wall_ms=self._time.now_ms)
-        self._watches = Watches(self.feed, Source(self._store, self._codec, self._turns.unsynced))
-        self._turns.on_told = self.on_told
-        self._turns.on_applied = self.on_applied
-        self._turns.on_renewed = self._on_renewed
-        self._turns.on_damaged = self._on_damaged
-        self._turns.on_lost = self._on_lost
-        self._store.scrub(self._data_dir / SCRUB, lambda: self.tuning.scrub_days)
-        self._store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), self._turns)
-        standing = self._shard.context.standing
-        own = standing.disk
-        self._links = Links(
-            self.node_id,
-            self._peers,
-            self.cluster,
-            incarnation,
-            own.id.to_bytes(16, "big"),
-            on_messages=self._on_messages,
-            on_up=self._on_up,
-            on_down=lambda peer, reason: self._step(PeerDown(peer, reason)),
-            starts=own.starts,
-            cluster_id=lambda: standing.cluster_id,
-            on_published=lambda peer, messages: broadcast.take(messages),
-            on_clock=self._time.heard,
-        )
-        broadcast = self._broadcast = Broadcast(self._links, self.on_published)
-        self._turns.on_published = self._on_published
-        self._turns.inbox.on_full = lambda full: None if self._links is None else self._links.hold(full)
-        await self._links.start()
-        room = watch_room(self._data_dir, self._min_free_bytes, self._shard, self._step)
-        report = Reporter(self.statistics).run()
-        whole = watch_return(self._directory, lambda: self._shard is not None and self._shard.progress.done)
-        rounds = rounds_of(self, self._data_dir).run()
-        self._watching = [asyncio.get_running_loop().create_task(watching) for watching in (room, report, whole, rounds)]
-
-    def _on_damaged(self, found: Damaged) -> None:
-        """No turn is taken any more: have the store replaced, and go on."""
-        if self._home is not None:
-            self._coming_back = self._home.loop.create_task(self._come_back(self._home, found))
-
-    def _on_lost(self, found: Damaged) -> None:
-        self._findings.found(found)
-        say_lost(found)
-
-    @staticmethod
-    def _damaged_elsewhere(loop: asyncio.AbstractEventLoop, turns: TurnLoop, found: Damaged) -> None:
-        """The same, found by whoever reads beside the turns, in any thread."""
-        with suppress(RuntimeError):  # the loop is closed: nobody is served
-            loop.call_soon_threadsafe(turns.end_damaged, found)
-
-    async def _come_back(self, home: Home, found: Damaged) -> None:
-        log.error("node %d stops serving for a moment: %s", self.node_id, found.what or found)
-        async with home.life:
-            if self._home is not home:
-                return  # it was stopped meanwhile
-            try:
-                await self._shut()
-                await self._open_again(found)
-            except NodeError as error:
-                await self._close()
-                self._fatal(f"the damage cannot be mended here: {error}")
-            else:
-                log.warning("node %d serves again", self.node_id)
-
-    async def _open_again(self, found: Damaged) -> None:
-        """RocksDB closes when nobody reads it any more; who does has its iterator in an error's frames, or in a thread's."""
-        let_go(found)
-        deadline_ms = now_ms() + CLOSE_S * 1_000.0
-        while True:
-            gc.collect()
-            try:
-                return await self._open(found)
-            except DirectoryInUse:
-                if now_ms() > deadline_ms:
-                    raise
-            await self._shut()
-            await asyncio.sleep(0.05)
-
-    async def _close(self) -> None:
-        try:
-            await self._shut()
-        finally:
-            self._home = None
-
-    async def _shut(self) -> None:
-        for watching in self._watching:
-            watching.cancel()
-        answers = False
-        turns, self._turns = self._turns, None
-        links, self._links = self._links, None
-        self._met.set()
-        self.verifier.stop()
-        try:
-            if turns is not None:
-                answers = await turns.close()
-        finally:
-            try:
-                if links is not None:
-                    await links.close()
-            finally:
-                await close_in_time(self._let_go(), self._data_dir, CLOSE_S if answers or turns is None else 0.0)
-
-    def _let_go(self) -> Callable[[], None]:
-        """Returns what closes the store and gives the data directory back, in this order, and may have to wait for the disk."""
-        store, self._store = self._store, None
-        directory, self._directory = self._directory, None
-        watches, self._watches, self._broadcast = self._watches, None, None
-        if watches is not None:
-            watches.stop(NotServing("the node has stopped: watch on behind the last entry that was given, here or elsewhere"))
-        self.background.close()
-
-        def close() -> None:
-            try:
-                if store is not None:
-                    store.close()
-            finally:
-                if directory is not None:
-                    directory.close()
-
-        return close
-
-    def _abandon(self, home: Home) -> None:
-        """End what is left of a life whose loop is closed, or that came along with a fork: the life itself goes on elsewhere."""
-        turns, self._turns, self._links = self._turns, None, None
-        if self._watches is not None:
-            self._watches.abandon(NotServing("the loop of the node is closed"))
-        self._watches = self._broadcast = None
-        if home.forked:
-            self._store = self._directory = self._home = None
-            return
-        if turns is not None:
-            turns.abandon()
-        self._let_go()()
-        self._home = None
-        gc.collect()  # the sockets that a closed loop has left open go with it
+        await wait_until_ready(self.node_id, self._not_ready_because, self._life.met, limit_ms)
 
     async def __aenter__(self) -> Node:
         await self.start()
@@ -359,18 +178,18 @@ class Node:
     def tune(self, tuning: TuningSettings) -> None:
         """Have these settings hold from now on, and at the next start. Raises ConfigError, and changes nothing then."""
         tuning = exact_settings(TuningSettings, tuning)
-        if self._home is not None:
-            self._home.check_loop()
+        if self._life.home is not None:
+            self._life.home.check_loop()
         if tuning.learn_only != self.tuning.learn_only:
             said = "learns only from now on" if tuning.learn_only else "votes and serves again"
-            alone = no_majority_votes(self._shard.context) if tuning.learn_only and self._shard is not None else ""
+            alone = no_majority_votes(self._life.shard.context) if tuning.learn_only and self._life.shard is not None else ""
             log.warning("node %d %s%s", self.node_id, said, f", and {alone}" if alone else "")
         self.tuning = tuning
-        if self._store is not None:
-            self._store.keep(Keep.of(tuning))
-        if self._shard is not None and self._turns is not None:
-            self._shard.tune(tuning)
-            self._turns.look()
+        if self._life.store is not None:
+            self._life.store.keep(Keep.of(tuning))
+        if self._life.shard is not None and self._life.turns is not None:
+            self._life.shard.tune(tuning)
+            self._life.turns.look()
 
     # -- requests
 
@@ -379,7 +198,7 @@ class Node:
 
         Raises InvalidRequest for what is no exact request: `entity` an int, `uuid` bytes, `deadline_ms` a time.
         """
-        home, turns = self._home, self._turns
+        home, turns = self._life.home, self._life.turns
         if home is not None and get_ident() != home.thread:
             home.refuse()
         if not (
@@ -436,7 +255,7 @@ class Node:
         """
         options = self._options(entity, read_only=read_only, uuid=uuid, timeout_ms=timeout_ms)
         name = exact_text("handler", handler, MAX_HANDLER_NAME)
-        function = self._handlers.get(name)
+        function = self._given.handlers.get(name)
         if function is None:
             raise InvalidRequest(f"there is no handler {name!r} on this node")
         exact = exact_bytes("a payload", payload, self.tuning.max_request_bytes)
@@ -453,9 +272,9 @@ class Node:
         request = FunctionRequest(options.pop("entity"), lambda view: None, **options)
         request.commit_limit = 1
         await self._run(request)
-        if self._shard is None:
+        if self._life.shard is None:
             raise NotServing("the node is not running")
-        state = self._shard.entity(request.entity)
+        state = self._life.shard.entity(request.entity)
         if state is None or state.mailbox is not None:
             return self._open_store().committed_entry(request.entity)  # it has left memory, and the DB has all of it
         return state.log.committed  # the DB may not have all of it yet
@@ -490,7 +309,7 @@ class Node:
         """GetWriteBatch: what was chosen at an entry. Raises NotCaughtUp if this replica does not know it (yet)."""
         store = self._open_store()
         entity, entry = exact_entity(entity), exact_int("entry", entry, FIRST_ENTRY, MAX_ENTRY)
-        shard = self._shard
+        shard = self._life.shard
         state = None if shard is None else shard.entity(entity)
         being_written = shard is not None and state is not None and state.log.row_turn > shard.context.durable_turn
         if being_written and state is not None and entry >= state.log.committed:  # it may be chosen by its own vote (rule 7)
@@ -498,7 +317,7 @@ class Node:
         for _, record in store.read_log(entity, entry, entry):
             if record.chosen:
                 assert record.value is not None
-                return self._codec.decode(record.value.body)
+                return self._life.codec.decode(record.value.body)
         raise NotCaughtUp(f"entry {entry} of entity {entity} is not known to be chosen on node {self.node_id}")
 
     def watch(self, entity: int, *, after: int | None = None) -> AsyncGenerator[EntityChange | EntitySnapshot]:
@@ -515,12 +334,12 @@ class Node:
         self._check_home()
         entity = exact_entity(entity)
         first = None if after is None else exact_int("after", after, 0, MAX_ENTRY)
-        assert self._watches is not None
-        assert self._shard is not None
-        stopped = self._shard.context.stopped.get(entity)
+        assert self._life.watches is not None
+        assert self._life.shard is not None
+        stopped = self._life.shard.context.stopped.get(entity)
         if stopped is not None:
             raise Diverged(stopped.describe(entity, self.node_id))
-        return Watch(self._watches, entity, first).entries()
+        return Watch(self._life.watches, entity, first).entries()
 
     def publish(self, channel: bytes, payload: bytes, *, kind: int = 0) -> None:
         """Tell `on_published` at every node: those of this one before this returns, peers over the links, each once and in order.
@@ -530,20 +349,20 @@ class Node:
         """
         message = exact_published(channel, payload, kind, self.tuning.max_request_bytes)
         self._check_home()
-        assert self._broadcast is not None
-        self._broadcast.publish([message])
+        assert self._life.broadcast is not None
+        self._life.broadcast.publish([message])
 
     # -- looking in
 
     def statistics(self) -> NodeStatistics:
         """An immutable picture of this node. Raises NotServing before the start."""
-        shard, turns, links = self._shard, self._turns, self._links
-        if shard is None or turns is None or links is None or self._home is None:
+        shard, turns, links = self._life.shard, self._life.turns, self._life.links
+        if shard is None or turns is None or links is None or self._life.home is None:
             raise NotServing("the node is not running")
-        self._home.check_thread()
+        self._life.home.check_thread()
         store = self._open_store()
-        damage = self._findings.now(*store.scrubbed())
-        return statistics_of(self.node_id, shard, turns, links.statistics(), store, damage, self._time.status())
+        damage = self._life.findings.now(*store.scrubbed())
+        return statistics_of(self.node_id, shard, turns, links.statistics(), store, damage, self._life.time.status())
 
     def committed(self, after: int = -1) -> Iterable[tuple[int, int]]:
         """(entity, committed entry) of every entity above `after` that this node has."""
@@ -557,22 +376,22 @@ class Node:
 
     def preferred_proposer(self, entity: int) -> int:
         """The node that proposes for this entity while it answers; negative: not known here now."""
-        state = None if self._shard is None else self._shard.entity(exact_entity(entity))
+        state = None if self._life.shard is None else self._life.shard.entity(exact_entity(entity))
         return NOBODY if state is None else state.log.last_origin
 
     def is_up(self, node: int) -> bool:
         """Whether there is a link to that node, or it is this one."""
         node = exact_int("node", node, 0, self.cluster.nodes - 1)
-        return node == self.node_id or (self._links is not None and self._links.is_up(node))
+        return node == self.node_id or (self._life.links is not None and self._life.links.is_up(node))
 
     def now_ms(self) -> int:
         """What the clocks of the nodes say together, in ms since 1970 (rule 20)."""
-        return self._time.now_ms()
+        return self._life.time.now_ms()
 
     @property
     def expires(self) -> bool:
         """Whether this node is to delete what is due by itself: not while its own clock is far off (clock_limit_ms)."""
-        return self._time.expires
+        return self._life.time.expires
 
     def content_hash(self, wanted: Callable[[], bool] | None = None) -> str:
         """SHA-256 over all applied data: equal on nodes that have applied the same entries.
@@ -580,7 +399,7 @@ class Node:
         Reads everything, as it was when it was called: run it in a thread (asyncio.to_thread). Raises NotServing if the node
         stops meanwhile, or if `wanted`, which is asked now and then in that thread, says no.
         """
-        store, home = self._store, self._home
+        store, home = self._life.store, self._life.home
         if store is None or home is None:
             raise NotServing("the node is not running")
         if home.forked:
@@ -593,7 +412,7 @@ class Node:
         Raises InvalidRequest if nobody has made that place, NotServing, DiskFull, NodeError.
         """
         store = self._open_store()
-        place = place_of(self._data_dir, CHECKPOINT, exact_text("name", name, MAX_HANDLER_NAME))
+        place = place_of(self._given.data_dir, CHECKPOINT, exact_text("name", name, MAX_HANDLER_NAME))
         await beside(lambda: store.checkpoint(place))
 
     def inspect(self, entity: int, first: int, last: int) -> dict[str, Any]:
@@ -601,7 +420,7 @@ class Node:
         store = self._open_store()
         entity = exact_entity(entity)
         first, last = (exact_int(name, entry, 0, MAX_ENTRY) for name, entry in (("first", first), ("last", last)))
-        state = self._shard.entity(entity) if self._shard is not None else None
+        state = self._life.shard.entity(entity) if self._life.shard is not None else None
         return describe_entity(self.node_id, store, state, entity, first, last)
 
     # -- inside
@@ -621,51 +440,25 @@ class Node:
         return reply
 
     def _not_ready_because(self) -> str:
-        if self._turns is None and self._coming_back is not None and not self._coming_back.done():
+        if self._life.turns is None and self._life.coming_back is not None and not self._life.coming_back.done():
             return "its store was damaged, and is being replaced"
         return self.statistics().not_ready_because
 
     def _check_home(self) -> None:
         """Raises NotServing if the node is not running, InvalidRequest if it runs in another loop."""
-        if self._home is None or self._turns is None:
+        if self._life.home is None or self._life.turns is None:
             raise NotServing("the node is not running")
-        self._home.check_loop()
+        self._life.home.check_loop()
 
     def _open_store(self) -> RocksStore:
-        if self._store is None:
+        if self._life.store is None:
             raise NotServing("the node is not running")
-        if self._home is not None:
-            self._home.check_thread()
-        return self._store
+        if self._life.home is not None:
+            self._life.home.check_thread()
+        return self._life.store
 
     def _verify(self, event: Compare | Renew) -> None:
         self._check_home()
         if isinstance(event, Renew) and (event.peer == self.node_id or not 0 <= event.peer < self.cluster.nodes):
             raise InvalidRequest(f"node {event.peer} is no peer of node {self.node_id}")
-        if self._turns is not None:
-            self._turns.step(event)
-
-    def _step(self, event: PeerUp | PeerDown | Received | WritesAllowed) -> None:
-        if self._turns is not None:
-            self._turns.step(event)
-
-    def _on_up(self, hello: Hello) -> None:
-        self._met.set()
-        self._step(PeerUp(hello.node, hello.disk, hello.starts, hello.incarnation))
-
-    def _on_renewed(self, disk: int) -> None:
-        log.warning("node %d is on a stale copy of its disk: it goes on as disk %x, and learns what it lacks", self.node_id, disk)
-        if self._links is not None:
-            self._links.renew(disk)
-
-    def _on_messages(self, peer: int, messages: list[Message], size: int, disk: int) -> None:
-        self._step(Received(peer, messages, size, disk))
-
-    def _on_published(self, messages: list[Published]) -> None:
-        """The turns outlive the links, where the loop is closed, and must not hold their sockets."""
-        if self._broadcast is not None:
-            self._broadcast.publish(messages)
-
-    def _send(self, by_peer: dict[int, list[Message]]) -> None:
-        if self._links is not None:
-            self._links.send_many(by_peer)
+        self._life.step(event)
