@@ -69,16 +69,34 @@ def test_redis_py_pipelines(port: int, protocol: Literal[2, 3]) -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_redis_py_is_told_that_there_are_no_transactions(port: int, protocol: Literal[2, 3]) -> None:
+def test_redis_py_transactions(port: int, protocol: Literal[2, 3]) -> None:
     client: Any = redis.Redis(port=port, protocol=protocol)
     with client:
-        client.delete("n")
-        with client.pipeline() as pipeline, pytest.raises(redis.ResponseError, match="there are no transactions"):
-            pipeline.incr("n").execute()
-        with client.pipeline() as pipeline, pytest.raises(redis.ResponseError, match="there are no transactions"):
-            pipeline.watch("n")
-        assert client.get("n") is None
-        assert client.incr("n") == 1
+        client.delete("{t}n", "{t}m")
+        with client.pipeline() as pipeline:
+            assert pipeline.incr("{t}n").set("{t}m", "x").get("{t}m").execute() == [1, True, b"x"]
+            with pytest.raises(redis.ResponseError, match="not an integer"):
+                pipeline.incr("{t}n").incr("{t}m").execute()
+            assert pipeline.incr("{t}n").incr("{t}m").execute(raise_on_error=False)[0] == 3
+            pipeline.watch("{t}n")
+            before = int(pipeline.get("{t}n"))
+            client.incr("{t}n")
+            pipeline.multi()
+            pipeline.set("{t}n", before + 100)
+            with pytest.raises(redis.WatchError):
+                pipeline.execute()
+        calls: list[int] = []
+
+        def add(pipeline: Any) -> None:
+            before = int(pipeline.get("{t}n"))
+            if not calls:
+                client.incr("{t}n")
+            calls.append(before)
+            pipeline.multi()
+            pipeline.set("{t}n", before + 10)
+
+        assert client.transaction(add, "{t}n") == [True]
+        assert (calls, client.get("{t}n")) == ([4, 5], b"15")
 
 
 def redis_cli(port: int, *words: str) -> str:

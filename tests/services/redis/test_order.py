@@ -110,6 +110,16 @@ def test_a_write_waits_for_reads_and_a_read_is_queued_behind_a_write() -> None:
     assert bench.order.may_read(2)
 
 
+def test_a_read_that_the_store_makes_a_write_of_was_a_read() -> None:
+    bench = Bench()
+    read = bench.read(b"r")
+    read.read_only = False  # the core does so: core/log/serve.py
+    bench.end(read)
+    assert bench.order.reads == 0
+    bench.write(b"w")
+    assert bench.read(b"behind").queued_read
+
+
 def test_nothing_is_started_beside_a_command_that_is_alone() -> None:
     for outcome in ("done", "failed"):
         bench = Bench()

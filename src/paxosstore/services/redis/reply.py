@@ -41,6 +41,11 @@ def nil(proto: int) -> bytes:
     return _NULL_3 if proto == 3 else _NULL_2
 
 
+def nil_array(proto: int) -> bytes:
+    """No array."""
+    return _NULL_3 if proto == 3 else b"*-1\r\n"
+
+
 def simple(text: str) -> bytes:
     return b"+%b\r\n" % text.encode()
 

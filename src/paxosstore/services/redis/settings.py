@@ -13,6 +13,8 @@ LIMITS = (
     "max_request_bytes",
     "max_keys",
     "max_pipelined",
+    "max_transaction_commands",
+    "max_transaction_bytes",
     "max_unread_bytes",
     "max_clients_bytes",
 )
@@ -38,6 +40,10 @@ class RedisSettings:
     """Keys of one command; one of more is passed over and refused. Each costs two rows of the node's `max_request_rows`."""
     max_pipelined: int = 1_024
     """Commands of one connection that wait for their outcome; while there are more, none is begun."""
+    max_transaction_commands: int = 10_000
+    """Commands between MULTI and EXEC; one more is refused, and EXEC with it."""
+    max_transaction_bytes: int = 8 * 1024 * 1024
+    """What they and the watched keys take of memory; what goes over it is refused, and EXEC with it."""
     max_unread_bytes: int = 64 * 1024 * 1024
     """Replies that one client does not read, and commands that wait behind them; one with more is closed."""
     max_clients_bytes: int = 512 * 1024 * 1024

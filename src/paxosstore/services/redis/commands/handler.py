@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from ....core.batch.overlay import View
-from ....errors import InvalidRequest
+from ....errors import InvalidRequest, TooLarge
+from ..layout.keys import stamp_of
 from ..reply import ReplyError
 from ..types import generic
 from .spec import Run
 from .table import TABLE
 
+_WATCH = b"watch"
+_EXEC = b"exec"
 _DROP_EXPIRED = b"drop-expired"
 _IMPORT = b"import-keys"
 HANDLER = "redis"
 """The name under which every node knows `handle`."""
+MAX_REPLIES_BYTES = 16_777_216
+"""Of the replies of one transaction together."""
 
-_HANDLED: dict[bytes, Run] = {name: spec.run for name, spec in TABLE.items() if spec.run is not None}
+_COMMANDS: dict[bytes, Run] = {name: spec.run for name, spec in TABLE.items() if spec.run is not None}
+_HANDLED = dict(_COMMANDS)
 _HANDLED[_DROP_EXPIRED] = generic.drop_expired
 _HANDLED[_IMPORT] = generic.import_keys
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, list[bytes]]).decode
+_decode_words = msgspec.msgpack.Decoder(list[bytes]).decode
+_decode_replies = msgspec.msgpack.Decoder(list[bytes] | None).decode
 
 
 def encode(proto: int, args: list[bytes]) -> bytes:
@@ -52,10 +60,14 @@ def dropped(reply: bytes) -> tuple[int, int, int]:
 
 def handle(view: View, payload: bytes) -> bytes:
     """The handler: run a command that came as bytes. Raises InvalidRequest for what no node of this version sends."""
+    return _handle(view, payload, _HANDLED)
+
+
+def _handle(view: View, payload: bytes, known: Mapping[bytes, Run]) -> bytes:
     try:
         proto, args = _decode(payload)
         name: Any = args[0]
-        run = _HANDLED.get(name) or _HANDLED[name.lower()]
+        run = known.get(name) or known[name.lower()]
     except (msgspec.DecodeError, LookupError) as error:
         raise InvalidRequest(f"no Redis command that this node knows: {error}") from error
     return call(run, view, args, proto)
@@ -67,3 +79,43 @@ def call(run: Run, view: View, args: list[bytes], proto: int) -> bytes:
         return run(view, args, proto)
     except ReplyError as refused:
         return refused.reply
+
+
+# -- transactions
+
+
+def pack_transaction(watched: Mapping[bytes, bytes], payloads: Iterable[bytes]) -> list[bytes]:
+    """The words of `run_transaction`: names and stamps that have to be found, and payloads of commands."""
+    return [_EXEC, _encode([word for pair in watched.items() for word in pair]), *payloads]
+
+
+def unpack_replies(reply: bytes) -> list[bytes] | None:
+    """What `stamps` found, or what each command of a transaction answers; None: a watched key was another one."""
+    found: list[bytes] | None = _decode_replies(reply)
+    return found
+
+
+def run_transaction(view: View, args: list[bytes], proto: int) -> bytes:
+    """All of it, or nothing where a key has changed. Raises TooLarge; an error reply of a command stops nothing."""
+    watched = _decode_words(args[1])
+    if any(stamp_of(view, name) != stamp for name, stamp in zip(watched[::2], watched[1::2], strict=True)):
+        return _encode(None)
+    replies, size = list[bytes](), 0
+    for payload in args[2:]:
+        reply = _handle(view, payload, _COMMANDS)
+        size += len(reply)
+        if size > MAX_REPLIES_BYTES:
+            raise TooLarge(
+                f"the replies of a transaction are over the limit of {MAX_REPLIES_BYTES} bytes: ask for less at a time"
+            )
+        replies.append(reply)
+    return _encode(replies)
+
+
+def stamps(view: View, args: list[bytes], proto: int) -> bytes:
+    """The stamps of keys."""
+    return _encode([stamp_of(view, name) for name in args[1:]])
+
+
+_HANDLED[_EXEC] = run_transaction
+_HANDLED[_WATCH] = stamps

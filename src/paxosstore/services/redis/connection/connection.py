@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
     @property
     def held(self) -> int:
         """Bytes that are held for this client."""
-        return self._order.held + self._unsent
+        return self._order.held + self._unsent + self.session.transaction.held
 
     @property
     def _unsent(self) -> int:
@@ -137,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._unparsed.clear()
         self._unparsed_bytes = self._backlog_bytes = 0
         self._parser = RequestParser(self._server.limits)
+        self.session.transaction.clear()
         self._order.end()
         self._account()
         self._server.forget(self)
@@ -194,7 +195,7 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Start nothing more, and say so; end the connection when what is under way has been answered."""
-        self._dispatch.stopping = self._dispatch.ended = True
+        self._dispatch.stop()
         self._order.tell()
 
     def is_idle(self, now_s: float, limit_s: float) -> bool:
@@ -242,7 +243,7 @@ class Connection(asyncio.Protocol):
         dispatch = self._dispatch
         left = bool(self._backlog or self._unparsed)
         if self._eof and not left:
-            dispatch.ended = True
+            dispatch.end()
         if dispatch.ended and order.settled_all and not (dispatch.stopping and left):
             transport.close()
         if self._share.held or order.buffered or order.under_way or self._unparsed_bytes:
@@ -272,7 +273,7 @@ class Connection(asyncio.Protocol):
                 self._backlog.extend(commands[at:])
                 self._backlog_bytes = max(0, before + size - parser.held)
                 break
-        if parser.held or self._backlog or self._share.held or self._order.under_way:
+        if parser.held or self._backlog or self._share.held or self._order.under_way or self.session.transaction.held:
             self._account()
 
     def _go_on(self) -> None:

@@ -12,11 +12,12 @@ from ..layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from ..reply import error, store_error, wrong_arity
 from ..resp import Limits, Refused, Request
 from ..room import Room
-from ..session.modes import ENDS_TRANSACTION, NOT_DONE, transaction_step
 from ..session.session import Host, Session
 from ..session.spec import SessionSpec
 from ..session.table import TABLE
+from ..settings import RedisSettings
 from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
+from . import transactions
 from .order import Order
 from .requests import SMALL_BYTES, Command, Spread, Whole, merge_ok, merge_sum
 
@@ -57,95 +58,140 @@ class Ending:
 class Dispatch:
     """Starts the commands of one session."""
 
-    __slots__ = ("_slots", "desk", "ended", "order", "session", "stopping")
+    __slots__ = ("_ended", "_slots", "desk", "order", "session", "stopping")
 
     def __init__(self, desk: Desk, session: Session, order: Order) -> None:
         self.desk = desk
         self.session = session
         self.order = order
         self._slots = desk.settings.slots
-        self.ended = False
-        """No further command is taken."""
+        self._ended = False
         self.stopping = False
         """The node stops: what has not been started is refused."""
 
+    @property
+    def settings(self) -> RedisSettings:
+        return self.desk.settings
+
+    @property
+    def ended(self) -> bool:
+        """No further command is taken."""
+        return self._ended or self.session.ending
+
+    def end(self) -> None:
+        """Take no further command."""
+        self._ended = True
+
+    def stop(self) -> None:
+        """Refuse all further commands: the node stops."""
+        self._ended = self.stopping = True
+
     def take(self, args: Request | Refused | Ending) -> bool:
         """Start a command; False: not yet, nothing has been done."""
-        if self.ended:
-            return self._answer(STOPPING) if self.stopping else True
         order, session = self.order, self.session
+        if self._ended or session.ending:
+            return self.answer(STOPPING) if self.stopping else True
         if order.blocked():
             return False
         if not isinstance(args, list):
-            self.ended = isinstance(args, Ending)
-            return self._answer(args.reply)
+            self._ended = isinstance(args, Ending)
+            session.transaction.refuse()
+            return self.answer(args.reply)
         spec = TABLE.get(args[0]) or TABLE.get(args[0].lower())
-        if spec is None or session.in_transaction:
+        if spec is None or session.transaction.open:
             return self._unusual(spec, args)
         words, arity = len(args), spec.arity
         if words != arity and (arity > 0 or words < -arity):
-            return self._answer(wrong_arity(spec.name))
+            return self._misused(spec, wrong_arity(spec.name))
         if spec.writes and order.reads:
             return False
         run = spec.run
         if run is None:
             return self._local(spec, args)
-        if words > 8 and (keys := len(spec.key_names(args))) > self.desk.settings.max_keys:
-            limit = self.desk.settings.max_keys
-            return self._answer(error(f"{keys} keys are over the limit of {limit}: see redis.max_keys", TOO_LARGE))
+        if words > 8 and (refusal := self._too_many_keys(spec, args)) is not None:
+            return self.answer(refusal)
         if spec.everywhere:
             return self._everywhere(spec, run, args)
-        if not self._slots:
-            return self._start(spec, run, args, REDIS_BASE + session.db)
-        slots = {hash_slot(key, self._slots) for key in spec.key_names(args)}
-        if len(slots) > 1:
-            return self._answer(CROSS_SLOT)
-        return self._start(spec, run, args, SLOT_BASE + slots.pop())
+        entity = self.place(spec, args, session.db) if self._slots else REDIS_BASE + session.db
+        return self.answer(entity) if isinstance(entity, bytes) else self._start(spec, run, args, entity)
 
-    def _answer(self, reply: bytes) -> bool:
+    def answer(self, reply: bytes) -> bool:
+        """A command is answered at once."""
         if len(reply) > SMALL_BYTES:
             self.desk.work -= len(reply) >> 6
         self.order.answer(reply)
         return True
 
-    def _count(self, spec: Spec) -> None:
+    def count(self, spec: Spec) -> None:
+        """A command is taken."""
         self.desk.commands += 1
         self.session.last = spec.name
+
+    def place(self, spec: Spec, args: Request, db: int) -> int | bytes:
+        """The one entity that a command is on, or an error."""
+        if spec.everywhere and (self._slots or spec.name == "flushall"):
+            return error(f"{spec.name.upper()} is on more than one entity: it cannot be in a transaction", "CROSSSLOT")
+        if not self._slots:
+            return REDIS_BASE + db
+        slots = {hash_slot(key, self._slots) for key in spec.key_names(args)}
+        return CROSS_SLOT if len(slots) > 1 else SLOT_BASE + (slots.pop() if slots else 0)
+
+    def fault(self, spec: Spec, args: Request) -> bytes | None:
+        """The error for a command that has not the right number of words, or too many of them."""
+        if not spec.fits(len(args)):
+            return wrong_arity(spec.name)
+        return self._local_fault(spec, args) if isinstance(spec, SessionSpec) else self._too_many_keys(spec, args)
+
+    def _local_fault(self, spec: SessionSpec, args: Request) -> bytes | None:
+        if len(args) > MAX_LOCAL_WORDS and spec.name != "watch":
+            return error(f"{len(args)} arguments are over the limit of {MAX_LOCAL_WORDS}", TOO_LARGE)
+        return spec.fault(args)
+
+    def _too_many_keys(self, spec: Spec, args: Request) -> bytes | None:
+        keys, limit = len(spec.key_names(args)), self.desk.settings.max_keys
+        return None if keys <= limit else error(f"{keys} keys are over the limit of {limit}: see redis.max_keys", TOO_LARGE)
 
     def _start(self, spec: Spec, run: Run, args: Request, entity: int) -> bool:
         if not spec.writes and not self.order.may_read(entity):
             return False
-        self._count(spec)
+        self.desk.commands += 1
+        self.session.last = spec.name
         self.order.start(Command(self.order, run, args, self.session.proto, entity, not spec.writes))
         return True
 
     def _local(self, spec: Spec, args: Request) -> bool:
         assert isinstance(spec, SessionSpec), "what no entity runs, the session does"
-        if len(args) > MAX_LOCAL_WORDS:
-            return self._answer(error(f"{len(args)} arguments are over the limit of {MAX_LOCAL_WORDS}", TOO_LARGE))
-        self._count(spec)
-        reply = spec.local(self.session, args)
-        self.ended = self.session.ending
-        return self._answer(reply)
+        refusal = self._local_fault(spec, args)
+        if refusal is not None:
+            return self._misused(spec, refusal)
+        starter = STARTERS.get(spec.name)
+        if starter is not None:
+            return starter(self, spec, args)
+        self.count(spec)
+        return self.answer(spec.answer(self.session, args))
 
     def _unusual(self, spec: Spec | None, args: Request) -> bool:
-        """No command, one on transactions, or any inside a refused transaction (modes.py)."""
-        session = self.session
-        inside = session.in_transaction
-        step = transaction_step(args, inside)
-        if step is not None:
-            reply, session.in_transaction = step
-            return self._answer(reply)
-        if spec is None and args[0].lower() in WEB_WORDS:
-            self.desk.closing("foreign", session, "it begins as HTTP does, not the Redis protocol")
-            self.ended = True
-            return self._answer(b"")
-        if not inside:
-            return self._answer(unknown_command(args))
-        if spec is None or args[0].lower() not in ENDS_TRANSACTION or not spec.fits(len(args)):
-            return self._answer(NOT_DONE)
-        session.in_transaction = False
-        return self._local(spec, args)
+        """No command, or one between MULTI and EXEC."""
+        transaction = self.session.transaction
+        if spec is None:
+            if args[0].lower() in WEB_WORDS:
+                self.desk.closing("foreign", self.session, "it begins as HTTP does, not the Redis protocol")
+                self._ended = True
+                return self.answer(b"")
+            transaction.refuse()
+            return self.answer(unknown_command(args))
+        if not isinstance(spec, SessionSpec) or not spec.at_once:
+            return transactions.queue(self, spec, args)
+        return self._misused(spec, wrong_arity(spec.name)) if not spec.fits(len(args)) else self._local(spec, args)
+
+    def _misused(self, spec: Spec, refusal: bytes) -> bool:
+        """A command has not the words it needs: a transaction that it should have been in is none any more."""
+        transaction = self.session.transaction
+        transaction.refuse()
+        if spec.name != "exec":
+            return self.answer(refusal)
+        transaction.clear()
+        return self.answer(error(b"Transaction discarded because of: " + refusal.removeprefix(b"-ERR ").rstrip(), "EXECABORT"))
 
     # -- commands on many entities
 
@@ -159,7 +205,7 @@ class Dispatch:
             entities = range(REDIS_BASE, REDIS_BASE + DATABASES)
         else:
             return self._start(spec, run, args, REDIS_BASE + self.session.db)
-        self._count(spec)
+        self.count(spec)
         whole = Whole(self.order, len(entities), merge_ok if spec.writes else merge_sum)
         self.order.spread(Spread(whole, run, args, self.session.proto, entities, spec.writes))
         return True
@@ -167,11 +213,15 @@ class Dispatch:
     def _scan_slot(self, spec: Spec, run: Run, args: Request) -> bool:
         cursor = parse_cursor(args[1])
         if cursor is None:
-            return self._answer(INVALID_CURSOR)
+            return self.answer(INVALID_CURSOR)
         slot = cursor >> 32
         if slot >= self._slots:
-            return self._answer(EMPTY_PAGE)
+            return self.answer(EMPTY_PAGE)
         return self._start(spec, run, args, SLOT_BASE + slot)
+
+
+STARTERS: dict[str, Callable[[Dispatch, Spec, Request], bool]] = {"exec": transactions.execute, "watch": transactions.watch}
+"""Session commands that are requests too."""
 
 
 def unknown_command(args: list[bytes]) -> bytes:

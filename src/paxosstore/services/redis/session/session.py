@@ -8,6 +8,7 @@ from typing import Protocol
 from ..commands.spec import Spec
 from ..room import Share
 from ..settings import RedisSettings
+from .transaction import Transaction
 
 REDIS_VERSION = "7.0.0"
 """The version whose behaviour and texts are followed."""
@@ -45,7 +46,6 @@ class Session:
         "ending",
         "host",
         "id",
-        "in_transaction",
         "last",
         "library",
         "local_address",
@@ -53,6 +53,7 @@ class Session:
         "proto",
         "share",
         "since_s",
+        "transaction",
     )
 
     def __init__(self, host: Host, number: int, share: Share) -> None:
@@ -70,8 +71,7 @@ class Session:
         """Name of the command under way."""
         self.ending = False
         """The connection is closed behind the reply to the command under way."""
-        self.in_transaction = False
-        """A MULTI was refused, and neither EXEC nor DISCARD has come."""
+        self.transaction = Transaction()
         self.since_s = self.active_s = host.seconds()
 
     def reset(self) -> None:
@@ -79,14 +79,15 @@ class Session:
         self.proto = 2
         self.db = 0
         self.name = b""
-        self.in_transaction = False
+        self.transaction.clear()
 
     def describe(self) -> str:
         """One line of CLIENT LIST."""
-        now_s = self.host.seconds()
+        now_s, transaction = self.host.seconds(), self.transaction
         return (
             f"id={self.id} addr={self.address} laddr={self.local_address} name={self.name.decode('latin-1')}"
-            f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags=N db={self.db} cmd={self.last}"
+            f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags={'x' if transaction.open else 'N'}"
+            f" db={self.db} multi={len(transaction.steps) if transaction.open else -1} cmd={self.last}"
             f" tot-mem={self.share.held} user=default lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
             f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')} resp={self.proto}\n"
         )

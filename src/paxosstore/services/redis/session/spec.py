@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..commands.spec import Spec
 from ..reply import error, wrong_arity
@@ -22,20 +22,26 @@ class SessionSpec(Spec):
     """What is known of it."""
 
     local: Local = _missing
+    """What runs it; with subcommands: where there is no second word."""
+    subcommands: Mapping[bytes, tuple[int, Local]] = field(default_factory=dict)
+    """By the second word: how many words, as in `arity`, and what runs it."""
+    at_once: bool = False
+    """It runs between MULTI and EXEC as well, where others are queued."""
 
-
-def container(name: str, subcommands: Mapping[bytes, tuple[int, Local]], alone: Local | None = None) -> Local:
-    """A command whose second word says what to do; the table holds the arity of each."""
-
-    def run(session: Session, args: list[bytes]) -> bytes:
-        if len(args) == 1 and alone is not None:
-            return alone(session, args)
+    def fault(self, args: list[bytes]) -> bytes | None:
+        """The error for a subcommand that is none, or has not the right number of words."""
+        if not self.subcommands or len(args) == 1:
+            return None
         sub = args[1].lower()
-        if sub not in subcommands:
-            return error(b"unknown subcommand '%b'. Try %b HELP." % (args[1][:128], name.upper().encode()))
-        arity, function = subcommands[sub]
-        if (len(args) != arity) if arity > 0 else (len(args) < -arity):
-            return wrong_arity(f"{name}|{sub.decode()}")
-        return function(session, args)
+        if sub not in self.subcommands:
+            return error(b"unknown subcommand '%b'. Try %b HELP." % (args[1][:128], self.name.upper().encode()))
+        arity = self.subcommands[sub][0]
+        if len(args) == arity or (arity < 0 and len(args) >= -arity):
+            return None
+        return wrong_arity(f"{self.name}|{sub.decode()}")
 
-    return run
+    def answer(self, session: Session, args: list[bytes]) -> bytes:
+        """Run it."""
+        if not self.subcommands or len(args) == 1:
+            return self.local(session, args)
+        return self.fault(args) or self.subcommands[args[1].lower()][1](session, args)

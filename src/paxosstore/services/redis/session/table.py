@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..commands.spec import Spec, index
 from ..commands.table import DATA_COMMANDS
-from . import client, configuration, handshake, info, introspection
-from .spec import Local, SessionSpec, container
+from . import client, configuration, handshake, info, introspection, transactions
+from .spec import Local, SessionSpec
 
 _CLIENT: dict[bytes, tuple[int, Local]] = {
     b"getname": (2, client.client_getname),
@@ -26,34 +26,36 @@ _COMMAND: dict[bytes, tuple[int, Local]] = {
 _CONFIG: dict[bytes, tuple[int, Local]] = {b"get": (-3, configuration.config_get)}
 
 
-def _connection(name: str, arity: int, summary: str, flags: tuple[str, ...], local: Local) -> SessionSpec:
-    return SessionSpec(name, arity, "connection", summary, flags, local=local)
-
-
-def _server(name: str, arity: int, summary: str, flags: tuple[str, ...], local: Local) -> SessionSpec:
-    return SessionSpec(name, arity, "server", summary, flags, local=local)
-
-
 _STALE = ("loading", "stale")
 _ALWAYS = ("noscript", "loading", "stale", "fast")
+_ALONE = ("noscript", "loading", "stale", "fast", "allow_busy")
+_EXEC = ("noscript", "loading", "stale", "skip_slowlog")
+_ADMIN = ("admin", "noscript", "loading", "stale")
+_ALL = (1, -1, 1)
 SESSION_COMMANDS = (
-    _connection("auth", -2, "Authenticate; there are no passwords.", _ALWAYS, handshake.auth),
-    _connection("client", -2, "Name this connection, list those of this node.", (), container("client", _CLIENT)),
-    _server("command", -1, "What commands there are.", _STALE, container("command", _COMMAND, introspection.command)),
-    _server(
-        "config",
-        -2,
-        "Settings of this node; they can only be read.",
-        ("admin", "noscript", *_STALE),
-        container("config", _CONFIG),
+    # connection
+    SessionSpec("auth", -2, "connection", "Authenticate; there are no passwords.", _ALWAYS, local=handshake.auth),
+    SessionSpec("client", -2, "connection", "Name this connection, list those of this node.", (), subcommands=_CLIENT),
+    SessionSpec("echo", 2, "connection", "Returns what it is given.", ("fast",), local=handshake.echo),
+    SessionSpec("hello", -1, "connection", "Choose the version of the protocol.", _ALWAYS, local=handshake.hello),
+    SessionSpec("ping", -1, "connection", "Whether the node answers.", ("fast",), local=handshake.ping),
+    SessionSpec("quit", -1, "connection", "Close the connection.", _ALWAYS, local=handshake.quit_, at_once=True),
+    SessionSpec(
+        "reset", 1, "connection", "Bring the connection to its first state.", _ALWAYS, local=handshake.reset, at_once=True
     ),
-    _connection("echo", 2, "Returns what it is given.", ("fast",), handshake.echo),
-    _connection("hello", -1, "Choose the version of the protocol.", _ALWAYS, handshake.hello),
-    _server("info", -1, "What this node can tell of itself.", _STALE, info.info),
-    _connection("ping", -1, "Whether the node answers.", ("fast",), handshake.ping),
-    _connection("quit", -1, "Close the connection.", _ALWAYS, handshake.quit_),
-    _connection("reset", 1, "Bring the connection to its first state.", _ALWAYS, handshake.reset),
-    _connection("select", 2, "Choose the database.", (*_STALE, "fast"), handshake.select),
+    SessionSpec("select", 2, "connection", "Choose the database.", (*_STALE, "fast"), local=handshake.select),
+    # transactions
+    SessionSpec("discard", 1, "transactions", "Forget what is queued.", _ALONE, local=transactions.discard, at_once=True),
+    SessionSpec("exec", 1, "transactions", "Run what is queued, all at one time.", _EXEC, at_once=True),
+    SessionSpec("multi", 1, "transactions", "Queue commands from here on.", _ALONE, local=transactions.multi, at_once=True),
+    SessionSpec("unwatch", 1, "transactions", "Watch no key any more.", _ALONE, local=transactions.unwatch),
+    SessionSpec(
+        "watch", -2, "transactions", "EXEC does nothing once one of these keys changes.", _ALONE, keys=_ALL, at_once=True
+    ),
+    # this node
+    SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),
+    SessionSpec("config", -2, "server", "Settings of this node; they can only be read.", _ADMIN, subcommands=_CONFIG),
+    SessionSpec("info", -1, "server", "What this node can tell of itself.", _STALE, local=info.info),
 )
 ALL_COMMANDS: tuple[Spec, ...] = (*DATA_COMMANDS, *SESSION_COMMANDS)
 TABLE = index(ALL_COMMANDS)
