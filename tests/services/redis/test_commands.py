@@ -52,7 +52,7 @@ def test_expired_keys_are_dropped_on_demand() -> None:
     assert number_of_keys(view) == 1
 
 
-KEY_OF = {"hash": "h", "set": "s"}
+KEY_OF = {"hash": "h", "list": "l", "set": "s"}
 """Group of commands -> a key of its kind; "k" is a string."""
 WORDS = {
     "scan": "0",
@@ -63,13 +63,15 @@ WORDS = {
     "substr": "k 0 1",
     "getbit": "k 0",
     "bitpos": "k 1",
+    "lrange": "l 0 1",
+    "lindex": "l 0",
 }
 """What a command is sent with if it is not a key of its kind, and another one that has expired."""
 
 
 def test_what_reads_writes_nothing() -> None:
     view = DictView()
-    for command in ("SET k 1", "HSET h f v", "SADD s a"):
+    for command in ("SET k 1", "HSET h f v", "RPUSH l a", "SADD s a"):
         run(view, command)
     view.read_only = True
     for spec in DATA_COMMANDS:

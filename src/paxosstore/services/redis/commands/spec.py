@@ -12,6 +12,11 @@ Run = Callable[[View, list[bytes], int], bytes]
 """A command: (view, its words, the name first, protocol 2 or 3) -> its reply. It checks everything before its first write."""
 
 
+def keys_after_timeout(args: list[bytes]) -> list[bytes]:
+    """`find_keys` where that number stands behind a time-out."""
+    return keys_after_number(args[1:])
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What is known of a command."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from ..types import bits, generic, hashes, sets, strings
 from ..types.expiry import expire_command, persist, ttl_command
 from ..types.lcs import lcs
-from .spec import Spec, index, keys_after_number
+from ..types.lists import ends, inside
+from .spec import Spec, index, keys_after_number, keys_after_timeout
 
 _ONE = (1, 1, 1)
 _ALL = (1, -1, 1)
+_TWO = (1, 2, 1)
+_BUT_LAST = (1, -2, 1)
 _PAIRS = (1, -1, 2)
 _READ = ("readonly",)
 _FAST_READ = ("readonly", "fast")
@@ -17,7 +20,8 @@ _WRITE = ("write",)
 _FAST_WRITE = ("write", "fast")
 _GROWING = ("write", "denyoom")
 _FAST_GROWING = ("write", "denyoom", "fast")
-
+_WAITING = ("write", "noscript", "blocking")
+_WAITING_GROWING = ("write", "denyoom", "noscript", "blocking")
 
 DATA_COMMANDS = (
     # strings
@@ -69,6 +73,49 @@ DATA_COMMANDS = (
     Spec("hrandfield", -2, "hash", "Random fields.", _READ, hashes.hrandfield, _ONE),
     Spec("hscan", -3, "hash", "The fields of a hash, page by page.", _READ, hashes.hscan, _ONE),
     # lists
+    Spec("lpush", -3, "list", "Put elements at the left end.", _FAST_GROWING, ends.push_command(left=True), _ONE),
+    Spec("rpush", -3, "list", "Put elements at the right end.", _FAST_GROWING, ends.push_command(left=False), _ONE),
+    Spec(
+        "lpushx", -3, "list", "LPUSH, if there is a list.", _FAST_GROWING, ends.push_command(left=True, only_existing=True), _ONE
+    ),
+    Spec(
+        "rpushx", -3, "list", "RPUSH, if there is a list.", _FAST_GROWING, ends.push_command(left=False, only_existing=True), _ONE
+    ),
+    Spec("lpop", -2, "list", "Take elements from the left end.", _FAST_WRITE, ends.pop_command("lpop", left=True), _ONE),
+    Spec("rpop", -2, "list", "Take elements from the right end.", _FAST_WRITE, ends.pop_command("rpop", left=False), _ONE),
+    Spec("llen", 2, "list", "The number of elements.", _FAST_READ, inside.llen, _ONE),
+    Spec("lrange", 4, "list", "The elements of a range.", _READ, inside.lrange, _ONE),
+    Spec("lindex", 3, "list", "The element at an index.", _READ, inside.lindex, _ONE),
+    Spec("lset", 4, "list", "Set the element at an index.", _GROWING, inside.lset, _ONE),
+    Spec("linsert", 5, "list", "Put an element before or behind another.", _GROWING, inside.linsert, _ONE),
+    Spec("lrem", 4, "list", "Take out elements of a value.", _WRITE, inside.lrem, _ONE),
+    Spec("ltrim", 4, "list", "Keep a range alone.", _WRITE, inside.ltrim, _ONE),
+    Spec("lpos", -3, "list", "Where elements of a value are.", _READ, inside.lpos, _ONE),
+    Spec("lmove", 5, "list", "Move an element from an end to another.", _GROWING, ends.lmove, _TWO),
+    Spec("rpoplpush", 3, "list", "Move an element from right to left.", _GROWING, ends.rpoplpush, _TWO),
+    Spec(
+        "lmpop",
+        -4,
+        "list",
+        "Take elements from the first list that has some.",
+        ("write", "movablekeys"),
+        ends.multi_pop_command(waits=False),
+        find_keys=keys_after_number,
+    ),
+    Spec("blpop", -3, "list", "LPOP, waiting.", _WAITING, ends.blocking_pop_command(left=True), _BUT_LAST, timeout_at=-1),
+    Spec("brpop", -3, "list", "RPOP, waiting.", _WAITING, ends.blocking_pop_command(left=False), _BUT_LAST, timeout_at=-1),
+    Spec("blmove", 6, "list", "LMOVE, waiting.", _WAITING_GROWING, ends.blmove, _TWO, timeout_at=-1),
+    Spec("brpoplpush", 4, "list", "RPOPLPUSH, waiting.", _WAITING_GROWING, ends.brpoplpush, _TWO, timeout_at=-1),
+    Spec(
+        "blmpop",
+        -5,
+        "list",
+        "LMPOP, waiting.",
+        ("write", "blocking", "movablekeys"),
+        ends.multi_pop_command(waits=True),
+        find_keys=keys_after_timeout,
+        timeout_at=1,
+    ),
     # sets
     Spec("sadd", -3, "set", "Add members to a set.", _FAST_GROWING, sets.sadd, _ONE),
     Spec("srem", -3, "set", "Remove members.", _FAST_WRITE, sets.srem, _ONE),

@@ -73,6 +73,17 @@ class Collection:
         for where, value in self.view.scan(prefix + start, last, reverse=reverse):
             yield where[skip:], value
 
+    def drop(self) -> None:
+        """Delete the key, however many members it has: they are cleaned up behind."""
+        self.key.delete()
+        self._prefix = b""
+        self.size = 0
+
+    def renew(self) -> None:
+        """Begin anew, without the members that it has: they are cleaned up behind. `save` what it becomes."""
+        self._prefix = MEMBER + new_version(self.view)
+        self.size = 0
+
     def save(self, *, keep_empty: bool = False, expires_ms: int | None = None) -> None:
         """Write the key, changed as of now. `expires_ms`: None leaves its expiry as it is."""
         if not self.size and not keep_empty:

@@ -39,11 +39,12 @@ def command_getkeys(session: Session, args: list[bytes]) -> bytes:
     spec, words = session.host.specs.get(args[2].lower()), args[2:]
     if spec is None:
         return error("Invalid command specified")
-    if not spec.keys[0]:
+    if not spec.keys[0] and spec.find_keys is None:
         return error("The command has no key arguments")
     if not spec.fits(len(words)):
         return error("Invalid number of arguments specified for command")
-    return array([bulk(key) for key in spec.key_names(words)])
+    found = spec.key_names(words)
+    return array([bulk(key) for key in found]) if found else error("Invalid arguments specified for command")
 
 
 def _info_of(specs: Collection[Spec | None], proto: int) -> bytes:
