@@ -25,6 +25,7 @@ FOR_SERVICES = (
     "storage.api",
     "core.entry.ids",
     "core.batch.overlay",
+    "core.batch.published",
     "core.batch.request",
 )
 ROOMS = (

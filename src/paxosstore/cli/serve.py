@@ -78,8 +78,13 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
     room = share_out(config.redis.max_clients)
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS, force_reentry=force_reentry)
     node.elsewhere.update((number, services(at)) for number, at in enumerate(config.nodes))
-    redis = RedisServer(node.submit, replace(config.redis, max_clients=room.redis))
+    redis = RedisServer(
+        node.submit,
+        replace(config.redis, max_clients=room.redis),
+        publish=lambda channel, payload, kind: node.publish(channel, payload, kind=kind),
+    )
     node.on_told.append(redis.flush)
+    node.on_published.append(redis.hub.take)
     sweeper = Sweeper(node, lambda size, ms: node.background.charge(Job.KEY_EXPIRY, size, ms))
     node.on_applied.append(sweeper.applied)
     card = None if config.listen.grpc is None else CardServer(node, *config.listen.grpc, max_connections=room.grpc)

@@ -15,6 +15,7 @@ from ...errors import NodeError, PortTaken
 from ...runtime.sockets import listening, said, where
 from .commands.spec import Spec
 from .connection.connection import Connection
+from .pubsub.hub import Hub
 from .resp import Limits
 from .room import Room
 from .session.session import REDIS_VERSION, Session
@@ -61,8 +62,17 @@ class RedisStatistics:
 class RedisServer:
     """Listens for clients and hands their commands to `submit` (a node's), which settles each of them once."""
 
-    def __init__(self, submit: Callable[[Request], None], settings: RedisSettings, *, info: Info | None = None) -> None:
+    def __init__(
+        self,
+        submit: Callable[[Request], None],
+        settings: RedisSettings,
+        *,
+        info: Info | None = None,
+        publish: Callable[[bytes, bytes, int], None] | None = None,
+    ) -> None:
+        """`publish` tells every node's `hub`; None: there is this one alone."""
         self.submit = submit
+        self.hub = Hub(publish)
         self.settings = settings
         self.specs: Mapping[bytes, Spec] = SPECS
         self.limits = _limits(settings)
@@ -295,6 +305,10 @@ class RedisServer:
                 "rejected_connections": now.connections_refused,
                 "client_output_buffer_limit_disconnections": now.closed_unread,
                 "evicted_clients": now.closed_memory,
+                "pubsub_channels": len(self.hub.channels()),
+                "pubsub_patterns": self.hub.patterns,
+                "pubsubshard_channels": len(self.hub.channels(shard=True)),
+                "pubsub_messages_told": self.hub.told,
             },
             "Replication": {"role": "master", "connected_slaves": 0},
         }

@@ -40,7 +40,7 @@ class Spec:
     writes: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "writes", "write" in self.flags)
+        object.__setattr__(self, "writes", "write" in self.flags or (self.run is not None and self.group == "pubsub"))
 
     def key_names(self, args: list[bytes]) -> list[bytes]:
         """The words that are keys."""
@@ -48,6 +48,10 @@ class Spec:
             return self.find_keys(args)
         first, last, step = self.keys
         return args[first : (last if last > 0 else len(args) + last) + 1 : step] if first else []
+
+    def full_name(self, args: list[bytes]) -> bytes:
+        """As errors call it; empty: there is no such subcommand."""
+        return self.name.encode()
 
     def fits(self, words: int) -> bool:
         """Whether a command of so many words has all its arguments, and none too many."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..types import bits, generic, hashes, sets, strings
+from ..types import bits, generic, hashes, publishing, sets, strings
 from ..types.expiry import expire_command, persist, ttl_command
 from ..types.lcs import lcs
 from ..types.lists import ends, inside
@@ -22,6 +22,8 @@ _GROWING = ("write", "denyoom")
 _FAST_GROWING = ("write", "denyoom", "fast")
 _WAITING = ("write", "noscript", "blocking")
 _WAITING_GROWING = ("write", "denyoom", "noscript", "blocking")
+_PUBLISHING = ("pubsub", "loading", "stale", "fast")
+
 
 DATA_COMMANDS = (
     # strings
@@ -152,6 +154,9 @@ DATA_COMMANDS = (
     Spec("pexpire", -3, "generic", "Expire a key in milliseconds.", _FAST_WRITE, expire_command("pexpire", 1, True), _ONE),
     Spec("expireat", -3, "generic", "Expire a key at a second.", _FAST_WRITE, expire_command("expireat", 1000, False), _ONE),
     Spec("pexpireat", -3, "generic", "Expire a key at a millisecond.", _FAST_WRITE, expire_command("pexpireat", 1, False), _ONE),
+    # channels
+    Spec("publish", 3, "pubsub", "Tell those who listen to a channel.", _PUBLISHING, publishing.publish),
+    Spec("spublish", 3, "pubsub", "Tell those who listen to a shard channel.", _PUBLISHING, publishing.spublish),
     # databases
     Spec("scan", -2, "generic", "The keys of a database, page by page.", _READ, generic.scan, everywhere=True),
     Spec("dbsize", 1, "server", "The number of keys of a database.", _FAST_READ, generic.dbsize, everywhere=True),

@@ -83,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._share = Share(server.room)
         self.session = Session(server, number, self._share)
         self._order = Order(server.submit, self._share, server.settings, self)
+        self.session.push = self.push
+        self.session.confirm = self._order.confirm
         self._dispatch = Dispatch(server, self.session, self._order)
         self._parser = RequestParser(server.limits, server.room)
         self._transport: asyncio.Transport | None = None
@@ -103,7 +105,8 @@ class Connection(asyncio.Protocol):
     @property
     def held(self) -> int:
         """Bytes that are held for this client."""
-        return self._order.held + self._unsent + self.session.transaction.held
+        session = self.session
+        return self._order.held + self._unsent + session.transaction.held + session.subscriptions.size
 
     @property
     def _unsent(self) -> int:
@@ -139,6 +142,8 @@ class Connection(asyncio.Protocol):
         self._parser = RequestParser(self._server.limits)
         self.session.transaction.clear()
         self._order.end()
+        if self.session.subscriptions:
+            self._server.hub.forget(self.session)
         self._account()
         self._server.forget(self)
 
@@ -200,7 +205,8 @@ class Connection(asyncio.Protocol):
 
     def is_idle(self, now_s: float, limit_s: float) -> bool:
         """Whether it has sent nothing for so long, and waits for nothing."""
-        return now_s - self.session.active_s >= limit_s and not self.waiting and not self._look_at_buffer()
+        idle = now_s - self.session.active_s >= limit_s and not self.waiting and not self.session.subscriptions
+        return idle and not self._look_at_buffer()
 
     def is_stuck(self, now_s: float, limit_s: float) -> bool:
         """Whether it holds much, and has neither sent nor read anything for so long."""
@@ -210,6 +216,16 @@ class Connection(asyncio.Protocol):
         return self._share.held >= LARGE_REPLY_BYTES and now_s - self.session.active_s >= limit_s
 
     # -- replies
+
+    def push(self, message: bytes) -> None:
+        """Send what answers no command, unless it is too much that the client does not read: then its connection ends."""
+        order, limit = self._order, self._server.settings.max_unread_bytes
+        if order.unread + len(message) > limit and order.unread - order.buffered + self._look_at_buffer() + len(message) > limit:
+            text = f"{order.unread} bytes of messages are unread: read, or raise redis.max_unread_bytes"
+            self._server.closing("unread", self.session, text)
+            self.give_up()
+        else:
+            order.push(message)
 
     def look_soon(self) -> None:
         """See that `flush` is called once in the next pass of the loop."""

@@ -26,6 +26,12 @@ TOO_LARGE = "TOOLARGE"
 MAX_LOCAL_WORDS = 1_024
 """Of a command that this node answers alone, on the loop."""
 STOPPING = store_error(NotServing("the node is stopping: nothing happened"))
+WHILE_LISTENING = frozenset(
+    ("subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset")
+)
+NOT_WHILE_LISTENING = (
+    b"Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+)
 WEB_WORDS = frozenset((b"post", b"host:"))
 """No commands, but how a browser's request begins; like Redis, the service says nothing and ends the connection."""
 
@@ -103,6 +109,8 @@ class Dispatch:
         words, arity = len(args), spec.arity
         if words != arity and (arity > 0 or words < -arity):
             return self._misused(spec, wrong_arity(spec.name))
+        if session.subscriptions and session.listens and spec.name not in WHILE_LISTENING and (name := spec.full_name(args)):
+            return self.answer(error(NOT_WHILE_LISTENING % name))
         if spec.writes and order.reads:
             return False
         run = spec.run

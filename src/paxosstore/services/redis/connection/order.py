@@ -54,6 +54,7 @@ class Order:
 
     __slots__ = (
         "_alone",
+        "_confirmed_at",
         "_connection",
         "_deferred",
         "_max_pipelined",
@@ -65,6 +66,7 @@ class Order:
         "_read_window",
         "_spread",
         "_submit",
+        "_taken",
         "_told",
         "_waiting",
         "_writes",
@@ -93,6 +95,10 @@ class Order:
         self._told = False
         """The connection knows that there is something to do."""
         self._places = 0
+        self._taken = 0
+        """So many places have been answered, of all there ever were."""
+        self._confirmed_at = 0
+        """When so many have been, the client knows what it listens to."""
         self.reads = 0
         """Reads under way, those that were put off included."""
         self._read_window = settings.max_pipelined
@@ -221,6 +227,22 @@ class Order:
         if not self._told:
             self.tell()
 
+    def confirm(self) -> None:
+        """The answer under way, or the next one, tells the client what it listens to."""
+        if self._waiting:
+            self._confirmed_at = self._taken + len(self._waiting) + 1
+
+    def push(self, message: bytes) -> None:
+        """Send what answers no command: at once, or behind the answer that tells the client to expect it."""
+        if self._taken < self._confirmed_at:
+            self.answer(message)
+            return
+        if len(message) > SMALL_BYTES:
+            self.built(len(message))
+        self._out.append(message)
+        if not self._told:
+            self.tell()
+
     def go_on(self) -> None:
         """Start what has to be started before anything else, as far as there is room."""
         if self._spread is not None:
@@ -286,10 +308,12 @@ class Order:
         """The replies whose turn it is; they are the caller's to write. It has to be told again of what comes after them."""
         self._told = False
         waiting, out = self._waiting, self._out
+        before = len(waiting)
         while waiting and (reply := waiting[0].reply) is not None:
             out.append(reply)
             waiting.popleft()
         if out:
+            self._taken += before - len(waiting)
             self._out = []
             if self.owed:
                 self.owed -= sum([len(reply) for reply in out if len(reply) > SMALL_BYTES])

@@ -14,6 +14,8 @@ DEFAULT_USER = b"default"
 def ping(session: Session, args: list[bytes]) -> bytes:
     if len(args) > 2:
         return wrong_arity("ping")
+    if session.listens:
+        return array([bulk(b"pong"), bulk(args[1] if len(args) == 2 else b"")])
     return bulk(args[1]) if len(args) == 2 else b"+PONG\r\n"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from ..commands.spec import Spec
+from ..pubsub.hub import Hub, Subscriptions
 from ..room import Share
 from ..settings import RedisSettings
 from .transaction import Transaction
@@ -31,6 +32,11 @@ class Host(Protocol):
         """Monotonic time."""
         ...
 
+    @property
+    def hub(self) -> Hub:
+        """Who has subscribed to what."""
+        ...
+
     def info(self) -> Mapping[str, Mapping[str, object]]:
         """Sections of INFO."""
         ...
@@ -42,6 +48,7 @@ class Session:
     __slots__ = (
         "active_s",
         "address",
+        "confirm",
         "db",
         "ending",
         "host",
@@ -51,8 +58,10 @@ class Session:
         "local_address",
         "name",
         "proto",
+        "push",
         "share",
         "since_s",
+        "subscriptions",
         "transaction",
     )
 
@@ -72,6 +81,11 @@ class Session:
         self.ending = False
         """The connection is closed behind the reply to the command under way."""
         self.transaction = Transaction()
+        self.subscriptions = Subscriptions()
+        self.push: Callable[[bytes], None] = lambda message: None
+        """Sends what answers no command."""
+        self.confirm: Callable[[], None] = lambda: None
+        """Called when the answer under way tells the client to expect such messages."""
         self.since_s = self.active_s = host.seconds()
 
     def reset(self) -> None:
@@ -80,14 +94,23 @@ class Session:
         self.db = 0
         self.name = b""
         self.transaction.clear()
+        self.host.hub.forget(self)
+
+    @property
+    def listens(self) -> bool:
+        """Whether it may do nothing but (un)subscribe: the replies to other commands could not be told from messages."""
+        return self.proto == 2 and bool(self.subscriptions)
 
     def describe(self) -> str:
         """One line of CLIENT LIST."""
         now_s, transaction = self.host.seconds(), self.transaction
+        flags = "P" * bool(self.subscriptions) + "x" * transaction.open or "N"
         return (
             f"id={self.id} addr={self.address} laddr={self.local_address} name={self.name.decode('latin-1')}"
-            f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags={'x' if transaction.open else 'N'}"
-            f" db={self.db} multi={len(transaction.steps) if transaction.open else -1} cmd={self.last}"
+            f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags={flags} db={self.db}"
+            f" sub={len(self.subscriptions.channels)} psub={len(self.subscriptions.patterns)}"
+            f" ssub={len(self.subscriptions.shard_channels)}"
+            f" multi={len(transaction.steps) if transaction.open else -1} cmd={self.last}"
             f" tot-mem={self.share.held} user=default lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
             f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')} resp={self.proto}\n"
         )

@@ -28,6 +28,12 @@ class SessionSpec(Spec):
     at_once: bool = False
     """It runs between MULTI and EXEC as well, where others are queued."""
 
+    def full_name(self, args: list[bytes]) -> bytes:
+        if not self.subcommands or len(args) == 1:
+            return self.name.encode()
+        sub = args[1].lower()
+        return b"%b|%b" % (self.name.encode(), sub) if sub in self.subcommands else b""
+
     def fault(self, args: list[bytes]) -> bytes | None:
         """The error for a subcommand that is none, or has not the right number of words."""
         if not self.subcommands or len(args) == 1:

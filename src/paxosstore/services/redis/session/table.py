@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..commands.spec import Spec, index
 from ..commands.table import DATA_COMMANDS
-from . import client, configuration, handshake, info, introspection, transactions
+from . import client, configuration, handshake, info, introspection, subscribe, transactions
 from .spec import Local, SessionSpec
 
 _CLIENT: dict[bytes, tuple[int, Local]] = {
@@ -31,6 +31,8 @@ _ALWAYS = ("noscript", "loading", "stale", "fast")
 _ALONE = ("noscript", "loading", "stale", "fast", "allow_busy")
 _EXEC = ("noscript", "loading", "stale", "skip_slowlog")
 _ADMIN = ("admin", "noscript", "loading", "stale")
+_LISTEN = ("pubsub", "noscript", "loading", "stale")
+_PUBLISH = ("pubsub", "loading", "stale", "fast")
 _ALL = (1, -1, 1)
 SESSION_COMMANDS = (
     # connection
@@ -52,12 +54,26 @@ SESSION_COMMANDS = (
     SessionSpec(
         "watch", -2, "transactions", "EXEC does nothing once one of these keys changes.", _ALONE, keys=_ALL, at_once=True
     ),
+    # channels
+    SessionSpec("psubscribe", -2, "pubsub", "Listen to the channels that fit patterns.", _LISTEN, local=subscribe.psubscribe),
+    SessionSpec("publish", 3, "pubsub", "Tell those who listen to a channel.", _PUBLISH, local=subscribe.publish),
+    SessionSpec(
+        "pubsub", -2, "pubsub", "What clients of this node listen to.", ("pubsub", *_STALE), subcommands=subscribe.PUBSUB
+    ),
+    SessionSpec("punsubscribe", -1, "pubsub", "Listen to patterns no more.", _LISTEN, local=subscribe.punsubscribe),
+    SessionSpec("spublish", 3, "pubsub", "Tell those who listen to a shard channel.", _PUBLISH, local=subscribe.spublish),
+    SessionSpec("ssubscribe", -2, "pubsub", "Listen to shard channels.", _LISTEN, local=subscribe.ssubscribe),
+    SessionSpec("subscribe", -2, "pubsub", "Listen to channels.", _LISTEN, local=subscribe.subscribe),
+    SessionSpec("sunsubscribe", -1, "pubsub", "Listen to shard channels no more.", _LISTEN, local=subscribe.sunsubscribe),
+    SessionSpec("unsubscribe", -1, "pubsub", "Listen to channels no more.", _LISTEN, local=subscribe.unsubscribe),
     # this node
     SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),
     SessionSpec("config", -2, "server", "Settings of this node; they can only be read.", _ADMIN, subcommands=_CONFIG),
     SessionSpec("info", -1, "server", "What this node can tell of itself.", _STALE, local=info.info),
 )
-ALL_COMMANDS: tuple[Spec, ...] = (*DATA_COMMANDS, *SESSION_COMMANDS)
+_OWN = {spec.name for spec in SESSION_COMMANDS}
+# in a transaction or outside of any the session publishes; in a script, the request does
+ALL_COMMANDS: tuple[Spec, ...] = (*(spec for spec in DATA_COMMANDS if spec.name not in _OWN), *SESSION_COMMANDS)
 TABLE = index(ALL_COMMANDS)
 """By name, in lower and in upper case."""
 SPECS = {spec.name.encode(): spec for spec in ALL_COMMANDS}

@@ -1,0 +1,1 @@
+"""Published messages and who gets them: hub.py."""

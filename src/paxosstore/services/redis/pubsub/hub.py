@@ -1,0 +1,191 @@
+"""Who of this node's clients has subscribed to what, and what they are told: published messages, from every node.
+
+A message is told once to each subscription that it meets, as in Redis: to those of its channel first, then to each pattern that
+fits. Nothing is kept: who subscribes later, or is cut off, does not get it. What a client does not read is bounded where its
+replies are (`max_unread_bytes`): beyond it the client is closed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ....core.batch.published import Published
+from ..glob import compile_glob
+from ..reply import bulk
+
+CHANNEL = 1
+"""Kind of the messages that PUBLISH sends."""
+SHARD_CHANNEL = 2
+"""Those of SPUBLISH."""
+SUBSCRIPTION_BYTES = 256
+"""What one takes of memory, besides the name."""
+MAX_SUBSCRIPTIONS = 16_384
+"""Of one client, of each kind."""
+
+
+class Subscriber(Protocol):
+    """A client."""
+
+    @property
+    def proto(self) -> int: ...
+
+    @property
+    def subscriptions(self) -> Subscriptions: ...
+
+    def push(self, message: bytes) -> None:
+        """Send it what answers no command. It may be gone after that: it did not read."""
+        ...
+
+
+class Subscriptions:
+    """What one client has subscribed to, of each kind in the order in which it did."""
+
+    __slots__ = ("channels", "patterns", "shard_channels", "size")
+
+    def __init__(self) -> None:
+        self.channels: dict[bytes, None] = {}
+        self.patterns: dict[bytes, None] = {}
+        self.shard_channels: dict[bytes, None] = {}
+        self.size = 0
+        """Bytes of memory that they take."""
+
+    def __bool__(self) -> bool:
+        return bool(self.channels or self.patterns or self.shard_channels)
+
+
+Subscribers = dict[bytes, dict[Subscriber, None]]
+"""By channel or pattern."""
+
+
+class Hub:
+    """The subscriptions of one node's clients."""
+
+    def __init__(self, publish: Callable[[bytes, bytes, int], None] | None = None) -> None:
+        """`publish` tells every node, this one included, which `take`s it; None: there is no other."""
+        self._publish = publish or (lambda channel, payload, kind: self.take([Published(channel, payload, kind)]))
+        self._channels: Subscribers = {}
+        self._shard_channels: Subscribers = {}
+        self._patterns: Subscribers = {}
+        self._matchers: dict[bytes, re.Pattern[bytes]] = {}
+        self.told = 0
+        """Messages that clients were told."""
+
+    # -- messages
+
+    def publish(self, channel: bytes, payload: bytes, kind: int) -> int:
+        """Tell all nodes; returns how many of this one's clients were told. Raises what `Node.publish` does."""
+        before = self.told
+        self._publish(channel, payload, kind)
+        return self.told - before
+
+    def take(self, messages: Sequence[Published]) -> None:
+        """What was published, here or at another node."""
+        for channel, payload, kind in messages:
+            if kind == CHANNEL:
+                self._tell(self._channels, b"message", channel, payload)
+                if self._patterns:
+                    self._tell_patterns(channel, payload)
+            elif kind == SHARD_CHANNEL:
+                self._tell(self._shard_channels, b"smessage", channel, payload)
+
+    def _tell(self, subscribers: Subscribers, what: bytes, channel: bytes, payload: bytes) -> None:
+        if found := subscribers.get(channel):
+            self._push(found, (bulk(what), bulk(channel), bulk(payload)))
+
+    def _tell_patterns(self, channel: bytes, payload: bytes) -> None:
+        rest = bulk(channel), bulk(payload)
+        for pattern, found in [*self._patterns.items()]:
+            if self._matchers[pattern].fullmatch(channel):
+                self._push(found, (bulk(b"pmessage"), bulk(pattern), *rest))
+
+    def _push(self, subscribers: dict[Subscriber, None], parts: Sequence[bytes]) -> None:
+        messages = {2: b"", 3: b""}
+        for subscriber in [*subscribers]:
+            proto = subscriber.proto
+            message = messages[proto]
+            if not message:
+                message = messages[proto] = push_of(parts, proto)
+            self.told += 1
+            subscriber.push(message)
+
+    # -- subscriptions. Each says whether there is one more, or one less
+
+    def subscribe(self, subscriber: Subscriber, channel: bytes) -> bool:
+        return _add(self._channels, channel, subscriber, subscriber.subscriptions.channels)
+
+    def unsubscribe(self, subscriber: Subscriber, channel: bytes) -> bool:
+        return _remove(self._channels, channel, subscriber, subscriber.subscriptions.channels)
+
+    def subscribe_shard(self, subscriber: Subscriber, channel: bytes) -> bool:
+        return _add(self._shard_channels, channel, subscriber, subscriber.subscriptions.shard_channels)
+
+    def unsubscribe_shard(self, subscriber: Subscriber, channel: bytes) -> bool:
+        return _remove(self._shard_channels, channel, subscriber, subscriber.subscriptions.shard_channels)
+
+    def subscribe_pattern(self, subscriber: Subscriber, pattern: bytes) -> bool:
+        """Raises TooLarge for a pattern that would take too long to compare."""
+        if pattern not in self._matchers:
+            self._matchers[pattern] = compile_glob(pattern)
+        return _add(self._patterns, pattern, subscriber, subscriber.subscriptions.patterns)
+
+    def unsubscribe_pattern(self, subscriber: Subscriber, pattern: bytes) -> bool:
+        removed = _remove(self._patterns, pattern, subscriber, subscriber.subscriptions.patterns)
+        if pattern not in self._patterns:
+            self._matchers.pop(pattern, None)
+        return removed
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """It is gone, or begins anew: it has no subscriptions any more."""
+        own = subscriber.subscriptions
+        for channel in [*own.channels]:
+            self.unsubscribe(subscriber, channel)
+        for channel in [*own.shard_channels]:
+            self.unsubscribe_shard(subscriber, channel)
+        for pattern in [*own.patterns]:
+            self.unsubscribe_pattern(subscriber, pattern)
+
+    # -- looking in: this node's clients
+
+    def channels(self, pattern: bytes | None = None, *, shard: bool = False) -> list[bytes]:
+        """Those that somebody has subscribed to. Raises TooLarge for a pattern that would take too long to compare."""
+        found = self._shard_channels if shard else self._channels
+        if pattern is None or pattern == b"*":
+            return [*found]
+        matcher = compile_glob(pattern)
+        return [channel for channel in found if matcher.fullmatch(channel)]
+
+    def subscribers(self, channel: bytes, *, shard: bool = False) -> int:
+        return len((self._shard_channels if shard else self._channels).get(channel, ()))
+
+    @property
+    def patterns(self) -> int:
+        """How many different ones there are."""
+        return len(self._patterns)
+
+
+def push_of(parts: Sequence[bytes], proto: int) -> bytes:
+    """Encoded parts as one message that answers no command."""
+    return b"%b%d\r\n%b" % (b">" if proto == 3 else b"*", len(parts), b"".join(parts))
+
+
+def _add(subscribers: Subscribers, name: bytes, subscriber: Subscriber, own: dict[bytes, None]) -> bool:
+    if name in own:
+        return False
+    own[name] = None
+    subscriber.subscriptions.size += len(name) + SUBSCRIPTION_BYTES
+    subscribers.setdefault(name, {})[subscriber] = None
+    return True
+
+
+def _remove(subscribers: Subscribers, name: bytes, subscriber: Subscriber, own: dict[bytes, None]) -> bool:
+    if name not in own:
+        return False
+    del own[name]
+    subscriber.subscriptions.size -= len(name) + SUBSCRIPTION_BYTES
+    left = subscribers[name]
+    del left[subscriber]
+    if not left:
+        del subscribers[name]
+    return True
