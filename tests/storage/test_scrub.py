@@ -175,3 +175,53 @@ def test_the_store_has_it_done(tmp_path: Path) -> None:
     store.scrub(tmp_path / "SCRUB", lambda: NEVER_AGAIN)
     until(lambda: store.scrubbed()[0] == 1)
     store.close()
+
+
+def test_the_journal_and_the_manifest_are_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where the disk does not give one of them any more, that is damage, found before the next start finds it."""
+    store = new_rocks(tmp_path / "store")
+    read: set[str] = set()
+
+    def read_cold(scrub: Scrub, path: Path) -> bool:
+        read.add(path.name)
+        return True
+
+    monkeypatch.setattr(Scrub, "_read_cold", read_cold)
+    store.scrub(tmp_path / "SCRUB", lambda: NEVER_AGAIN)
+    until(lambda: store.scrubbed()[0] == 1)
+    store.close()
+    assert any(name.endswith(".journal") for name in read)
+    assert any(name.startswith("MANIFEST") for name in read)
+    assert "CURRENT" in read
+    assert not any(name.startswith("LO") for name in read)
+
+
+def test_a_file_beside_the_tables_that_cannot_be_read_any_more_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of(tmp_path / "table", files=1)
+    manifest = next((tmp_path / "table").glob("MANIFEST-*"))
+    os_open, os_pread = os.open, os.pread
+    bad: set[int] = set()
+
+    def open_one(path: str | Path, flags: int, mode: int = 0o777, **more: int) -> int:
+        file = os_open(path, flags, mode, **more)
+        (bad.add if Path(path) == manifest else bad.discard)(file)
+        return file
+
+    def pread(file: int, size: int, at: int) -> bytes:
+        if file in bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return os_pread(file, size, at)
+
+    monkeypatch.setattr(os, "open", open_one)
+    monkeypatch.setattr(os, "pread", pread)
+    found: list[Damaged] = []
+    scrub = Scrub(table, tmp_path / "SCRUB", Background(), lambda: NEVER_AGAIN, found.append, others=lambda: [manifest])
+    for _ in range(200):
+        if found:
+            break
+        scrub.wake()
+        time.sleep(0.02)
+    scrub.close()
+    table.release()
+    assert manifest.name in str(found[0])
+    assert scrub.rounds == 0

@@ -78,7 +78,7 @@ from .opened import Opened
 from .operations import Operation, place_operations
 from .payload import replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
-from .scrub import Scrub
+from .scrub import Scrub, is_beside_tables
 from .upgrade import add_what_lacks, give_up_mixtures
 from .warming import warm
 
@@ -315,7 +315,15 @@ class RocksStore:
         opened = self._opened
         if self._scrub is not None and opened is not None and opened.journal is not None:
             position, days = self._scrub
-            opened.scrub = Scrub(opened.table, position, self.background, days, lambda found: self.on_damaged(found))
+            folders = self.path / "journal", opened.table.path
+            opened.scrub = Scrub(
+                opened.table,
+                position,
+                self.background,
+                days,
+                lambda found: self.on_damaged(found),
+                others=lambda: (file for folder in folders for file in sorted(folder.iterdir()) if is_beside_tables(file)),
+            )
 
     def log_kept(self) -> LogKept:
         """Of a store that is only read, nothing is known."""

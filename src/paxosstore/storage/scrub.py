@@ -2,6 +2,8 @@
 
     a table's file ─► read past the system's memory, without the GIL ─► its range of keys read through RocksDB: every checksum
                       is looked at, RocksDB's of each block and large value, and ours of each row of the log
+    what lies beside it in the store (journal, MANIFEST) ─► read as well, last: whether the disk still gives it. Its checksums are
+                      looked at by the next start
 
 One file after the other, in a thread, within the background budget. Where it stands is kept in the file SCRUB of the data
 directory: the number of the last file that is done, and when the round began. New files have higher numbers, so what is written
@@ -14,7 +16,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,6 +44,11 @@ ROWS, ROWS_BYTES = 256, 1 << 18
 """Of a piece read through RocksDB, which holds the GIL meanwhile."""
 
 
+def is_beside_tables(file: Path) -> bool:
+    """Whether it belongs to a store, and is read by nothing else of a scrub. (RocksDB's LOG and LOCK hold nothing.)"""
+    return file.is_file() and file.suffix not in (".sst", ".blob") and not file.name.startswith("LO")
+
+
 class Scrub:
     """Reads one table again and again."""
 
@@ -53,14 +60,17 @@ class Scrub:
         days: Callable[[], float],
         found: Callable[[Damaged], None],
         clock: Callable[[], float] = time.time,
+        others: Callable[[], Iterable[Path]] = tuple,
     ) -> None:
-        """`found` is told of damage in single rows, in the scrub's thread; of that in blocks the table tells itself."""
+        """`found` is told of damage in single rows, in the scrub's thread; of that in blocks the table tells itself. `others`:
+        files that are not the table's. Raises OSError."""
         self._table = table
         self._position = position
         self._background = background
         self._days = days
         self._found = found
         self._clock = clock
+        self._others = others
         self._closing = False
         self.rounds = 0
         """How many were completed since the store was opened."""
@@ -104,6 +114,9 @@ class Scrub:
                 return
             self._misses = 0
             self._keep(number)
+        for path in self._others():
+            if not self._read_cold(path):
+                return
         if not self._closing:
             self._keep(0)
             self.rounds += 1
