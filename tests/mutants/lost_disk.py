@@ -225,8 +225,8 @@ _CLAUSES: tuple[Mutant, ...] = (
         "c. a node that comes back itself is asked for floors, and answers",
         (
             STANDING,
-            "            if word.state == State.MEMBER.value and word.disks[self.me][0] == self.disk.id\n",
-            "            if word.disks[self.me][0] == self.disk.id\n",
+            "if word.state == _MEMBER and word.disks[self.me][0] == self.disk.id",
+            "if word.disks[self.me][0] == self.disk.id",
         ),
         (WALK, "standing.row.state is not State.MEMBER or not standing.confirmed", "standing.row.state is State.NEW"),
     ),

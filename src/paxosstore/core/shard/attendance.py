@@ -61,16 +61,16 @@ class Attendance:
 
     def attend_touched(self) -> bool:
         """Look at what was touched, as far as the turn's work goes. Whether something was left for the next turn."""
-        context = self._context
-        context.work = 0
-        while not context.spent and (entity := self._entities.next_touched()) is not None:
+        context, entities = self._context, self._entities
+        context.work, most = 0, context.tuning.max_turn_work
+        while context.work < most and (entity := entities.next_touched()) is not None:
             self._attend(entity)
             context.work += ATTEND_WORK
         if self._pace.on_agenda:
             for entity in self._pace.due():
                 self._attend(entity)
-        left = self._entities.leave()
-        self._entities.evict()
+        left = entities.leave()
+        entities.evict()
         return left
 
     def _attend(self, entity: Entity) -> None:

@@ -40,6 +40,10 @@ class State(Enum):
     REENTERING = "reentering"
 
 
+_MEMBER = State.MEMBER.value
+"""As in a word. To ask the Enum takes longer than all else about it."""
+
+
 class Disk(NamedTuple):
     """A node's disk as last noted, and the start that it was seen at."""
 
@@ -213,7 +217,7 @@ class OwnStanding:
     def serves(self, peer: int) -> bool:
         """Whether requests may be handed over to this peer, as far as is known."""
         word = self.words.get(peer)
-        return word is None or (word.state == State.MEMBER.value and not word.learns_only)
+        return word is None or (word.state == _MEMBER and not word.learns_only)
 
     def floor_of(self, entity: int, stored: int, committed: int) -> int:
         """The floor of an entity that is loaded with this one stored: below it this node only learns; 0: none."""
@@ -345,9 +349,7 @@ class OwnStanding:
     def intact(self) -> list[int]:
         """The peers that may be asked for floors: members that have noted this disk."""
         return [
-            peer
-            for peer, word in sorted(self.words.items())
-            if word.state == State.MEMBER.value and word.disks[self.me][0] == self.disk.id
+            peer for peer, word in sorted(self.words.items()) if word.state == _MEMBER and word.disks[self.me][0] == self.disk.id
         ]
 
     def walked(self, cursor: int, default: int, missing: Iterable[int], floors: int) -> None:

@@ -14,9 +14,7 @@ def digest_of(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Of (key, value) pairs in order. Every part is preceded by its length, so no two pieces give the same bytes."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     for key, value in rows:
-        digest.update(b"%d %d " % (len(key), len(value)))
-        digest.update(key)
-        digest.update(value)
+        digest.update(b"%d %d %b%b" % (len(key), len(value), key, value))
     return digest.digest()
 
 
