@@ -13,11 +13,12 @@ from .memory import MEMORY
 from .mutant import Mutant
 from .pace import PACING
 from .paxos import PAXOS
+from .redis import REDIS
 from .replicated_log import REPLICATED_LOG
 from .snapshot import SNAPSHOT
 
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
-    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND),
+    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

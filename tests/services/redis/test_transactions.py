@@ -222,6 +222,37 @@ async def test_exec_compares_with_what_was_read_however_late_that_comes() -> Non
 
 
 @in_loop
+async def test_a_watch_among_writes_is_waited_for_too() -> None:
+    async with serving() as harness:
+        store, client, other = harness.store, await harness.connect(), await harness.connect()
+        store.holding = True
+        client.send("SET a 1", "WATCH k", "MULTI", "SET k mine", "EXEC")
+        await harness.arrived(2)
+        await client.silent()
+        assert [request.read_only for request in store.submitted] == [False, False], "nothing more is under way"
+        store.release(store.submitted[0])
+        store.release(store.submitted[1])
+        await harness.arrived(3)
+        other.send("SET k theirs")
+        await harness.arrived(4)
+        store.release(store.submitted[3])
+        store.release(store.submitted[2])
+        await client.expect(OK * 3 + QUEUED + NIL)
+
+
+@in_loop
+async def test_watched_keys_are_compared_at_whatever_node_runs_it() -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        client.send("SET k v", "WATCH k", "MULTI", "SET k w", "EXEC")
+        await client.expect(OK * 3 + QUEUED + b"*1\r\n" + OK)
+        payload = harness.store.submitted[2].payload()
+        elsewhere = DictView()
+        assert unpack_replies(handle(elsewhere, payload)) is None
+        assert elsewhere.get(b"k") is None
+
+
+@in_loop
 async def test_a_watch_that_failed_watches_nothing_and_says_so() -> None:
     async with serving() as harness:
         store, client = harness.store, await harness.connect()

@@ -1,0 +1,51 @@
+"""Transactions of the Redis service that are none."""
+
+from __future__ import annotations
+
+from .mutant import Mutant, mutant
+
+HANDLER = "services/redis/commands/handler.py"
+TRANSACTIONS = "services/redis/connection/transactions.py"
+KEYS = "services/redis/layout/keys.py"
+SIMULATED = "tests/services/redis/test_simulated.py"
+TESTS = "tests/services/redis/test_transactions.py"
+
+REDIS: tuple[Mutant, ...] = (
+    mutant(
+        "WATCH compares nothing",
+        14,
+        "a transaction is done though a watched key has changed",
+        (HANDLER, "    if any(stamp_of(view, name) != stamp for", "    if False and any(stamp_of(view, name) != stamp for"),
+        shown_by=SIMULATED,
+    ),
+    mutant(
+        "a key that is gone had no stamp",
+        14,
+        "a watched key that was made and deleted in between has not changed",
+        (KEYS, '    return b"-" + max(deleted, _Count(view).marked)\n', '    return b"-"\n'),
+        shown_by=SIMULATED,
+    ),
+    mutant(
+        "WATCH compared at the node that queued",
+        14,
+        "who runs a transaction that was handed over does not look at the watched keys",
+        (
+            TRANSACTIONS,
+            '    __slots__ = ("_steps",)\n',
+            '    __slots__ = ("_steps",)\n\n    def payload(self) -> bytes:\n'
+            '        return encode(self._proto, [self._args[0], b"\\x90", *self._args[2:]])\n',
+        ),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "EXEC does not wait for WATCH",
+        14,
+        "a transaction behind a WATCH that is not answered yet leaves without its stamps",
+        (
+            TRANSACTIONS,
+            "Watch(session, starter.order, args, entity), alone=True)",
+            "Watch(session, starter.order, args, entity))",
+        ),
+        shown_by=TESTS,
+    ),
+)
