@@ -51,13 +51,13 @@ def test_hashes_and_their_errors(ports: tuple[int, int], proto: int) -> None:
 
 
 def test_a_small_hash_keeps_the_order_in_which_its_fields_came(ports: tuple[int, int]) -> None:
-    fill: list[Words] = [(b"HSET", b"h", b"%d" % (number * 7919 % 128), b"v") for number in range(128)]
+    fill: list[Words] = [(b"HSET", b"h", b"%d" % (number * 7919 % 512), b"v") for number in range(512)]
     compare(ports, 3, [*fill, (b"HGETALL", b"h"), (b"HDEL", b"h", b"5", b"7"), (b"HSET", b"h", b"5", b"w"), (b"HKEYS", b"h")])
 
 
 def test_a_large_hash(ports: tuple[int, int]) -> None:
-    fill: list[Words] = [(b"HSET", b"h", b"%d" % number, b"v%d" % number) for number in range(200)]
-    asked = [words.encode().split() for words in ("HGETALL h", "HKEYS h", "HVALS h", "HSCAN h 0 COUNT 1000", "HRANDFIELD h 300")]
+    fill: list[Words] = [(b"HSET", b"h", b"%d" % number, b"v%d" % number) for number in range(600)]
+    asked = [words.encode().split() for words in ("HGETALL h", "HKEYS h", "HVALS h", "HSCAN h 0 COUNT 1000", "HRANDFIELD h 700")]
     compare(ports, 2, [*fill, *map(tuple, asked)], unordered=("HGETALL", "HKEYS", "HVALS", "HRANDFIELD", "HSCAN"))
 
 

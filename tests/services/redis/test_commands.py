@@ -56,6 +56,9 @@ KEY_OF = {"hash": "h", "list": "l", "set": "s"}
 """Group of commands -> a key of its kind; "k" is a string."""
 WORDS = {
     "scan": "0",
+    "keys": "*",
+    "randomkey": "",
+    "object": "encoding k",
     "hscan": "h 0",
     "sscan": "s 0",
     "sintercard": "1 s",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ....core.batch.overlay import View
@@ -37,6 +37,8 @@ class Spec:
     """The word that says for how many seconds to wait if there is nothing (-1: the last one); 0: it never waits."""
     everywhere: bool = False
     """It concerns every entity of the database, not that of its keys."""
+    gather: Callable[[Sequence[bytes]], bytes] | None = None
+    """Makes one reply of those of several entities; None: they are numbers to be added up, or all say OK."""
     writes: bool = field(init=False)
 
     def __post_init__(self) -> None:

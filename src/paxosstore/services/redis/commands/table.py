@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ..types import bits, generic, hashes, publishing, sets, strings
-from ..types.expiry import expire_command, persist, ttl_command
+from ..types import bits, generic, hashes, naming, publishing, sets, strings
+from ..types.expiry import expire_command, expiretime_command, persist, ttl_command
 from ..types.lcs import lcs
 from ..types.lists import ends, inside
+from ..types.objects import keys_of_object, object_
 from .spec import Spec, index, keys_after_number, keys_after_timeout
 
 _ONE = (1, 1, 1)
@@ -154,10 +155,21 @@ DATA_COMMANDS = (
     Spec("pexpire", -3, "generic", "Expire a key in milliseconds.", _FAST_WRITE, expire_command("pexpire", 1, True), _ONE),
     Spec("expireat", -3, "generic", "Expire a key at a second.", _FAST_WRITE, expire_command("expireat", 1000, False), _ONE),
     Spec("pexpireat", -3, "generic", "Expire a key at a millisecond.", _FAST_WRITE, expire_command("pexpireat", 1, False), _ONE),
+    Spec("expiretime", 2, "generic", "The second at which a key expires.", _FAST_READ, expiretime_command(1000), _ONE),
+    Spec("pexpiretime", 2, "generic", "The millisecond at which a key expires.", _FAST_READ, expiretime_command(1), _ONE),
+    Spec("touch", -2, "generic", "How many of these keys exist.", _FAST_READ, generic.exists, _ALL),
+    Spec("rename", 3, "generic", "Give a key another name.", _WRITE, naming.rename, (1, 2, 1)),
+    Spec("renamenx", 3, "generic", "Give a key a name that no key has.", _FAST_WRITE, naming.renamenx, (1, 2, 1)),
+    Spec("copy", -3, "generic", "Copy a key.", _GROWING, naming.copy, (1, 2, 1)),
+    Spec("move", 3, "generic", "Move a key to another database: refused.", _FAST_WRITE, naming.move, _ONE),
+    Spec("object", -2, "generic", "How Redis would keep a value.", _READ, object_, find_keys=keys_of_object),
     # channels
     Spec("publish", 3, "pubsub", "Tell those who listen to a channel.", _PUBLISHING, publishing.publish),
     Spec("spublish", 3, "pubsub", "Tell those who listen to a shard channel.", _PUBLISHING, publishing.spublish),
     # databases
+    Spec("keys", 2, "generic", "All keys that match a pattern.", _READ, generic.keys, everywhere=True),
+    Spec("randomkey", 1, "generic", "A random key.", _READ, generic.randomkey, everywhere=True, gather=generic.gather_random),
+    Spec("swapdb", 3, "server", "Exchange two databases: refused.", _FAST_WRITE, naming.swapdb, everywhere=True),
     Spec("scan", -2, "generic", "The keys of a database, page by page.", _READ, generic.scan, everywhere=True),
     Spec("dbsize", 1, "server", "The number of keys of a database.", _FAST_READ, generic.dbsize, everywhere=True),
     Spec("flushdb", -1, "server", "Delete every key of a database.", _WRITE, generic.flush, everywhere=True),

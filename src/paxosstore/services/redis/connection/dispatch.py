@@ -19,7 +19,7 @@ from ..settings import RedisSettings
 from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
 from . import transactions
 from .order import Order
-from .requests import SMALL_BYTES, Command, Spread, Whole, merge_ok, merge_sum
+from .requests import SMALL_BYTES, Command, Spread, Whole, merge_by, merge_ok, merge_sum
 
 CROSS_SLOT = error("Keys in request don't hash to the same slot", "CROSSSLOT")
 TOO_LARGE = "TOOLARGE"
@@ -214,7 +214,8 @@ class Dispatch:
         else:
             return self._start(spec, run, args, REDIS_BASE + self.session.db)
         self.count(spec)
-        whole = Whole(self.order, len(entities), merge_ok if spec.writes else merge_sum)
+        merge = merge_by(spec.gather) if spec.gather else merge_ok if spec.writes else merge_sum
+        whole = Whole(self.order, len(entities), merge)
         self.order.spread(Spread(whole, run, args, self.session.proto, entities, spec.writes))
         return True
 

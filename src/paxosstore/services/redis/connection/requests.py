@@ -231,6 +231,16 @@ Slot = Answer | Command | Whole
 """A place in the order of a connection's replies."""
 
 
+def merge_by(gather: Callable[[Sequence[bytes]], bytes]) -> Callable[[Sequence[Ended], int], bytes]:
+    """What a command makes of its replies; the first error if there is one."""
+
+    def merge(parts: Sequence[Ended], entities: int) -> bytes:
+        error = next((part.reply for part in parts if part.failed), None)
+        return error or gather([part.reply for part in parts])
+
+    return merge
+
+
 def merge_sum(parts: Sequence[Ended], entities: int) -> bytes:
     """Integer replies, added up; the first error if there is one."""
     error = next((part.reply for part in parts if part.failed), None)

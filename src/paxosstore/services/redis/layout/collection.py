@@ -96,6 +96,20 @@ class Collection:
         self.key.put(self.kind, body, self.key.expires_ms if expires_ms is None else expires_ms)
 
 
+def flags_in(body: bytes) -> int:
+    """The flags in the body of a collection's key."""
+    return body[2 * VERSION_BYTES]
+
+
+def copy_members(view: View, body: bytes) -> bytes:
+    """Copy the members of a collection, by the body of its key; returns the body of a key that has the copies."""
+    version = new_version(view)
+    prefix = MEMBER + body[:VERSION_BYTES]
+    for where, value in view.scan(prefix, after(prefix)):
+        view.put(MEMBER + version + where[len(prefix) :], value)
+    return version + body[VERSION_BYTES:]
+
+
 def after(prefix: bytes) -> bytes:
     """The first key that no key with this prefix reaches."""
     stem = prefix.rstrip(b"\xff")

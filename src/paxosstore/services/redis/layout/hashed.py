@@ -6,10 +6,10 @@ continues at any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from random import Random
-from typing import Final
+from typing import Final, TypeVar
 
 from crc32c import crc32c
 
@@ -26,7 +26,8 @@ FEW = 128
 """Of so many members all are looked at to choose one."""
 _SLOTS = 24
 """Of a bucket: far more than it has members, 4 to 8 on average."""
-_HASHES = 1 << 32
+HASHES = 1 << 32
+T = TypeVar("T")
 
 
 class HashedCollection(Collection):
@@ -46,9 +47,9 @@ class HashedCollection(Collection):
     def delete(self, member: bytes) -> None:
         super().delete(_place(member))
 
-    def members(self, first_hash: int = 0, after_hash: int = _HASHES) -> Iterator[tuple[bytes, bytes]]:
+    def members(self, first_hash: int = 0, after_hash: int = HASHES) -> Iterator[tuple[bytes, bytes]]:
         """Those with first_hash <= hash < after_hash, and their values."""
-        end = None if after_hash >= _HASHES else after_hash.to_bytes(4, "big")
+        end = None if after_hash >= HASHES else after_hash.to_bytes(4, "big")
         for where, value in self.scan(first_hash.to_bytes(4, "big"), end):
             yield where[4:], value
 
@@ -72,19 +73,12 @@ class HashedCollection(Collection):
         if self.size <= FEW or count * 3 > self.size:
             return CHANCE.sample(list(self.members()), count)
         found: dict[bytes, bytes] = {}
-        width = _HASHES >> ((self.size >> 2).bit_length() - 1)
-        slots = 1 if count <= FEW else _SLOTS // 2
-        for _ in range(count * _SLOTS + 4 * FEW):
-            # each slot of each bucket is chosen as often, and most have no member: so all members are chosen as often
-            first = CHANCE.randrange(0, _HASHES, width)
-            bucket = list(islice(self.members(first, first + width), _SLOTS))
-            for slot in CHANCE.sample(range(_SLOTS), slots):
-                if slot < len(bucket):
-                    found[bucket[slot][0]] = bucket[slot][1]
-                    if len(found) == count:
-                        return list(found.items())
+        for member, value in random_places(self.members, self.size, count):
+            found[member] = value
+            if len(found) == count:
+                return list(found.items())
         while len(found) < count:  # somebody has chosen members whose hashes leave the buckets empty
-            first = CHANCE.randrange(_HASHES)
+            first = CHANCE.randrange(HASHES)
             found.update(islice((pair for at in (first, 0) for pair in self.members(at) if pair[0] not in found), 1))
         return list(found.items())
 
@@ -93,6 +87,23 @@ class HashedCollection(Collection):
         if self.size <= max(FEW, count * _SLOTS):
             return CHANCE.choices(list(self.members()), k=count)
         return [self.sample(1)[0] for _ in range(count)]
+
+
+def random_places(between: Callable[[int, int], Iterator[T]], size: int, count: int) -> Iterator[T]:
+    """Some of what lies in the order of hashes, each as likely as any other; one may come again. As many tries as finding
+    `count` of them takes, and many more.
+
+    `between` yields what lies between two hashes; `size` is how many there are.
+    """
+    width = HASHES >> (max(1, size >> 2).bit_length() - 1)
+    slots = 1 if count <= FEW else _SLOTS // 2
+    for _ in range(count * _SLOTS + 4 * FEW):
+        # each slot of each bucket is chosen as often, and most have no member: so all members are chosen as often
+        first = CHANCE.randrange(0, HASHES, width)
+        bucket = list(islice(between(first, first + width), _SLOTS))
+        for slot in CHANCE.sample(range(_SLOTS), slots):
+            if slot < len(bucket):
+                yield bucket[slot]
 
 
 def _place(member: bytes) -> bytes:

@@ -306,6 +306,13 @@ def scan_page(view: View, first_hash: int, count: int, max_name_bytes: int = PAG
     return Page(keys, following)
 
 
+def names_between(view: View, first_hash: int, after_hash: int) -> Iterator[bytes]:
+    """The keys with first_hash <= hash < after_hash, those that are due included."""
+    end = _AFTER_ROWS if after_hash >> 32 else ROW + after_hash.to_bytes(4, "big")
+    for where, _ in view.scan(ROW + first_hash.to_bytes(4, "big"), end):
+        yield where[5:]
+
+
 def number_of_keys(view: View) -> int:
     """Those that are due included, until somebody meets them."""
     return int.from_bytes((view.get(COUNT) or b"")[:8], "big")

@@ -70,6 +70,7 @@ SESSION_COMMANDS = (
     SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),
     SessionSpec("config", -2, "server", "Settings of this node; they can only be read.", _ADMIN, subcommands=_CONFIG),
     SessionSpec("info", -1, "server", "What this node can tell of itself.", _STALE, local=info.info),
+    SessionSpec("wait", 3, "generic", "How many replicas have the writes so far.", ("noscript",), local=info.wait),
 )
 _OWN = {spec.name for spec in SESSION_COMMANDS}
 # in a transaction or outside of any the session publishes; in a script, the request does

@@ -70,6 +70,18 @@ def ttl_command(unit_ms: int) -> Command:
     return ttl
 
 
+def expiretime_command(unit_ms: int) -> Command:
+    """EXPIRETIME and PEXPIRETIME."""
+
+    def expiretime(view: View, args: list[bytes], proto: int) -> bytes:
+        key = Key(view, args[1])
+        if not key.exists:
+            return b":-2\r\n"
+        return integer_reply((key.expires_ms + unit_ms // 2) // unit_ms if key.expires_ms else -1)
+
+    return expiretime
+
+
 def persist(view: View, args: list[bytes], proto: int) -> bytes:
     key = Key(view, args[1])
     if not key.expires_ms:

@@ -28,7 +28,7 @@ from ..resp import integer
 from . import long_double
 from .scanning import EMPTY_PAGE, cursor, page_of, scan_options
 
-COMPACT_FIELDS = 128
+COMPACT_FIELDS = 512
 """hash-max-listpack-entries: a hash with more fields is no listpack any more."""
 COMPACT_BYTES = 64
 """hash-max-listpack-value: nor is one with a longer field or value."""
