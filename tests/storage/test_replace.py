@@ -21,8 +21,11 @@ from paxosstore.storage.directory import Directory, open_directory
 from paxosstore.storage.findings import Findings
 from paxosstore.storage.replace import completed, is_incomplete, kept_stores, open_store
 from paxosstore.storage.rocks import RocksStore, create_store
+from paxosstore.storage.rocks_table import RocksTable
+from paxosstore.storage.second_look import MAX_SPARED
 
 from .support import write_numbered
+from .test_damage import flip
 
 SETTINGS = ClusterSettings("blue")
 IDENTITY = Identity(SETTINGS, TuningSettings(), 0, 77)
@@ -212,3 +215,43 @@ def test_a_crash_in_between_is_taken_up(tmp_path: Path, monkeypatch: pytest.Monk
         assert identity.standing.state is State.REENTERING
         assert len(kept_stores(tmp_path)) == 1
     assert sorted(os.listdir(tmp_path)) == ["IDENTITY", "IDENTITY.copy", "LOCK", "store", "store.damaged-1"]
+
+
+def in_a_file(directory: Directory) -> tuple[Path, Damaged]:
+    """A file of keys, and what RocksDB says when a block of it cannot be read."""
+    table = RocksTable(directory.store_path / "rocksdb")
+    table.flush()
+    table.release()
+    file = sorted((directory.store_path / "rocksdb").glob("*.sst"))[0]
+    return file, damaged(file.parent, f"Corruption: block checksum mismatch: stored = 1, computed = 2 in {file} offset 0 size 99")
+
+
+def test_what_is_sound_at_a_second_look_costs_no_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    findings = Findings()
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        disk = disk_of(life(directory))
+        file, found = in_a_file(directory)
+        for spared in range(1, MAX_SPARED + 1):
+            store, identity = open_store(directory, IDENTITY, RocksStore, findings, found=found)
+            assert store.committed_entry(7) == 1
+            store.close()
+            assert (disk_of(identity), findings.spared, findings.stores_replaced) == (disk, spared, 0)
+        assert f"{file} offset 0 size 99: its file is sound when it is read again" in caplog.text
+        store, identity = open_store(directory, IDENTITY, RocksStore, findings, found=found)
+        store.close()
+        assert (disk_of(identity) != disk, findings.stores_replaced) == (True, 1), "it happens too often"
+
+
+@pytest.mark.parametrize("harm", ["a flip", "the file is gone", "another file"])
+def test_what_is_damaged_at_a_second_look_too_costs_the_store(tmp_path: Path, harm: str) -> None:
+    with open_directory(tmp_path, SETTINGS, 0) as directory:
+        disk = disk_of(life(directory))
+        file, found = in_a_file(directory)
+        if harm == "a flip":
+            flip(file, 30)
+        elif harm == "the file is gone":
+            file.unlink()
+        else:
+            found = damaged(file.parent, "Corruption: in 999999.sst")
+        assert disk_of(life(directory, found, write=False)) != disk
+        assert kept_stores(tmp_path)

@@ -35,6 +35,8 @@ class Findings:
 
     def __init__(self) -> None:
         self.stores_replaced = 0
+        self.spared = 0
+        """How often a store stayed, because what was damaged was not so at a second look."""
         self._count = self._entities = 0
         self._latest: deque[tuple[float, str]] = deque(maxlen=MAX_LATEST)
 
