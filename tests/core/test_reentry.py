@@ -277,6 +277,28 @@ def test_a_floor_that_is_passed_already_is_taken_off_the_disk() -> None:
     cluster.until(lambda: not cluster.nodes[2].store.floors(-1, 10))
 
 
+def test_who_never_heard_that_its_peers_are_members_asks() -> None:
+    """Seed 20000772: the words by which they said so were lost, and one of before the cluster began came late."""
+
+    class Deaf(Cluster):
+        def send(self, sender: int, receiver: int, messages: list) -> None:  # type: ignore[type-arg]  # of messages
+            lost = receiver == 0 and self.now_ms < 200.0
+            kept = [each for each in messages if not (lost and isinstance(each, Standing) and each.state == "member")]
+            if kept:
+                super().send(sender, receiver, kept)
+
+    cluster = Deaf()
+    words = {peer: word for peer, to, word in cluster.sent if to == 0 and isinstance(word, Standing) and word.state == "new"}
+    cluster.run_until(200.0)
+    context = cluster.nodes[0].shard.context
+    for peer, word in words.items():
+        cluster.nodes[0].step(Received(peer, [word], 0, cluster.nodes[peer].shard.context.standing.disk.id))
+    cluster.wait(5.0)
+    assert "does not vote" in context.reach.describe(cluster.now_ms)
+    cluster.wait(500.0)
+    assert context.reach.describe(cluster.now_ms) == ""
+
+
 def test_lost_again_half_way_everything_begins_again() -> None:
     cluster = Cluster()
     for entity in range(50):

@@ -61,6 +61,8 @@ class Attempt(Request):
 
     def evaluate(self, view: View) -> bytes:
         assert isinstance(view, Overlay)
+        if self.read_only:
+            self.node.saw[self] = view.entry
         applied = self.node.committed(self.entity)
         if self.read_only and applied < self.chosen_before:
             raise Violation(f"a read saw entry {applied}, and {self.chosen_before} was chosen before it began (rule 12)")

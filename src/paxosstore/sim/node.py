@@ -130,6 +130,8 @@ class SimNode:
         self._learns_from = NEVER_A_TURN
         """Turns from this one on write no vote."""
         self._deferred: list[Callable[[], None]] = []
+        self.saw: dict[Request, int] = {}
+        """Read -> the entry that it was answered from: by the time it is told, more may be applied in memory."""
         self._shown: dict[Request, set[tuple[Place, bytes]]] = {}
         """Request -> the values with it that have left this node, and where they were proposed."""
         self._fenced = 0
@@ -166,6 +168,7 @@ class SimNode:
         self.driver = Driver(self.shard, self.store, self, GULP_MS)
         self._learns_from = 0 if self.learns_only else NEVER_A_TURN
         self._shown.clear()
+        self.saw.clear()
         self._fenced = 0
         self._finishing = False
         self._busy_ms = self._idle_at_ms = 0.0
@@ -416,7 +419,8 @@ class SimNode:
             self.one_step()
             self._check_in_time(request)
             if error is None and not request.hand_over:  # else another node vouched for it, and was held to that
-                invariants.told(self.number, request.entity, self._told_of(request.entity))
+                invariants.told(self.number, request.entity, self.saw.get(request) or self._told_of(request.entity))
+            self.saw.pop(request, None)
             shown = self._shown.pop(request, ())
             outcome = isinstance(error, RequestFailed | TooLarge)
             if error is not None and error.outcome_known and not outcome:

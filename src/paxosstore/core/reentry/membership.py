@@ -287,4 +287,7 @@ class Membership(Part):
         standing = self._standing
         if (standing.row.damaged or standing.row.default) and len(standing.intact()) < len(self._context.peers):
             return False  # they are to be asked for floors
-        return not standing.active or (standing.row.state is State.MEMBER and standing.confirmed)
+        if not standing.active:
+            return True
+        # who was new when last heard of has become a member as this node has, and its word was lost
+        return standing.row.state is State.MEMBER and standing.confirmed and not standing.new_peers

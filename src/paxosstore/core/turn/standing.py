@@ -318,6 +318,11 @@ class OwnStanding:
         return True
 
     @property
+    def new_peers(self) -> bool:
+        """Whether a peer was new by its last word."""
+        return any(word.state == State.NEW.value for word in self.words.values())
+
+    @property
     def doubts(self) -> list[int]:
         """Why a node that is new begins no new cluster: so many nodes, these, are on other disks than when they were first met.
 
