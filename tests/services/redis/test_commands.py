@@ -52,7 +52,7 @@ def test_expired_keys_are_dropped_on_demand() -> None:
     assert number_of_keys(view) == 1
 
 
-KEY_OF = {"hash": "h", "list": "l", "set": "s"}
+KEY_OF = {"hash": "h", "list": "l", "set": "s", "sorted-set": "z"}
 """Group of commands -> a key of its kind; "k" is a string."""
 WORDS = {
     "scan": "0",
@@ -68,13 +68,27 @@ WORDS = {
     "bitpos": "k 1",
     "lrange": "l 0 1",
     "lindex": "l 0",
+    "zscan": "z 0",
+    "zcount": "z 0 1",
+    "zlexcount": "z - +",
+    "zrange": "z 0 1",
+    "zrevrange": "z 0 1",
+    "zrangebyscore": "z 0 1",
+    "zrevrangebyscore": "z 0 1",
+    "zrangebylex": "z - +",
+    "zrevrangebylex": "z + -",
+    "zunion": "1 z",
+    "zinter": "1 z",
+    "zdiff": "1 z",
+    "zintercard": "1 z",
+    "zrandmember": "z",
 }
 """What a command is sent with if it is not a key of its kind, and another one that has expired."""
 
 
 def test_what_reads_writes_nothing() -> None:
     view = DictView()
-    for command in ("SET k 1", "HSET h f v", "RPUSH l a", "SADD s a"):
+    for command in ("SET k 1", "HSET h f v", "RPUSH l a", "SADD s a", "ZADD z 1 a"):
         run(view, command)
     view.read_only = True
     for spec in DATA_COMMANDS:

@@ -17,6 +17,11 @@ def keys_after_timeout(args: list[bytes]) -> list[bytes]:
     return keys_after_number(args[1:])
 
 
+def keys_after_target(args: list[bytes]) -> list[bytes]:
+    """`find_keys` where that number stands behind the key that is written."""
+    return [args[1], *keys_after_number(args[1:])]
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What is known of a command."""

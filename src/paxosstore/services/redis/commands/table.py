@@ -7,7 +7,12 @@ from ..types.expiry import expire_command, expiretime_command, persist, ttl_comm
 from ..types.lcs import lcs
 from ..types.lists import ends, inside
 from ..types.objects import keys_of_object, object_
-from .spec import Spec, index, keys_after_number, keys_after_timeout
+from ..types.zsets import members as zmembers
+from ..types.zsets import pops as zpops
+from ..types.zsets import ranges as zranges
+from ..types.zsets.bounds import lex_range, score_range
+from ..types.zsets.combine import combine_command, zintercard
+from .spec import Spec, index, keys_after_number, keys_after_target, keys_after_timeout
 
 _ONE = (1, 1, 1)
 _ALL = (1, -1, 1)
@@ -22,6 +27,8 @@ _FAST_WRITE = ("write", "fast")
 _GROWING = ("write", "denyoom")
 _FAST_GROWING = ("write", "denyoom", "fast")
 _WAITING = ("write", "noscript", "blocking")
+_FAST_WAITING = ("write", "noscript", "blocking", "fast")
+_MOVABLE_WRITE = ("write", "movablekeys")
 _WAITING_GROWING = ("write", "denyoom", "noscript", "blocking")
 _PUBLISHING = ("pubsub", "loading", "stale", "fast")
 
@@ -101,7 +108,7 @@ DATA_COMMANDS = (
         -4,
         "list",
         "Take elements from the first list that has some.",
-        ("write", "movablekeys"),
+        _MOVABLE_WRITE,
         ends.multi_pop_command(waits=False),
         find_keys=keys_after_number,
     ),
@@ -140,6 +147,61 @@ DATA_COMMANDS = (
     ),
     Spec("sscan", -3, "set", "The members of a set, page by page.", _READ, sets.sscan, _ONE),
     # sorted sets
+    Spec("zadd", -4, "sorted-set", "Add members, or change their scores.", _FAST_GROWING, zmembers.zadd, _ONE),
+    Spec("zincrby", 4, "sorted-set", "Add to the score of a member.", _FAST_GROWING, zmembers.zincrby, _ONE),
+    Spec("zrem", -3, "sorted-set", "Remove members.", _FAST_WRITE, zmembers.zrem, _ONE),
+    Spec("zscore", 3, "sorted-set", "The score of a member.", _FAST_READ, zmembers.zscore, _ONE),
+    Spec("zmscore", -3, "sorted-set", "The scores of several members.", _FAST_READ, zmembers.zmscore, _ONE),
+    Spec("zcard", 2, "sorted-set", "The number of members.", _FAST_READ, zmembers.zcard, _ONE),
+    Spec("zrank", 3, "sorted-set", "How many are before a member.", _FAST_READ, zmembers.rank_command(reverse=False), _ONE),
+    Spec("zrevrank", 3, "sorted-set", "How many are behind a member.", _FAST_READ, zmembers.rank_command(reverse=True), _ONE),
+    Spec("zscan", -3, "sorted-set", "The members, page by page.", _READ, zmembers.zscan, _ONE),
+    Spec("zcount", 4, "sorted-set", "How many have such scores.", _FAST_READ, zranges.count_command(score_range), _ONE),
+    Spec("zlexcount", 4, "sorted-set", "How many have such names.", _FAST_READ, zranges.count_command(lex_range), _ONE),
+    Spec("zrange", -4, "sorted-set", "A range of members.", _READ, zranges.range_command(), _ONE),
+    Spec("zrangestore", -5, "sorted-set", "Keep a range of members.", _GROWING, zranges.zrangestore, _TWO),
+    Spec("zrevrange", -4, "sorted-set", "A range, from the end.", _READ, zranges.range_command("rank", reverse=True), _ONE),
+    Spec("zrangebyscore", -4, "sorted-set", "A range by scores.", _READ, zranges.range_command("score", reverse=False), _ONE),
+    Spec("zrevrangebyscore", -4, "sorted-set", "It from the end.", _READ, zranges.range_command("score", reverse=True), _ONE),
+    Spec("zrangebylex", -4, "sorted-set", "A range by names.", _READ, zranges.range_command("lex", reverse=False), _ONE),
+    Spec("zrevrangebylex", -4, "sorted-set", "It from the end.", _READ, zranges.range_command("lex", reverse=True), _ONE),
+    Spec("zremrangebyrank", 4, "sorted-set", "Remove a range.", _WRITE, zranges.remove_range_command(None), _ONE),
+    Spec("zremrangebyscore", 4, "sorted-set", "Remove such scores.", _WRITE, zranges.remove_range_command(score_range), _ONE),
+    Spec("zremrangebylex", 4, "sorted-set", "Remove such names.", _WRITE, zranges.remove_range_command(lex_range), _ONE),
+    Spec("zpopmin", -2, "sorted-set", "Take the lowest.", _FAST_WRITE, zpops.pop_command(highest=False), _ONE),
+    Spec("zpopmax", -2, "sorted-set", "Take the highest.", _FAST_WRITE, zpops.pop_command(highest=True), _ONE),
+    Spec("bzpopmin", -3, "sorted-set", "ZPOPMIN, waiting.", _FAST_WAITING, zpops.BZPOPMIN, _BUT_LAST, timeout_at=-1),
+    Spec("bzpopmax", -3, "sorted-set", "ZPOPMAX, waiting.", _FAST_WAITING, zpops.BZPOPMAX, _BUT_LAST, timeout_at=-1),
+    Spec("zmpop", -4, "sorted-set", "Take from the first with some.", _MOVABLE_WRITE, zpops.ZMPOP, find_keys=keys_after_number),
+    Spec(
+        "bzmpop",
+        -5,
+        "sorted-set",
+        "ZMPOP, waiting.",
+        ("write", "blocking", "movablekeys"),
+        zpops.BZMPOP,
+        find_keys=keys_after_timeout,
+        timeout_at=1,
+    ),
+    Spec("zrandmember", -2, "sorted-set", "Random members.", _READ, zpops.zrandmember, _ONE),
+    *[
+        Spec(f"z{name}", -3, "sorted-set", summary, _MOVABLE_READ, combine_command(name), find_keys=keys_after_number)
+        for name, summary in (("union", "What is in any."), ("inter", "What is in all."), ("diff", "What is in the first alone."))
+    ],
+    Spec("zintercard", -3, "sorted-set", "How much is in all.", _MOVABLE_READ, zintercard, find_keys=keys_after_number),
+    *[
+        Spec(
+            f"z{name}store",
+            -4,
+            "sorted-set",
+            f"Keep what Z{name.upper()} says.",
+            ("write", "denyoom", "movablekeys"),
+            combine_command(name, stores=True),
+            _ONE,
+            find_keys=keys_after_target,
+        )
+        for name in ("union", "inter", "diff")
+    ],
     # geo
     # HyperLogLog
     # streams

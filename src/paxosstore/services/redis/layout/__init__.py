@@ -6,6 +6,7 @@
     b"m" + version (8) + ...        -> ...              the members of one collection, each a row: collection.py
           + crc32c(member) (4) + member               of a hash (rank (6) + value) or a set (b""): hashed.py
           + index (8)               -> element          of a list: items.py
+          + three kinds of rows                       of a sorted set: scored.py, pages.py
     b"g" + version (8)              -> where to go on   collections that are gone, whose members are not yet: garbage.py
     b"n"                            -> how many keys (8), next version (8), stamp of the last flush, or of many deleted (8)
     b"t" + 2 bytes of the crc32c    -> stamp            when a key of that hash was last deleted, so that WATCH sees it
