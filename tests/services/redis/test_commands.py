@@ -52,13 +52,21 @@ def test_expired_keys_are_dropped_on_demand() -> None:
     assert number_of_keys(view) == 1
 
 
-KEY_OF = {"hash": "h", "list": "l", "set": "s", "sorted-set": "z"}
-"""Group of commands -> a key of its kind; "k" is a string."""
+MADE = {
+    "string": "SET k 1",
+    "hash": "HSET h f v",
+    "hyperloglog": "PFADD p a",
+    "list": "RPUSH l a",
+    "set": "SADD s a",
+    "sorted-set": "ZADD z 1 a",
+}
+"""Group of commands -> what makes a key of its kind; of other groups, "k" is as good."""
 WORDS = {
     "scan": "0",
     "keys": "*",
     "randomkey": "",
     "object": "encoding k",
+    "pfcount": "p",
     "hscan": "h 0",
     "sscan": "s 0",
     "sintercard": "1 s",
@@ -88,13 +96,13 @@ WORDS = {
 
 def test_what_reads_writes_nothing() -> None:
     view = DictView()
-    for command in ("SET k 1", "HSET h f v", "RPUSH l a", "SADD s a", "ZADD z 1 a"):
+    for command in (*MADE.values(), "PFCOUNT p"):
         run(view, command)
     view.read_only = True
     for spec in DATA_COMMANDS:
         if spec.writes:
             continue
-        words = WORDS.get(spec.name, " ".join([KEY_OF.get(spec.group, "k"), "old"][: abs(spec.arity) - 1]))
+        words = WORDS.get(spec.name, " ".join([MADE.get(spec.group, "SET k 1").split()[1], "old"][: abs(spec.arity) - 1]))
         assert not run(view, f"{spec.name} {words}").startswith(b"-")
 
 

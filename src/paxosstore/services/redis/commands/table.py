@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..types import bits, generic, hashes, naming, publishing, sets, strings
 from ..types.expiry import expire_command, expiretime_command, persist, ttl_command
+from ..types.hyperloglog import commands as hyperloglog
 from ..types.lcs import lcs
 from ..types.lists import ends, inside
 from ..types.objects import keys_of_object, object_
@@ -204,6 +205,10 @@ DATA_COMMANDS = (
     ],
     # geo
     # HyperLogLog
+    Spec("pfadd", -2, "hyperloglog", "Count an element.", _FAST_GROWING, hyperloglog.pfadd, _ONE),
+    Spec("pfcount", -2, "hyperloglog", "About how many different elements.", _READ, hyperloglog.pfcount, _ALL),
+    Spec("pfmerge", -2, "hyperloglog", "Join HyperLogLogs.", _GROWING, hyperloglog.pfmerge, _ALL),
+    Spec("pfdebug", 3, "hyperloglog", "What a HyperLogLog holds.", ("admin", *_GROWING), hyperloglog.pfdebug, (2, 2, 1)),
     # streams
     # keys of any kind
     Spec("del", -2, "generic", "Delete keys.", _WRITE, generic.delete, _ALL),
