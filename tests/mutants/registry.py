@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .background import BACKGROUND
 from .catch_up import CATCH_UP
+from .clocks import CLOCKS
 from .comparing import COMPARING
 from .disk import DISK
 from .divergence import DIVERGENCE
@@ -19,6 +20,6 @@ from .snapshot import SNAPSHOT
 
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
-    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS),
+    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

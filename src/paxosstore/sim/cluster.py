@@ -21,6 +21,7 @@ from .node import SimNode
 from .weather import Weather
 
 DISKS_SEED = 0xD15C
+CLOCKS_SEED = 0xC10C
 
 
 class SimCluster:
@@ -43,6 +44,10 @@ class SimCluster:
         self.handlers = handlers or {}
         self.codec = MsgpackBodyCodec()
         self.weather = Weather()
+        self.clock_error_ms = 0.0
+        """How wrong a node is at most about a peer's clock."""
+        errors = random.Random(seed ^ CLOCKS_SEED)
+        self._clock_errors = {(one, other): errors.uniform(-1.0, 1.0) for one in range(nodes) for other in range(nodes)}
         self.keep_entries = keep_entries
         self.invariants = Invariants(nodes)
         self.now_ms = 0.0
@@ -207,7 +212,25 @@ class SimCluster:
                 self.nodes[pair[0]].step(PeerDown(pair[1], "it begins anew"))
             self._link_up(node, peer)
 
+    def clock_of(self, peer: SimNode, reader: int) -> float:
+        """What a node knows of a peer's clock when it has just heard it."""
+        return peer.clocks.wall(self.now_ms) + self.clock_error_ms * self._clock_errors[reader, peer.number]
+
+    def heard_by(self, number: int) -> list[SimNode]:
+        """The peers whose pongs arrive at this node."""
+        return [
+            peer
+            for peer in self.nodes
+            if peer.number != number
+            and peer.up
+            and not peer.suspended
+            and (number, peer.number) not in self._unlinked
+            and not {(number, peer.number), (peer.number, number)} & self.weather.cuts
+        ]
+
     def _link_up(self, one: SimNode, other: SimNode) -> None:
+        one.hear_clock(other)  # each hello says it
+        other.hear_clock(one)
         one.step(PeerUp(other.number, *other.disk))
         other.step(PeerUp(one.number, *one.disk))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from ..core.batch.overlay import TIME
 from ..core.entity.logstate import INFINITE
 from ..core.entry.record import EMPTY, Record
 from ..core.interface.event import Loaded
@@ -169,6 +170,7 @@ class SimDisk(MemoryStore):
         if changes:
             self.on_changes(changes)
         self._watch_rules(records)
+        self._watch_time(applies)
         reset = {change.entity for change in changes if isinstance(change, ResetEntity)}
         for entity in reset:
             self.on_reset(entity)
@@ -227,6 +229,17 @@ class SimDisk(MemoryStore):
         for entity, entry in rows:
             if entry <= self.committed_entry(entity) and not rows[entity, entry].chosen:
                 raise Violation(f"a vote at {(entity, entry)}, and {self.committed_entry(entity)} is applied already (rule 17)")
+
+    def _watch_time(self, applies: Sequence[Apply]) -> None:
+        times: dict[int, bytes] = {}
+        for entity, entry, batch in applies:
+            time = batch.writes.get(TIME)
+            if time is None:
+                continue
+            before = times.get(entity) or super().get(entity, TIME) or b""
+            if time < before:
+                raise Violation(f"the time of entity {entity} goes back at entry {entry} (rule 20)")
+            times[entity] = time
 
     def expire(self) -> None:
         """At once, of all entities: what a sync does of those that it makes applied."""

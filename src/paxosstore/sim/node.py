@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import NamedTuple, Protocol
 
+from ..clock import Clocks as KnownClocks
 from ..core.batch.overlay import View
 from ..core.batch.request import Request
 from ..core.entity.logstate import INFINITE
@@ -51,6 +52,9 @@ class SimTimer:
 
 
 NEVER_A_TURN = 1 << 62
+NEVER_MS = float("-inf")
+PINGS_MS = 20.0
+"""So often it hears its peers' clocks."""
 
 
 class World(Protocol):
@@ -86,6 +90,10 @@ class World(Protocol):
 
     def survivors(self, number: int) -> int: ...
 
+    def heard_by(self, number: int) -> Iterable[SimNode]: ...
+
+    def clock_of(self, peer: SimNode, reader: int) -> float: ...
+
 
 class CutAt(NamedTuple):
     """Cut the power where something is changed on the disk: right before such a write, after it, or when it is synced."""
@@ -105,6 +113,9 @@ class SimNode:
         self.disk = Disk()
         """What its links say of it (rule 19)."""
         self.clocks = Clocks()
+        self._known = KnownClocks()
+        """What it knows of its peers' (rule 20)."""
+        self._looked_ms = NEVER_MS
         self.life = 0
         """Counts starts, so that events of an earlier life are recognised."""
         self.up = False
@@ -153,6 +164,8 @@ class SimNode:
         self.up = True
         self.life += 1
         self._learns_from = NEVER_A_TURN
+        self._known = KnownClocks()
+        self._looked_ms = NEVER_MS
         cluster = self.cluster
         cluster.invariants.started(self.number)
         self.crash_in_steps = 0
@@ -254,7 +267,16 @@ class SimNode:
         return self.clocks.monotonic(self.cluster.now_ms)
 
     def wall_ms(self) -> int:
-        return self.clocks.wall(self.cluster.now_ms)
+        now_ms = self.cluster.now_ms
+        if now_ms >= self._looked_ms + PINGS_MS:
+            self._looked_ms = now_ms
+            for peer in self.cluster.heard_by(self.number):
+                self.hear_clock(peer)
+        return max(0, int(self._known.now_ms(self.clocks.wall(now_ms), self.monotonic_ms())))
+
+    def hear_clock(self, peer: SimNode) -> None:
+        now_ms = self.monotonic_ms()
+        self._known.heard(peer.number, self.cluster.clock_of(peer, self.number), now_ms, now_ms)
 
     def call_soon(self, action: Callable[[], None]) -> None:
         self._after(SOON_MS, action, when_idle=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..settings import PIECES_IN_TIME, TuningSettings
+from .leases import CLOCK_ERROR_MS
 from .workload import Call, Workload
 
 HOUR_MS = 3_600_000.0
@@ -22,6 +23,8 @@ LAG_SEED = 0x1A6
 LEARN_SEED = 0x1EA2
 DAMAGE_SEED = 0xDA3A
 RESTORE_SEED = 0xBAC
+LEASE_SEED = 0x1EA5E
+CLOCK_SEED = 0xC10C
 """So that the rest of a seed's plan is the same with and without them."""
 
 
@@ -93,8 +96,18 @@ class Plan:
     """Who competes for an entity; mostly nobody does."""
     doomed: bool = False
     """In the end a majority of the disks is lost at once: nothing goes on, and that is said."""
+    clock_error_ms: float = CLOCK_ERROR_MS
+    """How wrong a node is at most about a peer's clock: a way may be longer than the way back."""
     keep_entries: int | None = None
     """So many applied entries the stores keep in their logs; None: all."""
+
+    @property
+    def right_clocks(self) -> bool:
+        """Whether all clocks are right, but for one that may be ahead."""
+        sets = [(node, offset_ms) for node, offset_ms in enumerate(self.wall_offsets_ms) if offset_ms]
+        sets += [(fault.node, fault.value) for fault in self.faults if fault.name == "wall clock jumps"]
+        stopped = any(fault.name == "clocks stop" for fault in self.faults)
+        return not stopped and len({node for node, _ in sets}) <= 1 and all(offset_ms > 0.0 for _, offset_ms in sets)
 
     @property
     def size(self) -> int:
@@ -169,7 +182,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     tuning = _draw_budget(random.Random(seed ^ BUDGET_SEED), tuning)
     tuning = _draw_lag(random.Random(seed ^ LAG_SEED), tuning)
     keep_entries = losses.choice((None, 500) if rivals else (None, None, 1, 2, 5, 20))
-    return Plan(
+    plan = Plan(
         seed=seed,
         nodes=nodes,
         tuning=_roomy(tuning) if rivals else tuning,
@@ -180,7 +193,8 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         delay_ms=rng.choice(((0.1, 1.0), (0.1, 5.0), (2.0, 2.5))),
         sync_ms=rng.choice(((0.1, 0.5), (0.1, 0.5), (0.1, 20.0))),
         patience_ms=rng.choice((150.0, 3_000.0)),
-        clients=_draw_clients(rng, nodes, length_ms, workload),
+        clients=_draw_clients(rng, nodes, length_ms, workload)
+        + _draw_lessees(random.Random(seed ^ LEASE_SEED), nodes, length_ms, workload),
         faults=tuple(
             sorted(
                 _draw_faults(rng, nodes, length_ms)
@@ -196,6 +210,22 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
         doomed=losses.random() < 0.05,
         keep_entries=keep_entries,
     )
+    return _set_clocks_right(random.Random(seed ^ CLOCK_SEED), plan)
+
+
+def _set_clocks_right(rng: random.Random, plan: Plan) -> Plan:
+    """In some seeds all clocks are right, but for one that is an hour ahead, always or now and then."""
+    if rng.random() < 0.5:
+        return replace(plan, clock_error_ms=rng.choice((CLOCK_ERROR_MS, 60.0)))
+    wrong = rng.randrange(plan.nodes)
+    offset_ms = rng.choice((0.0, HOUR_MS))
+    faults = [
+        fault._replace(node=wrong, value=HOUR_MS) if fault.name == "wall clock jumps" else fault
+        for fault in plan.faults
+        if fault.name != "clocks stop"
+    ]
+    offsets = tuple(offset_ms if node == wrong else 0.0 for node in range(plan.nodes))
+    return replace(plan, faults=tuple(faults), wall_offsets_ms=offsets)
 
 
 def _roomy(tuning: TuningSettings) -> TuningSettings:
@@ -278,11 +308,19 @@ def _draw_tuning(rng: random.Random) -> TuningSettings:
 def _draw_clients(rng: random.Random, nodes: int, length_ms: float, workload: Workload) -> tuple[tuple[Ask, ...], ...]:
     """Some clients. Sometimes nothing they ask for can be handed over: then the nodes are rivals all the time."""
     variants = VARIANTS if rng.random() < 0.75 else RIVALS
-    return tuple(_draw_client(rng, nodes, length_ms, workload, variants) for _ in range(rng.choice((2, 4, 8))))
+    return tuple(_draw_client(rng, nodes, length_ms, workload.draw, variants) for _ in range(rng.choice((2, 4, 8))))
+
+
+def _draw_lessees(rng: random.Random, nodes: int, length_ms: float, workload: Workload) -> tuple[tuple[Ask, ...], ...]:
+    """In some seeds: clients that want leases, and know the time."""
+    if workload.draw_leases is None or rng.random() < 0.5:
+        return ()
+    draw = workload.draw_leases
+    return tuple(_draw_client(rng, nodes, length_ms, draw, VARIANTS) for _ in range(rng.choice((2, 4))))
 
 
 def _draw_client(
-    rng: random.Random, nodes: int, length_ms: float, workload: Workload, variants: Sequence[str]
+    rng: random.Random, nodes: int, length_ms: float, draw: Callable[[random.Random], Call], variants: Sequence[str]
 ) -> tuple[Ask, ...]:
     """A client asks for one thing after the other, mostly at one node."""
     home = rng.randrange(nodes)
@@ -294,7 +332,7 @@ def _draw_client(
         if at_ms > length_ms:
             break
         node = home if rng.random() < 0.7 else rng.randrange(nodes)
-        call = workload.draw(rng)
+        call = draw(rng)
         uuid = rng.randbytes(16) if rng.random() < 0.5 and not call.read_only else b""
         variant = "handler" if call.read_only else rng.choice(variants)
         if uuid and variant == "handler" and rng.random() < 0.1:

@@ -80,6 +80,7 @@ class Simulation:
         cluster.on_kill.append(self._node_died)
         for node, offset_ms in zip(cluster.nodes, plan.wall_offsets_ms, strict=True):
             node.clocks.wall_offset_ms = offset_ms
+        cluster.clock_error_ms = plan.clock_error_ms
         cluster.start_all()
         self._faults.begin()
         for client in self._clients:
@@ -149,7 +150,12 @@ class Simulation:
     def _see_all_spread(self) -> None:
         """What was applied anywhere comes to every node, before anybody asks for it there."""
         spread = Spread(self.cluster)
-        if not self._comes_true(lambda: not spread.missing(), self.cluster.now_ms + CONVERGE_MS):
+
+        def all_is_there() -> bool:
+            self._let_copies_in()
+            return not spread.missing()
+
+        if not self._comes_true(all_is_there, self.cluster.now_ms + CONVERGE_MS):
             raise Violation(f"{CONVERGE_MS / 1000:g} s after all links began anew: {'; '.join(spread.missing())}")
 
     def _converge(self) -> None:
@@ -216,13 +222,17 @@ class Simulation:
         return False
 
     def _become_equal(self) -> bool:
-        """Whether they are. One whose disk is almost full learns all the same, unless it needs a copy (seed 203): that waits for
-        room, which comes at last."""
+        """Whether they are."""
+        self._let_copies_in()
+        return self._are_equal()
+
+    def _let_copies_in(self) -> None:
+        """One whose disk is almost full learns all the same, unless it needs a copy (seeds 203, 82073): that waits for room,
+        which comes at last."""
         for node in self.cluster.nodes:
             entities = map(node.shard.entity, self.cluster.invariants.latest) if node.up else ()
             if any(entity is not None and entity.install is not None for entity in entities):
                 self.cluster.allow_writes(node.number, "")
-        return self._are_equal()
 
     def _are_equal(self) -> bool:
         nodes = self.cluster.nodes
@@ -266,9 +276,10 @@ class Simulation:
         for operation in self.history:
             by_model[operation.key.partition(":")[0]].append(operation)
         undecided = 0
+        models = {**self.workload.models, **(self.workload.timed if self.plan.right_clocks else {})}
         for prefix, operations in by_model.items():
             try:
-                verdict = check(operations, self.workload.models[prefix])
+                verdict = check(operations, models[prefix])
             except Undecided:
                 undecided += 1
                 continue

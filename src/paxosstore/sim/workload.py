@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..core.batch.overlay import View
 from ..core.turn.context import Handler
+from . import leases
 from .history import Operation, Value
 from .linearizability import ModelOf
 from .models import AppendList, CompareAndSet, Counter, Model, Register
@@ -58,6 +59,10 @@ class Workload:
     """The next request that a client makes."""
     models: Mapping[str, ModelOf]
     """The part of a key before its first `:` -> its model."""
+    draw_leases: Callable[[random.Random], Call] | None = None
+    """The next request of clients that there are in some seeds besides; None: there are none."""
+    timed: Mapping[str, ModelOf] = field(default_factory=dict)
+    """What holds instead where all clocks are right, but for one that is ahead."""
 
 
 class Refusal(Exception):
@@ -163,8 +168,19 @@ def draw(rng: random.Random) -> Call:
     return Call(entity, "standard", f"{prefix}:{entity}", kind, arguments, read_only=kind == "read")
 
 
+def draw_lease(rng: random.Random) -> Call:
+    entity = rng.choice((1, 1, 2))
+    key, kind, arguments = leases.draw(rng, entity)
+    return Call(entity, leases.HANDLER, key, kind, arguments, read_only=kind == "read")
+
+
 STANDARD = Workload(
-    {"standard": run},
+    {"standard": run, leases.HANDLER: leases.run},
     draw,
-    {"register": Register, "cas": CompareAndSet, "counter": Counter, "picky": PickyCounter, "list": AppendList},
+    {
+        **{"register": Register, "cas": CompareAndSet, "counter": Counter, "picky": PickyCounter, "list": AppendList},
+        **{"lease": leases.Lease, "time": leases.NeverBack},
+    },
+    draw_lease,
+    {"lease": leases.TimedLease, "time": leases.Timed},
 )
