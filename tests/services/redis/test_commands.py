@@ -59,6 +59,7 @@ MADE = {
     "list": "RPUSH l a",
     "set": "SADD s a",
     "sorted-set": "ZADD z 1 a",
+    "geo": "GEOADD g 1 1 a",
 }
 """Group of commands -> what makes a key of its kind; of other groups, "k" is as good."""
 WORDS = {
@@ -90,6 +91,10 @@ WORDS = {
     "zdiff": "1 z",
     "zintercard": "1 z",
     "zrandmember": "z",
+    "geodist": "g a a",
+    "geosearch": "g FROMMEMBER a BYRADIUS 1 m",
+    "georadius_ro": "g 1 1 1 m",
+    "georadiusbymember_ro": "g a 1 m",
 }
 """What a command is sent with if it is not a key of its kind, and another one that has expired."""
 

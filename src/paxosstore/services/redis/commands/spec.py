@@ -22,6 +22,18 @@ def keys_after_target(args: list[bytes]) -> list[bytes]:
     return [args[1], *keys_after_number(args[1:])]
 
 
+def keys_stored(first: int, *options: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    """`find_keys` where from the word `first` on each of these options may be followed by a key that is written."""
+
+    def find(args: list[bytes]) -> list[bytes]:
+        keys = [args[1]]
+        for option in options:
+            keys += [args[at + 1] for at in range(first, len(args) - 1) if args[at].upper() == option][:1]
+        return keys
+
+    return find
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What is known of a command."""

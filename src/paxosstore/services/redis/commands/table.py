@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..types import bits, generic, hashes, naming, publishing, sets, strings
 from ..types.expiry import expire_command, expiretime_command, persist, ttl_command
+from ..types.geo import places
+from ..types.geo import search as geo
 from ..types.hyperloglog import commands as hyperloglog
 from ..types.lcs import lcs
 from ..types.lists import ends, inside
@@ -13,7 +15,7 @@ from ..types.zsets import pops as zpops
 from ..types.zsets import ranges as zranges
 from ..types.zsets.bounds import lex_range, score_range
 from ..types.zsets.combine import combine_command, zintercard
-from .spec import Spec, index, keys_after_number, keys_after_target, keys_after_timeout
+from .spec import Spec, index, keys_after_number, keys_after_target, keys_after_timeout, keys_stored
 
 _ONE = (1, 1, 1)
 _ALL = (1, -1, 1)
@@ -27,6 +29,7 @@ _WRITE = ("write",)
 _FAST_WRITE = ("write", "fast")
 _GROWING = ("write", "denyoom")
 _FAST_GROWING = ("write", "denyoom", "fast")
+_MOVABLE_GROWING = ("write", "denyoom", "movablekeys")
 _WAITING = ("write", "noscript", "blocking")
 _FAST_WAITING = ("write", "noscript", "blocking", "fast")
 _MOVABLE_WRITE = ("write", "movablekeys")
@@ -204,6 +207,34 @@ DATA_COMMANDS = (
         for name in ("union", "inter", "diff")
     ],
     # geo
+    Spec("geoadd", -5, "geo", "Add places.", _GROWING, places.geoadd, _ONE),
+    Spec("geopos", -2, "geo", "Where places are.", _READ, places.geopos, _ONE),
+    Spec("geodist", -4, "geo", "The distance between two places.", _READ, places.geodist, _ONE),
+    Spec("geohash", -2, "geo", "The geohashes of places.", _READ, places.geohash_, _ONE),
+    Spec("geosearch", -7, "geo", "The places in a circle or a box.", _READ, geo.geosearch, _ONE),
+    Spec("geosearchstore", -8, "geo", "Keep what GEOSEARCH finds.", _GROWING, geo.geosearchstore, _TWO),
+    Spec(
+        "georadius",
+        -6,
+        "geo",
+        "The places around a point.",
+        _MOVABLE_GROWING,
+        geo.GEORADIUS,
+        _ONE,
+        keys_stored(6, b"STORE", b"STOREDIST"),
+    ),
+    Spec("georadius_ro", -6, "geo", "It, only reading.", _READ, geo.GEORADIUS_RO, _ONE),
+    Spec(
+        "georadiusbymember",
+        -5,
+        "geo",
+        "The places around one.",
+        _MOVABLE_GROWING,
+        geo.BYMEMBER,
+        _ONE,
+        keys_stored(5, b"STORE", b"STOREDIST"),
+    ),
+    Spec("georadiusbymember_ro", -5, "geo", "It, only reading.", _READ, geo.BYMEMBER_RO, _ONE),
     # HyperLogLog
     Spec("pfadd", -2, "hyperloglog", "Count an element.", _FAST_GROWING, hyperloglog.pfadd, _ONE),
     Spec("pfcount", -2, "hyperloglog", "About how many different elements.", _READ, hyperloglog.pfcount, _ALL),

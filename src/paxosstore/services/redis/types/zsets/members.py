@@ -26,11 +26,11 @@ def zadd(view: View, args: list[bytes], proto: int) -> bytes:
     if len(words) % 2 or not words:
         return SYNTAX_ERROR
     _check(options, len(words) // 2)
-    return _add(view, args[1], list(zip(words[1::2], map(need_score, words[::2]), strict=True)), options, proto)
+    return add_members(view, args[1], list(zip(words[1::2], map(need_score, words[::2]), strict=True)), options, proto)
 
 
 def zincrby(view: View, args: list[bytes], proto: int) -> bytes:
-    return _add(view, args[1], [(args[3], need_score(args[2]))], {b"INCR"}, proto)
+    return add_members(view, args[1], [(args[3], need_score(args[2]))], {b"INCR"}, proto)
 
 
 def _check(options: set[bytes], members: int) -> None:
@@ -51,7 +51,7 @@ def need_score(word: bytes) -> float:
     return score
 
 
-def _add(view: View, name: bytes, members: list[tuple[bytes, float]], options: set[bytes], proto: int) -> bytes:
+def add_members(view: View, name: bytes, members: list[tuple[bytes, float]], options: set[bytes], proto: int) -> bytes:
     scored = ScoredSet(view, name)
     increments = b"INCR" in options
     added = changed = 0
