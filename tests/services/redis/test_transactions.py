@@ -427,6 +427,21 @@ async def test_so_many_keys_may_be_watched_and_so_many_bytes() -> None:
 
 
 @in_loop
+async def test_what_is_watched_counts_as_soon_as_it_is() -> None:
+    async with serving() as harness:
+        transport, connection = harness.plug()
+        harness.store.holding = True
+        connection.data_received(pack(b"WATCH", b"k", b"x" * 400))
+        await harness.settle()
+        harness.store.release(harness.store.submitted[0])
+        await harness.settle()
+        assert harness.server.room.held == connection.held > 400
+        connection.data_received(pack(b"UNWATCH"))
+        await harness.settle()
+        assert (transport.got, harness.server.room.held) == (OK * 2, 0)
+
+
+@in_loop
 async def test_replies_are_bounded_where_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler, "MAX_REPLIES_BYTES", 10_000)
     async with serving() as harness:

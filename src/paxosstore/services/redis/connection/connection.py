@@ -262,8 +262,7 @@ class Connection(asyncio.Protocol):
             dispatch.end()
         if dispatch.ended and order.settled_all and not (dispatch.stopping and left):
             transport.close()
-        if self._share.held or order.buffered or order.under_way or self._unparsed_bytes:
-            self._account()
+        self._account()
         self._regulate()
 
     # -- what it sends
@@ -289,7 +288,7 @@ class Connection(asyncio.Protocol):
                 self._backlog.extend(commands[at:])
                 self._backlog_bytes = max(0, before + size - parser.held)
                 break
-        if parser.held or self._backlog or self._share.held or self._order.under_way or self.session.transaction.held:
+        if parser.held or self._backlog or self._order.under_way:  # else flush will see to it
             self._account()
 
     def _go_on(self) -> None:

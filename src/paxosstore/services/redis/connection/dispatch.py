@@ -109,7 +109,7 @@ class Dispatch:
         words, arity = len(args), spec.arity
         if words != arity and (arity > 0 or words < -arity):
             return self._misused(spec, wrong_arity(spec.name))
-        if session.subscriptions and session.listens and spec.name not in WHILE_LISTENING and (name := spec.full_name(args)):
+        if session.subscriptions.size and session.listens and spec.name not in WHILE_LISTENING and (name := spec.full_name(args)):
             return self.answer(error(NOT_WHILE_LISTENING % name))
         if spec.writes and order.reads:
             return False
@@ -169,8 +169,7 @@ class Dispatch:
 
     def _local(self, spec: Spec, args: Request) -> bool:
         assert isinstance(spec, SessionSpec), "what no entity runs, the session does"
-        refusal = self._local_fault(spec, args)
-        if refusal is not None:
+        if len(args) > 1 and (refusal := self._local_fault(spec, args)) is not None:
             return self._misused(spec, refusal)
         starter = STARTERS.get(spec.name)
         if starter is not None:
