@@ -91,6 +91,7 @@ WORDS = {
     "zdiff": "1 z",
     "zintercard": "1 z",
     "zrandmember": "z",
+    "sort_ro": "l ALPHA",
     "geodist": "g a a",
     "geosearch": "g FROMMEMBER a BYRADIUS 1 m",
     "georadius_ro": "g 1 1 1 m",

@@ -10,6 +10,7 @@ from ..types.hyperloglog import commands as hyperloglog
 from ..types.lcs import lcs
 from ..types.lists import ends, inside
 from ..types.objects import keys_of_object, object_
+from ..types.sorting import SORT, SORT_RO, keys_of_sort
 from ..types.zsets import members as zmembers
 from ..types.zsets import pops as zpops
 from ..types.zsets import ranges as zranges
@@ -264,6 +265,8 @@ DATA_COMMANDS = (
     # channels
     Spec("publish", 3, "pubsub", "Tell those who listen to a channel.", _PUBLISHING, publishing.publish),
     Spec("spublish", 3, "pubsub", "Tell those who listen to a shard channel.", _PUBLISHING, publishing.spublish),
+    Spec("sort", -2, "generic", "Elements in order.", _MOVABLE_GROWING, SORT, _ONE, keys_of_sort),
+    Spec("sort_ro", -2, "generic", "It, only reading.", _MOVABLE_READ, SORT_RO, _ONE),
     # databases
     Spec("keys", 2, "generic", "All keys that match a pattern.", _READ, generic.keys, everywhere=True),
     Spec("randomkey", 1, "generic", "A random key.", _READ, generic.randomkey, everywhere=True, gather=generic.gather_random),
