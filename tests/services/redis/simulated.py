@@ -131,10 +131,15 @@ class Watching(Simulation):
         super().__init__(draw_plan(seed, self._bench.workload), self._bench.workload)
 
     def record(self, client: int | str, attempt: Attempt, reply: bytes, error: PaxosStoreError | None) -> bool:
+        known = super().record(client, attempt, reply, error)
         call = attempt.ask.call
         if error is None and call.kind == "watch":
-            self._bench.stamps.setdefault(call.arguments[0], bytes.fromhex(json.loads(reply)))
-        return super().record(client, attempt, reply, error)
+            number = call.arguments[0]
+            if number in self._bench.stamps:
+                self.history.pop()  # the same again, when all is mended: who executes goes by the first one
+            else:
+                self._bench.stamps[number] = bytes.fromhex(json.loads(reply))
+        return known
 
     @property
     def executed(self) -> tuple[int, int]:
