@@ -146,6 +146,8 @@ async def changed(harness: Harness, before: tuple[str, ...], watch: str, between
         (("SET k v",), "WATCH k", ("SETNX k w",), False),
         (("SET k v",), "WATCH k", ("DEL other",), False),
         (("SET k v",), "WATCH k", ("FLUSHDB",), True),
+        ((), "WATCH k", ("FLUSHDB",), False),
+        ((), "WATCH k", ("SET k v", "FLUSHDB"), True),
         (("SET k v",), "WATCH k", ("FLUSHALL", "SET k v"), True),
         (("SET k v",), "WATCH k", ("SELECT 1", "SET k w", "SELECT 0"), False),
         (("SET k v PX 1000000",), "WATCH k", ("PERSIST k",), True),

@@ -7,19 +7,17 @@ from itertools import islice
 
 from ....core.batch.overlay import View
 from .collection import MEMBER, after
-from .keys import GARBAGE
-
-_AFTER_GARBAGE = b"h"
+from .keys import AFTER_GARBAGE, GARBAGE
 
 
 def is_there_garbage(scan: Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]]) -> bool:
-    return next(scan(GARBAGE, _AFTER_GARBAGE), None) is not None
+    return next(scan(GARBAGE, AFTER_GARBAGE), None) is not None
 
 
 def drop_garbage(view: View, limit: int) -> int:
     """Delete up to `limit` members; returns how many. Where it stops is kept: a scan would step over all it has deleted."""
     dropped = 0
-    for where, reached in list(islice(view.scan(GARBAGE, _AFTER_GARBAGE), limit)):
+    for where, reached in list(islice(view.scan(GARBAGE, AFTER_GARBAGE), limit)):
         prefix = MEMBER + where[1:]
         rows = [row for row, _ in islice(view.scan(prefix + reached, after(prefix)), limit - dropped)]
         for row in rows:
