@@ -144,9 +144,6 @@ def test_its_deadline_and_the_bounds_stay() -> None:
     cluster = cluster_of(tuning=TuningSettings(max_queue_requests=1, request_timeout_ms=200.0, no_majority_ms=10_000.0))
     assert do(cluster, 0, "put k v") == "done"
     before = cluster.now_ms
-    cluster.nodes[0].shard.context.no_new_writes = "the disk is almost full"
-    assert do(cluster, 0, "take k", read_only=True) == "DISKFULL"
-    cluster.nodes[0].shard.context.no_new_writes = ""
     takers = [submit(cluster, 0, "take k", read_only=True) for _ in range(3)]
     assert sorted(end(cluster, *takers))[:1] == ["OVERLOADED"]
     assert cluster.now_ms - before < 1_000.0
@@ -158,6 +155,16 @@ def test_its_deadline_and_the_bounds_stay() -> None:
     assert end(cluster, waiting) == ["UNKNOWN"]
     assert 200.0 <= cluster.now_ms - began < 500.0
     assert cluster.nodes[0].shard.context.waiting_bytes == 0
+
+
+def test_it_goes_on_while_disks_are_almost_full() -> None:
+    cluster = cluster_of()
+    assert do(cluster, 0, "put k v") == "done"
+    for node in cluster.nodes:
+        node.shard.context.no_new_writes = "the disk is almost full"
+    assert do(cluster, 0, "put k w") == "DISKFULL"
+    assert do(cluster, 1, "take k", read_only=True) == "v", "at a node that others propose for"
+    assert do(cluster, 2, "get k", read_only=True) == "nil"
 
 
 def test_what_is_due_at_one_clock_is_gone_at_all_of_them() -> None:

@@ -231,7 +231,8 @@ class Node:
 
         The function may run several times, but takes effect once. With a `uuid` (16 bytes) a repetition gets the first
         outcome; nothing tells one function from another, so repeat the same. A read-only function may run at any replica and
-        writes nothing. Raises the tree of `errors`: a refusal (nothing happened) or OutcomeUnknown.
+        writes nothing, or says `view.require_write()` and is run anew as a write's. Raises the tree of `errors`: a refusal
+        (nothing happened) or OutcomeUnknown.
 
         What the function raises refuses the request: an error of ours that says so (InvalidRequest, TooLarge ..., or of a
         subclass) as that, anything else as RequestFailed.

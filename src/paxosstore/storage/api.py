@@ -67,7 +67,7 @@ class Store(Protocol):
         ...
 
     def get(self, entity: int, key: bytes) -> bytes | None:
-        """A key of the data, with its space byte (core/batch/overlay.py)."""
+        """A key of the data, with its space byte (core/batch/view.py)."""
         ...
 
     def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:

@@ -51,6 +51,7 @@ class Request:
         "size",
         "taken_back",
         "uuid",
+        "was_read",
     )
 
     handler: ClassVar[str] = ""
@@ -61,6 +62,8 @@ class Request:
     ) -> None:
         self.entity = entity
         self.read_only = read_only
+        self.was_read = False
+        """It came as a read, and has met what only a write may see (`View.require_write`)."""
         self.uuid = uuid
         """16 bytes under which a repetition is recognised (rule 15); empty: none was given."""
         self.digest = b""

@@ -98,7 +98,7 @@ class ReadServer:
         """For good: it is judged anew, at whatever node and entry it is proposed."""
         context = self._context
         context.counters.reads_made_writes += 1
-        request.read_only = False
+        request.read_only, request.was_read = False, True
         if isinstance(request, HandedOverRequest) and not context.may_vote(entity, entity.log.committed + 1):
             context.refuse(request, NotServing(describe_floor(context, entity)))  # its node finds another one
         else:

@@ -37,8 +37,8 @@ class Admission:
         context, queue = self._context, entity.writes.queue
         if context.tuning.learn_only:
             error: PaxosStoreError = learns_only(context)
-        elif context.writes_refused_because:
-            error = DiskFull(context.writes_refused_because)
+        elif reason := context.cannot_write if request.was_read else context.writes_refused_because:
+            error = DiskFull(reason)  # what a read has to write makes room, as a rule
         elif len(queue) >= context.tuning.max_queue_requests:
             error = Overloaded(f"{len(queue)} requests wait for this entity (max_queue_requests)")
         else:
