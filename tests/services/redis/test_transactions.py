@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from paxosstore.errors import ConfigError, NoQuorum, OutcomeUnknown, TooLarge
+from paxosstore.errors import ConfigError, InvalidRequest, NoQuorum, OutcomeUnknown, TooLarge
 from paxosstore.services.redis.commands import handler
-from paxosstore.services.redis.commands.handler import handle, unpack_replies
+from paxosstore.services.redis.commands.handler import encode, handle, unpack_replies
+from paxosstore.services.redis.connection.transactions import FAILED
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.services.redis.session.transactions import ABORTED, NO_EXEC
 from paxosstore.services.redis.settings import RedisSettings
@@ -338,6 +339,23 @@ async def test_client_reply_off_ends_the_connection_behind_exec() -> None:
         await client.expect_end(OK + QUEUED * 2 + b"*2\r\n" + OK + ending)
         other = await harness.connect()
         await other.exchange("GET k", b"$1\r\nv\r\n")
+
+
+@in_loop
+async def test_a_mistake_in_a_command_of_the_session_ends_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        monkeypatch.setattr(harness.server, "info", lambda: 1 // 0)
+        client.send("MULTI", "INFO", "SET k v", "EXEC", "GET k")
+        await client.expect(OK + QUEUED * 2 + b"*2\r\n" + FAILED + OK + b"$1\r\nv\r\n")
+
+
+@pytest.mark.parametrize(
+    "words", [[], [b"no message pack"], [b"\x91\xc4\x01a"], [b"\x90", b"junk"], [b"\x90", encode(2, [b"exec"])]]
+)
+def test_what_is_no_transaction_is_refused_in_words(words: list[bytes]) -> None:
+    with pytest.raises(InvalidRequest, match="this node"):
+        handle(DictView(), encode(2, [b"exec", *words]))
 
 
 # -- one entity

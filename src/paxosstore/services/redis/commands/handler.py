@@ -97,8 +97,12 @@ def unpack_replies(reply: bytes) -> list[bytes] | None:
 
 def run_transaction(view: View, args: list[bytes], proto: int) -> bytes:
     """All of it, or nothing where a key has changed. Raises TooLarge; an error reply of a command stops nothing."""
-    watched = _decode_words(args[1])
-    if any(stamp_of(view, name) != stamp for name, stamp in zip(watched[::2], watched[1::2], strict=True)):
+    try:
+        watched = _decode_words(args[1])
+        pairs = list(zip(watched[::2], watched[1::2], strict=True))
+    except (msgspec.DecodeError, LookupError, ValueError) as error:
+        raise InvalidRequest(f"no transaction that this node can read: {error}") from error
+    if any(stamp_of(view, name) != stamp for name, stamp in pairs):
         return _encode(None)
     replies, size = list[bytes](), 0
     for payload in args[2:]:

@@ -12,6 +12,8 @@ has happened then. An error reply of a command, on the other hand, is a reply li
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -34,6 +36,9 @@ MODES = frozenset(("select", "hello"))
 MAX_OWN_BYTES = 262_144
 """When the session has answered so much within one EXEC, it does no more: nobody else is served meanwhile."""
 TOO_MUCH = error(f"not done: what the session answers within EXEC is over the limit of {MAX_OWN_BYTES} bytes", "TOOLARGE")
+FAILED = error("internal error: it is not known what this command did")
+
+log = logging.getLogger(__name__)
 
 
 class Starter(Protocol):
@@ -104,9 +109,17 @@ def answers(steps: list[Step], found: list[bytes]) -> bytes:
         if isinstance(step, bytes):
             replies.append(next(done))
             continue
-        replies.append(step() if size <= MAX_OWN_BYTES else TOO_MUCH)
+        replies.append(_own(step) if size <= MAX_OWN_BYTES else TOO_MUCH)
         size += len(replies[-1])
     return array(replies)
+
+
+def _own(step: Callable[[], bytes]) -> bytes:
+    try:
+        return step()
+    except Exception:  # the commands before it are done, and this is the node's turn: a mistake of ours ends neither
+        log.exception("a command of the session failed within EXEC")
+        return FAILED
 
 
 def watch(starter: Starter, spec: Spec, args: Request) -> bool:
