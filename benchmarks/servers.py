@@ -159,7 +159,7 @@ class Servers:
     """Three nodes and one redis-server, started on entry and stopped on exit."""
 
     def __init__(self, directory: Path) -> None:
-        base = _free_ports(3 * PORTS_PER_NODE)
+        base = free_ports(3 * PORTS_PER_NODE)
         init = (*PROGRAM, "init", str(directory / "cluster"), "--nodes", "3", "--base-port", str(base))
         made = subprocess.run(init, capture_output=True, text=True, timeout=30)
         if made.returncode != 0:
@@ -202,13 +202,13 @@ class Servers:
 
 def _redis_server(directory: Path) -> Server:
     directory.mkdir()
-    port = _free_ports(1)
+    port = free_ports(1)
     options = f"--port {port} --bind {LOOPBACK} --appendonly yes --appendfsync always --daemonize no".split()
     command = ["redis-server", *options, "--save", "", "--dir", str(directory)]
     return Server("redis-server", port, command, directory / "redis.log")
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """First of `count` ports in a row that nobody listens on, below the ones the system gives out by itself."""
     for _ in range(100):
         first = random.randrange(12_000, 32_000 - count)
