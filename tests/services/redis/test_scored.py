@@ -111,11 +111,15 @@ def run(steps: list[Any]) -> None:
             member = order[one % len(order)][0] if order else b""
             if member in model:
                 scored_set.remove(member, model.pop(member))
-        elif name == "low":
+        elif name == "low" and one % 2:
             gone = order[:one]
-        elif name == "high":
+        elif name == "high" and one % 2:
             gone = order[-one:]
-        else:
+        elif name in ("low", "high") and order:
+            popped = order[:one] if name == "low" else order[::-1][:one]
+            assert scored_set.pop(one, highest=name == "high") == popped
+            model = {member: score for member, score in model.items() if (member, score) not in popped}
+        elif name == "middle":
             gone = order[one : one + two]
         if gone:
             scored_set.remove_many(gone)
@@ -221,11 +225,10 @@ def test_a_queue_does_not_walk_over_what_was_taken(small_pages: None, standing: 
         if number >= standing:
             view.stepped = 0
             scored_set = ScoredSet(view, b"z")
-            taken = scored_set.ranked(0, 1, reverse=reverse)
             if how == "pop":
-                scored_set.remove_many(taken)
+                assert len(scored_set.pop(1, highest=reverse)) == 1
             else:
-                scored_set.remove(*taken[0])
+                scored_set.remove(*scored_set.ranked(0, 1, reverse=reverse)[0])
             scored_set.save()
             assert ScoredSet(view, b"z").ranked(0, 1, reverse=reverse)
             worst = max(worst, view.stepped)

@@ -61,6 +61,9 @@ class Pages:
 
     def remove_many(self, places: Sequence[bytes]) -> None:
         """These, in ascending order, are gone."""
+        if len(places) == 1:
+            self.remove(places[0])
+            return
         at = 0
         while at < len(places) and self.levels:
             found, _ = self._page(1, places[at])

@@ -102,6 +102,19 @@ class ScoredSet:
         self._loosen(place)
         self._pages.remove(place)
 
+    def pop(self, count: int, *, highest: bool) -> list[Scored]:
+        """Remove up to so many from an end, and return them, the one at the end first."""
+        count = min(count, self.size)
+        members = list(islice(self.members(reverse=highest), count + 1))
+        taken, rest = members[:count], members[count:]
+        self.remove_many(taken[::-1] if highest else taken)
+        for following in rest:
+            if highest:
+                self.high, self._loose_high = above(place_of(*following)), False
+            else:
+                self._pages.low, self._loose_low = place_of(*following)[:HINT_BYTES], False
+        return taken
+
     def remove_many(self, members: Sequence[Scored]) -> None:
         """Members with their scores, in ascending order: all of them, or a range."""
         rows = self.rows

@@ -5,10 +5,11 @@ Names are compared byte by byte, as Redis does where its locale is C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ....core.batch.overlay import View
+from ....errors import TooLarge
 from ..commands.spec import Run
 from ..floats import double
 from ..layout.items import Items
@@ -19,7 +20,10 @@ from ..reply import SYNTAX_ERROR, ReplyError, WrongType, array, bulk, error, int
 from .arguments import need_integer
 from .hashes import Hash
 from .sets import Set
+from .strings import MAX_REPLY_BYTES
 
+MAX_VALUES = 50_000
+"""That GET looks up in one SORT."""
 _NO_WEIGHT = error("One or more scores can't be converted into double")
 _LEAST_NORMAL = 2.0**-1022
 
@@ -43,6 +47,7 @@ def sort_command(*, stores: bool) -> Run:
     def sort(view: View, args: list[bytes], proto: int) -> bytes:
         options = _parse(view, args[2:], stores)
         elements = _elements(view, args[1])
+        values: Sequence[bytes | None]
         if options.unsorted and options.target is not None and isinstance(elements, _Unordered):
             options.by, options.alpha, options.unsorted = None, True, False
         if not options.unsorted:
@@ -51,7 +56,7 @@ def sort_command(*, stores: bool) -> Run:
             elements = elements[::-1]
         start, end = _span(options.limit, len(elements))
         chosen = elements[start:end]
-        values = [_look_up(view, pattern, element) for element in chosen for pattern in options.get] if options.get else chosen
+        values = _values(view, chosen, options.get) if options.get else chosen
         if options.target is None:
             return array([nil(proto) if value is None else bulk(value) for value in values])
         return _store(view, options.target, [value or b"" for value in values])
@@ -139,6 +144,22 @@ def _number(weight: bytes | None) -> float:
     if number is None or 0 < abs(number) < _LEAST_NORMAL:
         raise ReplyError(_NO_WEIGHT)
     return number
+
+
+def _values(view: View, elements: list[bytes], patterns: list[bytes]) -> list[bytes | None]:
+    """What each pattern says of each element. Raises TooLarge: not all of them visit a row, which would limit them."""
+    if len(elements) * len(patterns) > MAX_VALUES:
+        raise TooLarge(f"SORT with GET replies with {MAX_VALUES} values at most")
+    values: list[bytes | None] = []
+    left = MAX_REPLY_BYTES
+    for element in elements:
+        for pattern in patterns:
+            value = _look_up(view, pattern, element)
+            values.append(value)
+            left -= len(value or b"")
+            if left < 0:
+                raise TooLarge(f"the values are over the limit of {MAX_REPLY_BYTES} bytes in one reply")
+    return values
 
 
 def _look_up(view: View, pattern: bytes, element: bytes) -> bytes | None:

@@ -21,10 +21,9 @@ from .replies import members_reply
 class _Source:
     """A set of one kind or the other, as sorted sets see it. Raises WrongType."""
 
-    __slots__ = ("_found", "name", "weight")
+    __slots__ = ("_found", "weight")
 
     def __init__(self, view: View, name: bytes) -> None:
-        self.name = name
         self._found = Set(view, name) if Key(view, name).kind == SET else ScoredSet(view, name)
         self.weight = 1.0
 
@@ -88,7 +87,7 @@ def _inter(sources: list[_Source], aggregate: Aggregate) -> dict[bytes, float]:
     for member, score in first.members():
         total: float | None = first.weighted(score)
         for other in others:
-            theirs = score if other.name == first.name else other.score(member)
+            theirs = other.score(member)
             if theirs is None:
                 total = None
                 break

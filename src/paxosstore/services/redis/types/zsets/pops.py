@@ -73,9 +73,8 @@ def multi_pop_command(*, waits: bool) -> Run:
 
 
 def _take(scored: ScoredSet, count: int, highest: bool) -> list[Scored]:
-    members = scored.ranked(0, min(count, scored.size), reverse=highest)
+    members = scored.pop(count, highest=highest) if count and scored.size else []
     if members:
-        scored.remove_many(members[::-1] if highest else members)
         scored.save()
     return members
 
