@@ -8,7 +8,7 @@ PROTO := src/paxosstore/services/card/card.proto
 ARGS ?=
 MINUTES ?= 60
 
-.PHONY: help install demo test check bench sim mutants modelcheck crash-images damage chaos soak proto clean
+.PHONY: help install demo test check bench sim mutants modelcheck crash-images damage chaos soak redis-suite proto clean
 
 help:
 	@echo "make install  the program paxosstore and its tools, in .venv"
@@ -23,6 +23,7 @@ help:
 	@echo "make damage   bits flipped, sectors zeroed and files cut on one of three nodes, a thousand times"
 	@echo "make chaos    real processes: killed, stopped, cut off, skewed, full, without their disk"
 	@echo "make soak     simulator and chaos for as long as MINUTES says"
+	@echo "make redis-suite   Redis 7.0's own suite against three nodes, beside redis-server"
 	@echo "make proto    regenerate the code of card.proto"
 	@echo "make clean    remove .venv and all caches"
 
@@ -76,6 +77,9 @@ soak: $(INSTALLED)
 	$(BIN)/paxosstore sim --first $$(date +%s)000 --minutes $$(( ($(MINUTES) + 1) / 2 )) --keep out/soak/failed-seeds.txt
 	$(BIN)/python -m tests.damage --harms 10000 --seed $$(date +%s)
 	$(BIN)/python -m chaos --seconds $$(( $(MINUTES) * 30 )) --seed $$(date +%s) --out out/soak/chaos
+
+redis-suite: $(INSTALLED)
+	$(BIN)/python -m tests.redis_suite $(ARGS)
 
 proto: $(INSTALLED)
 	$(BIN)/python -m grpc_tools.protoc --proto_path=src --python_out=src --pyi_out=src --grpc_python_out=src $(PROTO)
