@@ -18,6 +18,7 @@ BASE = ("boundary", "clock", "errors", "settings")
 FOR_SERVICES = (
     *BASE,
     "runtime.node",
+    "runtime.feed",
     "runtime.histogram",
     "runtime.direct",
     "runtime.quiet_log",

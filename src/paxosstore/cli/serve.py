@@ -81,6 +81,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
     redis = RedisServer(
         node.submit,
         replace(config.redis, max_clients=room.redis),
+        feed=node.feed,
         publish=lambda channel, payload, kind: node.publish(channel, payload, kind=kind),
     )
     node.on_told.append(redis.flush)

@@ -17,6 +17,7 @@ from paxosstore.core.batch.overlay import NeedsWrite
 from paxosstore.core.batch.published import Published
 from paxosstore.core.batch.request import Request
 from paxosstore.errors import InvalidRequest, PaxosStoreError
+from paxosstore.runtime.feed import Feed
 from paxosstore.services.redis.connection.connection import Connection
 from paxosstore.services.redis.server import Info, RedisServer
 from paxosstore.services.redis.settings import RedisSettings
@@ -299,9 +300,11 @@ class Harness:
 
 
 @asynccontextmanager
-async def serving(store: MemoryStore | None = None, info: Info | None = None, **settings: Any) -> AsyncIterator[Harness]:
+async def serving(
+    store: MemoryStore | None = None, info: Info | None = None, feed: Feed | None = None, **settings: Any
+) -> AsyncIterator[Harness]:
     store = store or MemoryStore()
-    server = RedisServer(store.submit, RedisSettings(port=0, **settings), info=info)
+    server = RedisServer(store.submit, RedisSettings(port=0, **settings), info=info, feed=feed)
     await server.start()
     harness = Harness(server, store)
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
+from ...runtime.feed import Feed
 from ...runtime.sockets import listening, said, where
 from .commands.spec import Spec
 from .connection.connection import Connection
@@ -21,6 +22,8 @@ from .room import Room
 from .session.session import REDIS_VERSION, Session
 from .session.table import SPECS
 from .settings import RedisSettings
+from .waiting.giveback import GiveBack, undo
+from .waiting.room import Follows, WaitingRoom
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +72,17 @@ class RedisServer:
         *,
         info: Info | None = None,
         publish: Callable[[bytes, bytes, int], None] | None = None,
+        feed: Follows | None = None,
     ) -> None:
-        """`publish` tells every node's `hub`; None: there is this one alone."""
+        """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity."""
         self.submit = submit
+        self.waiting = WaitingRoom(
+            Feed(0) if feed is None else feed, self.seconds, lambda pause_s, call: self._loop.call_later(pause_s, call)
+        )
+        self.given_back = 0
+        """Members that were taken for clients which had gone, and are where they were."""
+        self.lost_back = 0
+        """Those of which that is not known."""
         self.hub = Hub(publish)
         self.settings = settings
         self.specs: Mapping[bytes, Spec] = SPECS
@@ -121,6 +132,7 @@ class RedisServer:
         self._close_port()
         for connection in list(self._connections.values()):
             connection.drain()
+        self.waiting.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await self._empty.wait()
@@ -213,6 +225,16 @@ class RedisServer:
         """Call the connection's `wake` when there is room again."""
         self._starved.add(connection)
 
+    def give_back(self, entity: int, args: list[bytes], reply: bytes) -> None:
+        """What a command has taken for a client that has gone goes back."""
+        words = undo(args, reply)
+        if words is not None:
+            self.submit(GiveBack(entity, words, self.submit, self._loop.call_later, self._gave_back))
+
+    def _gave_back(self, known: bool) -> None:
+        self.given_back += known
+        self.lost_back += not known
+
     def closing(self, why: str, session: Session, text: str) -> None:
         """A client is closed, for one of `CLOSED_FOR`: count it, and say so, though not a thousand times."""
         self._closed[why] += 1
@@ -297,7 +319,11 @@ class RedisServer:
                 "uptime_in_seconds": uptime_s,
                 "uptime_in_days": uptime_s // 86_400,
             },
-            "Clients": {"connected_clients": now.connections, "maxclients": self.settings.max_clients},
+            "Clients": {
+                "connected_clients": now.connections,
+                "maxclients": self.settings.max_clients,
+                "blocked_clients": len(self.waiting),
+            },
             "Memory": {"mem_clients_normal": now.held_bytes},
             "Stats": {
                 "total_connections_received": now.connections_total,
@@ -305,6 +331,8 @@ class RedisServer:
                 "rejected_connections": now.connections_refused,
                 "client_output_buffer_limit_disconnections": now.closed_unread,
                 "evicted_clients": now.closed_memory,
+                "waiting_given_back": self.given_back,
+                "waiting_given_back_unknown": self.lost_back,
                 "pubsub_channels": len(self.hub.channels()),
                 "pubsub_patterns": self.hub.patterns,
                 "pubsubshard_channels": len(self.hub.channels(shard=True)),

@@ -14,9 +14,12 @@ from ..reply import ReplyError
 from ..types import generic
 from .spec import Run
 from .table import TABLE
+from .waits import attempt
 
 _WATCH = b"watch"
 _EXEC = b"exec"
+TRY = b"try"
+"""In front of a command that waits where there is nothing for it."""
 _DROP_EXPIRED = b"drop-expired"
 _IMPORT = b"import-keys"
 HANDLER = "redis"
@@ -123,3 +126,15 @@ def stamps(view: View, args: list[bytes], proto: int) -> bytes:
 
 _HANDLED[_EXEC] = run_transaction
 _HANDLED[_WATCH] = stamps
+
+
+# -- waiting
+
+
+def run_attempt(view: View, args: list[bytes], proto: int) -> bytes:
+    """A command that may wait tries once."""
+    spec = TABLE.get(args[1]) or TABLE[args[1].lower()]
+    return attempt(spec, view, args[1:], proto)
+
+
+_HANDLED[TRY] = run_attempt

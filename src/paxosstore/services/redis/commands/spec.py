@@ -57,8 +57,11 @@ class Spec:
     gather: Callable[[Sequence[bytes]], bytes] | None = None
     """Makes one reply of those of several entities; None: they are numbers to be added up, or all say OK."""
     writes: bool = field(init=False)
+    waits: bool = field(init=False)
+    """It may wait for something to come (waits.py)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "waits", "blocking" in self.flags)
         object.__setattr__(self, "writes", "write" in self.flags or (self.run is not None and self.group == "pubsub"))
 
     def key_names(self, args: list[bytes]) -> list[bytes]:

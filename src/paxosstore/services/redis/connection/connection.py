@@ -85,6 +85,8 @@ class Connection(asyncio.Protocol):
         self._order = Order(server.submit, self._share, server.settings, self)
         self.session.push = self.push
         self.session.confirm = self._order.confirm
+        self.session.drop = self.drop
+        self.session.unblock = self._order.unblock
         self._dispatch = Dispatch(server, self.session, self._order)
         self._parser = RequestParser(server.limits, server.room)
         self._transport: asyncio.Transport | None = None

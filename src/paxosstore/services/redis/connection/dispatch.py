@@ -8,6 +8,7 @@ from typing import Protocol
 from ....core.batch.request import Request as StoreRequest
 from ....errors import NotServing
 from ..commands.spec import Run, Spec
+from ..commands.waits import wait_seconds
 from ..layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from ..reply import error, store_error, wrong_arity
 from ..resp import Limits, Refused, Request
@@ -17,6 +18,8 @@ from ..session.spec import SessionSpec
 from ..session.table import TABLE
 from ..settings import RedisSettings
 from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
+from ..waiting.command import WaitingCommand, until
+from ..waiting.room import WaitingRoom
 from . import transactions
 from .order import Order
 from .requests import SMALL_BYTES, Command, Spread, Whole, merge_by, merge_ok, merge_sum
@@ -46,6 +49,11 @@ class Desk(Host, Protocol):
     limits: Limits
     room: Room
     submit: Callable[[StoreRequest], None]
+    waiting: WaitingRoom
+
+    def give_back(self, entity: int, args: list[bytes], reply: bytes) -> None:
+        """A command has taken what its client cannot get any more."""
+        ...
 
     def closing(self, why: str, session: Session, text: str) -> None:
         """The session's connection is closed for a reason: count it, and say so."""
@@ -160,12 +168,34 @@ class Dispatch:
         return None if keys <= limit else error(f"{keys} keys are over the limit of {limit}: see redis.max_keys", TOO_LARGE)
 
     def _start(self, spec: Spec, run: Run, args: Request, entity: int) -> bool:
+        if spec.waits and (seconds := wait_seconds(spec, args)) is not None:
+            self.count(spec)
+            self._wait(spec, args, entity, seconds)
+            return True
         if not spec.writes and not self.order.may_read(entity):
             return False
         self.desk.commands += 1
         self.session.last = spec.name
         self.order.start(Command(self.order, run, args, self.session.proto, entity, not spec.writes))
         return True
+
+    def _wait(self, spec: Spec, args: Request, entity: int, seconds: float) -> None:
+        """Start a command that waits where there is nothing for it."""
+        desk, session = self.desk, self.session
+        command = WaitingCommand(
+            self.order,
+            spec,
+            args,
+            session.proto,
+            entity,
+            room=desk.waiting,
+            until_s=until(seconds, desk.seconds()),
+            submit=desk.submit,
+            drop=session.drop,
+            give_back=desk.give_back,
+        )
+        self.order.hold(command)
+        command.begin()
 
     def _local(self, spec: Spec, args: Request) -> bool:
         assert isinstance(spec, SessionSpec), "what no entity runs, the session does"

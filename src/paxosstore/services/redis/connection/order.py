@@ -177,11 +177,13 @@ class Order:
         self.gone = True
         self._out.clear()
         self._waiting.clear()
-        self._alone = None
+        alone, self._alone = self._alone, None
         while self._deferred:
             self._forget(self._deferred.pop()[1])
         self.owed = self.buffered = 0
         self._look()
+        if alone is not None:
+            alone.abandon()
 
     # -- starting commands
 
@@ -208,6 +210,23 @@ class Order:
             self._alone = command
             self.held_up = True
         self._send(command)
+
+    def hold(self, command: Command) -> None:
+        """Start a command that submits itself, as often as it has to; nothing after it until it has its reply."""
+        command.read_only = command.counts_as_read and command.entity not in self._writes
+        command.counts_as_read = False
+        self._places += 1
+        command.place = self._places
+        if command.size > SMALL_BYTES:
+            self.under_way += command.size
+        self._waiting.append(command)
+        self._writes[command.entity] = self._writes.get(command.entity, 0) + 1
+        self._alone = command
+        self.held_up = True
+
+    def unblock(self, as_error: bool) -> bool:
+        """End the wait of the command that waits; whether there is one."""
+        return self._alone is not None and self._alone.unblock(as_error)
 
     def spread(self, spread: Spread) -> None:
         """Start a command on many entities."""

@@ -26,6 +26,7 @@ class Owner(Protocol):
 
     room: Room
     crowded: bool
+    gone: bool
 
     def settled(self, command: Command) -> None:
         """The command has its reply."""
@@ -120,6 +121,13 @@ class Command(Request):
         super().__init__(self.entity, read_only=True)
         self.size = size
         self._put_off = False
+
+    def abandon(self) -> None:
+        """Its client has gone while it was under way alone."""
+
+    def unblock(self, as_error: bool) -> bool:
+        """Have it wait no longer; whether it was waiting."""
+        return False
 
     def _say(self, size: int) -> None:
         if size != self._built:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..reply import OK, SYNTAX_ERROR, bulk, error, integer_reply, nil, verbatim
+from ..reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, bulk, error, integer_reply, nil, verbatim
 from ..resp import integer
 from .session import Session
 
@@ -51,6 +51,18 @@ def client_reply(session: Session, args: list[bytes]) -> bytes:
         return SYNTAX_ERROR
     session.ending = True
     return error("CLIENT REPLY OFF and SKIP are not possible here: the connection ends")
+
+
+def client_unblock(session: Session, args: list[bytes]) -> bytes:
+    """End the wait of another client's command."""
+    number = integer(args[2])
+    if number is None:
+        return NOT_AN_INTEGER
+    how = args[3].upper() if len(args) == 4 else b"TIMEOUT"
+    if len(args) > 4 or how not in (b"TIMEOUT", b"ERROR"):
+        return SYNTAX_ERROR if len(args) > 4 else error("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    found = [other for other in session.host.sessions() if other.id == number]
+    return integer_reply(any(other.unblock(how == b"ERROR") for other in found))
 
 
 def client_setname(session: Session, args: list[bytes]) -> bytes:

@@ -50,6 +50,7 @@ class Session:
         "address",
         "confirm",
         "db",
+        "drop",
         "ending",
         "host",
         "id",
@@ -63,6 +64,7 @@ class Session:
         "since_s",
         "subscriptions",
         "transaction",
+        "unblock",
     )
 
     def __init__(self, host: Host, number: int, share: Share) -> None:
@@ -84,6 +86,10 @@ class Session:
         self.subscriptions = Subscriptions()
         self.push: Callable[[bytes], None] = lambda message: None
         """Sends what answers no command."""
+        self.drop: Callable[[], None] = lambda: None
+        """Ends its connection."""
+        self.unblock: Callable[[bool], bool] = lambda as_error: False
+        """Ends the wait of its command that waits, as if its time were over or with an error; whether there is one."""
         self.confirm: Callable[[], None] = lambda: None
         """Called when the answer under way tells the client to expect such messages."""
         self.since_s = self.active_s = host.seconds()

@@ -15,6 +15,7 @@ _CLIENT: dict[bytes, tuple[int, Local]] = {
     b"reply": (3, client.client_reply),
     b"setinfo": (4, client.client_setinfo),
     b"setname": (3, client.client_setname),
+    b"unblock": (-3, client.client_unblock),
 }
 _COMMAND: dict[bytes, tuple[int, Local]] = {
     b"count": (2, introspection.command_count),

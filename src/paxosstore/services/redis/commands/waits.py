@@ -1,0 +1,93 @@
+"""What is known of commands that may wait: for which keys, and for how long; and what trying one means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ....core.batch.overlay import View
+from ..layout.keys import Key
+from ..reply import ReplyError
+from .spec import Spec
+
+FROM_THE_FIRST = frozenset(("blmove", "brpoplpush"))
+"""Of their keys they take from the first alone."""
+MAX_SECONDS = 1e9
+
+
+def waits_for(spec: Spec, args: list[bytes]) -> list[bytes]:
+    """The keys that it can be served from."""
+    names = spec.key_names(args)
+    return names[:1] if spec.name in FROM_THE_FIRST else names
+
+
+class _Empty:
+    """A view of an entity that holds nothing, for a command that is to find nothing there."""
+
+    entity = entry = now_ms = request = 0
+
+    def get(self, key: bytes) -> None:
+        return None
+
+    def scan(self, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+    def put(self, key: bytes, value: bytes) -> None:
+        raise AssertionError("there is nothing to take, so there is nothing to write")
+
+    def delete(self, key: bytes) -> None:
+        raise AssertionError("there is nothing to delete")
+
+    def clear(self) -> None:
+        raise AssertionError("there is nothing to delete")
+
+    def require_write(self) -> None: ...
+
+    def publish(self, channel: bytes, payload: bytes, kind: int = 0) -> None:
+        raise AssertionError("nothing has happened")
+
+
+def _misused(spec: Spec, args: list[bytes]) -> bool:
+    """Whether it would be refused wherever there is nothing: it is not to wait behind others to be told so."""
+    assert spec.run is not None
+    try:
+        return spec.run(_Empty(), args, 2).startswith(b"-")
+    except ReplyError:
+        return True
+
+
+def wait_seconds(spec: Spec, args: list[bytes]) -> float | None:
+    """For how long it may wait, 0 for ever; None: it does not, or says so wrongly, as it will find out itself."""
+    if spec.timeout_at:
+        seconds = _seconds(args[spec.timeout_at])
+        return None if seconds is None or _misused(spec, args) else seconds
+    if spec.group == "stream" and "blocking" in spec.flags:
+        return _block(args)
+    return None
+
+
+def _seconds(word: bytes) -> float | None:
+    try:
+        seconds = float(word)
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and 0 <= seconds <= MAX_SECONDS else None
+
+
+def _block(args: list[bytes]) -> float | None:
+    """XREAD and XREADGROUP: BLOCK milliseconds, before STREAMS."""
+    for at, word in enumerate(args[:-1]):
+        option = word.upper()
+        if option == b"STREAMS":
+            return None
+        if option == b"BLOCK":
+            return int(args[at + 1]) / 1000.0 if args[at + 1].isdigit() and len(args[at + 1]) < 13 else None
+    return None
+
+
+def attempt(spec: Spec, view: View, args: list[bytes], proto: int) -> bytes:
+    """Run it; as the read that it begins as, it only looks whether there is a key to be served from."""
+    assert spec.run is not None
+    if spec.writes and any(Key(view, name).exists for name in waits_for(spec, args)):
+        view.require_write()
+    return spec.run(view, args, proto)

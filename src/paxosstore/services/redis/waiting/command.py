@@ -1,0 +1,128 @@
+"""A command that waits: it tries, waits for what it needs (room.py), and tries again, until it has a reply or its time is
+over.
+
+A try is an ordinary request. The first one looks whether there is anything, as a read: only if there is, it becomes a write, so
+who asks in vain again and again writes nothing to the log.
+
+What a client is given is taken from the store only if it was decided for it. If the client has gone before the try is run, that
+is refused; if it goes while the outcome is on its way, what was taken is given back (giveback.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ....core.batch.overlay import View
+from ....core.batch.request import Request
+from ....errors import PaxosStoreError, RequestFailed
+from ..commands.handler import TRY, call, encode
+from ..commands.spec import Spec
+from ..commands.waits import FROM_THE_FIRST, attempt, waits_for
+from ..connection.requests import Command, Owner
+from ..layout.keys import LIST, STREAM, ZSET
+from ..reply import WRONG_TYPE, error, nil_array
+from .giveback import served_from
+from .room import NEVER, Place, WaitingRoom
+
+NOTHING = frozenset((b"*-1\r\n", b"$-1\r\n", b"_\r\n"))
+"""What commands that may wait reply when there is nothing for them."""
+KINDS = {"list": LIST, "sorted-set": ZSET, "stream": STREAM}
+"""By the group of the command: the kind of keys that it takes from."""
+UNBLOCKED = error("client unblocked via CLIENT UNBLOCK", "UNBLOCKED")
+
+
+class WaitingCommand(Command):
+    """One command of one client, in its connection's place for the reply."""
+
+    __slots__ = ("_drop", "_give_back", "_moves", "_place", "_proto", "_room", "_submit", "_unblocked", "spec")
+
+    def __init__(
+        self,
+        owner: Owner,
+        spec: Spec,
+        args: list[bytes],
+        proto: int,
+        entity: int,
+        *,
+        room: WaitingRoom,
+        until_s: float,
+        submit: Callable[[Request], None],
+        drop: Callable[[], None],
+        give_back: Callable[[int, list[bytes], bytes], None],
+    ) -> None:
+        """`drop` ends the connection; `give_back` takes the entity, words and reply of what its client does not get."""
+        super().__init__(owner, partial(attempt, spec), args, proto, entity, True)
+        self.spec = spec
+        self._proto = proto
+        self._submit = submit
+        self._drop = drop
+        self._give_back = give_back
+        self._room = room
+        self._unblocked = False
+        self._moves = spec.name in FROM_THE_FIRST
+        """A key of the wrong kind is where it moves to: it is told so. Others wait until theirs is of the right kind again."""
+        self._place = Place(self, entity, waits_for(spec, args), KINDS[spec.group], until_s)
+
+    def begin(self) -> None:
+        """Try, or wait behind others."""
+        if self._room.enter(self._place):
+            self._submit(self)
+
+    def abandon(self) -> None:
+        """The client has gone: this ends now, or when its try has."""
+        if not self._place.trying:
+            self._end(nil_array(self._proto), None)
+
+    def unblock(self, as_error: bool) -> bool:
+        self._unblocked = as_error
+        self._room.expire(self._place)
+        return True
+
+    # -- a try
+
+    def evaluate(self, view: View) -> bytes:
+        if self._owner.gone:
+            raise RequestFailed("its client has gone: nothing was taken")
+        return call(self._run, view, self._args, self._proto)
+
+    def payload(self) -> bytes:
+        return encode(self._proto, [TRY, *self._args])
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        place = self._place
+        nothing = error is None and (reply in NOTHING or (place.tested and reply == WRONG_TYPE and not self._moves))
+        if self._owner.gone:
+            if error is None and not nothing:
+                self._give_back(self.entity, self._args, reply)
+            self._end(reply, error)
+        elif nothing:
+            self._room.found_nothing(place)
+        else:
+            self._end(reply, error)
+
+    def _end(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self._room.leave(self._place, served_from(reply) if error is None else b"")
+        super().settle(reply, error)
+
+    # -- what the room says
+
+    def retry(self) -> None:
+        size = self.size
+        Request.__init__(self, self.entity, read_only=not self.spec.writes)
+        self.size = size
+        self._submit(self)
+
+    def time_out(self) -> None:
+        self._end(UNBLOCKED if self._unblocked else nil_array(self._proto), None)
+
+    def fail(self, error: PaxosStoreError) -> None:
+        self._end(b"", error)
+
+    def drop(self) -> None:
+        self._drop()
+
+
+def until(seconds: float, now_s: float) -> float:
+    """When a wait of so many seconds is over; 0: it goes on for ever."""
+    return now_s + seconds if seconds else NEVER

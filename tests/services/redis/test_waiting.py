@@ -1,0 +1,310 @@
+"""Commands that wait, through the service: as Redis does it, and what becomes of what was taken for a client that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from paxosstore.core.batch.overlay import DATA, WriteBatch
+from paxosstore.core.batch.request import Request
+from paxosstore.core.interface.ready import Apply
+from paxosstore.errors import NoQuorum
+from paxosstore.runtime.feed import Feed
+from paxosstore.runtime.node import Node
+from paxosstore.services.redis.commands.handler import HANDLER, handle
+from paxosstore.services.redis.layout.keyspace import REDIS_BASE
+from paxosstore.services.redis.server import RedisServer
+from paxosstore.services.redis.settings import RedisSettings
+from paxosstore.services.redis.waiting.giveback import served_from, undo
+from paxosstore.settings import ClusterSettings
+
+from ...runtime.test_links import free_addresses
+from .support import Harness, MemoryStore, in_loop, serving
+from .support import pack as packed
+from .test_pubsub import REDIS, redis_port  # noqa: F401  # a fixture
+
+
+def pack(line: str) -> bytes:
+    return b"".join([packed(*[word.encode() for word in command.split()]) for command in line.split(";")])
+
+
+class FeedStore(MemoryStore):
+    """Tells the feed what its writes have changed, each when it is evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed = Feed(0)
+        self.entry = 0
+        self.writes = 0
+
+    def evaluate(self, request: Request) -> None:
+        rows = self.view(request.entity).rows
+        before = dict(rows)
+        super().evaluate(request)
+        if request.read_only:
+            return
+        self.writes += 1
+        self.entry += 1
+        changed = {DATA + key: rows.get(key) for key in before.keys() | rows.keys() if before.get(key) != rows.get(key)}
+        self.feed.take([Apply(request.entity, self.entry, WriteBatch(changed))], [])
+
+
+@asynccontextmanager
+async def waiting_service() -> AsyncIterator[tuple[Harness, FeedStore]]:
+    store = FeedStore()
+    async with serving(store, feed=store.feed) as harness:
+        yield harness, store
+
+
+@in_loop
+async def test_who_waits_is_served_by_a_push_in_order() -> None:
+    async with waiting_service() as (harness, store):
+        clients = [harness.plug() for _ in range(3)]
+        pusher, pushes = harness.plug()
+        for _, connection in clients:
+            connection.data_received(pack("BLPOP q r 0;PING"))
+        await harness.settle()
+        assert [transport.got for transport, _ in clients] == [b"", b"", b""]
+        assert harness.server.info()["Clients"]["blocked_clients"] == 3
+        assert store.writes == 0, "to ask in vain writes nothing"
+        pushes.data_received(pack("RPUSH q a b"))
+        await harness.settle()
+        assert pusher.got == b":2\r\n"
+        assert clients[0][0].got == pack("q a") + b"+PONG\r\n"
+        assert clients[1][0].got == pack("q b") + b"+PONG\r\n"
+        assert clients[2][0].got == b""
+        pushes.data_received(pack("LPUSH r c"))
+        await harness.settle()
+        assert clients[2][0].got == pack("r c") + b"+PONG\r\n"
+        assert not store.feed
+        assert len(harness.server.waiting) == 0
+
+
+@in_loop
+async def test_a_client_that_goes_away_is_passed_over() -> None:
+    async with waiting_service() as (harness, _):
+        (gone, one), (transport, other), (_, pushes) = harness.plug(), harness.plug(), harness.plug()
+        for connection in (one, other):
+            connection.data_received(pack("BLPOP q 0"))
+        await harness.settle()
+        gone.abort()
+        await harness.settle()
+        assert harness.server.room.held == 0
+        pushes.data_received(pack("RPUSH q a"))
+        await harness.settle()
+        assert transport.got == pack("q a")
+
+
+@pytest.mark.parametrize("when", ["before it is run", "after it is run"])
+@in_loop
+async def test_a_client_that_goes_away_while_it_is_served_loses_nothing(when: str) -> None:
+    async with waiting_service() as (harness, store):
+        (gone, one), (transport, other), (_, pushes) = harness.plug(), harness.plug(), harness.plug()
+        for connection in (one, other):
+            connection.data_received(pack("BRPOP q 0"))
+        await harness.settle()
+        pushes.data_received(pack("RPUSH l x"))
+        await harness.settle()
+        store.holding = True
+        pushes.data_received(pack("RPUSH q a"))
+        await harness.settle()
+        (push,) = store.held
+        store.release(push)  # it wakes the first
+        (retry,) = store.held
+        if when == "before it is run":
+            gone.abort()
+            await harness.settle()
+            store.holding = False
+            store.release(retry)
+        else:
+            view = store.view(retry.entity)
+            view.read_only = False
+            reply = retry.evaluate(view)  # it is decided, and the outcome is on its way
+            assert reply == pack("q a")
+            gone.abort()
+            await harness.settle()
+            store.holding = False
+            store.held.clear()
+            retry.settle(reply or b"", None)
+        await harness.settle()
+        assert transport.got == pack("q a")
+        assert harness.server.given_back == (when == "after it is run")
+        assert harness.server.lost_back == 0
+        assert harness.server.room.held == 0
+
+
+@in_loop
+async def test_what_is_given_back_is_tried_again_and_its_loss_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from paxosstore.services.redis.waiting import giveback
+
+    monkeypatch.setattr(giveback, "PAUSE_S", 0.001)
+    async with waiting_service() as (harness, store):
+        store.holding = True
+        harness.server.give_back(REDIS_BASE, [b"BLPOP", b"q", b"0"], pack("q a"))
+        store.fail(store.held[0], NoQuorum("as asked"))
+        async with asyncio.timeout(10):
+            while not store.held:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        store.release(store.held[0])
+        assert harness.server.given_back == 1
+        for _ in range(giveback.TRIES):
+            if not store.held:
+                harness.server.give_back(REDIS_BASE, [b"BLPOP", b"q", b"0"], pack("q a"))
+        async with asyncio.timeout(10):
+            while not harness.server.lost_back:
+                for request in list(store.held):
+                    store.fail(request, NoQuorum("as asked"))
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "back"),
+    [
+        ("BLPOP q r 0", pack("q a"), "LPUSH q a"),
+        ("brpop q 0", pack("q a"), "RPUSH q a"),
+        ("BLMPOP 0 1 q LEFT COUNT 3", b"*2\r\n$1\r\nq\r\n" + pack("a b"), "LPUSH q b a"),
+        ("BLMPOP 0 2 left q RIGHT COUNT 3", b"*2\r\n$1\r\nq\r\n" + pack("a b"), "RPUSH q b a"),
+        ("BZPOPMIN z 0", pack("z m 1.5"), "ZADD z 1.5 m"),
+        ("BZPOPMAX z 0", b"*3\r\n$1\r\nz\r\n$1\r\nm\r\n,1.5\r\n", "ZADD z 1.5 m"),
+        ("BZMPOP 0 1 z MIN", b"*2\r\n$1\r\nz\r\n*2\r\n" + pack("a 1") + pack("b 2"), "ZADD z 1 a 2 b"),
+        ("BLMOVE q r LEFT LEFT 0", b"$1\r\na\r\n", ""),
+        ("BLPOP q 0", b"-WRONGTYPE no\r\n", ""),
+        ("XREADGROUP GROUP g c STREAMS s >", b"*1\r\n*2\r\n$1\r\ns\r\n*0\r\n", ""),
+    ],
+)
+def test_what_was_taken_goes_back_where_it_was(command: str, reply: bytes, back: str) -> None:
+    assert undo([word.encode() for word in command.split()], reply) == ([word.encode() for word in back.split()] or None)
+    assert served_from(reply) == (back.split()[1].encode() if back else b"")
+
+
+@in_loop
+async def test_whoever_waits_is_sent_away_when_the_service_drains() -> None:
+    async with waiting_service() as (harness, store):
+        transport, connection = harness.plug()
+        connection.data_received(pack("BLPOP q 0"))
+        await harness.settle()
+        await harness.server.drain(10)
+        assert transport.ended == "aborted"
+        assert transport.got == b""
+        assert not store.feed
+
+
+@in_loop
+async def test_inside_a_transaction_nobody_waits() -> None:
+    async with waiting_service() as (harness, _):
+        transport, connection = harness.plug()
+        connection.data_received(pack("MULTI;BLPOP q 0;BLMOVE q r LEFT LEFT 0;EXEC"))
+        await harness.settle()
+        assert transport.got.endswith(b"*2\r\n*-1\r\n$-1\r\n")
+
+
+@in_loop
+async def test_a_refusal_by_the_store_ends_the_wait() -> None:
+    async with waiting_service() as (harness, store):
+        (transport, connection), (other, behind) = harness.plug(), harness.plug()
+        store.holding = True
+        connection.data_received(pack("BLPOP q 0"))
+        behind.data_received(pack("BLPOP q 0"))
+        await harness.settle()
+        assert len(store.held) == 1
+        store.fail(store.held[0], NoQuorum("as asked"))
+        await harness.settle()
+        assert transport.got.startswith(b"-NOQUORUM")
+        assert len(store.held) == 1, "what the first did not find out, the second does"
+        store.holding = False
+        store.release(store.held[0])
+        await harness.settle()
+        assert other.got == b""
+
+
+DIALOGUE = """
+a BLPOP q 0 / b BLPOP q r 0 / c RPUSH q 1 / c RPUSH r 2 / a PING / a BRPOP q r 0 / c RPUSH r 1 2 3 / c LRANGE r 0 -1
+a BLMOVE r s LEFT RIGHT 0 / a BLMOVE none s LEFT RIGHT 0 / c LPUSH none x / c LRANGE s 0 -1 / a BRPOPLPUSH none none 0
+c RPUSH none y / a BLMPOP 0 2 q none LEFT COUNT 5 / a BLMPOP 0 2 q none LEFT COUNT 5 / c RPUSH none 1 2 3
+c SET str x / a BLPOP str 0 / a BLPOP other 0 / c SET other x / c DEL other / c RPUSH other y / a BLPOP q 0.1
+a BLPOP q -1 / a BLPOP q x / a BLMOVE q r X LEFT 0 / a BLPOP q / a BLMPOP x 1 q LEFT / a BLMPOP 0 0 q LEFT
+a BRPOPLPUSH q str 0 / c RPUSH q v / c DEL q / a HELLO 3 / a BLPOP q 0.05 / a BLMOVE q r LEFT LEFT 0.05 / a BLPOP q 0
+c RPUSH q v / a BLPOP q 0;GET k;PING / c RPUSH q w / c EXISTS q / a BLPOP q 0 / c MULTI;RPUSH q 1;DEL q;RPUSH q 2;EXEC
+a BLPOP x 0 / c RPUSH y 1;LMOVE y x LEFT LEFT / a BLPOP q 0 / b BLPOP q 0 / c MULTI;RPUSH q 1;RPUSH q 2;EXEC / a BLPOP q 0
+b BLMOVE q2 q LEFT LEFT 0 / c RPUSH q2 z / a MULTI;BLPOP q 0;EXEC
+"""
+
+
+class Clients:
+    """Three clients, and what each of them gets until nothing more comes."""
+
+    def __init__(self, port: int) -> None:
+        self.sockets = {name: socket.create_connection(("127.0.0.1", port), timeout=0.1) for name in "abc"}
+
+    def say(self, line: str) -> dict[str, bytes]:
+        who, _, commands = line.partition(" ")
+        self.sockets[who].sendall(pack(commands))
+        self.sockets[who].settimeout(0.5 if " 0." in commands else 0.1)  # Redis looks ten times a second
+        return {name: self._all(name) for name in "abc"}
+
+    def _all(self, who: str) -> bytes:
+        got = b""
+        try:
+            while piece := self.sockets[who].recv(65_536):
+                got += piece
+        except TimeoutError:
+            return got
+        return got + b"closed"
+
+
+@pytest.mark.skipif(REDIS is None, reason="redis-server is not installed on this machine")
+def test_the_same_bytes_as_redis(redis_port: int) -> None:  # noqa: F811
+    async def story() -> None:
+        async with waiting_service() as (harness, _):
+            await asyncio.to_thread(talk, harness.server.port)
+
+    def talk(port: int) -> None:
+        ours, theirs = Clients(port), Clients(redis_port)
+        for line in (line.strip() for line in DIALOGUE.replace("\n", "/").split("/")):
+            if line:
+                one, other = ours.say(line), theirs.say(line)
+                assert one == other or "HELLO" in line, line
+        for one_of_them in (*ours.sockets.values(), *theirs.sockets.values()):
+            one_of_them.close()
+
+    asyncio.run(story())
+
+
+def test_a_push_at_one_node_serves_who_waits_at_another(tmp_path: Path) -> None:
+    async def story() -> None:
+        addresses = free_addresses(3)
+        nodes = [
+            Node(ClusterSettings("test"), me, addresses, tmp_path / str(me), handlers={HANDLER: handle}, min_free_bytes=1)
+            for me in range(3)
+        ]
+        await asyncio.gather(*(node.start() for node in nodes))
+        await asyncio.gather(*(node.ready(timeout_ms=20_000) for node in nodes))
+        servers = [RedisServer(node.submit, RedisSettings(port=0), feed=node.feed) for node in nodes]
+        for node, server in zip(nodes, servers, strict=True):
+            node.on_told.append(server.flush)
+            await server.start()
+        talks = [await asyncio.open_connection("127.0.0.1", server.port) for server in servers for _ in range(10)]
+        pusher = await asyncio.open_connection("127.0.0.1", servers[1].port)
+        for _, writer in talks:
+            writer.write(pack("BLPOP q 20"))
+        async with asyncio.timeout(20):
+            while sum(len(server.waiting) for server in servers) < 30:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            for number in range(30):
+                pusher[1].write(pack(f"RPUSH q {number:02}"))
+                if number % 5 == 0:
+                    await asyncio.sleep(0.02)
+            replies = [await reader.readexactly(len(pack("q 00"))) for reader, _ in talks]
+        assert sorted(replies) == [pack(f"q {number:02}") for number in range(30)]
+        for _, writer in (*talks, pusher):
+            writer.close()
+        for server in servers:
+            await server.stop()
+        await asyncio.gather(*(node.stop() for node in nodes))
+
+    asyncio.run(story())
