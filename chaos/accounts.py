@@ -98,5 +98,6 @@ _ACCOUNTS: dict[str, Callable[[list[Operation], Word], list[str]]] = {
     "once": _value,
     "counter": _counter,
     "list": _list,
+    "lease": _value,
     "card": _card,
 }

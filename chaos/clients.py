@@ -36,6 +36,8 @@ ABANDONED = "abandoned by the client"
 REPEAT_FOR_S = 10.0
 """How long a change to a card is repeated under its uuid until its outcome is known."""
 TOKEN_LENGTH = 10
+LEASES_MS = (20, 100, 500)
+"""For how long a key is set that expires."""
 KEYS = 2
 """Keys of each kind in one generation."""
 _CODES = {OK: "ok", BALANCE_NOT_ENOUGH: "not enough", CARD_DOES_NOT_EXIST: "missing", CARD_EXISTS: "exists"}
@@ -168,7 +170,7 @@ def _card_reply(name: str, response: CardResponse) -> Word:
 
 def draw_redis_call(rng: random.Random, generation: int, token: str) -> tuple[str, str, list[Word]]:
     """(key, name, arguments) of a client's next call. Tokens are unique and of one length."""
-    kind = rng.choice(("register", "counter", "once", "list"))
+    kind = rng.choice(("register", "counter", "once", "list", "lease"))
     key = f"{kind}:{generation}:{rng.randrange(KEYS)}"
     if rng.random() < 0.3:
         return key, "get", []
@@ -178,6 +180,8 @@ def draw_redis_call(rng: random.Random, generation: int, token: str) -> tuple[st
         return key, "add", [rng.choice((1, 1, 1, 7, -3))]
     if kind == "once":
         return (key, "set if missing", [token]) if rng.random() < 0.6 else (key, "take", [])
+    if kind == "lease":
+        return (key, "lease", [token, rng.choice(LEASES_MS)]) if rng.random() < 0.7 else (key, "take", [])
     return key, "append", [token]
 
 
@@ -186,6 +190,7 @@ REDIS_WORDS: dict[str, Callable[[str, list[Word]], list[Word]]] = {
     "set": lambda key, arguments: ["SET", key, *arguments],
     "swap": lambda key, arguments: ["SET", key, *arguments, "GET"],
     "set if missing": lambda key, arguments: ["SET", key, *arguments, "NX"],
+    "lease": lambda key, arguments: ["SET", key, arguments[0], "PX", arguments[1], "NX"],
     "take": lambda key, arguments: ["GETDEL", key],
     "add": lambda key, arguments: ["INCRBY", key, *arguments],
     "append": lambda key, arguments: ["APPEND", key, *arguments],

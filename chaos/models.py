@@ -62,6 +62,30 @@ class Once(_Shown):
         return operation.kind, None if operation.kind == "take" else self._as_shown(operation)
 
 
+class Lease(_Shown):
+    """lease(value, ms) -> "OK", or None if somebody has it; take() -> whose it was, and it is free; read().
+
+    It may be over at any time, for clocks jump, and stays so (rule 20): who is told that nobody has it has seen it end.
+    """
+
+    def apply(self, state: Value | Unseen, operation: history.Operation) -> tuple[Value | Unseen, object]:
+        leases, known = operation.kind == "lease", operation.returned is not None
+        if known and (operation.reply == "OK" if leases else operation.reply is None):
+            state = None
+        if leases:
+            won = state is None or not known
+            return (self._as_shown(operation), "OK") if won else (state, None)
+        return (None if operation.kind == "take" else state), state
+
+    def is_read(self, operation: history.Operation) -> bool:
+        if operation.kind == "read":
+            return operation.returned is None or operation.reply is not None
+        return operation.kind == "lease" and operation.returned is not None and operation.reply is None
+
+    def effect(self, operation: history.Operation) -> Hashable:
+        return operation.kind, None if operation.kind == "take" else self._as_shown(operation)
+
+
 class Card(Model[int | None]):
     """A card of the card service: its balance, or None. Replies are the balance, or the code in a word."""
 
@@ -90,6 +114,7 @@ MODELS: dict[str, type[Model[Any]]] = {
     "counter": Counter,
     "once": Once,
     "list": AppendList,
+    "lease": Lease,
     "card": Card,
 }
 """By the kind of a key."""

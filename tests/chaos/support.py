@@ -71,6 +71,12 @@ def good() -> History:
     add("once:0:0", "take", reply="00.000009;")
     add("once:0:0", "take", reply=None)
     add("once:0:0", "set if missing", "00.000013;", outcome=Outcome.UNKNOWN)
+    add("lease:0:0", "lease", "00.000018;", 500, reply="OK")
+    add("lease:0:0", "lease", "00.000019;", 500, reply=None)
+    add("lease:0:0", "get", reply="00.000018;")
+    add("lease:0:0", "lease", "00.000020;", 500, outcome=Outcome.UNKNOWN)
+    add("lease:0:0", "take", reply=None)
+    add("lease:0:0", "lease", "00.000021;", 20, reply="OK")
     add("list:0:0", "append", "00.000014;", reply=10)
     add("list:0:0", "append", "00.000015;", outcome=Outcome.UNKNOWN)
     add("list:0:0", "append", "00.000016;", outcome=Outcome.REFUSED)
@@ -90,6 +96,7 @@ def good() -> History:
             "register:0:0": "00.000002;",
             "counter:0:0": "9",
             "once:0:0": None,
+            "lease:0:0": None,
             "list:0:0": "00.000014;00.000017;",
             "card:0:0": 14,
         }
