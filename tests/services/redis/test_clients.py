@@ -53,8 +53,8 @@ def test_redis_py(port: int, protocol: Literal[2, 3]) -> None:
         assert client.command_getkeys("MSET", "a", "1", "b", "2") == ["a", "b"]
         with pytest.raises(redis.ResponseError, match="value is not an integer or out of range"):
             client.incr("k")
-        with pytest.raises(redis.ResponseError, match="unknown command 'LPUSH', with args beginning with: 'k' 'v'"):
-            client.lpush("k", "v")
+        with pytest.raises(redis.ResponseError, match="unknown command 'NOSUCH', with args beginning with: 'k' 'v'"):
+            client.execute_command("NOSUCH", "k", "v")
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

@@ -21,13 +21,13 @@ from crc32c import crc32c
 from ....core.batch.overlay import MAX_KEY_BYTES, View
 from ....errors import TooLarge
 from .collection import LARGE, Collection, after
+from .compact import limits
 from .keys import PAGE_BYTES, ZSET
 from .pages import HINT_BYTES, PAGE, Pages, above
 
 MAX_MEMBER_BYTES = MAX_KEY_BYTES - 64
-MAX_COMPACT = 128
-"""Redis keeps no more members than this, nor longer ones than _MAX_COMPACT_BYTES, in its compact form."""
-_MAX_COMPACT_BYTES = 64
+_FEW = 128
+"""So many members are deleted one by one, with nothing left to be cleaned up behind."""
 _BY_NAME = b"h"
 _BY_SCORE = b"s"
 _DOUBLE = Struct(">d")
@@ -74,7 +74,7 @@ class ScoredSet:
         rows = self.rows
         if before is None:
             rows.size += 1
-            if rows.size > MAX_COMPACT or len(member) > _MAX_COMPACT_BYTES:
+            if rows.size > limits["zset-max-listpack-entries"] or len(member) > limits["zset-max-listpack-value"]:
                 rows.flags |= LARGE
         else:
             self._leave(place_of(member, before))
@@ -118,7 +118,7 @@ class ScoredSet:
     def remove_many(self, members: Sequence[Scored]) -> None:
         """Members with their scores, in ascending order: all of them, or a range."""
         rows = self.rows
-        if len(members) == rows.size > MAX_COMPACT:
+        if len(members) == rows.size > _FEW:
             rows.drop()
             return
         rows.size -= len(members)

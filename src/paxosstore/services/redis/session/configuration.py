@@ -1,11 +1,13 @@
-"""CONFIG: the settings of this node; they can only be read."""
+"""CONFIG: the settings of this node. Only those of compact forms can be set by clients (layout/compact.py)."""
 
 from __future__ import annotations
 
 from ....errors import TooLarge
 from ..glob import MAX_PATTERN_BYTES, compile_glob
+from ..layout import compact
 from ..layout.keyspace import databases
-from ..reply import error, map_of, store_error, text
+from ..reply import OK, SYNTAX_ERROR, error, map_of, store_error, text
+from ..resp import integer
 from ..settings import RedisSettings
 from .session import Session
 
@@ -23,11 +25,41 @@ def config_get(session: Session, args: list[bytes]) -> bytes:
     return map_of([(text(key), text(str(value))) for key, value in found], session.proto)
 
 
+def config_set(session: Session, args: list[bytes]) -> bytes:
+    """All or nothing."""
+    if len(args) % 2:
+        return SYNTAX_ERROR
+    known = _config(session.host.settings)
+    wanted: dict[str, int] = {}
+    for name, word in zip(args[2::2], args[3::2], strict=True):
+        asked = name.decode("latin-1").lower()
+        if asked not in known:
+            return error(b"Unknown option or number of arguments for CONFIG SET - '%b'" % name[:128])
+        setting = compact.ALIASES.get(asked, asked)
+        number = integer(word)
+        if setting not in compact.limits:
+            why = "can't set immutable config"
+        elif setting in wanted:
+            why = "duplicate parameter"
+        elif number is None:
+            why = "argument couldn't be parsed into an integer"
+        elif number < 0:
+            why = f"argument must be between 0 and {2**63 - 1} inclusive"
+        else:
+            wanted[setting] = number
+            continue
+        return error(f"CONFIG SET failed (possibly related to argument '{asked}') - {why}")
+    compact.limits.update(wanted)
+    return OK
+
+
 def _config(settings: RedisSettings) -> dict[str, object]:
     """What clients ask for to know what they deal with."""
     return {
         "appendfsync": "always",
         "appendonly": "yes",
+        **compact.limits,
+        **{alias: compact.limits[name] for alias, name in compact.ALIASES.items()},
         "bind": settings.host,
         "client-output-buffer-limit": f"normal {settings.max_unread_bytes} 0 0",
         "databases": databases(settings.slots),

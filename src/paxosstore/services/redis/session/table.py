@@ -24,7 +24,7 @@ _COMMAND: dict[bytes, tuple[int, Local]] = {
     b"info": (-2, introspection.command_info),
     b"list": (-2, introspection.command_list),
 }
-_CONFIG: dict[bytes, tuple[int, Local]] = {b"get": (-3, configuration.config_get)}
+_CONFIG: dict[bytes, tuple[int, Local]] = {b"get": (-3, configuration.config_get), b"set": (-4, configuration.config_set)}
 
 
 _STALE = ("loading", "stale")
@@ -69,7 +69,7 @@ SESSION_COMMANDS = (
     SessionSpec("unsubscribe", -1, "pubsub", "Listen to channels no more.", _LISTEN, local=subscribe.unsubscribe),
     # this node
     SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),
-    SessionSpec("config", -2, "server", "Settings of this node; they can only be read.", _ADMIN, subcommands=_CONFIG),
+    SessionSpec("config", -2, "server", "Settings of this node.", _ADMIN, subcommands=_CONFIG),
     SessionSpec("info", -1, "server", "What this node can tell of itself.", _STALE, local=info.info),
     SessionSpec("wait", 3, "generic", "How many replicas have the writes so far.", ("noscript",), local=info.wait),
 )

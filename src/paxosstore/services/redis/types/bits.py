@@ -46,8 +46,14 @@ def setbit(view: View, args: list[bytes], proto: int) -> bytes:
     bits.reach(offset + 1)
     old = bits.get(offset, 1)
     bits.set(offset, 1, int(args[3]))
-    key.set(bits.value, key.expires_ms)
+    _keep(key, bits)
     return integer_reply(old)
+
+
+def _keep(key: Key, bits: _Bits) -> None:
+    """Nothing is written where nothing has changed, as in Redis."""
+    if not key.exists or key.body != bits.value:
+        key.set(bits.value, key.expires_ms)
 
 
 def getbit(view: View, args: list[bytes], proto: int) -> bytes:
@@ -267,7 +273,7 @@ def bitfield(view: View, args: list[bytes], proto: int) -> bytes:
     field = _Bits(key.value or b"")
     field.reach(max([operation.offset + operation.bits for operation in writes]))
     reply = _reply(operations, field, proto)
-    key.set(field.value, key.expires_ms)
+    _keep(key, field)
     return reply
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ....core.batch.overlay import View
 from ....errors import TooLarge
 from ..layout.collection import LARGE
+from ..layout.compact import limits
 from ..layout.hashed import HashedCollection
 from ..layout.keys import HASH
 from ..reply import (
@@ -28,10 +29,6 @@ from ..resp import integer
 from . import long_double
 from .scanning import EMPTY_PAGE, cursor, page_of, scan_options
 
-COMPACT_FIELDS = 512
-"""hash-max-listpack-entries: a hash with more fields is no listpack any more."""
-COMPACT_BYTES = 64
-"""hash-max-listpack-value: nor is one with a longer field or value."""
 MAX_DRAWN = 20_000
 """Fields that are drawn with repetition, of whatever hash or set."""
 _RANK = 6
@@ -64,7 +61,8 @@ class Hash(HashedCollection):
             self.size += 1
         else:
             rank = row[:_RANK]
-        if self.size > COMPACT_FIELDS or len(value) > COMPACT_BYTES or len(field) > COMPACT_BYTES:
+        longest = max(len(field), len(value))
+        if self.size > limits["hash-max-listpack-entries"] or longest > limits["hash-max-listpack-value"]:
             self.flags |= LARGE
         self.put(field, rank + value)
         return row is None

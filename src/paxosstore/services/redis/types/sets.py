@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ....core.batch.overlay import View
 from ..layout.collection import LARGE
+from ..layout.compact import limits
 from ..layout.hashed import HashedCollection
 from ..layout.keys import SET, Key
 from ..reply import NOT_AN_INTEGER, ONE, SYNTAX_ERROR, ZERO, array, bulk, error, integer_reply, nil, set_of
@@ -13,8 +14,6 @@ from ..resp import integer
 from .hashes import OUT_OF_COUNT, check_drawn
 from .scanning import EMPTY_PAGE, cursor, page_of, scan_options
 
-COMPACT_INTEGERS = 512
-"""set-max-intset-entries: a set with more members is no intset any more."""
 _MUST_BE_POSITIVE = error("value is out of range, must be positive")
 _NO_KEYS = error("numkeys should be greater than 0")
 _TOO_MANY_KEYS = error("Number of keys can't be greater than number of args")
@@ -39,7 +38,7 @@ class Set(HashedCollection):
             return False
         self.put(member, b"")
         self.size += 1
-        if self.size > COMPACT_INTEGERS or (not self.is_large and integer(member) is None):
+        if self.size > limits["set-max-intset-entries"] or (not self.is_large and integer(member) is None):
             self.flags |= LARGE
         return True
 
@@ -206,7 +205,7 @@ Combination = Callable[[list[Set]], Iterator[bytes]]
 def _combined(view: View, names: list[bytes], combine: Combination) -> list[bytes]:
     """In the order of integers if there are only few of these, as Redis's own results are."""
     members = list(combine([Set(view, name) for name in names]))
-    if len(members) <= COMPACT_INTEGERS and all(integer(member) is not None for member in members):
+    if len(members) <= limits["set-max-intset-entries"] and all(integer(member) is not None for member in members):
         members.sort(key=int)
     return members
 

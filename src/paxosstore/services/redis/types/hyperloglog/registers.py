@@ -14,12 +14,12 @@ import math
 from bisect import bisect_right
 from itertools import accumulate
 
+from ...layout.compact import limits
+
 REGISTERS = 16_384
 REGISTER_BITS = 6
 HEADER_BYTES = 16
 DENSE_BYTES = HEADER_BYTES + REGISTERS * REGISTER_BITS // 8
-MAX_SPARSE_BYTES = 3_000
-"""hll-sparse-max-bytes, header included."""
 _MAGIC = b"HYLL"
 _DENSE, _SPARSE = 0, 1
 _ENCODING = 4
@@ -127,7 +127,7 @@ class Sketch:
             starts = [first, index, index + 1]
             kept = [number for number, part in enumerate(parts) if part]
             grown = sum(map(len, parts)) - len(run)
-            if grown > 0 and self._size + grown > MAX_SPARSE_BYTES:
+            if grown > 0 and self._size + grown > limits["hll-sparse-max-bytes"]:
                 return self._promote(index, count)
             self._size += grown
             self._runs[at : at + 1] = [parts[number] for number in kept]

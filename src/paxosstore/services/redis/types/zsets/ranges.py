@@ -8,9 +8,10 @@ from itertools import islice
 
 from .....core.batch.overlay import View
 from ...commands.spec import Run
+from ...layout.compact import limits
 from ...layout.keys import Key
 from ...layout.pages import PAGE
-from ...layout.scored import MAX_COMPACT, Scored, ScoredSet
+from ...layout.scored import Scored, ScoredSet
 from ...reply import SYNTAX_ERROR, ZERO, ReplyError, error, integer_reply
 from ..arguments import need_integer
 from ..lists.inside import span
@@ -76,7 +77,9 @@ def store(view: View, name: bytes, members: list[Scored]) -> bytes:
     if not members:
         return ZERO
     scored = ScoredSet(view, name)
-    scored.fill(members, large=len(members) > MAX_COMPACT or max([len(member) for member, _ in members]) > 64)
+    longest = max([len(member) for member, _ in members])
+    large = len(members) > limits["zset-max-listpack-entries"] or longest > limits["zset-max-listpack-value"]
+    scored.fill(members, large=large)
     scored.save()
     return integer_reply(len(members))
 
