@@ -56,7 +56,9 @@ class Pages:
             found, before = self._page(level, place)
             left = before - count
             self._put(level, found, left)
-            if left <= _limit(level) // 4:
+            most = _limit(level)
+            step = most // 16 or 1
+            if not left or (left <= most // 4 and left // step != before // step):  # now and then is enough
                 self._merge(level, found, left)
 
     def remove_many(self, places: Sequence[bytes]) -> None:
