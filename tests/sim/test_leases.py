@@ -8,7 +8,7 @@ import pytest
 
 from paxosstore.sim.clocks import WALL_MS
 from paxosstore.sim.history import Operation
-from paxosstore.sim.leases import TOLERANCE_MS, Lease, NeverBack, Timed, TimedLease
+from paxosstore.sim.leases import CLOCK_ERROR_MS, TOLERANCE_MS, Lease, NeverBack, Timed, TimedLease
 from paxosstore.sim.linearizability import ModelOf, check
 from paxosstore.sim.plan import HOUR_MS, Fault, draw_plan
 from paxosstore.sim.workload import STANDARD
@@ -86,7 +86,7 @@ def test_time() -> None:
 
 
 def test_which_clocks_are_right() -> None:
-    plan = replace(draw_plan(1, STANDARD), nodes=3, wall_offsets_ms=(0.0, HOUR_MS, 0.0), faults=())
+    plan = replace(draw_plan(1, STANDARD), nodes=3, wall_offsets_ms=(0.0, HOUR_MS, 0.0), faults=(), clock_error_ms=CLOCK_ERROR_MS)
     assert plan.right_clocks
 
     def jump(node: int, value: float, name: str = "wall clock jumps") -> Fault:
@@ -96,5 +96,6 @@ def test_which_clocks_are_right() -> None:
     for wrong in (jump(2, HOUR_MS), jump(1, -HOUR_MS), jump(1, 0.0, "clocks stop")):
         assert not replace(plan, faults=(wrong,)).right_clocks
     assert not replace(plan, wall_offsets_ms=(0.0, -HOUR_MS, 0.0)).right_clocks
+    assert not replace(plan, clock_error_ms=2 * CLOCK_ERROR_MS).right_clocks, "seed 93042"
     plans = [draw_plan(seed, STANDARD) for seed in range(100)]
     assert 40 <= sum(plan.right_clocks for plan in plans) <= 80

@@ -103,7 +103,9 @@ class Plan:
 
     @property
     def right_clocks(self) -> bool:
-        """Whether all clocks are right, but for one that may be ahead."""
+        """Whether all clocks are right, but for one that may be ahead, and known to the peers well enough."""
+        if self.clock_error_ms > CLOCK_ERROR_MS:
+            return False
         sets = [(node, offset_ms) for node, offset_ms in enumerate(self.wall_offsets_ms) if offset_ms]
         sets += [(fault.node, fault.value) for fault in self.faults if fault.name == "wall clock jumps"]
         stopped = any(fault.name == "clocks stop" for fault in self.faults)
