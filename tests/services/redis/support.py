@@ -7,7 +7,7 @@ import functools
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec
 
@@ -93,6 +93,7 @@ class MemoryStore:
         self.submitted: list[Request] = []
         self.changed = asyncio.Event()
         self.now: Callable[[], int] = lambda: NOW_MS
+        self.on_published: Callable[[Sequence[Published]], None] = lambda published: None
 
     def submit(self, request: Request) -> None:
         self.submitted.append(request)
@@ -139,11 +140,15 @@ class MemoryStore:
             return request.evaluate(self._view_for(request)) or b""
 
     def evaluate(self, request: Request) -> None:
+        view = self.view(request.entity)
         try:
             reply = self._run(request)
         except PaxosStoreError as error:
+            view.published.clear()
             request.settle(b"", error)
         else:
+            published, view.published = view.published, []
+            self.on_published(published)
             request.settle(reply, None)
 
     def release(self, request: Request) -> None:
@@ -305,6 +310,7 @@ async def serving(
 ) -> AsyncIterator[Harness]:
     store = store or MemoryStore()
     server = RedisServer(store.submit, RedisSettings(port=0, **settings), info=info, feed=feed)
+    store.on_published = server.hub.take
     await server.start()
     harness = Harness(server, store)
     try:

@@ -52,7 +52,8 @@ class Talk:
 
     def say(self, line: str) -> dict[str, bytes]:
         who, _, commands = line.partition(" ")
-        self.sockets[who].sendall(b"".join([pack(*command.split()) for command in commands.split(";")]))
+        for command in commands.split(";"):
+            self.sockets[who].sendall(pack(*["" if word == '""' else word for word in command.split()]))
         first = self._all(who)
         (other,) = {*self.sockets} - {who}
         return {who: first, other: self._all(other)}

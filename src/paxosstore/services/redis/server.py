@@ -142,6 +142,7 @@ class RedisServer:
         self._close_port()
         if self._tick is not None:
             self._tick.cancel()
+        self.hub.close()
         for connection in list(self._connections.values()):
             connection.drop()
         await self._empty.wait()
@@ -270,6 +271,7 @@ class RedisServer:
     def _look_at_clients(self) -> None:
         """Once a second: end who has been idle for too long, and who is stuck where others want room."""
         self._tick = self._loop.call_later(LOOK_INTERVAL_S, self._look_at_clients)
+        self.hub.tick()
         now_s, limit_s = self.seconds(), self.settings.idle_timeout_s
         if limit_s:
             for connection in list(self._connections.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from ....core.batch.overlay import View
 from ....errors import InvalidRequest, TooLarge
 from ..layout.keys import stamp_of
+from ..pubsub.events import COMPOSED, interest, run_watched
 from ..reply import ReplyError
 from ..types import generic
 from .spec import Run
@@ -79,9 +81,16 @@ def _handle(view: View, payload: bytes, known: Mapping[bytes, Run]) -> bytes:
 def call(run: Run, view: View, args: list[bytes], proto: int) -> bytes:
     """Run a command; an error reply is as good as any."""
     try:
+        if interest.classes and args[0].lower() not in COMPOSED:
+            return run_watched(run, view, args, proto, _group)
         return run(view, args, proto)
     except ReplyError as refused:
         return refused.reply
+
+
+def _group(name: str) -> str:
+    spec = TABLE.get(name.encode("latin-1"))
+    return "" if spec is None else spec.group
 
 
 # -- transactions
@@ -134,7 +143,7 @@ _HANDLED[_WATCH] = stamps
 def run_attempt(view: View, args: list[bytes], proto: int) -> bytes:
     """A command that may wait tries once."""
     spec = TABLE.get(args[1]) or TABLE[args[1].lower()]
-    return attempt(spec, view, args[1:], proto)
+    return call(partial(attempt, spec), view, args[1:], proto)
 
 
 _HANDLED[TRY] = run_attempt

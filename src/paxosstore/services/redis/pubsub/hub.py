@@ -8,17 +8,26 @@ replies are (`max_unread_bytes`): beyond it the client is closed.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from ....core.batch.published import Published
+from ....errors import PaxosStoreError
 from ..glob import compile_glob
 from ..reply import bulk
+from .events import ALL, CLASSES, KEY_EVENT, interest
 
 CHANNEL = 1
 """Kind of the messages that PUBLISH sends."""
 SHARD_CHANNEL = 2
 """Those of SPUBLISH."""
+WANTED = 4
+"""Those that tell the other nodes which key events are wanted here; the channel is the hub's own number."""
+FLAGS = "Ag$lshzxeKEtmdn"
+RENEWALS = 10
+"""A node that has not said so for so many ticks does not want any more."""
 SUBSCRIPTION_BYTES = 256
 """What one takes of memory, besides the name."""
 MAX_SUBSCRIPTIONS = 16_384
@@ -71,6 +80,12 @@ class Hub:
         self._matchers: dict[bytes, re.Pattern[bytes]] = {}
         self.told = 0
         """Messages that clients were told."""
+        self.events = ""
+        """Which key events this node's clients are told (notify-keyspace-events)."""
+        self._wanted = frozenset[str]()
+        self._number = secrets.token_bytes(8)
+        self._others: dict[bytes, tuple[frozenset[str], int]] = {}
+        """By the number of another hub: the classes that it wants, and for how many ticks."""
 
     # -- messages
 
@@ -89,6 +104,60 @@ class Hub:
                     self._tell_patterns(channel, payload)
             elif kind == SHARD_CHANNEL:
                 self._tell(self._shard_channels, b"smessage", channel, payload)
+            elif kind == KEY_EVENT:
+                self._tell_event(channel, payload)
+            elif kind == WANTED and channel != self._number:
+                self._others[channel] = frozenset(payload.decode("latin-1")), RENEWALS
+                self._look()
+
+    # -- key events
+
+    def notify(self, flags: str) -> None:
+        """Tell this node's clients of such key events from now on. Raises ValueError for what is no flag."""
+        if not set(flags) <= set(FLAGS):
+            raise ValueError(flags)
+        wanted = set(flags) | (set(ALL) if "A" in flags else set())
+        shown = "A" if set(ALL) <= wanted else "".join(flag for flag in ALL + "n" if flag in wanted)
+        self.events = shown + "".join(flag for flag in "KEm" if flag in wanted)
+        self._wanted = frozenset(wanted)
+        self._look()
+        self._announce()
+
+    def tick(self) -> None:
+        """Once a second: say again what is wanted here, and forget who does not."""
+        if self._wanted:
+            self._announce()
+        if self._others:
+            others = self._others.items()
+            self._others = {number: (classes, left - 1) for number, (classes, left) in others if left > 1 and classes}
+            self._look()
+
+    def close(self) -> None:
+        """Nobody is here any more."""
+        interest.set(self, frozenset())
+
+    def _look(self) -> None:
+        own = self._classes
+        interest.set(self, own.union(*(classes for classes, _ in self._others.values())))
+
+    @property
+    def _classes(self) -> frozenset[str]:
+        return self._wanted.intersection(CLASSES) if self._wanted.intersection("KE") else frozenset()
+
+    def _announce(self) -> None:
+        with suppress(PaxosStoreError):  # it is said again
+            self._publish(self._number, "".join(self._classes).encode(), WANTED)
+
+    def _tell_event(self, channel: bytes, payload: bytes) -> None:
+        kind, event, database, key = channel[:1].decode("latin-1"), channel[1:], payload[0], payload[1:]
+        if kind not in self._wanted:
+            return
+        for flag, name, text in (("K", b"keyspace", key), ("E", b"keyevent", event)):
+            if flag in self._wanted:
+                place = b"__%b@%d__:%b" % (name, database, text)
+                self.take([Published(place, event if flag == "K" else key, CHANNEL)])
+
+    # -- telling
 
     def _tell(self, subscribers: Subscribers, what: bytes, channel: bytes, payload: bytes) -> None:
         if found := subscribers.get(channel):

@@ -1,4 +1,5 @@
-"""CONFIG: the settings of this node. Only those of compact forms can be set by clients (layout/compact.py)."""
+"""CONFIG: the settings of this node. Clients can set those of compact forms (layout/compact.py), and which key events they are
+told (pubsub/hub.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +7,13 @@ from ....errors import TooLarge
 from ..glob import MAX_PATTERN_BYTES, compile_glob
 from ..layout import compact
 from ..layout.keyspace import databases
+from ..pubsub.hub import FLAGS
 from ..reply import OK, SYNTAX_ERROR, error, map_of, store_error, text
 from ..resp import integer
-from ..settings import RedisSettings
 from .session import Session
+
+EVENTS = "notify-keyspace-events"
+"""Of this node's clients: the classes of events, as Redis names them, and K, E or both."""
 
 
 def config_get(session: Session, args: list[bytes]) -> bytes:
@@ -20,7 +24,7 @@ def config_get(session: Session, args: list[bytes]) -> bytes:
         patterns = [compile_glob(word.lower()) for word in args[2:]]
     except TooLarge as refusal:
         return store_error(refusal)
-    facts = _config(session.host.settings)
+    facts = _config(session)
     found = [(key, value) for key, value in facts.items() if any(p.fullmatch(key.encode()) for p in patterns)]
     return map_of([(text(key), text(str(value))) for key, value in found], session.proto)
 
@@ -29,15 +33,21 @@ def config_set(session: Session, args: list[bytes]) -> bytes:
     """All or nothing."""
     if len(args) % 2:
         return SYNTAX_ERROR
-    known = _config(session.host.settings)
+    known = _config(session)
     wanted: dict[str, int] = {}
+    events: str | None = None
     for name, word in zip(args[2::2], args[3::2], strict=True):
         asked = name.decode("latin-1").lower()
         if asked not in known:
             return error(b"Unknown option or number of arguments for CONFIG SET - '%b'" % name[:128])
+        if asked == EVENTS and events is None and {*word.decode("latin-1")} <= {*FLAGS}:
+            events = word.decode("latin-1")
+            continue
         setting = compact.ALIASES.get(asked, asked)
         number = integer(word)
-        if setting not in compact.limits:
+        if asked == EVENTS:
+            why = "duplicate parameter" if events is not None else f"Invalid event class character. Use '{FLAGS}'."
+        elif setting not in compact.limits:
             why = "can't set immutable config"
         elif setting in wanted:
             why = "duplicate parameter"
@@ -50,11 +60,14 @@ def config_set(session: Session, args: list[bytes]) -> bytes:
             continue
         return error(f"CONFIG SET failed (possibly related to argument '{asked}') - {why}")
     compact.limits.update(wanted)
+    if events is not None:
+        session.host.hub.notify(events)
     return OK
 
 
-def _config(settings: RedisSettings) -> dict[str, object]:
+def _config(session: Session) -> dict[str, object]:
     """What clients ask for to know what they deal with."""
+    settings = session.host.settings
     return {
         "appendfsync": "always",
         "appendonly": "yes",
@@ -67,6 +80,7 @@ def _config(settings: RedisSettings) -> dict[str, object]:
         "maxmemory": 0,
         "maxmemory-clients": settings.max_clients_bytes,
         "maxmemory-policy": "noeviction",
+        EVENTS: session.host.hub.events,
         "port": settings.port,
         "proto-max-bulk-len": settings.max_bulk_bytes,
         "requirepass": "",
