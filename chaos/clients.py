@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import redis
@@ -35,6 +36,8 @@ ABANDON = 0.01
 ABANDONED = "abandoned by the client"
 REPEAT_FOR_S = 10.0
 """How long a change to a card is repeated under its uuid until its outcome is known."""
+ADD_WATCHED = "add watched"
+"""An addition in a transaction."""
 TOKEN_LENGTH = 10
 LEASES_MS = (20, 100, 500)
 """For how long a key is set that expires."""
@@ -92,6 +95,25 @@ class RedisCaller:
             self.close()
             return _outcome(error), None, str(error)
         return Outcome.DONE, reply.decode() if isinstance(reply, bytes) else reply, ""
+
+    def add_watched(self, node: int, key: str, amount: int) -> End:
+        """Add to a counter by WATCH, GET, MULTI, SET, EXEC. Refused, too, if the key has changed meanwhile: nothing happened."""
+        try:
+            connection = self._connected(node)
+            run: Callable[..., Any] = connection.execute_command
+            run("WATCH", key)
+            count = int(run("GET", key) or 0) + amount
+            run("MULTI")
+            run("SET", key, count)
+        except redis.RedisError as error:
+            self.close()
+            return Outcome.WRONG if _outcome(error) is Outcome.WRONG else Outcome.REFUSED, None, f"before EXEC: {error}"
+        try:
+            done = run("EXEC") is not None
+        except redis.RedisError as error:
+            self.close()
+            return _outcome(error), None, str(error)
+        return (Outcome.DONE, count, "") if done else (Outcome.REFUSED, None, "the key has changed")
 
     def _connected(self, node: int) -> redis.Redis:
         """The connection to a node, made now if need be: until then nothing can have happened. Raises RedisError."""
@@ -177,7 +199,7 @@ def draw_redis_call(rng: random.Random, generation: int, token: str) -> tuple[st
     if kind == "register":
         return key, rng.choice(("set", "set", "swap")), [token]
     if kind == "counter":
-        return key, "add", [rng.choice((1, 1, 1, 7, -3))]
+        return key, rng.choice(("add", "add", ADD_WATCHED)), [rng.choice((1, 1, 1, 7, -3))]
     if kind == "once":
         return (key, "set if missing", [token]) if rng.random() < 0.6 else (key, "take", [])
     if kind == "lease":
@@ -234,7 +256,10 @@ def run_redis(plan: Plan) -> None:
         while not told_to_end(rng.expovariate(1.0 / plan.pace_s)):
             key, name, arguments = draw_redis_call(rng, plan.generation, token(plan.client, number))
             journal.call(node, key, name, arguments)
-            end = caller.call(node, *REDIS_WORDS[name](key, arguments), wait=rng.random() >= ABANDON)
+            if name == ADD_WATCHED:
+                end = caller.add_watched(node, key, int(arguments[0] or 0))
+            else:
+                end = caller.call(node, *REDIS_WORDS[name](key, arguments), wait=rng.random() >= ABANDON)
             journal.end(*end)
             number += 1
             if end[0] is not Outcome.DONE or rng.random() < 0.03:

@@ -9,7 +9,7 @@ from paxosstore.sim import history
 from paxosstore.sim.history import Value
 from paxosstore.sim.models import UNSEEN, AppendList, Counter, Model, Unseen
 
-from .clients import TOKEN_LENGTH
+from .clients import ADD_WATCHED, TOKEN_LENGTH
 from .journal import Operation, Outcome, Word
 
 _READS_OF_CARDS = {"exists", "missing", "not enough"}
@@ -119,7 +119,7 @@ MODELS: dict[str, type[Model[Any]]] = {
 }
 """By the kind of a key."""
 
-_NAMES = {"get": "read", "set": "write", "set if missing": "put"}
+_NAMES = {"get": "read", "set": "write", "set if missing": "put", ADD_WATCHED: "add"}
 
 
 def tokens(reply: Word) -> tuple[str, ...]:

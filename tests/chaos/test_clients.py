@@ -13,6 +13,7 @@ import pytest
 
 from chaos.clients import (
     ABANDONED,
+    ADD_WATCHED,
     KEYS,
     REDIS_WORDS,
     TOKEN_LENGTH,
@@ -128,6 +129,30 @@ def test_nobody_listens_so_nothing_happened() -> None:
     assert caller.call(0, "INCRBY", "key", 1)[0] is Outcome.REFUSED
 
 
+@pytest.mark.parametrize(
+    ("exec_", "expected"),
+    [
+        (b"*1\r\n+OK\r\n", (Outcome.DONE, 12, "")),
+        (b"*-1\r\n", (Outcome.REFUSED, None, "the key has changed")),
+        (b"-UNKNOWN outcome unknown: late\r\n", (Outcome.UNKNOWN, None, "UNKNOWN outcome unknown: late")),
+        (b"-NOQUORUM alone\r\n", (Outcome.REFUSED, None, "NOQUORUM alone")),
+    ],
+)
+def test_an_addition_in_a_transaction_ends_as_exec_does(exec_: bytes, expected: object) -> None:
+    answers = {b"WATCH": b"+OK\r\n", b"MULTI": b"+OK\r\n", b"SET": b"+QUEUED\r\n", b"GET": b"$1\r\n5\r\n", b"EXEC": exec_}
+    with caller_of(lambda data: answers[data.split(b"\r\n")[2]]) as (caller, server):
+        assert caller.add_watched(0, "key", 7) == expected
+        assert b"12" in server.commands[3]
+
+
+def test_an_addition_that_ends_before_exec_did_not_happen() -> None:
+    answers = {b"WATCH": b"+OK\r\n", b"GET": b""}
+    with caller_of(lambda data: answers[data.split(b"\r\n")[2]]) as (caller, _):
+        outcome, _, error = caller.add_watched(0, "key", 7)
+        assert outcome is Outcome.REFUSED
+        assert error.startswith("before EXEC: ")
+
+
 @pytest.mark.parametrize("code", sorted(BY_CODE))
 def test_every_error_of_the_store(code: str) -> None:
     error = BY_CODE[code]
@@ -164,7 +189,7 @@ def test_calls_are_drawn_from_the_seed_and_fit_the_models() -> None:
         kind, generation, at = key.split(":")
         kinds.add(kind)
         assert (generation, int(at) < KEYS) == ("3", True)
-        assert REDIS_WORDS[name](key, arguments)[1] == key
+        assert name == ADD_WATCHED or REDIS_WORDS[name](key, arguments)[1] == key
         card, name, argument = draw_card_call(rng, 3)
         assert card_of(card_key(card)) == card
         assert name in ("insert", "update", "select", "delete")
