@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,7 @@ from paxosstore.errors import InvalidRequest, NotServing
 from paxosstore.runtime.histogram import COUNTS, MILLISECONDS, Histogram
 from paxosstore.runtime.links import LinkStatistics
 from paxosstore.runtime.node import NodeStatistics
+from paxosstore.runtime.timekeeper import ClockStatus
 from paxosstore.services.http.metrics import HELP, NodeMetrics, counters, gauges
 from paxosstore.services.http.pages import DEFAULT_ROWS, MAX_COMMITTED, MAX_ROWS, ContentHash, describe, node_pages, parse_range
 from paxosstore.services.http.server import Page, Response, SlowPage, text
@@ -345,6 +347,18 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["paxosstore_redis_connections",] == 3
     assert samples["paxosstore_redis_commands_total",] == 8
     assert {f"paxosstore_{name}_total" for name in Counters().as_dict()} <= {name for name, *_ in samples}
+
+
+def test_how_far_the_clocks_are_from_each_other_is_told() -> None:
+    trouble = "THE CLOCKS DIFFER: by the median of 3 clocks, node 2 is 2 h ahead"
+    now = replace(statistics(), clock=ClockStatus(0.04, {0: -3.0, 2: 7_200_000.04}, False, trouble, "2"))
+    told = describe(now, "blue", [])["clock"]
+    assert told == {"offset_ms": 0.0, "peers": {"0": -3.0, "2": 7_200_000.0}, "expires": False, "trouble": trouble}
+    page = NodeMetrics(lambda: now).render().decode()
+    assert 'paxosstore_clock_offset_milliseconds{node="2"} 7.20000004e+06' in page
+    assert f'paxosstore_clock_offset_milliseconds{{node="{now.node}"}} 0.04' in page
+    assert "paxosstore_clock_expires 0.0" in page
+    assert "paxosstore_clock_trouble 1.0" in page
 
 
 def test_help_is_about_counters_that_exist() -> None:
