@@ -117,7 +117,7 @@ def redis_server() -> Iterator[int]:
             _wait_for(port)
             yield port
         finally:
-            process.terminate()
+            process.kill()
             process.wait()
 
 
@@ -138,10 +138,10 @@ def _reference(root: Path, units: list[str], limits: Limits, *, again: bool) -> 
     kept = [Block(**fields) for fields in json.loads(path.read_text())] if path.exists() else []
     have = {block.unit for block in kept}
     wanted = [unit for unit in units if again or unit not in have]
-    if wanted:
-        with redis_server() as port:
-            new = run(root, wanted, port, limits, "reference")
-        kept = [block for block in kept if block.unit not in wanted] + new
+    for unit in wanted:
+        with redis_server() as port:  # each unit has its own: one that is stuck spoils no other
+            new = run(root, [unit], port, limits, "reference")
+        kept = [block for block in kept if block.unit != unit] + new
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps([dataclasses.asdict(block) for block in kept], indent=0))
         os.replace(temporary, path)

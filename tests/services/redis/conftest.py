@@ -23,6 +23,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
         port: int = probe.getsockname()[1]
     directory: Path = tmp_path_factory.mktemp("redis")
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(directory)]
+    options += ["--enable-debug-command", "yes"]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen([REDIS, *options], stdout=log, stderr=log)
     try:

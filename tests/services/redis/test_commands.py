@@ -67,6 +67,8 @@ WORDS = {
     "keys": "*",
     "randomkey": "",
     "object": "encoding k",
+    "debug": "digest-value k",
+    "memory": "usage k",
     "pfcount": "p",
     "hscan": "h 0",
     "sscan": "s 0",

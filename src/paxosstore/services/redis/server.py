@@ -19,6 +19,7 @@ from .connection.connection import Connection
 from .pubsub.hub import Hub
 from .resp import Limits
 from .room import Room
+from .session.parameters import Parameters
 from .session.session import REDIS_VERSION, Session
 from .session.table import SPECS
 from .settings import RedisSettings
@@ -86,6 +87,7 @@ class RedisServer:
         self.hub = Hub(publish)
         self.settings = settings
         self.specs: Mapping[bytes, Spec] = SPECS
+        self.parameters = Parameters()
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS

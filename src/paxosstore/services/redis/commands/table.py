@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..types import bits, generic, hashes, naming, publishing, sets, strings
+from ..types.debugging import debug, keys_of_debug, keys_of_memory, memory
 from ..types.expiry import expire_command, expiretime_command, persist, ttl_command
 from ..types.geo import places
 from ..types.geo import search as geo
@@ -18,6 +19,7 @@ from ..types.zsets.bounds import lex_range, score_range
 from ..types.zsets.combine import combine_command, zintercard
 from .spec import Spec, index, keys_after_number, keys_after_target, keys_after_timeout, keys_stored
 
+_DEBUG = ("readonly", "admin", "noscript", "loading", "stale")
 _ONE = (1, 1, 1)
 _ALL = (1, -1, 1)
 _TWO = (1, 2, 1)
@@ -267,6 +269,8 @@ DATA_COMMANDS = (
     Spec("spublish", 3, "pubsub", "Tell those who listen to a shard channel.", _PUBLISHING, publishing.spublish),
     Spec("sort", -2, "generic", "Elements in order.", _MOVABLE_GROWING, SORT, _ONE, keys_of_sort),
     Spec("sort_ro", -2, "generic", "It, only reading.", _MOVABLE_READ, SORT_RO, _ONE),
+    Spec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _DEBUG, debug, find_keys=keys_of_debug),
+    Spec("memory", -2, "server", "About how much memory a key takes.", _READ, memory, find_keys=keys_of_memory),
     # databases
     Spec("keys", 2, "generic", "All keys that match a pattern.", _READ, generic.keys, everywhere=True),
     Spec("randomkey", 1, "generic", "A random key.", _READ, generic.randomkey, everywhere=True, gather=generic.gather_random),

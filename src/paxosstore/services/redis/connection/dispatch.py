@@ -205,6 +205,8 @@ class Dispatch:
         if starter is not None:
             return starter(self, spec, args)
         self.count(spec)
+        if spec.subcommands:
+            self.session.last = spec.full_name(args).decode()
         return self.answer(spec.answer(self.session, args))
 
     def _unusual(self, spec: Spec | None, args: Request) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, bulk, error, integer_reply, nil, verbatim
+from ..reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply, map_of, nil, set_of, verbatim
 from ..resp import integer
 from .session import Session
 
@@ -84,3 +84,33 @@ def client_setinfo(session: Session, args: list[bytes]) -> bytes:
         return error(option.decode().lower() + " cannot contain spaces, newlines or special characters.")
     session.library[option] = args[3]
     return OK
+
+
+def client_no_evict(session: Session, args: list[bytes]) -> bytes:
+    """Accepted; who holds too much is closed all the same."""
+    return OK if args[2].upper() in (b"ON", b"OFF") else SYNTAX_ERROR
+
+
+def client_getredir(session: Session, args: list[bytes]) -> bytes:
+    return integer_reply(-1)
+
+
+def client_tracking(session: Session, args: list[bytes]) -> bytes:
+    """It is off."""
+    mode = args[2].upper()
+    if mode == b"OFF" and len(args) == 3:
+        return OK
+    return error("client side caching is not supported") if mode == b"ON" else SYNTAX_ERROR
+
+
+def client_trackinginfo(session: Session, args: list[bytes]) -> bytes:
+    facts = [
+        (b"flags", set_of([bulk(b"off")], session.proto)),
+        (b"redirect", integer_reply(-1)),
+        (b"prefixes", array([])),
+    ]
+    return map_of([(bulk(name), value) for name, value in facts], session.proto)
+
+
+def client_caching(session: Session, args: list[bytes]) -> bytes:
+    return error("CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")

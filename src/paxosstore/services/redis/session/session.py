@@ -9,6 +9,7 @@ from ..commands.spec import Spec
 from ..pubsub.hub import Hub, Subscriptions
 from ..room import Share
 from ..settings import RedisSettings
+from .parameters import Parameters
 from .transaction import Transaction
 
 REDIS_VERSION = "7.0.0"
@@ -35,6 +36,11 @@ class Host(Protocol):
     @property
     def hub(self) -> Hub:
         """Who has subscribed to what."""
+        ...
+
+    @property
+    def parameters(self) -> Parameters:
+        """What clients have set at this node."""
         ...
 
     def info(self) -> Mapping[str, Mapping[str, object]]:
@@ -112,11 +118,13 @@ class Session:
         now_s, transaction = self.host.seconds(), self.transaction
         flags = "P" * bool(self.subscriptions) + "x" * transaction.open or "N"
         return (
-            f"id={self.id} addr={self.address} laddr={self.local_address} name={self.name.decode('latin-1')}"
+            f"id={self.id} addr={self.address} laddr={self.local_address} fd=-1 name={self.name.decode('latin-1')}"
             f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags={flags} db={self.db}"
             f" sub={len(self.subscriptions.channels)} psub={len(self.subscriptions.patterns)}"
             f" ssub={len(self.subscriptions.shard_channels)}"
-            f" multi={len(transaction.steps) if transaction.open else -1} cmd={self.last}"
-            f" tot-mem={self.share.held} user=default lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
-            f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')} resp={self.proto}\n"
+            f" multi={len(transaction.steps) if transaction.open else -1} qbuf=0 qbuf-free=0 argv-mem=0"
+            f" multi-mem={transaction.held if transaction.open else 0} rbs=0 rbp=0 obl=0 oll=0 omem=0"
+            f" tot-mem={self.share.held} events=r cmd={self.last} user=default redir=-1 resp={self.proto}"
+            f" lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
+            f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')}\n"
         )

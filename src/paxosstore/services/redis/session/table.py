@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from ..commands.spec import Spec, index
 from ..commands.table import DATA_COMMANDS
-from . import client, configuration, handshake, info, introspection, subscribe, transactions
+from . import client, configuration, handshake, info, introspection, persistence, subscribe, transactions
+from .killing import client_kill
 from .spec import Local, SessionSpec
 
+_ACL: dict[bytes, tuple[int, Local]] = {
+    b"list": (2, persistence.acl_list),
+    b"users": (2, persistence.acl_users),
+    b"whoami": (2, persistence.acl_whoami),
+}
 _CLIENT: dict[bytes, tuple[int, Local]] = {
+    b"caching": (3, client.client_caching),
     b"getname": (2, client.client_getname),
+    b"getredir": (2, client.client_getredir),
     b"id": (2, client.client_id),
     b"info": (2, client.client_info),
+    b"kill": (-3, client_kill),
     b"list": (-2, client.client_list),
+    b"no-evict": (3, client.client_no_evict),
     b"reply": (3, client.client_reply),
     b"setinfo": (4, client.client_setinfo),
     b"setname": (3, client.client_setname),
+    b"tracking": (-3, client.client_tracking),
+    b"trackinginfo": (2, client.client_trackinginfo),
     b"unblock": (-3, client.client_unblock),
 }
 _COMMAND: dict[bytes, tuple[int, Local]] = {
@@ -24,7 +36,11 @@ _COMMAND: dict[bytes, tuple[int, Local]] = {
     b"info": (-2, introspection.command_info),
     b"list": (-2, introspection.command_list),
 }
-_CONFIG: dict[bytes, tuple[int, Local]] = {b"get": (-3, configuration.config_get), b"set": (-4, configuration.config_set)}
+_CONFIG: dict[bytes, tuple[int, Local]] = {
+    b"get": (-3, configuration.config_get),
+    b"rewrite": (2, configuration.config_rewrite),
+    b"set": (-4, configuration.config_set),
+}
 
 
 _STALE = ("loading", "stale")
@@ -32,6 +48,7 @@ _ALWAYS = ("noscript", "loading", "stale", "fast")
 _ALONE = ("noscript", "loading", "stale", "fast", "allow_busy")
 _EXEC = ("noscript", "loading", "stale", "skip_slowlog")
 _ADMIN = ("admin", "noscript", "loading", "stale")
+_SAVING = ("admin", "noscript", "no_async_loading")
 _LISTEN = ("pubsub", "noscript", "loading", "stale")
 _PUBLISH = ("pubsub", "loading", "stale", "fast")
 _ALL = (1, -1, 1)
@@ -68,6 +85,12 @@ SESSION_COMMANDS = (
     SessionSpec("sunsubscribe", -1, "pubsub", "Listen to shard channels no more.", _LISTEN, local=subscribe.sunsubscribe),
     SessionSpec("unsubscribe", -1, "pubsub", "Listen to channels no more.", _LISTEN, local=subscribe.unsubscribe),
     # this node
+    SessionSpec("acl", -2, "server", "Who may do what: there is one user.", (), subcommands=_ACL),
+    SessionSpec("bgrewriteaof", 1, "server", "Nothing has to be rewritten.", _SAVING, local=persistence.bgrewriteaof),
+    SessionSpec("bgsave", -1, "server", "Everything is saved already.", _SAVING, local=persistence.bgsave),
+    SessionSpec("lastsave", 1, "server", "When all was saved: now.", ("loading", "stale", "fast"), local=persistence.lastsave),
+    SessionSpec("role", 1, "server", "Every node is a master.", _ALWAYS, local=persistence.role),
+    SessionSpec("save", 1, "server", "Everything is saved already.", (*_SAVING, "no_multi"), local=persistence.save),
     SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),
     SessionSpec("config", -2, "server", "Settings of this node.", _ADMIN, subcommands=_CONFIG),
     SessionSpec("info", -1, "server", "What this node can tell of itself.", _STALE, local=info.info),

@@ -1,0 +1,46 @@
+"""SAVE and its kind, ROLE, ACL: what Redis has and a node has no need of, answered so that tools go on."""
+
+from __future__ import annotations
+
+import time
+
+from ..reply import OK, SYNTAX_ERROR, array, integer_reply, simple, text
+from .handshake import DEFAULT_USER
+from .session import Session
+
+
+def save(session: Session, args: list[bytes]) -> bytes:
+    """Whatever was answered is on a majority of the nodes' disks already."""
+    return OK
+
+
+def bgsave(session: Session, args: list[bytes]) -> bytes:
+    if len(args) > 2 or (len(args) == 2 and args[1].upper() != b"SCHEDULE"):
+        return SYNTAX_ERROR
+    return simple("Background saving started")
+
+
+def bgrewriteaof(session: Session, args: list[bytes]) -> bytes:
+    return simple("Background append only file rewriting started")
+
+
+def lastsave(session: Session, args: list[bytes]) -> bytes:
+    """Now."""
+    return integer_reply(int(time.time()))
+
+
+def role(session: Session, args: list[bytes]) -> bytes:
+    """Every node takes writes, and has no replicas in Redis's sense."""
+    return array([text("master"), integer_reply(0), array([])])
+
+
+def acl_whoami(session: Session, args: list[bytes]) -> bytes:
+    return text(DEFAULT_USER.decode())
+
+
+def acl_users(session: Session, args: list[bytes]) -> bytes:
+    return array([text(DEFAULT_USER.decode())])
+
+
+def acl_list(session: Session, args: list[bytes]) -> bytes:
+    return array([text(f"user {DEFAULT_USER.decode()} on nopass ~* &* +@all")])
