@@ -150,7 +150,10 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     directory: Path = tmp_path_factory.mktemp("nodes")
     with LocalCluster(directory) as cluster:
         cluster.init()
-        cluster.start()
+        for node in range(cluster.nodes):
+            cluster.launch(node)
+        for node in range(cluster.nodes):
+            cluster.wait_ready(node, 120.0)  # the machine may have much else to do
         yield [cluster.redis_port(node) for node in range(cluster.nodes)]
 
 
