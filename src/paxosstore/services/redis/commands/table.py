@@ -12,6 +12,8 @@ from ..types.lcs import lcs
 from ..types.lists import ends, inside
 from ..types.objects import keys_of_object, object_
 from ..types.sorting import SORT, SORT_RO, keys_of_sort
+from ..types.streams import claiming, entries, info, reading
+from ..types.streams.reading import stream_keys
 from ..types.zsets import members as zmembers
 from ..types.zsets import pops as zpops
 from ..types.zsets import ranges as zranges
@@ -37,6 +39,8 @@ _WAITING = ("write", "noscript", "blocking")
 _FAST_WAITING = ("write", "noscript", "blocking", "fast")
 _MOVABLE_WRITE = ("write", "movablekeys")
 _WAITING_GROWING = ("write", "denyoom", "noscript", "blocking")
+_BLOCKING = ("write", "blocking", "movablekeys")
+_BLOCKING_READ = ("readonly", "blocking", "movablekeys")
 _PUBLISHING = ("pubsub", "loading", "stale", "fast")
 
 
@@ -244,6 +248,23 @@ DATA_COMMANDS = (
     Spec("pfmerge", -2, "hyperloglog", "Join HyperLogLogs.", _GROWING, hyperloglog.pfmerge, _ALL),
     Spec("pfdebug", 3, "hyperloglog", "What a HyperLogLog holds.", ("admin", *_GROWING), hyperloglog.pfdebug, (2, 2, 1)),
     # streams
+    Spec("xadd", -5, "stream", "Append an entry.", _FAST_GROWING, entries.xadd, _ONE),
+    Spec("xtrim", -4, "stream", "Drop the oldest entries.", _WRITE, entries.xtrim, _ONE),
+    Spec("xdel", -3, "stream", "Delete entries by their ids.", _FAST_WRITE, entries.xdel, _ONE),
+    Spec("xlen", 2, "stream", "How many entries there are.", _FAST_READ, entries.xlen, _ONE),
+    Spec("xrange", -4, "stream", "Entries between two ids.", _READ, entries.xrange, _ONE),
+    Spec("xrevrange", -4, "stream", "Entries between two ids, the last first.", _READ, entries.xrevrange, _ONE),
+    Spec("xsetid", -3, "stream", "Set the last id.", _FAST_GROWING, entries.xsetid, _ONE),
+    Spec(
+        "xread", -4, "stream", "Entries behind an id, of several streams.", _BLOCKING_READ, reading.xread, find_keys=stream_keys
+    ),
+    Spec("xreadgroup", -7, "stream", "Entries for a consumer.", _BLOCKING, reading.xreadgroup, find_keys=stream_keys),
+    Spec("xack", -4, "stream", "What a consumer is done with.", _FAST_WRITE, reading.xack, _ONE),
+    Spec("xpending", -3, "stream", "What is not acknowledged yet.", _READ, claiming.xpending, _ONE),
+    Spec("xclaim", -6, "stream", "Take over what is pending.", _FAST_WRITE, claiming.xclaim, _ONE),
+    Spec("xautoclaim", -6, "stream", "Take over what has been pending for long.", _FAST_WRITE, claiming.xautoclaim, _ONE),
+    Spec("xgroup", -2, "stream", "Create, set and drop groups and consumers.", _GROWING, info.xgroup, find_keys=info.second_key),
+    Spec("xinfo", -2, "stream", "Facts of a stream.", _READ, info.xinfo, find_keys=info.second_key),
     # keys of any kind
     Spec("del", -2, "generic", "Delete keys.", _WRITE, generic.delete, _ALL),
     Spec("unlink", -2, "generic", "Delete keys.", _FAST_WRITE, generic.delete, _ALL),
