@@ -60,9 +60,15 @@ MADE = {
     "set": "SADD s a",
     "sorted-set": "ZADD z 1 a",
     "geo": "GEOADD g 1 1 a",
+    "stream": "XADD x 1-1 f v",
 }
 """Group of commands -> what makes a key of its kind; of other groups, "k" is as good."""
 WORDS = {
+    "xrange": "x - +",
+    "xrevrange": "x + -",
+    "xread": "STREAMS x 0",
+    "xpending": "x g",
+    "xinfo": "GROUPS x",
     "scan": "0",
     "keys": "*",
     "randomkey": "",
@@ -104,7 +110,7 @@ WORDS = {
 
 def test_what_reads_writes_nothing() -> None:
     view = DictView()
-    for command in (*MADE.values(), "PFCOUNT p"):
+    for command in (*MADE.values(), "PFCOUNT p", "XGROUP CREATE x g 0"):
         run(view, command)
     view.read_only = True
     for spec in DATA_COMMANDS:

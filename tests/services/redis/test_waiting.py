@@ -86,6 +86,27 @@ async def test_who_waits_is_served_by_a_push_in_order() -> None:
 
 
 @in_loop
+async def test_all_who_read_a_stream_from_now_on_get_its_next_entry() -> None:
+    """`$` is the last id of when they came, at every later try as well."""
+    async with waiting_service() as (harness, store):
+        adder, adds = harness.plug()
+        adds.data_received(pack("XADD s 1-1 f old;XGROUP CREATE s g $"))
+        clients = [harness.plug() for _ in range(3)]
+        for at, (_, connection) in enumerate(clients):
+            line = "XREAD BLOCK 0 STREAMS s $" if at < 2 else "XREADGROUP GROUP g me BLOCK 0 STREAMS s >"
+            connection.data_received(pack(line))
+        await harness.settle()
+        assert [transport.got for transport, _ in clients] == [b"", b"", b""]
+        writes = store.writes
+        adds.data_received(pack("XADD s 2-1 f new"))
+        await harness.settle()
+        entry = b"*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-1\r\n*2\r\n$1\r\nf\r\n$3\r\nnew\r\n"
+        assert [transport.got for transport, _ in clients] == [entry] * 3
+        assert store.writes == writes + 2, "the entry, and that it was delivered to the group"
+        assert adder.got.endswith(b"$3\r\n2-1\r\n")
+
+
+@in_loop
 async def test_a_client_that_goes_away_is_passed_over() -> None:
     async with waiting_service() as (harness, _):
         (gone, one), (transport, other), (_, pushes) = harness.plug(), harness.plug(), harness.plug()

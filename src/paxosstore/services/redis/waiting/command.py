@@ -22,6 +22,7 @@ from ..commands.waits import FROM_THE_FIRST, attempt, waits_for
 from ..connection.requests import Command, Owner
 from ..layout.keys import LIST, STREAM, ZSET
 from ..reply import WRONG_TYPE, error, nil_array
+from ..types.streams.reading import from_now
 from .giveback import served_from
 from .room import NEVER, Place, WaitingRoom
 
@@ -84,7 +85,10 @@ class WaitingCommand(Command):
     def evaluate(self, view: View) -> bytes:
         if self._owner.gone:
             raise RequestFailed("its client has gone: nothing was taken")
-        return call(self._run, view, self._args, self._proto)
+        reply = call(self._run, view, self._args, self._proto)
+        if reply in NOTHING and self.spec.name == "xread":
+            self._args = from_now(view, self._args)
+        return reply
 
     def payload(self) -> bytes:
         return encode(self._proto, [TRY, *self._args])

@@ -107,7 +107,7 @@ def xread(view: View, args: list[bytes], proto: int) -> bytes:
     return _streams(found, proto) if found else nothing(proto)
 
 
-def resumed(view: View, args: list[bytes]) -> list[bytes]:
+def from_now(view: View, args: list[bytes]) -> list[bytes]:
     """The words of an XREAD that found nothing and waits: `$` is the last id as it is now, not as it will be later."""
     reading = Reading(args, grouped=False)
     ids = [
