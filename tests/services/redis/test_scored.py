@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paxosstore.core.batch.overlay import Overlay
+from paxosstore.errors import TooLarge
+from paxosstore.services.redis.commands.handler import encode, handle
 from paxosstore.services.redis.layout import pages, scored
 from paxosstore.services.redis.layout.garbage import drop_garbage
 from paxosstore.services.redis.layout.keys import Key
@@ -262,3 +268,36 @@ def test_a_level_is_never_without_a_page(small_pages: None) -> None:
         scored_set.remove_many(gone)
         scored_set.save()
         check(view, dict([pair for pair in order if pair not in gone]))
+
+
+class Rows:
+    """Applied data that is what a view has; it stays as it is."""
+
+    def __init__(self, view: DictView) -> None:
+        self.rows = view.rows
+        self.keys = sorted(self.rows)
+
+    def get(self, entity: int, key: bytes) -> bytes | None:
+        return self.rows.get(key[1:])
+
+    def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        keys = self.keys[bisect_left(self.keys, start[1:]) : bisect_left(self.keys, end[1:])]
+        for key in reversed(keys) if reverse else keys:
+            yield b"d" + key, self.rows[key]
+
+    def committed_entry(self, entity: int) -> int:
+        return 1
+
+
+def test_what_fits_into_one_request() -> None:
+    """As docs/REDIS.md says, with the limit of a node's default settings."""
+    view = DictView()
+    filled(view, 20_000)
+    run_here = partial(Overlay, Rows(view), 0, view.now_ms, max_request_rows=20_000)
+    many = [b"%d" % number for number in range(4_000)]
+    assert handle(run_here(), encode(2, [b"ZADD", b"z", *many])) == b":2000\r\n"
+    assert handle(run_here(), encode(2, [b"ZADD", b"new", *many])) == b":2000\r\n"
+    assert handle(run_here(), encode(2, [b"ZREMRANGEBYRANK", b"z", b"100", b"5099"])) == b":5000\r\n"
+    assert handle(run_here(), encode(2, [b"RPUSH", b"l", *many, *many])) == b":8000\r\n"
+    with pytest.raises(TooLarge):
+        handle(run_here(), encode(2, [b"ZADD", b"z", *[b"%d" % number for number in range(10_000)]]))
