@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,7 @@ def main() -> int:
     parser.add_argument("--kind", choices=("list", "zset", "delayed"), default="list")
     parser.add_argument("--depth", type=int, default=1_000, help="how long the queue is")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the nodes are stopped
     with tempfile.TemporaryDirectory(prefix="queues-") as directory:
         cluster, base = Path(directory) / "cluster", free_ports(NODES * PORTS_PER_NODE)
         init = (*PROGRAM, "init", str(cluster), "--nodes", str(NODES), "--base-port", str(base))
