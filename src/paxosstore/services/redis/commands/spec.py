@@ -52,6 +52,8 @@ class Spec:
     """Finds the keys where they do not stand in one row, as after a number of keys."""
     timeout_at: int = 0
     """The word that says for how many seconds to wait if there is nothing (-1: the last one); 0: it never waits."""
+    resumed: Callable[[View, list[bytes]], list[bytes]] | None = None
+    """The words with which it waits, when it has found nothing: `$` is the end of a stream as it is now."""
     everywhere: bool = False
     """It concerns every entity of the database, not that of its keys."""
     gather: Callable[[Sequence[bytes]], bytes] | None = None

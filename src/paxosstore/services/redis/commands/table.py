@@ -256,7 +256,14 @@ DATA_COMMANDS = (
     Spec("xrevrange", -4, "stream", "Entries between two ids, the last first.", _READ, entries.xrevrange, _ONE),
     Spec("xsetid", -3, "stream", "Set the last id.", _FAST_GROWING, entries.xsetid, _ONE),
     Spec(
-        "xread", -4, "stream", "Entries behind an id, of several streams.", _BLOCKING_READ, reading.xread, find_keys=stream_keys
+        "xread",
+        -4,
+        "stream",
+        "Entries behind an id, of several streams.",
+        _BLOCKING_READ,
+        reading.xread,
+        find_keys=stream_keys,
+        resumed=reading.from_now,
     ),
     Spec("xreadgroup", -7, "stream", "Entries for a consumer.", _BLOCKING, reading.xreadgroup, find_keys=stream_keys),
     Spec("xack", -4, "stream", "What a consumer is done with.", _FAST_WRITE, reading.xack, _ONE),

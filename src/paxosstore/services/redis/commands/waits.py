@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import msgspec
+
 from ....core.batch.overlay import View
 from ..layout.keys import Key
 from ..reply import ReplyError
 from .spec import Spec
 
+NOTHING = frozenset((b"*-1\r\n", b"$-1\r\n", b"_\r\n"))
+"""What commands that may wait reply when there is nothing for them."""
 FROM_THE_FIRST = frozenset(("blmove", "brpoplpush"))
 """Of their keys they take from the first alone."""
 MAX_SECONDS = 1e9
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 def waits_for(spec: Spec, args: list[bytes]) -> list[bytes]:
@@ -90,4 +96,14 @@ def attempt(spec: Spec, view: View, args: list[bytes], proto: int) -> bytes:
     assert spec.run is not None
     if spec.writes and any(Key(view, name).exists for name in waits_for(spec, args)):
         view.require_write()
-    return spec.run(view, args, proto)
+    reply = spec.run(view, args, proto)
+    return reply + _encode(spec.resumed(view, args)) if spec.resumed is not None and reply in NOTHING else reply
+
+
+def found_nothing(reply: bytes) -> list[bytes] | None:
+    """Whether that is what an attempt has replied: the words to wait with, none if they are as they were; None: it has not."""
+    head, end, words = reply[:6].partition(b"\r\n")
+    if head + end not in NOTHING:
+        return None
+    rest = words + reply[6:]
+    return _decode(rest) if rest else []

@@ -18,16 +18,13 @@ from ....core.batch.request import Request
 from ....errors import PaxosStoreError, RequestFailed
 from ..commands.handler import TRY, call, encode
 from ..commands.spec import Spec
-from ..commands.waits import FROM_THE_FIRST, attempt, waits_for
+from ..commands.waits import FROM_THE_FIRST, attempt, found_nothing, waits_for
 from ..connection.requests import Command, Owner
 from ..layout.keys import LIST, STREAM, ZSET
 from ..reply import WRONG_TYPE, error, nil_array
-from ..types.streams.reading import from_now
 from .giveback import served_from
 from .room import NEVER, Place, WaitingRoom
 
-NOTHING = frozenset((b"*-1\r\n", b"$-1\r\n", b"_\r\n"))
-"""What commands that may wait reply when there is nothing for them."""
 KINDS = {"list": LIST, "sorted-set": ZSET, "stream": STREAM}
 """By the group of the command: the kind of keys that it takes from."""
 UNBLOCKED = error("client unblocked via CLIENT UNBLOCK", "UNBLOCKED")
@@ -36,7 +33,7 @@ UNBLOCKED = error("client unblocked via CLIENT UNBLOCK", "UNBLOCKED")
 class WaitingCommand(Command):
     """One command of one client, in its connection's place for the reply."""
 
-    __slots__ = ("_drop", "_give_back", "_moves", "_place", "_proto", "_room", "_submit", "_unblocked", "spec")
+    __slots__ = ("_drop", "_give_back", "_moves", "_place", "_room", "_submit", "_unblocked", "spec")
 
     def __init__(
         self,
@@ -55,7 +52,6 @@ class WaitingCommand(Command):
         """`drop` ends the connection; `give_back` takes the entity, words and reply of what its client does not get."""
         super().__init__(owner, partial(attempt, spec), args, proto, entity, True)
         self.spec = spec
-        self._proto = proto
         self._submit = submit
         self._drop = drop
         self._give_back = give_back
@@ -85,17 +81,16 @@ class WaitingCommand(Command):
     def evaluate(self, view: View) -> bytes:
         if self._owner.gone:
             raise RequestFailed("its client has gone: nothing was taken")
-        reply = call(self._run, view, self._args, self._proto)
-        if reply in NOTHING and self.spec.name == "xread":
-            self._args = from_now(view, self._args)
-        return reply
+        return call(self._run, view, self._args, self._proto)
 
     def payload(self) -> bytes:
         return encode(self._proto, [TRY, *self._args])
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         place = self._place
-        nothing = error is None and (reply in NOTHING or (place.tested and reply == WRONG_TYPE and not self._moves))
+        words = found_nothing(reply) if error is None else None
+        nothing = words is not None or (error is None and place.tested and reply == WRONG_TYPE and not self._moves)
+        self._args = words or self._args
         if self._owner.gone:
             if error is None and not nothing:
                 self._give_back(self.entity, self._args, reply)
