@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from kinds import measure_kinds
 from load import measure
 from report import Result, save, show
 from resources import measure_gap, measure_memory, sync_cost_us
@@ -53,11 +54,12 @@ def run(quick: bool, directory: Path, console: Console) -> Result:
         memory = measure_memory(servers)
         say(f"an idle node takes {memory.idle_mb:.0f} MB, 100,000 keys add {memory.added_mb:.0f} MB")
         rows = measure(servers, 1 if quick else 3, 1.0 if quick else 2.0, say)
+        kinds = measure_kinds(servers, 1 if quick else 3, 1.0 if quick else 2.0, say)
         gaps = []
         for _ in range(1 if quick else 3):
             gaps.append(measure_gap(servers))
             say(f"the preferred proposer was killed: {gaps[-1].gap_ms:.0f} ms without a write")
-        return Result(rows, memory, servers.start_s, gaps, facts)
+        return Result(rows, kinds, memory, servers.start_s, gaps, facts)
 
 
 def main() -> int:

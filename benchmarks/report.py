@@ -11,6 +11,8 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+import kinds
+from kinds import Kind, kind_lines
 from load import COMMANDS, LOADS, Row, median
 from resources import Gap, Memory
 
@@ -37,6 +39,7 @@ class Result:
     """Everything one run found."""
 
     rows: Sequence[Row]
+    kinds: Sequence[Kind]
     memory: Memory
     start_s: float
     gaps: Sequence[Gap]
@@ -117,6 +120,7 @@ def other_lines(result: Result) -> list[str]:
 def show(result: Result, console: Console) -> None:
     for title, head, lines in (
         ("Throughput and latency", THROUGHPUT_HEAD, throughput_lines(result.rows)),
+        ("Kinds of keys", kinds.HEAD, kind_lines(result.kinds)),
         ("Targets", TARGET_HEAD, target_lines(result)),
     ):
         table = Table(title=title, title_justify="left")
@@ -125,7 +129,7 @@ def show(result: Result, console: Console) -> None:
         for line in lines:
             table.add_row(*line, style="bold red" if line[-1] == "MISSED" else None)
         console.print(table)
-    for text in (THROUGHPUT_NOTE, *other_lines(result)):
+    for text in (THROUGHPUT_NOTE, kinds.NOTE, *other_lines(result)):
         console.print(text)
 
 
@@ -133,6 +137,7 @@ def save(result: Result, directory: Path) -> None:
     """bench.md, bench.json and bench.png."""
     directory.mkdir(parents=True, exist_ok=True)
     parts = [_markdown(THROUGHPUT_HEAD, throughput_lines(result.rows)), THROUGHPUT_NOTE]
+    parts += [_markdown(kinds.HEAD, kind_lines(result.kinds)), kinds.NOTE]
     parts += [_markdown(TARGET_HEAD, target_lines(result)), *(f"- {text}" for text in other_lines(result))]
     (directory / "bench.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     raw = {
@@ -147,6 +152,7 @@ def save(result: Result, directory: Path) -> None:
             }
             for row in result.rows
         ],
+        "kinds": [{"command": kind.name, "ours": kind.ours, "redis": kind.redis} for kind in result.kinds],
         "memory": result.memory._asdict(),
         "start_s": result.start_s,
         "gaps": [gap._asdict() for gap in result.gaps],
