@@ -222,6 +222,27 @@ async def test_whoever_waits_is_sent_away_when_the_service_drains() -> None:
 
 
 @in_loop
+async def test_whoever_waits_at_a_node_that_is_cut_off_is_sent_away() -> None:
+    async with waiting_service() as (harness, store):
+        (one, first), (other, second) = harness.plug(), harness.plug()
+        for connection in (first, second):
+            connection.data_received(pack("BLPOP q 0"))
+        await harness.settle()
+        harness.server.waiting.probe()
+        await harness.settle()
+        assert store.writes == 0
+        assert not one.ended
+        store.holding = True
+        harness.server.waiting.probe()
+        (look,) = store.held
+        store.fail(look, NoQuorum("as asked"))
+        await harness.settle()
+        assert one.ended == other.ended == "aborted"
+        assert one.got == other.got == b""
+        assert len(harness.server.waiting) == 0
+
+
+@in_loop
 async def test_inside_a_transaction_nobody_waits() -> None:
     async with waiting_service() as (harness, _):
         transport, connection = harness.plug()

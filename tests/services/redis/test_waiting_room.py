@@ -89,6 +89,9 @@ class Waiter:
     def retry(self) -> None:
         self.bench.told.append(f"{self.name} tries")
 
+    def look(self) -> None:
+        self.bench.told.append(f"{self.name} looks")
+
     def time_out(self) -> None:
         self.bench.told.append(f"{self.name} times out")
         self.bench.room.leave(self.place)
@@ -269,6 +272,31 @@ def test_whoever_waits_is_sent_away_when_the_service_stops() -> None:
     assert len(bench.room) == 0
 
 
+def test_one_looks_for_all_and_if_nothing_can_be_known_all_are_sent_away() -> None:
+    bench = Bench()
+    first, _, elsewhere = bench.waiter("a"), bench.waiter("b", "qr"), Waiter(bench, "other", "q", LIST, NEVER)
+    elsewhere.place.entity = E + 1
+    elsewhere.enter()
+    bench.room.found_nothing(elsewhere.place)
+    bench.room.probe()
+    assert bench.told == ["a looks", "other looks"]
+    bench.room.found_nothing(first.place)
+    bench.room.found_nothing(elsewhere.place)
+    bench.room.probe()
+    bench.room.cut_off(first.place)
+    assert bench.told[2:4] == ["a looks", "other looks"]
+    assert sorted(bench.told[4:]) == ["a drops", "b drops"]
+
+
+def test_a_look_that_finds_something_is_as_good_as_a_wake() -> None:
+    bench = Bench()
+    first, _ = bench.waiter("a"), bench.waiter("b")
+    bench.room.probe()
+    bench.touch(q=1)
+    bench.room.leave(first.place, b"q")
+    assert bench.told == ["a looks", "b tries"]
+
+
 class Client(Waiter):
     """One that pops from the lists of a world, of which it learns late."""
 
@@ -284,6 +312,9 @@ class Client(Waiter):
             self.world.submit(self)
 
     def retry(self) -> None:
+        self.world.submit(self)
+
+    def look(self) -> None:
         self.world.submit(self)
 
     def settle(self, found: tuple[bytes, bytes] | None) -> None:
@@ -364,6 +395,7 @@ class World:
             self.random.choice(self.clients).leave()
         elif what == 3:
             self.bench.pass_time(1.0)
+            self.bench.room.probe()
         elif what == 4 and self.requests:
             self.decide()
         elif what == 5 and self.outcomes:

@@ -34,6 +34,8 @@ Info = Callable[[], Mapping[str, Mapping[str, object]]]
 WORK_PER_PASS = 4_096
 """Commands that are started in one pass of the loop: what is left waits for the next one."""
 LOOK_INTERVAL_S = 1.0
+PROBE_TICKS = 5
+"""So often, counted in looks, it is found out whether the node knows what comes for those who wait."""
 STUCK_S = 10.0
 """A client that holds much and does nothing for so long is closed, if there is no room."""
 CLOSED_FOR = ("unread", "memory", "foreign", "idle")
@@ -80,6 +82,7 @@ class RedisServer:
         self.waiting = WaitingRoom(
             Feed(0) if feed is None else feed, self.seconds, lambda pause_s, call: self._loop.call_later(pause_s, call)
         )
+        self._ticks = 0
         self.given_back = 0
         """Members that were taken for clients which had gone, and are where they were."""
         self.lost_back = 0
@@ -274,6 +277,9 @@ class RedisServer:
         """Once a second: end who has been idle for too long, and who is stuck where others want room."""
         self._tick = self._loop.call_later(LOOK_INTERVAL_S, self._look_at_clients)
         self.hub.tick()
+        self._ticks += 1
+        if self._ticks % PROBE_TICKS == 0:
+            self.waiting.probe()
         now_s, limit_s = self.seconds(), self.settings.idle_timeout_s
         if limit_s:
             for connection in list(self._connections.values()):

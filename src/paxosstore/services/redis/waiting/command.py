@@ -97,6 +97,8 @@ class WaitingCommand(Command):
             self._end(reply, error)
         elif nothing:
             self._room.found_nothing(place)
+        elif place.probing and error is not None and error.outcome_known and error.retry:
+            self._room.cut_off(place)
         else:
             self._end(reply, error)
 
@@ -107,8 +109,14 @@ class WaitingCommand(Command):
     # -- what the room says
 
     def retry(self) -> None:
+        self._try(read_only=not self.spec.writes)
+
+    def look(self) -> None:
+        self._try(read_only=True)
+
+    def _try(self, *, read_only: bool) -> None:
         size = self.size
-        Request.__init__(self, self.entity, read_only=not self.spec.writes)
+        Request.__init__(self, self.entity, read_only=read_only)
         self.size = size
         self._submit(self)
 

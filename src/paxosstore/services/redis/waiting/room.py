@@ -45,6 +45,10 @@ class Waiter(Protocol):
         """Try it again: there may be something."""
         ...
 
+    def look(self) -> None:
+        """The same, but as a read: as a rule there is nothing."""
+        ...
+
     def time_out(self) -> None:
         """It has waited for long enough: it leaves."""
         ...
@@ -54,14 +58,27 @@ class Waiter(Protocol):
         ...
 
     def drop(self) -> None:
-        """The node stops: its client is to go elsewhere, and leaves."""
+        """The node stops, or cannot find out what comes: its client is to go elsewhere, and leaves."""
         ...
 
 
 class Place:
     """Where a waiter stands: in the queue of each of its keys. Written by the room alone."""
 
-    __slots__ = ("again", "deadline_s", "entity", "keys", "kind", "number", "overdue", "tested", "trying", "waiter", "woken")
+    __slots__ = (
+        "again",
+        "deadline_s",
+        "entity",
+        "keys",
+        "kind",
+        "number",
+        "overdue",
+        "probing",
+        "tested",
+        "trying",
+        "waiter",
+        "woken",
+    )
 
     def __init__(self, waiter: Waiter, entity: int, names: Iterable[bytes], kind: int, deadline_s: float) -> None:
         self.waiter = waiter
@@ -73,6 +90,8 @@ class Place:
         self.number = 0
         """In the order in which they came."""
         self.trying = False
+        self.probing = False
+        """It tries though nothing has come, for all that wait at its entity."""
         self.tested = False
         """It has found nothing, in any of its keys."""
         self.again = False
@@ -137,7 +156,7 @@ class WaitingRoom:
             place.again = False
             place.waiter.retry()
             return
-        place.trying = False
+        place.trying = place.probing = False
         place.tested = True
         place.woken.clear()
         if self._draining:
@@ -171,6 +190,20 @@ class WaitingRoom:
         place.overdue = True
         if not place.trying and place in self.places:
             place.waiter.time_out()
+
+    def probe(self) -> None:
+        """Now and then: one of those who wait at an entity looks whether the node can find out anything about it."""
+        for hall in list(self._halls.values()):
+            place = next((place for queue in hall.queues.values() for place in queue if not place.trying), None)
+            if place is not None:
+                place.trying = place.probing = True
+                place.waiter.look()
+
+    def cut_off(self, place: Place) -> None:
+        """Its look was refused: what comes is not known here, so whoever waits there is sent away."""
+        place.trying = place.probing = False
+        for other in [other for other in self.places if other.entity == place.entity and not other.trying]:
+            other.waiter.drop()
 
     def drain(self) -> None:
         """The node stops: whoever waits is sent away, those that are trying when they find nothing."""
