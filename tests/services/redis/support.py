@@ -42,6 +42,7 @@ class DictView:
         self.read_only = False
         self.rows: dict[bytes, bytes] = {}
         self.published: list[Published] = []
+        self._saved: list[dict[bytes, bytes]] = []
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
@@ -63,6 +64,14 @@ class DictView:
     def clear(self) -> None:
         self._check()
         self.rows.clear()
+
+    def savepoint(self) -> tuple[int, int, int]:
+        self._saved.append(dict(self.rows))
+        return len(self._saved) - 1, 0, len(self.published)
+
+    def undo(self, savepoint: tuple[int, int, int]) -> None:
+        self.rows = dict(self._saved[savepoint[0]])
+        del self.published[savepoint[2] :]
 
     def require_write(self) -> None:
         if self.read_only:

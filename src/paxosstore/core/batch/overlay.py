@@ -255,6 +255,23 @@ class Overlay:
     def _refuse_use(self) -> None:
         raise InvalidRequest("a view cannot be used after its request's function has returned, nor in another thread")
 
+    def savepoint(self) -> tuple[int, int, int]:
+        return len(self._journal), self.size, len(self.published)
+
+    def undo(self, savepoint: tuple[int, int, int]) -> None:
+        at, self.size, published = savepoint
+        self.published = self.published[:published]
+        journal = self._journal
+        while len(journal) > at:
+            key, old = journal.pop()
+            if isinstance(old, WriteBatch):
+                self._batch = old
+                self._keys = None
+            elif old is _MISSING:
+                self._batch.writes.pop(key, None)
+            else:
+                self._batch.writes[key] = old
+
     # -- what the batcher uses
 
     @property
@@ -315,17 +332,7 @@ class Overlay:
 
     def rollback(self) -> None:
         """Undo everything written since begin."""
-        for key, old in reversed(self._journal):
-            if isinstance(old, WriteBatch):
-                self._batch = old
-                self._keys = None
-            elif old is _MISSING:
-                self._batch.writes.pop(key, None)
-            else:
-                self._batch.writes[key] = old
-        self._journal.clear()
-        self.size = self._size_before
-        self.published = []
+        self.undo((0, self._size_before, 0))
 
     def _get(self, key: bytes) -> bytes | None:
         value = self._batch.writes.get(key, _MISSING)

@@ -135,6 +135,15 @@ class View(Protocol):
         """Delete every key of the entity."""
         ...
 
+    def savepoint(self) -> tuple[int, int, int]:
+        """Where this request can come back to: see `undo`."""
+        ...
+
+    def undo(self, savepoint: tuple[int, int, int]) -> None:
+        """Forget what this request has written and published since a savepoint. What it has visited stays counted; no scan that
+        was begun since then may go on."""
+        ...
+
     def require_write(self) -> None:
         """What follows is for a write: a read-only request's function ends here (whatever it catches, its reply does not count),
         and is called anew as that of a write, when its turn among the writes comes; a write's goes on."""

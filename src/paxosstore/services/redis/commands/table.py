@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..scripting import commands as scripts
 from ..types import bits, generic, hashes, naming, publishing, sets, strings
 from ..types.debugging import debug, keys_of_debug, keys_of_memory, memory
 from ..types.expiry import expire_command, expiretime_command, persist, ttl_command
@@ -42,6 +43,9 @@ _WAITING_GROWING = ("write", "denyoom", "noscript", "blocking")
 _BLOCKING = ("write", "blocking", "movablekeys")
 _BLOCKING_READ = ("readonly", "blocking", "movablekeys")
 _PUBLISHING = ("pubsub", "loading", "stale", "fast")
+_SCRIPT = ("write", "noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys")
+_ALL_KNOW = ("write", "noscript")
+_SCRIPT_READ = ("readonly", "noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys")
 
 
 DATA_COMMANDS = (
@@ -299,6 +303,12 @@ DATA_COMMANDS = (
     Spec("sort_ro", -2, "generic", "It, only reading.", _MOVABLE_READ, SORT_RO, _ONE),
     Spec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _DEBUG, debug, find_keys=keys_of_debug),
     Spec("memory", -2, "server", "About how much memory a key takes.", _READ, memory, find_keys=keys_of_memory),
+    # scripts
+    Spec("eval", -3, "scripting", "Run a script.", _SCRIPT, scripts.EVAL, find_keys=scripts.keys_of),
+    Spec("evalsha", -3, "scripting", "Run a script that is known.", _SCRIPT, scripts.EVALSHA, find_keys=scripts.keys_of),
+    Spec("eval_ro", -3, "scripting", "Run a script that reads.", _SCRIPT_READ, scripts.EVAL_RO, find_keys=scripts.keys_of),
+    Spec("evalsha_ro", -3, "scripting", "Run one that is known.", _SCRIPT_READ, scripts.EVALSHA_RO, find_keys=scripts.keys_of),
+    Spec("script", -2, "scripting", "Known scripts.", _ALL_KNOW, scripts.script, everywhere=True, gather=scripts.gather),
     # databases
     Spec("keys", 2, "generic", "All keys that match a pattern.", _READ, generic.keys, everywhere=True),
     Spec("randomkey", 1, "generic", "A random key.", _READ, generic.randomkey, everywhere=True, gather=generic.gather_random),

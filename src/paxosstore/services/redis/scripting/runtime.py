@@ -1,0 +1,273 @@
+"""Lua states, and one run of a script in one of them, bounded in time and memory.
+
+A state is used for one script after another; what a script leaves behind is garbage, and a state in which one had to be
+stopped is thrown away. Nothing of Python is within a script's reach, and nothing that a script does makes this side fail
+while it is inside of Lua: there an error would unwind through frames that do not know of it. So the functions that Lua
+calls never raise, get plain words, and give plain words only while there is room for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import sha1
+from importlib.resources import files
+from time import thread_time
+from typing import Any
+
+from lupa.lua51 import LuaError, LuaRuntime
+
+from ....errors import PaxosStoreError, TooLarge
+from . import bits, packing
+from .calls import STOP, Answer, Caller
+from .numbers import Random
+
+_log = logging.getLogger(__name__)
+
+HARD_BYTES = 64 * 1024 * 1024
+"""What a script may take of memory: an allocation beyond it fails, inside of the script."""
+SOFT_BYTES = 32 * 1024 * 1024
+"""A script that holds more is stopped when it calls a command: there has to be room for the reply."""
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Of one reply to a script."""
+CLEAN_FROM_BYTES = 4 * 1024 * 1024
+"""A state that holds more than this after a run has its garbage collected."""
+KEEP_BYTES = 16 * 1024 * 1024
+"""A state that still holds more than this after that is thrown away."""
+MAX_COMPILED = 1_000
+MAX_COMPILED_BYTES = 2 * 1024 * 1024
+"""Scripts that a state keeps compiled: so many, of so many bytes together."""
+WORDS_AT_ONCE = 2_000
+"""More words than this go to a script in several calls: Lua's stack is bounded."""
+QUICK_STEPS = 4e6
+"""A pattern that may take more steps than this is matched in Lua, where it can be stopped."""
+DEFAULT_BUDGET_MS = 50.0
+VERSION = "7.0.15"
+VERSION_NUMBER = 0x07000F
+_FILES = ("guard", "patterns", "sandbox", "redis", "json", "msgpack", "libraries")
+_LEVELS = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
+
+
+class CompileError(Exception):
+    """A script that Lua does not accept; its text says why."""
+
+
+class Stopped(Exception):
+    """A script that was stopped: over its budget. Its text is the error for the client."""
+
+
+def _no_attributes(owner: object, name: object, setting: bool) -> str:
+    raise AttributeError("nothing of Python is to be seen in a script")
+
+
+class State:
+    """One Lua state. One run at a time."""
+
+    def __init__(self, budget_ms: float, quick_steps: float = QUICK_STEPS) -> None:
+        self._quick_steps = quick_steps
+        self.budget_ms = budget_ms
+        """Time on the processor that a run may take."""
+        self._lua = LuaRuntime(
+            encoding=None,
+            unpack_returned_tuples=True,
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_no_attributes,
+            max_memory=HARD_BYTES,
+        )
+        self._compiled: OrderedDict[bytes, int] = OrderedDict()
+        self._compiled_bytes = 0
+        self._caller: Caller | None = None
+        self._failure: BaseException | None = None
+        """What ends the request, whatever the script makes of it."""
+        self._deadline_s: float | None = None
+        self._over = False
+        self._random = Random()
+        self.spent = False
+        """It is not to be used any more."""
+        self._entry = self._load()
+        self._script: Callable[..., tuple[bool, bytes]] = self._entry[b"script"]
+
+    def _load(self) -> Any:
+        """Set up what scripts see; returns the functions by which they are run."""
+        lua = self._lua
+        host = {
+            b"call": self._call,
+            b"is_command": self._is_command,
+            b"log": self._write_log,
+            b"random": self._draw,
+            b"seed": self._random.seed,
+            b"setresp": self._set_resp,
+            b"sha1hex": lambda text: sha1(text).hexdigest().encode(),
+            b"plain_find": _plain_find,
+            b"pack": packing.pack,
+            b"unpack": packing.unpack,
+            b"size": packing.size,
+            b"double": packing.double,
+            b"undouble": packing.undouble,
+            b"version": VERSION.encode(),
+            b"version_number": VERSION_NUMBER,
+        }
+        host |= {b"bit_" + name.encode(): operation for name, operation in bits.OPERATIONS.items()}
+        chunks = {name: lua.compile(_source(name), name=b"=scripting") for name in _FILES}
+        return lua.execute(
+            _source("kernel"),
+            lua.table_from(host),
+            self._left,
+            lua.table_from(list(chunks.values())),
+            self._quick_steps,
+            name=b"=scripting",
+        )
+
+    # -- running
+
+    def compile(self, sha: bytes, body: bytes) -> None:
+        """See that a script is compiled. Raises CompileError."""
+        compiled = self._compiled
+        if sha in compiled:
+            compiled.move_to_end(sha)
+            return
+        why = self._entry[b"compile"](sha, body)
+        if why is not None:
+            raise CompileError(why.decode("utf-8", "replace"))
+        compiled[sha] = len(body)
+        self._compiled_bytes += len(body)
+        while len(compiled) > 1 and (len(compiled) > MAX_COMPILED or self._compiled_bytes > MAX_COMPILED_BYTES):
+            oldest, size = compiled.popitem(last=False)
+            self._compiled_bytes -= size
+            self._entry[b"forget"](oldest)
+
+    def run(self, caller: Caller, sha: bytes, proto: int, keys: int, words: list[bytes]) -> tuple[bool, bytes]:
+        """Run a script that was compiled; returns whether it went well, and its reply.
+
+        Raises Stopped, and what ended the request that it is part of.
+        """
+        return self._bounded(caller, self._script, sha, proto, keys, words)
+
+    def _bounded(
+        self, caller: Caller, run: Callable[..., tuple[bool, bytes]], name: bytes, proto: int, keys: int, words: list[bytes]
+    ) -> tuple[bool, bytes]:
+        assert self._caller is None, "a script runs another one"
+        self._caller = caller
+        self._failure = None
+        self._deadline_s = None
+        self._over = False
+        self._random.reset()
+        try:
+            if len(words) > WORDS_AT_ONCE:
+                for at in range(0, len(words), WORDS_AT_ONCE):
+                    self._entry[b"more"](*words[at : at + WORDS_AT_ONCE])
+                ok, reply = run(name, proto, keys)
+            else:
+                ok, reply = run(name, proto, keys, *words)
+        except (LuaError, MemoryError) as error:
+            self.spent = True
+            if self._failure is None and not self._over:
+                raise Stopped(f"the script ended with an error of Lua's own: {_text(error)}") from error
+            ok, reply = False, b""
+        finally:
+            self._caller = None
+        if self._failure is not None:
+            self.spent = True
+            raise self._failure
+        if self._over:
+            self.spent = True
+            raise Stopped(f"the script took more than {self.budget_ms:g} ms: nothing of it was done, see redis.script_budget_ms")
+        self._clean()
+        return ok, reply
+
+    def _clean(self) -> None:
+        lua = self._lua
+        if lua.get_memory_used() > CLEAN_FROM_BYTES:
+            lua.gccollect()
+            self.spent = self.spent or lua.get_memory_used() > KEEP_BYTES
+
+    # -- what Lua calls: never raises
+
+    def _left(self) -> float:
+        """Seconds that are left of the budget."""
+        now_s = thread_time()
+        if self._deadline_s is None:
+            self._deadline_s = now_s + self.budget_ms / 1000
+        left = self._deadline_s - now_s
+        if left <= 0:
+            self._over = True
+        return left
+
+    def _call(self, *words: bytes) -> Answer:
+        try:
+            if self._left() <= 0:
+                return STOP
+            if self._lua.get_memory_used() > SOFT_BYTES:
+                raise TooLarge(f"a script that holds more than {SOFT_BYTES} bytes cannot call commands")
+            assert self._caller is not None, "a script is running"
+            answer = self._caller.call(list(words))
+            if not isinstance(answer, int) and isinstance(answer[1], bytes) and len(answer[1]) > MAX_ANSWER_BYTES:
+                raise TooLarge(f"a reply of {len(answer[1])} bytes: a script can take {MAX_ANSWER_BYTES}")
+            return answer
+        except BaseException as error:
+            self._failure = error
+            return STOP
+
+    def _is_command(self, name: bytes) -> int | None:
+        return 1 if self._caller is not None and self._caller.knows(name) else None
+
+    def _set_resp(self, version: int) -> None:
+        if self._caller is not None:
+            self._caller.proto = version
+
+    def _draw(self) -> float:
+        return self._random.draw()
+
+    def _write_log(self, level: int, text: bytes) -> None:
+        try:
+            _log.log(_LEVELS[level], "a script says: %s", text.decode("utf-8", "backslashreplace"))
+        except Exception:
+            _log.debug("a script's words could not be logged", exc_info=True)
+
+
+class Runtime:
+    """The states of this process's scripts: one is enough for a thread, as one script runs at a time."""
+
+    def __init__(self) -> None:
+        self._budget_ms = DEFAULT_BUDGET_MS
+        self._states: list[State] = []
+
+    @property
+    def budget_ms(self) -> float:
+        return self._budget_ms
+
+    @budget_ms.setter
+    def budget_ms(self, budget_ms: float) -> None:
+        self._budget_ms = budget_ms
+        for state in self._states:
+            state.budget_ms = budget_ms
+
+    def take(self) -> State:
+        """A state that nobody else uses; give it back."""
+        return self._states.pop() if self._states else State(self._budget_ms)
+
+    def give(self, state: State) -> None:
+        if not state.spent:
+            state.budget_ms = self._budget_ms
+            self._states.append(state)
+
+
+RUNTIME = Runtime()
+
+
+def _source(name: str) -> bytes:
+    return files(__package__).joinpath("lua", name + ".lua").read_bytes()
+
+
+def _plain_find(text: bytes, what: bytes, init: float) -> int:
+    at = text.find(what, int(init) - 1)
+    return at + 1
+
+
+def _text(error: BaseException) -> str:
+    return str(error)[:200]
+
+
+__all__ = ["RUNTIME", "CompileError", "PaxosStoreError", "Runtime", "State", "Stopped"]
