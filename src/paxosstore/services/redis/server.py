@@ -19,6 +19,7 @@ from .connection.connection import Connection
 from .pubsub.hub import Hub
 from .resp import Limits
 from .room import Room
+from .scripting.runtime import RUNTIME
 from .session.parameters import Parameters
 from .session.session import REDIS_VERSION, Session
 from .session.table import SPECS
@@ -91,6 +92,7 @@ class RedisServer:
         self.settings = settings
         self.specs: Mapping[bytes, Spec] = SPECS
         self.parameters = Parameters()
+        RUNTIME.budget_ms = settings.script_budget_ms
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
@@ -159,6 +161,7 @@ class RedisServer:
         """
         fixed = self.settings
         self.settings = replace(settings, host=fixed.host, port=fixed.port, keyspace=fixed.keyspace)
+        RUNTIME.budget_ms = settings.script_budget_ms
         self.limits = _limits(settings)
         self.room.tune(settings.max_clients_bytes)
         for connection in self._connections.values():

@@ -14,6 +14,7 @@ LIMITS = (
     "max_keys",
     "max_pipelined",
     "max_transaction_commands",
+    "script_budget_ms",
     "max_transaction_bytes",
     "max_unread_bytes",
     "max_clients_bytes",
@@ -49,6 +50,9 @@ class RedisSettings:
     max_clients_bytes: int = 512 * 1024 * 1024
     """What is held for all clients together. Large commands wait or are refused from half of it on; above it, the clients
     that hold most are closed."""
+    script_budget_ms: int = 50
+    """Time on the processor that one script may take, its commands included; then it is stopped, and nothing of it is done. The
+    node does nothing else meanwhile. Servers of one process share it: the last one started or tuned says it."""
     tcp_keepalive_s: int = 300
     """Silence after which the system asks whether the client is still there; 0: never."""
     idle_timeout_s: int = 0

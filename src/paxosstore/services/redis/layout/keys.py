@@ -21,6 +21,8 @@ COUNT = b"n"
 EXPIRY = b"x"
 GARBAGE = b"g"
 TOMBSTONE = b"t"
+SCRIPTS = b"s"
+_AFTER_SCRIPTS = b"t"
 _AFTER_ROWS = b"l"
 _AFTER_EXPIRY = b"y"
 AFTER_GARBAGE = b"h"
@@ -215,10 +217,14 @@ def delete_many(view: View, names: Iterable[bytes]) -> int:
 
 
 def flush(view: View) -> None:
-    """Drop every key. Where there is none, nor members of one that was, nothing changes, nor for who watches an absent key."""
+    """Drop every key; scripts and functions stay. Where there is no key, nor a member of one that was, nothing changes, nor for
+    who watches an absent key."""
     if not number_of_keys(view) and next(view.scan(GARBAGE, AFTER_GARBAGE), None) is None:
         return
+    kept = list(view.scan(SCRIPTS, _AFTER_SCRIPTS))
     view.clear()
+    for where, row in kept:
+        view.put(where, row)
     _Count(view).mark()
 
 

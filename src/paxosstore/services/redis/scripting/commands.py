@@ -57,8 +57,8 @@ def read_header(body: bytes) -> Header:
     line, newline, rest = body.partition(b"\n")
     if not newline:
         raise ReplyError(error("Invalid script shebang"))
-    engine, *options = line[2:].split()
-    if engine != b"lua":
+    engine, *options = line.split()
+    if engine != b"#!lua":
         raise ReplyError(error(b"Unexpected engine in script shebang: " + engine))
     flags: set[bytes] = set()
     for option in options:
@@ -180,7 +180,8 @@ def gather(replies: Sequence[bytes]) -> bytes:
     first = next((reply for reply in replies if reply.startswith(b"-")), replies[0])
     if not first.startswith(b"*") or not all(reply.startswith(b"*") for reply in replies):
         return first
-    return min(replies)  # of rows of ones and zeros
+    lines = zip(*[reply.split(b"\r\n") for reply in replies], strict=True)
+    return b"\r\n".join(map(min, lines))
 
 
 _HELP = (

@@ -18,7 +18,7 @@ from typing import Any
 
 from lupa.lua51 import LuaError, LuaRuntime
 
-from ....errors import PaxosStoreError, TooLarge
+from ....errors import TooLarge
 from . import bits, packing
 from .calls import STOP, Answer, Caller
 from .numbers import Random
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 HARD_BYTES = 64 * 1024 * 1024
 """What a script may take of memory: an allocation beyond it fails, inside of the script."""
 SOFT_BYTES = 32 * 1024 * 1024
-"""A script that holds more is stopped when it calls a command: there has to be room for the reply."""
+"""A script that holds more is stopped when it calls a command or a function of a library: there has to be room for the answer."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Of one reply to a script."""
 CLEAN_FROM_BYTES = 4 * 1024 * 1024
@@ -42,7 +42,7 @@ WORDS_AT_ONCE = 2_000
 """More words than this go to a script in several calls: Lua's stack is bounded."""
 QUICK_STEPS = 4e6
 """A pattern that may take more steps than this is matched in Lua, where it can be stopped."""
-DEFAULT_BUDGET_MS = 50.0
+DEFAULT_BUDGET_MS = 50
 VERSION = "7.0.15"
 VERSION_NUMBER = 0x07000F
 _FILES = ("guard", "patterns", "sandbox", "redis", "json", "msgpack", "libraries")
@@ -99,17 +99,17 @@ class State:
             b"random": self._draw,
             b"seed": self._random.seed,
             b"setresp": self._set_resp,
-            b"sha1hex": lambda text: sha1(text).hexdigest().encode(),
+            b"sha1hex": self._guarded(lambda text: sha1(text).hexdigest().encode()),
             b"plain_find": _plain_find,
-            b"pack": packing.pack,
-            b"unpack": packing.unpack,
-            b"size": packing.size,
-            b"double": packing.double,
+            b"pack": self._guarded(packing.pack),
+            b"unpack": self._guarded(packing.unpack),
+            b"size": self._guarded(packing.size),
+            b"double": self._guarded(packing.double),
             b"undouble": packing.undouble,
             b"version": VERSION.encode(),
             b"version_number": VERSION_NUMBER,
         }
-        host |= {b"bit_" + name.encode(): operation for name, operation in bits.OPERATIONS.items()}
+        host |= {b"bit_" + name.encode(): self._guarded(operation) for name, operation in bits.OPERATIONS.items()}
         chunks = {name: lua.compile(_source(name), name=b"=scripting") for name in _FILES}
         return lua.execute(
             _source("kernel"),
@@ -164,6 +164,8 @@ class State:
         except (LuaError, MemoryError) as error:
             self.spent = True
             if self._failure is None and not self._over:
+                if isinstance(error, MemoryError):
+                    raise Stopped(f"not enough memory: a script may take {HARD_BYTES} bytes") from error
                 raise Stopped(f"the script ended with an error of Lua's own: {_text(error)}") from error
             ok, reply = False, b""
         finally:
@@ -199,8 +201,8 @@ class State:
         try:
             if self._left() <= 0:
                 return STOP
-            if self._lua.get_memory_used() > SOFT_BYTES:
-                raise TooLarge(f"a script that holds more than {SOFT_BYTES} bytes cannot call commands")
+            if not self._has_room():
+                return STOP
             assert self._caller is not None, "a script is running"
             answer = self._caller.call(list(words))
             if not isinstance(answer, int) and isinstance(answer[1], bytes) and len(answer[1]) > MAX_ANSWER_BYTES:
@@ -209,6 +211,25 @@ class State:
         except BaseException as error:
             self._failure = error
             return STOP
+
+    def _has_room(self) -> bool:
+        """Whether a script may be given something: Lua must not run out of memory while it is handed over."""
+        if self._lua.get_memory_used() <= SOFT_BYTES:
+            return True
+        self._failure = TooLarge(f"a script that holds more than {SOFT_BYTES} bytes can only end")
+        return False
+
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that a script calls: False, after which it is stopped, where there is no room for an answer."""
+
+        def call(*words: Any) -> Any:
+            try:
+                return function(*words) if self._has_room() else False
+            except BaseException as error:
+                self._failure = error
+                return False
+
+        return call
 
     def _is_command(self, name: bytes) -> int | None:
         return 1 if self._caller is not None and self._caller.knows(name) else None
@@ -228,33 +249,26 @@ class State:
 
 
 class Runtime:
-    """The states of this process's scripts: one is enough for a thread, as one script runs at a time."""
+    """The states of this process: as many as there are threads that run scripts, as a thread runs one at a time."""
 
     def __init__(self) -> None:
-        self._budget_ms = DEFAULT_BUDGET_MS
+        self.budget_ms: float = DEFAULT_BUDGET_MS
+        """Of every run from now on."""
         self._states: list[State] = []
-
-    @property
-    def budget_ms(self) -> float:
-        return self._budget_ms
-
-    @budget_ms.setter
-    def budget_ms(self, budget_ms: float) -> None:
-        self._budget_ms = budget_ms
-        for state in self._states:
-            state.budget_ms = budget_ms
 
     def take(self) -> State:
         """A state that nobody else uses; give it back."""
-        return self._states.pop() if self._states else State(self._budget_ms)
+        state = self._states.pop() if self._states else State(self.budget_ms)
+        state.budget_ms = self.budget_ms
+        return state
 
     def give(self, state: State) -> None:
         if not state.spent:
-            state.budget_ms = self._budget_ms
             self._states.append(state)
 
 
 RUNTIME = Runtime()
+"""A handler has nothing but a view: what runs scripts is the process's."""
 
 
 def _source(name: str) -> bytes:
@@ -268,6 +282,3 @@ def _plain_find(text: bytes, what: bytes, init: float) -> int:
 
 def _text(error: BaseException) -> str:
     return str(error)[:200]
-
-
-__all__ = ["RUNTIME", "CompileError", "PaxosStoreError", "Runtime", "State", "Stopped"]

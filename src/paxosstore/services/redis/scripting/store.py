@@ -9,15 +9,10 @@ A class is 0: it came with EVAL, or 1: it was loaded. Where there are too many, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-
 from ....core.batch.overlay import View
 from ....errors import TooLarge
 
-PREFIX = b"s"
 _BODY, _ORDER, _TOTALS = b"sb", b"so", b"st"
-_AFTER_BODIES = b"sc"
 _AFTER_ORDER = b"sp"
 EVALUATED, LOADED = b"\0", b"\1"
 _HEAD = 9
@@ -73,11 +68,6 @@ def flush(view: View) -> None:
         view.delete(_BODY + sha)
     number, _, _ = _totals(view)
     _set_totals(view, number, 0, 0)
-
-
-def rows(view: View) -> Iterator[tuple[bytes, bytes]]:
-    """All rows of scripts: what stays when the keys are flushed."""
-    return islice(view.scan(PREFIX, b"t"), 2 * MAX_SCRIPTS + 1)
 
 
 def _totals(view: View) -> tuple[int, int, int]:

@@ -1,7 +1,22 @@
 -- Puts the parts together; returns the functions by which Python runs scripts.
 local host, left, chunks, quick = ...
 
-local k = { next = next, pcall = pcall, gmatch = string.gmatch, protected = {}, resets = {}, max_string = 64 * 1024 * 1024 }
+local k
+local select, next, type = select, next, type
+
+-- What the host says no to ends the script.
+local function given(value, ...)
+  if value == false then k.stop() end
+  return value, ...
+end
+
+for name, f in next, host do
+  if name ~= "call" and type(f) == "userdata" then
+    host[name] = function(...) return given(f(...)) end
+  end
+end
+
+k = { next = next, pcall = pcall, gmatch = string.gmatch, protected = {}, resets = {}, max_string = 64 * 1024 * 1024 }
 k.random, k.seed = host.random, function(seed) host.seed(seed) end
 k.resp = 2
 setmetatable(k.protected, { __mode = "k" })

@@ -36,16 +36,20 @@ for _, name in k.next, { "arshift", "band", "bnot", "bor", "bswap", "bxor", "lsh
 end
 k.globals.bit = k.protect(bit)
 
+local MAX_BYTES = 16 * 1024 * 1024
 local struct = {}
 
 local function plain(name, at, kind, ...)
+  local words, size = { ... }, 0
+  if select("#", ...) > 1000 then raise("too many arguments") end
   for i = at, select("#", ...) do
-    local is = type((select(i, ...)))
+    local is = type(words[i])
+    if is == "string" then size = size + #words[i] end
+    if size > MAX_BYTES then raise("the arguments are more than " .. MAX_BYTES .. " bytes") end
     if is ~= "string" and is ~= "number" then
       raise("bad argument #" .. i .. " to '" .. name .. "' (" .. (i == 1 and "string" or kind) .. " expected, got " .. is .. ")")
     end
   end
-  if select("#", ...) > 1000 then raise("too many arguments") end
 end
 
 local function result(value, why, ...)

@@ -232,6 +232,7 @@ local function run(m, i, at)
     else
       local index = item.index
       if index < 1 or index > m.level or m.size[index] == -1 then k.raise("invalid capture index") end
+      if m.size[index] == -2 then return nil end -- of a position there is nothing to compare
       local what = sub(s, m.first[index], m.first[index] + m.size[index] - 1)
       if sub(s, i, i + #what - 1) ~= what then return nil end
       i, at = i + #what, at + 1
@@ -295,8 +296,8 @@ function k.patterns(look)
   end
 
   local function each(s, p)
+    if byte(p, 1) == 94 then p = "%" .. p end -- no anchor here, but a character
     local m, at = begin(s, p), 1
-    m.anchored = false
     return function()
       if at > m.n + 1 then return nil end
       local from, to = first(m, at, look)
@@ -317,7 +318,7 @@ function k.patterns(look)
       parts[#parts + 1] = sub(by, at, escape - 1)
       local c = byte(by, escape + 1)
       if not c or c < 48 or c > 57 then
-        parts[#parts + 1] = sub(by, escape + 1, escape + 1)
+        parts[#parts + 1] = c and char(c) or "\0" -- the matcher in C finds the end of the text there
       elseif c == 48 then
         parts[#parts + 1] = sub(m.s, from, to - 1)
       elseif c == 49 and m.level == 0 then

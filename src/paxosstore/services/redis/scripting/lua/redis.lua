@@ -76,6 +76,8 @@ function parse(reply, at, resp)
   error("a reply of an unknown kind", 0)
 end
 
+local MAX_BYTES = 16 * 1024 * 1024 -- of the words of one call: the host copies each of them
+local TOO_LARGE = "ERR the arguments of one call are more than " .. MAX_BYTES .. " bytes"
 local WRONG_ARGUMENT = "ERR Lua redis lib command arguments must be strings or integers"
 
 -- Only strings go to the host: it makes nothing of Lua's that could fail where nothing can catch it.
@@ -83,12 +85,15 @@ local function ask(...)
   local n = select("#", ...)
   if n <= 3 then
     local a, b, c = ...
-    if type(a) == "string" and (n < 2 or type(b) == "string") and (n < 3 or type(c) == "string") then return call_host(...) end
+    if type(a) == "string" and (n < 2 or type(b) == "string") and (n < 3 or type(c) == "string") then
+      if #a + (b and #b or 0) + (c and #c or 0) <= MAX_BYTES then return call_host(...) end
+      return ERROR, TOO_LARGE
+    end
     if n == 0 then return ERROR, "ERR Please specify at least one argument for this redis lib call" end
   elseif n > MAX_ARGUMENTS then
     return ERROR, "ERR too many arguments for one call: " .. MAX_ARGUMENTS .. " are possible"
   end
-  local words = { ... }
+  local words, size = { ... }, 0
   for i = 1, n do
     local kind = type(words[i])
     if kind == "number" then
@@ -96,7 +101,9 @@ local function ask(...)
     elseif kind ~= "string" then
       return ERROR, WRONG_ARGUMENT
     end
+    size = size + #words[i]
   end
+  if size > MAX_BYTES then return ERROR, TOO_LARGE end
   return call_host(unpack(words, 1, n))
 end
 
@@ -391,7 +398,6 @@ function entry.script(sha, proto, n, ...)
   globals.KEYS, globals.ARGV = nil, nil
   return ok, reply
 end
-k.more_words = k.more
 entry.more = k.more
 k.entry, k.libraries, k.run, k.arguments, k.handler, k.refusal = entry, libraries, run, arguments, handler, refusal
 return entry
