@@ -410,3 +410,25 @@ def test_clearing_again_and_again_does_not_copy_what_the_protocol_keeps() -> Non
         overlay.clear()
     assert len(overlay.kept) == 10
     assert overlay.batch == WriteBatch({UUID + b"%d" % at: b"outcome" for at in range(10)}, cleared=True)
+
+
+def test_a_request_comes_back_to_a_savepoint() -> None:
+    overlay = Overlay(DictReader(), 1, 0)
+    overlay.begin()
+    overlay.put(b"a", b"1")
+    overlay.publish(b"channel", b"kept")
+    assert [key for key, _ in overlay.scan()] == [b"a"]
+    size, before = overlay.size, overlay.savepoint()
+    overlay.put(b"a", b"2")
+    overlay.put(b"b", b"3")
+    overlay.clear()
+    overlay.put(b"c", b"4")
+    overlay.publish(b"channel", b"undone")
+    overlay.undo(before)
+    assert dict(overlay.scan()) == {b"a": b"1"}
+    assert (overlay.size, [message.payload for message in overlay.published]) == (size, [b"kept"])
+    overlay.put(b"d", b"5")
+    assert [key for key, _ in overlay.scan()] == [b"a", b"d"]
+    overlay.rollback()
+    assert not dict(overlay.scan())
+    assert not overlay.published

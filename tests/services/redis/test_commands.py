@@ -69,6 +69,8 @@ WORDS = {
     "xread": "STREAMS x 0",
     "xpending": "x g",
     "xinfo": "GROUPS x",
+    "eval_ro": "return(1) 0",
+    "evalsha_ro": "930269f31393d0be681588b6ab08dccee7d6bb67 0",
     "scan": "0",
     "keys": "*",
     "randomkey": "",
@@ -110,7 +112,7 @@ WORDS = {
 
 def test_what_reads_writes_nothing() -> None:
     view = DictView()
-    for command in (*MADE.values(), "PFCOUNT p", "XGROUP CREATE x g 0"):
+    for command in (*MADE.values(), "PFCOUNT p", "XGROUP CREATE x g 0", "SCRIPT LOAD return(1)"):
         run(view, command)
     view.read_only = True
     for spec in DATA_COMMANDS:
