@@ -47,6 +47,11 @@ class _Empty:
     def clear(self) -> None:
         raise AssertionError("there is nothing to delete")
 
+    def savepoint(self) -> tuple[int, int, int]:
+        return 0, 0, 0
+
+    def undo(self, savepoint: tuple[int, int, int]) -> None: ...
+
     def require_write(self) -> None: ...
 
     def publish(self, channel: bytes, payload: bytes, kind: int = 0) -> None:

@@ -112,6 +112,8 @@ class Witness:
         self.scan = view.scan
         self.publish = view.publish
         self.require_write = view.require_write
+        self.savepoint = view.savepoint
+        self.undo = view.undo
 
     @property
     def request(self) -> int:
