@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paxosstore.services.redis.scripting.calls import Caller
-from paxosstore.services.redis.scripting.commands import find_spec
+from paxosstore.services.redis.scripting.commands import caller
 from paxosstore.services.redis.scripting.runtime import State
 
 from ..support import DictView
@@ -151,7 +150,7 @@ patterns = st.lists(st.tuples(pieces, st.sampled_from(["", "", "*", "+", "-", "?
 def works(state: State, *words: str) -> tuple[bool, bytes]:
     body = WORKS.encode()
     state.compile(b"works", body)
-    return state.run(Caller(find_spec, DictView(), False), b"works", 2, 0, [word.encode() for word in words])
+    return state.run(caller(DictView(), False), b"works", 2, 0, [word.encode() for word in words])
 
 
 @settings(max_examples=400, deadline=None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ....core.batch.overlay import View
-from ..commands.spec import Spec
-from ..reply import OK, ReplyError, bulk
+from ..commands.spec import Run, Spec
+from ..reply import OK, bulk
 
 BULK, INTEGER, NOTHING, STATUS, ERROR, OTHER, STOP = range(7)
 """The kinds of what a script gets; redis.lua knows these numbers."""
@@ -53,10 +53,18 @@ def answer(reply: bytes) -> Answer:
 class Caller:
     """What one run of a script may call."""
 
-    __slots__ = ("_db", "_find", "_read_only", "_view", "proto")
+    __slots__ = ("_find", "_read_only", "_run", "_view", "proto")
 
-    def __init__(self, find: Callable[[bytes], Spec | None], view: View, read_only: bool) -> None:
+    def __init__(
+        self,
+        find: Callable[[bytes], Spec | None],
+        run: Callable[[Run, View, list[bytes], int], bytes],
+        view: View,
+        read_only: bool,
+    ) -> None:
+        """`find` knows the commands, and `run` runs one."""
         self._find = find
+        self._run = run
         self._view = view
         self._read_only = read_only
         self.proto = 2
@@ -74,10 +82,7 @@ class Caller:
             return _ARITY
         if spec.writes and self._read_only:
             return _READ_ONLY
-        try:
-            return answer(spec.run(self._view, words, self.proto))
-        except ReplyError as refused:
-            return answer(refused.reply)
+        return answer(self._run(spec.run, self._view, words, self.proto))
 
     def knows(self, name: bytes) -> bool:
         return self._find(name.lower()) is not None

@@ -9,7 +9,7 @@ from hashlib import sha1
 from typing import NamedTuple
 
 from ....core.batch.overlay import View
-from ..commands.spec import Spec
+from ..commands.spec import Run, Spec
 from ..reply import NOT_AN_INTEGER, OK, ReplyError, array, bulk, error, integer_reply, wrong_arity
 from ..resp import integer
 from . import store
@@ -28,16 +28,22 @@ _FLAGS = frozenset((b"no-writes", b"allow-oom", b"allow-stale", b"no-cluster", b
 
 
 @cache
-def _table() -> dict[bytes, Spec]:
-    from ..commands.table import TABLE  # which knows the commands of this file
+def _table() -> tuple[dict[bytes, Spec], Callable[[Run, View, list[bytes], int], bytes]]:
+    from ..commands.handler import call  # which know the commands of this file
+    from ..commands.table import TABLE
 
-    return TABLE
+    return TABLE, call
 
 
 def find_spec(name: bytes) -> Spec | None:
     """The command of a name, in whatever case."""
-    table = _table()
+    table, _ = _table()
     return table.get(name) or table.get(name.lower())
+
+
+def caller(view: View, read_only: bool) -> Caller:
+    """What a script may call."""
+    return Caller(find_spec, _table()[1], view, read_only)
 
 
 class Header(NamedTuple):
@@ -137,7 +143,7 @@ def _run(view: View, sha: bytes, body: bytes, keys: int, args: list[bytes], prot
             store.put(view, sha, body, store.EVALUATED)
         begun = view.savepoint()
         try:
-            done, reply = state.run(Caller(find_spec, view, read_only or not header.writes), sha, proto, keys, args[3:])
+            done, reply = state.run(caller(view, read_only or not header.writes), sha, proto, keys, args[3:])
         except Stopped as why:
             done, reply = False, error(str(why))
         if not done:
