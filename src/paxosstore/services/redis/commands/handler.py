@@ -13,6 +13,7 @@ from ....errors import InvalidRequest, TooLarge
 from ..layout.keys import stamp_of
 from ..pubsub.events import COMPOSED, interest, run_watched
 from ..reply import ReplyError
+from ..scripting import commands as scripts
 from ..types import generic
 from .spec import Run
 from .table import TABLE
@@ -86,6 +87,9 @@ def call(run: Run, view: View, args: list[bytes], proto: int) -> bytes:
         return run(view, args, proto)
     except ReplyError as refused:
         return refused.reply
+
+
+scripts.use(TABLE, call)
 
 
 def _group(name: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha1
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from .calls import Caller
 from .runtime import RUNTIME, CompileError, Stopped
 
 Command = Callable[[View, list[bytes], int], bytes]
+RunCommand = Callable[[Run, View, list[bytes], int], bytes]
 
 NO_SCRIPT = error("No matching script. Please use EVAL.", "NOSCRIPT")
 NOT_BUSY = error("No scripts in execution right now.", "NOTBUSY")
@@ -27,23 +27,30 @@ _HEX = re.compile(rb"[0-9a-f]{40}")
 _FLAGS = frozenset((b"no-writes", b"allow-oom", b"allow-stale", b"no-cluster", b"allow-cross-slot-keys"))
 
 
-@cache
-def _table() -> tuple[dict[bytes, Spec], Callable[[Run, View, list[bytes], int], bytes]]:
-    from ..commands.handler import call  # which know the commands of this file
-    from ..commands.table import TABLE
+class _Known:
+    """What scripts may call."""
 
-    return TABLE, call
+    def __init__(self) -> None:
+        self.table: Mapping[bytes, Spec] = {}
+        self.run: RunCommand | None = None
+
+    def find(self, name: bytes) -> Spec | None:
+        """The command of a name, in whatever case."""
+        return self.table.get(name) or self.table.get(name.lower())
 
 
-def find_spec(name: bytes) -> Spec | None:
-    """The command of a name, in whatever case."""
-    table, _ = _table()
-    return table.get(name) or table.get(name.lower())
+_known = _Known()
+
+
+def use(table: Mapping[bytes, Spec], run: RunCommand) -> None:
+    """The commands, and what runs one: said by who knows both, as the table knows the commands of this file."""
+    _known.table, _known.run = table, run
 
 
 def caller(view: View, read_only: bool) -> Caller:
     """What a script may call."""
-    return Caller(find_spec, _table()[1], view, read_only)
+    assert _known.run is not None, "whoever runs commands has said so"
+    return Caller(_known.find, _known.run, view, read_only)
 
 
 class Header(NamedTuple):
