@@ -8,6 +8,7 @@ CLOCK = "clock.py"
 LEASES = "sim/leases.py"
 OVERLAY = "core/batch/overlay.py"
 SERVE = "core/log/serve.py"
+KEYS = "services/redis/layout/keys.py"
 
 CLOCKS = (
     mutant(
@@ -56,5 +57,16 @@ CLOCKS = (
             "                self._becomes_write(entity, request)\n"
             '                context.finish(request, b"null", None, release)\n',
         ),
+    ),
+    mutant(
+        "a Redis read that hides what is due",
+        20,
+        "whoever meets a key that is due says that it is gone, and leaves it there",
+        (
+            KEYS,
+            "    view.require_write()\n    _delete_due(view, name, where, row)\n    _Count(view).add(-1)\n    return None\n",
+            "    return None\n",
+        ),
+        shown_by="tests/services/redis/test_rows.py::test_who_meets_what_is_due_deletes_all_of_it",
     ),
 )
