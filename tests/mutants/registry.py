@@ -8,6 +8,7 @@ from .clocks import CLOCKS
 from .comparing import COMPARING
 from .disk import DISK
 from .divergence import DIVERGENCE
+from .feed import FEED
 from .learn_only import LEARN_ONLY
 from .lost_disk import LOST_DISK
 from .memory import MEMORY
@@ -20,6 +21,6 @@ from .snapshot import SNAPSHOT
 
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
-    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS),
+    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS + FEED),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
