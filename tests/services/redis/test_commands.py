@@ -70,6 +70,7 @@ WORDS = {
     "xpending": "x g",
     "xinfo": "GROUPS x",
     "eval_ro": "return(1) 0",
+    "fcall_ro": "one 0",
     "evalsha_ro": "930269f31393d0be681588b6ab08dccee7d6bb67 0",
     "scan": "0",
     "keys": "*",
@@ -114,6 +115,8 @@ def test_what_reads_writes_nothing() -> None:
     view = DictView()
     for command in (*MADE.values(), "PFCOUNT p", "XGROUP CREATE x g 0", "SCRIPT LOAD return(1)"):
         run(view, command)
+    code = b"#!lua name=l\nredis.register_function{function_name='one', callback=function() end, flags={'no-writes'}}"
+    handle(view, encode(2, [b"FUNCTION", b"LOAD", code]))
     view.read_only = True
     for spec in DATA_COMMANDS:
         if spec.writes:

@@ -22,7 +22,7 @@ NO_SCRIPT = error("No matching script. Please use EVAL.", "NOSCRIPT")
 NOT_BUSY = error("No scripts in execution right now.", "NOTBUSY")
 _NEGATIVE_KEYS = error("Number of keys can't be negative")
 _TOO_MANY_KEYS = error("Number of keys can't be greater than number of args")
-_NOT_READ_ONLY = error("Can not execute a script with write flag using *_ro command.")
+NOT_READ_ONLY = error("Can not execute a script with write flag using *_ro command.")
 _HEX = re.compile(rb"[0-9a-f]{40}")
 _FLAGS = frozenset((b"no-writes", b"allow-oom", b"allow-stale", b"no-cluster", b"allow-cross-slot-keys"))
 
@@ -139,7 +139,7 @@ def _run(view: View, sha: bytes, body: bytes, keys: int, args: list[bytes], prot
     store.check_size(body)
     header = read_header(body) if body.startswith(b"#!") else Header(True, False, body)
     if read_only and header.declared and header.writes:
-        return _NOT_READ_ONLY
+        return NOT_READ_ONLY
     state = RUNTIME.take()
     try:
         try:

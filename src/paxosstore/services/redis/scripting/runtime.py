@@ -38,6 +38,8 @@ KEEP_BYTES = 16 * 1024 * 1024
 MAX_COMPILED = 1_000
 MAX_COMPILED_BYTES = 2 * 1024 * 1024
 """Scripts that a state keeps compiled: so many, of so many bytes together."""
+MAX_LOADED = 20
+"""Libraries that a state keeps loaded."""
 WORDS_AT_ONCE = 2_000
 """More words than this go to a script in several calls: Lua's stack is bounded."""
 QUICK_STEPS = 4e6
@@ -45,8 +47,12 @@ QUICK_STEPS = 4e6
 DEFAULT_BUDGET_MS = 50
 VERSION = "7.0.15"
 VERSION_NUMBER = 0x07000F
-_FILES = ("guard", "patterns", "sandbox", "redis", "json", "msgpack", "libraries")
+_FILES = ("guard", "patterns", "sandbox", "redis", "json", "msgpack", "libraries", "functions")
 _LEVELS = (logging.DEBUG, logging.DEBUG, logging.INFO, logging.WARNING)
+
+
+Function = tuple[bytes, bytes | None, list[bytes]]
+"""Of a library: name, description, flags."""
 
 
 class CompileError(Exception):
@@ -78,6 +84,8 @@ class State:
         )
         self._compiled: OrderedDict[bytes, int] = OrderedDict()
         self._compiled_bytes = 0
+        self._libraries: OrderedDict[bytes, None] = OrderedDict()
+        self._busy = False
         self._caller: Caller | None = None
         self._failure: BaseException | None = None
         """What ends the request, whatever the script makes of it."""
@@ -88,6 +96,7 @@ class State:
         """It is not to be used any more."""
         self._entry = self._load()
         self._script: Callable[..., tuple[bool, bytes]] = self._entry[b"script"]
+        self._function: Callable[..., tuple[bool, bytes]] = self._entry[b"fcall"]
 
     def _load(self) -> Any:
         """Set up what scripts see; returns the functions by which they are run."""
@@ -143,32 +152,68 @@ class State:
 
         Raises Stopped, and what ended the request that it is part of.
         """
-        return self._bounded(caller, self._script, sha, proto, keys, words)
+        return self._enter(caller, self._script, sha, proto, keys, words)
 
-    def _bounded(
+    def has_library(self, sha: bytes) -> bool:
+        """Whether a library of functions is loaded."""
+        return sha in self._libraries
+
+    def load(self, sha: bytes, code: bytes) -> list[Function]:
+        """Load a library: run its code, which says what functions it has.
+
+        Raises CompileError, Stopped, and what ended the request that it is part of.
+        """
+        loaded, *told = self._inside(None, lambda: self._entry[b"load"](sha, code))
+        if not loaded:
+            raise CompileError(told[0].decode("utf-8", "replace"))
+        libraries = self._libraries
+        libraries[sha] = None
+        if len(libraries) > MAX_LOADED:
+            oldest, _ = libraries.popitem(last=False)
+            self._entry[b"drop"](oldest)
+        names, descriptions, flags = told[::3], told[1::3], told[2::3]
+        return [(name, text or None, words.split()) for name, text, words in zip(names, descriptions, flags, strict=True)]
+
+    def call_function(
+        self, caller: Caller, sha: bytes, name: bytes, proto: int, keys: int, words: list[bytes]
+    ) -> tuple[bool, bytes]:
+        """Call a function of a library that is loaded; like `run`."""
+        self._libraries.move_to_end(sha)
+        return self._enter(caller, self._function, sha + name, proto, keys, words)
+
+    def _enter(
         self, caller: Caller, run: Callable[..., tuple[bool, bytes]], name: bytes, proto: int, keys: int, words: list[bytes]
     ) -> tuple[bool, bytes]:
-        assert self._caller is None, "a script runs another one"
+        def work() -> tuple[bool, bytes]:
+            if len(words) <= WORDS_AT_ONCE:
+                return run(name, proto, keys, *words)
+            for at in range(0, len(words), WORDS_AT_ONCE):
+                self._entry[b"more"](*words[at : at + WORDS_AT_ONCE])
+            return run(name, proto, keys)
+
+        ok, reply = self._inside(caller, work)
+        return ok, reply
+
+    def _inside(self, caller: Caller | None, work: Callable[[], Any]) -> Any:
+        """What happens inside of Lua, within its bounds."""
+        assert not self._busy, "a script runs another one"
+        self._busy = True
         self._caller = caller
         self._failure = None
         self._deadline_s = None
         self._over = False
         self._random.reset()
+        result = None
         try:
-            if len(words) > WORDS_AT_ONCE:
-                for at in range(0, len(words), WORDS_AT_ONCE):
-                    self._entry[b"more"](*words[at : at + WORDS_AT_ONCE])
-                ok, reply = run(name, proto, keys)
-            else:
-                ok, reply = run(name, proto, keys, *words)
+            result = work()
         except (LuaError, MemoryError) as error:
             self.spent = True
             if self._failure is None and not self._over:
                 if isinstance(error, MemoryError):
                     raise Stopped(f"not enough memory: a script may take {HARD_BYTES} bytes") from error
                 raise Stopped(f"the script ended with an error of Lua's own: {_text(error)}") from error
-            ok, reply = False, b""
         finally:
+            self._busy = False
             self._caller = None
         if self._failure is not None:
             self.spent = True
@@ -177,7 +222,7 @@ class State:
             self.spent = True
             raise Stopped(f"the script took more than {self.budget_ms:g} ms: nothing of it was done, see redis.script_budget_ms")
         self._clean()
-        return ok, reply
+        return result
 
     def _clean(self) -> None:
         lua = self._lua

@@ -2,6 +2,7 @@
 
     b"sb" + sha (40 hex digits)    -> class (1) + number (8) + body
     b"so" + class (1) + number (8) -> sha                                in the order in which they came
+    b"sf", b"sn"                   -> libraries of functions: functions.py
     b"st"                          -> next number (8), scripts (8), bytes (8)
 
 A class is 0: it came with EVAL, or 1: it was loaded. Where there are too many, the first that came go: of class 0 first.
@@ -19,6 +20,8 @@ _HEAD = 9
 MAX_SCRIPTS = 1_000
 MAX_BYTES = 2 * 1024 * 1024
 """Of a database, in number and in bytes."""
+MAX_NAME_BYTES = 512
+"""Of a library or a function."""
 MAX_SCRIPT_BYTES = 256 * 1024
 """Of one script: compiling it holds the loop."""
 

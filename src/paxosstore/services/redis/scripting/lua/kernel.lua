@@ -24,7 +24,7 @@ setmetatable(k.protected, { __mode = "k" })
 collectgarbage("setpause", 150)
 collectgarbage("setstepmul", 1000000) -- a collection in one step: there is none in an emergency, so none may be late
 
-local guard, patterns, sandbox, redis, json, msgpack, libraries = unpack(chunks)
+local guard, patterns, sandbox, redis, json, msgpack, libraries, functions = unpack(chunks)
 patterns(k)
 guard(k, left, quick)
 
@@ -44,5 +44,6 @@ json(k)
 msgpack(k, host)
 libraries(k, host, entry)
 k.globals.redis = k.protect(k.redis)
+functions(k, entry)
 k.seal()
 return entry

@@ -6,7 +6,7 @@ local type, error, select, tostring, rawget, rawset, rawequal = type, error, sel
 local next, pcall, xpcall, setmetatable, getmetatable, loadstring, setfenv = next, pcall, xpcall, setmetatable, getmetatable, loadstring, setfenv
 local byte, concat, find, gsub, floor = string.byte, table.concat, string.find, string.gsub, math.floor
 local tonumber = tonumber
-k.rawset = rawset
+k.rawset, k.rawget = rawset, rawget
 local READONLY = "Attempt to modify a readonly table"
 
 local protected = k.protected -- what a script sees -> what is behind it
