@@ -59,6 +59,25 @@ def test_a_sample_has_no_member_twice(count: int) -> None:
     assert sample <= names
 
 
+@pytest.mark.parametrize("count", [50, 450])
+def test_each_member_is_drawn_as_often_though_some_twice(count: int) -> None:
+    CHANCE.seed(count)
+    _, collection = filled([b"%d" % number for number in range(1_000)])
+    rounds = 9_000 // count
+    seen = Counter([name for _ in range(rounds) for name, _ in collection.draw(count)])
+    assert sum(seen.values()) == 9_000
+    squares = sum([(seen[b"%d" % number] - 9) ** 2 / 9 for number in range(1_000)])
+    assert squares < 2 * 1_000, "chi-square of draws that come in clusters"
+
+
+def test_many_are_drawn_of_many_without_a_look_at_all() -> None:
+    CHANCE.seed(1)
+    view, collection = filled([b"%d" % number for number in range(8_000)])
+    view.met = 0
+    assert len(collection.draw(1_000)) == 1_000
+    assert view.met < 6_000
+
+
 def test_one_of_many_is_found_without_a_walk() -> None:
     CHANCE.seed(1)
     view, collection = filled([b"%d" % number for number in range(3_000)])

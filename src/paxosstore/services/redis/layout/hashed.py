@@ -83,10 +83,13 @@ class HashedCollection(Collection):
         return list(found.items())
 
     def draw(self, count: int) -> list[tuple[bytes, bytes]]:
-        """So many members, each chosen among all."""
-        if self.size <= max(FEW, count * _SLOTS):
+        """So many members, each chosen among all; it costs some rows for each, or as many as there are."""
+        if self.size <= max(FEW, 2 * count):
             return CHANCE.choices(list(self.members()), k=count)
-        return [self.sample(1)[0] for _ in range(count)]
+        drawn = list(islice(random_places(self.members, self.size, count), count))
+        drawn += [self.sample(1)[0] for _ in range(count - len(drawn))]
+        CHANCE.shuffle(drawn)
+        return drawn
 
 
 def random_places(between: Callable[[int, int], Iterator[T]], size: int, count: int) -> Iterator[T]:

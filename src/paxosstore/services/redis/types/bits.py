@@ -10,6 +10,8 @@ from ..reply import NOT_AN_INTEGER, SYNTAX_ERROR, ZERO, ReplyError, array, error
 from ..resp import integer
 from .strings import MAX_REDIS_BYTES, check_length
 
+_PIECE = 65_536
+"""Numbers of so many bytes stay in the cache."""
 _BAD_OFFSET = error("bit offset is not an integer or out of range")
 _BAD_BIT = error("bit is not an integer or out of range")
 _BAD_TYPE = error("Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
@@ -73,6 +75,15 @@ def bitop(view: View, args: list[bytes], proto: int) -> bytes:
     if not length:
         target.delete()
         return ZERO
+    pieces = [
+        _combine(name, [value[at : at + _PIECE] for value in values], min(_PIECE, length - at)) for at in range(0, length, _PIECE)
+    ]
+    target.set(b"".join(pieces))
+    return integer_reply(length)
+
+
+def _combine(name: bytes, values: list[bytes], length: int) -> bytes:
+    """Missing bytes are zeros."""
     result, *others = [int.from_bytes(value.ljust(length, b"\0"), "big") for value in values]
     if name == b"NOT":
         result ^= (1 << 8 * length) - 1
@@ -83,8 +94,7 @@ def bitop(view: View, args: list[bytes], proto: int) -> bytes:
             result |= other
         else:
             result ^= other
-    target.set(result.to_bytes(length, "big"))
-    return integer_reply(length)
+    return result.to_bytes(length, "big")
 
 
 # -- counting and finding
@@ -119,7 +129,7 @@ def bitcount(view: View, args: list[bytes], proto: int) -> bytes:
     if value is None:
         return ZERO
     if len(args) == 2:
-        return integer_reply(int.from_bytes(value, "big").bit_count())
+        return integer_reply(_Bits(value).count(_Range(0, len(value) * 8)) if value else 0)
     if len(args) not in (4, 5):
         return SYNTAX_ERROR
     start, end = _need(args[2]), _need(args[3])
@@ -128,7 +138,7 @@ def bitcount(view: View, args: list[bytes], proto: int) -> bytes:
     asked = _range(start, end, len(value), len(args) == 5 and _unit(args[4]))
     if asked.first >= asked.end:
         return ZERO
-    return integer_reply(_Bits(value).run(asked).bit_count())
+    return integer_reply(_Bits(value).count(asked))
 
 
 def bitpos(view: View, args: list[bytes], proto: int) -> bytes:
@@ -146,12 +156,9 @@ def bitpos(view: View, args: list[bytes], proto: int) -> bytes:
     asked = _range(start, end, len(value), in_bits)
     if asked.first >= asked.end:
         return integer_reply(-1)
-    width = asked.end - asked.first
-    run = _Bits(value).run(asked)
-    if not bit:
-        run ^= (1 << width) - 1
-    if run:
-        return integer_reply(asked.end - run.bit_length())
+    found = _Bits(value).find(bit, asked)
+    if found is not None:
+        return integer_reply(found)
     # behind the end of the string all bits are clear, unless an end was named
     return integer_reply(-1 if bit or len(args) > 4 else asked.end)
 
@@ -176,10 +183,26 @@ class _Bits:
         self._bytes = bytearray(self._bytes)
         self._bytes.extend(bytes(max(0, length - len(self._bytes))))
 
-    def run(self, asked: _Range) -> int:
-        """Bits that are there, as one number."""
-        number = int.from_bytes(self._bytes[asked.first // 8 : (asked.end + 7) // 8], "big") >> -asked.end % 8
-        return number & (1 << asked.end - asked.first) - 1
+    def count(self, asked: _Range) -> int:
+        """How many bits are set. The range is not empty."""
+        first, end = asked.first // 8, (asked.end + 7) // 8
+        pieces = [self._bytes[at : min(at + _PIECE, end)] for at in range(first, end, _PIECE)]
+        before = self._bytes[first] >> 8 - asked.first % 8
+        behind = self._bytes[end - 1] & (1 << -asked.end % 8) - 1
+        return sum([int.from_bytes(piece, "big").bit_count() for piece in pieces]) - before.bit_count() - behind.bit_count()
+
+    def find(self, bit: int, asked: _Range) -> int | None:
+        """The first bit that is so. The range is not empty."""
+        first, end = asked.first // 8, (asked.end + 7) // 8
+        piece = bytearray(self._bytes[first:end])
+        before, behind = 0xFF00 >> asked.first % 8 & 0xFF, (1 << -asked.end % 8) - 1  # outside nothing is found
+        piece[0] = piece[0] & ~before if bit else piece[0] | before
+        piece[-1] = piece[-1] & ~behind if bit else piece[-1] | behind
+        rest = piece.lstrip(b"\0" if bit else b"\xff")
+        if not rest:
+            return None
+        byte = rest[0] if bit else rest[0] ^ 0xFF
+        return (end - len(rest)) * 8 + 8 - byte.bit_length()
 
     def get(self, offset: int, bits: int) -> int:
         """Up to 64 bits; those behind the end are clear."""

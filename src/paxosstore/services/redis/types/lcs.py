@@ -17,7 +17,7 @@ from ..resp import integer
 
 MAX_CELLS = 1 << 24
 """Lengths of the two strings, multiplied …"""
-MAX_BYTES = 20_000
+MAX_BYTES = 10_000
 """… and that of each: so it takes some 20 ms at most."""
 _NO_STRINGS = error("The specified keys must contain string values")
 _ONE_OF_BOTH = error("If you want both the length and indexes, please just use IDX.")
