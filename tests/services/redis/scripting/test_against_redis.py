@@ -25,7 +25,7 @@ def scripts(name: str) -> list[Words]:
 
 
 @pytest.mark.parametrize("proto", [2, 3])
-@pytest.mark.parametrize("name", ["base.txt", "libraries.txt"])
+@pytest.mark.parametrize("name", ["base.txt", "libraries.txt", "commands.txt"])
 def test_scripts(ports: tuple[int, int], name: str, proto: int) -> None:
     compare(ports, proto, scripts(name))
 

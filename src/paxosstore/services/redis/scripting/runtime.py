@@ -137,7 +137,10 @@ class State:
         if sha in compiled:
             compiled.move_to_end(sha)
             return
-        why = self._entry[b"compile"](sha, body)
+        try:
+            why = self._inside(None, lambda: self._entry[b"compile"](sha, body))
+        except Stopped as stopped:
+            raise CompileError(str(stopped)) from stopped
         if why is not None:
             raise CompileError(why.decode("utf-8", "replace"))
         compiled[sha] = len(body)
