@@ -30,13 +30,14 @@ _OTHERS = (
 UNITS = (*(f"unit/type/{name}" for name in _TYPES), *(f"unit/{name}" for name in _OTHERS.split()))
 OUT = Path("out/redis-suite")
 REPORT = Path("out/redis-suite.md")
+START_S = 120.0
 SELECTION = Path(__file__).parent / "selection.txt"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.redis_suite", description=__doc__)
     parser.add_argument("units", nargs="*", metavar="UNIT", help="of these units alone, like type/hash or unit/scan")
-    parser.add_argument("--nodes", type=int, default=3, help="nodes of the cluster")
+    parser.add_argument("--nodes", type=int, choices=(3, 5), default=3, help="nodes of the cluster")
     parser.add_argument("--port", type=int, default=0, help="of a server that runs already, instead of nodes of its own")
     parser.add_argument("--reference", action="store_true", help="run the units against redis-server again")
     parser.add_argument("--selection", action="store_true", help=f"fail unless every block of {SELECTION.name} passes")
@@ -98,7 +99,10 @@ def nodes(count: int) -> Iterator[int]:
     """The Redis port of one node of a cluster."""
     with tempfile.TemporaryDirectory(prefix="paxosstore-redis-suite-") as folder, LocalCluster(Path(folder), count) as cluster:
         cluster.init()
-        cluster.start()
+        for node in range(count):
+            cluster.launch(node)
+        for node in range(count):
+            cluster.wait_ready(node, START_S)
         yield cluster.redis_port(0)
 
 

@@ -19,6 +19,8 @@ MOST_HANGS = 8
 """A unit with more blocks than this that hang is given up."""
 PORTS_BELOW = 32
 """The suite's own processes talk to each other by a port so far below the one it is told."""
+SKIPPED = {"unit/type/set": ("SRANDMEMBER with a dict containing long chain",)}
+"""Blocks that cannot pass from outside, and leave a redis-server behind that answers no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ def run_unit(root: Path, unit: str, port: int, limits: Limits, log: Path) -> lis
     hung: list[Block] = []
     seen: list[Block] = []
     while len(hung) <= MOST_HANGS:
-        lines, stuck = _run_once(root, unit, port, [block.name for block in hung], limits.block_s, deadline)
+        lines, stuck = _run_once(
+            root, unit, port, [*SKIPPED.get(unit, ()), *(block.name for block in hung)], limits.block_s, deadline
+        )
         with log.open("a", encoding="utf-8") as file:
             file.writelines(line + "\n" for line in lines)
         blocks = blocks_of(unit, lines)
@@ -55,8 +59,7 @@ def _run_once(
     """What the suite wrote, and the block that hung (None: it came to its end)."""
     base_port = free_base_port(5) + PORTS_BELOW
     options = ["--host", "127.0.0.1", "--port", str(port), "--single", unit, "--durable", "--baseport", str(base_port)]
-    for name in skipped:
-        options += ["--skiptest", name]
+    options += [word for name in skipped for word in ("--skiptest", name)]
     process = subprocess.Popen(
         ["tclsh", "tests/test_helper.tcl", *options],
         cwd=root,

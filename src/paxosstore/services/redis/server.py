@@ -23,6 +23,7 @@ from .scripting.runtime import RUNTIME
 from .session.parameters import Parameters
 from .session.session import REDIS_VERSION, Session
 from .session.table import SPECS
+from .session.times import Times
 from .settings import RedisSettings
 from .waiting.giveback import GiveBack, undo
 from .waiting.room import Follows, WaitingRoom
@@ -93,6 +94,7 @@ class RedisServer:
         self.specs: Mapping[bytes, Spec] = SPECS
         self.parameters = Parameters()
         RUNTIME.budget_ms = settings.script_budget_ms
+        self.times = Times(self.parameters)
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
@@ -295,6 +297,9 @@ class RedisServer:
                     text = f"it holds {connection.held} bytes and has neither sent nor read anything for {STUCK_S:g} s"
                     self.closing("memory", connection.session, f"{text}, and there is no room: see redis.max_clients_bytes")
                     connection.give_up()
+
+    def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, call)
 
     def seconds(self) -> float:
         return self._loop.time()

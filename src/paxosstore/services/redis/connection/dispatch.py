@@ -8,9 +8,11 @@ from typing import Protocol
 from ....core.batch.request import Request as StoreRequest
 from ....errors import NotServing
 from ..commands.spec import Run, Spec
+from ..commands.table import TABLE as DATA_TABLE
 from ..commands.waits import wait_seconds
+from ..floats import double
 from ..layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
-from ..reply import error, store_error, wrong_arity
+from ..reply import OK, error, store_error, wrong_arity
 from ..resp import Limits, Refused, Request
 from ..room import Room
 from ..session.session import Host, Session
@@ -21,6 +23,7 @@ from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
 from ..waiting.command import WaitingCommand, until
 from ..waiting.room import WaitingRoom
 from . import transactions
+from .naps import Nap, Timer
 from .order import Order
 from .requests import SMALL_BYTES, Command, Spread, Whole, merge_by, merge_ok, merge_sum
 
@@ -55,6 +58,10 @@ class Desk(Host, Protocol):
         """A command has taken what its client cannot get any more."""
         ...
 
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call it after so many seconds."""
+        ...
+
     def closing(self, why: str, session: Session, text: str) -> None:
         """The session's connection is closed for a reason: count it, and say so."""
         ...
@@ -79,6 +86,7 @@ class Dispatch:
         self.session = session
         self.order = order
         self._slots = desk.settings.slots
+        order.note = self._note
         self._ended = False
         self.stopping = False
         """The node stops: what has not been started is refused."""
@@ -129,7 +137,7 @@ class Dispatch:
         if spec.everywhere:
             return self._everywhere(spec, run, args)
         entity = self.place(spec, args, session.db) if self._slots else REDIS_BASE + session.db
-        return self.answer(entity) if isinstance(entity, bytes) else self._start(spec, run, args, entity)
+        return self.answer(entity) if isinstance(entity, bytes) else self.start(spec, run, args, entity)
 
     def answer(self, reply: bytes) -> bool:
         """A command is answered at once."""
@@ -167,7 +175,7 @@ class Dispatch:
         keys, limit = len(spec.key_names(args)), self.desk.settings.max_keys
         return None if keys <= limit else error(f"{keys} keys are over the limit of {limit}: see redis.max_keys", TOO_LARGE)
 
-    def _start(self, spec: Spec, run: Run, args: Request, entity: int) -> bool:
+    def start(self, spec: Spec, run: Run, args: Request, entity: int) -> bool:
         if spec.waits and (seconds := wait_seconds(spec, args)) is not None:
             self.count(spec)
             self._wait(spec, args, entity, seconds)
@@ -176,8 +184,16 @@ class Dispatch:
             return False
         self.desk.commands += 1
         self.session.last = spec.name
-        self.order.start(Command(self.order, run, args, self.session.proto, entity, not spec.writes))
+        command = Command(self.order, run, args, self.session.proto, entity, not spec.writes)
+        command.began_s = self.desk.seconds()
+        self.order.start(command)
         return True
+
+    def _note(self, command: Command) -> None:
+        """A command has its reply."""
+        desk, session, words = self.desk, self.session, command.words
+        took_us = int((desk.seconds() - command.began_s) * 1e6)
+        desk.times.note(words[0].decode("latin-1").lower(), words, took_us, command.reply or b"", session.address, session.name)
 
     def _wait(self, spec: Spec, args: Request, entity: int, seconds: float) -> None:
         """Start a command that waits where there is nothing for it."""
@@ -205,9 +221,14 @@ class Dispatch:
         if starter is not None:
             return starter(self, spec, args)
         self.count(spec)
+        session, name = self.session, spec.name
         if spec.subcommands:
-            self.session.last = spec.full_name(args).decode()
-        return self.answer(spec.answer(self.session, args))
+            name = session.last = spec.full_name(args).decode()
+        began_s = self.desk.seconds()
+        reply = spec.answer(session, args)
+        took_us = int((self.desk.seconds() - began_s) * 1e6)
+        self.desk.times.note(name, args, took_us, reply, session.address, session.name)
+        return self.answer(reply)
 
     def _unusual(self, spec: Spec | None, args: Request) -> bool:
         """No command, or one between MULTI and EXEC."""
@@ -243,7 +264,7 @@ class Dispatch:
         elif spec.name == "flushall":
             entities = range(REDIS_BASE, REDIS_BASE + DATABASES)
         else:
-            return self._start(spec, run, args, REDIS_BASE + self.session.db)
+            return self.start(spec, run, args, REDIS_BASE + self.session.db)
         self.count(spec)
         merge = merge_by(spec.gather) if spec.gather else merge_ok if spec.writes else merge_sum
         whole = Whole(self.order, len(entities), merge)
@@ -257,10 +278,35 @@ class Dispatch:
         slot = cursor >> 32
         if slot >= self._slots:
             return self.answer(EMPTY_PAGE)
-        return self._start(spec, run, args, SLOT_BASE + slot)
+        return self.start(spec, run, args, SLOT_BASE + slot)
 
 
-STARTERS: dict[str, Callable[[Dispatch, Spec, Request], bool]] = {"exec": transactions.execute, "watch": transactions.watch}
+def debug_or_sleep(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
+    """DEBUG: a command on data, but for SLEEP."""
+    session, desk = dispatch.session, dispatch.desk
+    seconds = double(args[2]) if len(args) == 3 and args[1].lower() == b"sleep" else None
+    if seconds is None:
+        data = DATA_TABLE[b"debug"]
+        assert data.run is not None
+        entity = dispatch.place(data, args, session.db)
+        return dispatch.answer(entity) if isinstance(entity, bytes) else dispatch.start(data, data.run, args, entity)
+    dispatch.count(spec)
+    began_s = desk.seconds()
+
+    def woken(nap: Nap) -> None:
+        took_us = int((desk.seconds() - began_s) * 1e6)
+        desk.times.note(spec.name, args, took_us, OK, session.address, session.name)
+        dispatch.order.rested(nap)
+
+    dispatch.order.rest(Nap(seconds, desk.later, woken))
+    return True
+
+
+STARTERS: dict[str, Callable[[Dispatch, Spec, Request], bool]] = {
+    "debug": debug_or_sleep,
+    "exec": transactions.execute,
+    "watch": transactions.watch,
+}
 """Session commands that are requests too."""
 
 

@@ -23,6 +23,7 @@ from ....core.batch.request import Request
 from ....errors import Overloaded
 from ..room import Share
 from ..settings import RedisSettings
+from .naps import Nap
 from .requests import LARGE_REPLY_BYTES, SMALL_BYTES, Answer, Command, Slot, Spread
 
 READ_FLOOR = 1
@@ -74,6 +75,7 @@ class Order:
         "crowded",
         "gone",
         "held_up",
+        "note",
         "owed",
         "reads",
         "room",
@@ -88,7 +90,7 @@ class Order:
         self.room = share.room
         self._max_pipelined = settings.max_pipelined
         self._max_unread_bytes = settings.max_unread_bytes
-        self._waiting: deque[Slot] = deque()
+        self._waiting: deque[Slot | Nap] = deque()
         """Places of replies that have not left, in order."""
         self._out: list[bytes] = []
         """Replies whose turn it is."""
@@ -97,6 +99,8 @@ class Order:
         self._places = 0
         self._taken = 0
         """So many places have been answered, of all there ever were."""
+        self.note: Callable[[Command], None] = lambda command: None
+        """Told of each command that has its reply, if it says when it came."""
         self._confirmed_at = 0
         """When so many have been, the client knows what it listens to."""
         self.reads = 0
@@ -112,7 +116,7 @@ class Order:
         """Entity -> writes under way, and reads that were queued behind one."""
         self._spread: Spread | None = None
         """A command on several entities that is not under way at all of them yet."""
-        self._alone: Command | None = None
+        self._alone: Command | Nap | None = None
         """Nothing is started until this one has its reply."""
         self.under_way = 0
         """Bytes of the commands under way, as far as they are not small."""
@@ -223,6 +227,19 @@ class Order:
         self._writes[command.entity] = self._writes.get(command.entity, 0) + 1
         self._alone = command
         self.held_up = True
+
+    def rest(self, nap: Nap) -> None:
+        """Start nothing until it is over."""
+        self._waiting.append(nap)
+        self._alone = nap
+        self.held_up = True
+
+    def rested(self, nap: Nap) -> None:
+        """A nap is over."""
+        if nap is self._alone:
+            self._alone = None
+            self._look()
+            self.tell()
 
     def unblock(self, as_error: bool) -> bool:
         """End the wait of the command that waits; whether there is one."""
@@ -364,6 +381,8 @@ class Order:
         if command is self._alone:
             self._alone = None
             self._look()
+        if command.began_s:
+            self.note(command)
         if not self._told:
             self.tell()
 

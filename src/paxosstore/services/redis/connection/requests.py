@@ -65,7 +65,19 @@ class Answer:
 class Command(Request):
     """One command on one entity. It holds its connection's place for the reply."""
 
-    __slots__ = ("_args", "_built", "_owner", "_proto", "_put_off", "_run", "counts_as_read", "place", "queued_read", "reply")
+    __slots__ = (
+        "_args",
+        "_built",
+        "_owner",
+        "_proto",
+        "_put_off",
+        "_run",
+        "began_s",
+        "counts_as_read",
+        "place",
+        "queued_read",
+        "reply",
+    )
 
     handler = HANDLER
 
@@ -79,6 +91,8 @@ class Command(Request):
         self._built = 0
         """Bytes of its reply that its owner knows of."""
         self._put_off = False
+        self.began_s = 0.0
+        """When it came, of the loop's time; 0: nobody wants to know how long it takes."""
         self.place = 0
         """Its place among its connection's commands: those after it have a higher one."""
         self.counts_as_read = read_only
@@ -105,6 +119,10 @@ class Command(Request):
 
     def payload(self) -> bytes:
         return encode(self._proto, self._args)
+
+    @property
+    def words(self) -> list[bytes]:
+        return self._args
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         if self._put_off and error is None:

@@ -49,8 +49,15 @@ def config_set(session: Session, args: list[bytes]) -> bytes:
         except ValueError as fault:
             return error(f"CONFIG SET failed (possibly related to argument '{asked}') - {fault}")
     parameters.set(wanted)
+    session.host.times.tune()
     if EVENTS in wanted:
         session.host.hub.notify(wanted[EVENTS])
+    return OK
+
+
+def config_resetstat(session: Session, args: list[bytes]) -> bytes:
+    """The times of commands begin anew; what is counted for metrics goes on."""
+    session.host.times.forget_commands()
     return OK
 
 

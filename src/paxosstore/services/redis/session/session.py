@@ -10,6 +10,7 @@ from ..pubsub.hub import Hub, Subscriptions
 from ..room import Share
 from ..settings import RedisSettings
 from .parameters import Parameters
+from .times import Times
 from .transaction import Transaction
 
 REDIS_VERSION = "7.0.0"
@@ -36,6 +37,11 @@ class Host(Protocol):
     @property
     def hub(self) -> Hub:
         """Who has subscribed to what."""
+        ...
+
+    @property
+    def times(self) -> Times:
+        """How long this node's commands take."""
         ...
 
     @property

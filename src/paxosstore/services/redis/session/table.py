@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ..commands.spec import Spec, index
 from ..commands.table import DATA_COMMANDS
-from . import client, configuration, handshake, info, introspection, persistence, subscribe, transactions
+from ..reply import error
+from . import client, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
 from .killing import client_kill
+from .session import Session
 from .spec import Local, SessionSpec
 
 _ACL: dict[bytes, tuple[int, Local]] = {
@@ -38,9 +40,28 @@ _COMMAND: dict[bytes, tuple[int, Local]] = {
 }
 _CONFIG: dict[bytes, tuple[int, Local]] = {
     b"get": (-3, configuration.config_get),
+    b"resetstat": (2, configuration.config_resetstat),
     b"rewrite": (2, configuration.config_rewrite),
     b"set": (-4, configuration.config_set),
 }
+
+_LATENCY: dict[bytes, tuple[int, Local]] = {
+    b"doctor": (2, timing.latency_doctor),
+    b"help": (2, timing.latency_help),
+    b"histogram": (-2, timing.latency_histogram),
+    b"history": (3, timing.latency_history),
+    b"latest": (2, timing.latency_latest),
+    b"reset": (-2, timing.latency_reset),
+}
+_SLOWLOG: dict[bytes, tuple[int, Local]] = {
+    b"get": (-2, timing.slowlog_get),
+    b"len": (2, timing.slowlog_len),
+    b"reset": (2, timing.slowlog_reset),
+}
+
+
+def _no_debug(session: Session, args: list[bytes]) -> bytes:
+    return error("DEBUG is not possible in a transaction")
 
 
 _STALE = ("loading", "stale")
@@ -88,12 +109,15 @@ SESSION_COMMANDS = (
     SessionSpec("acl", -2, "server", "Who may do what: there is one user.", (), subcommands=_ACL),
     SessionSpec("bgrewriteaof", 1, "server", "Nothing has to be rewritten.", _SAVING, local=persistence.bgrewriteaof),
     SessionSpec("bgsave", -1, "server", "Everything is saved already.", _SAVING, local=persistence.bgsave),
+    SessionSpec("latency", -2, "server", "How long commands take.", (), subcommands=_LATENCY),
+    SessionSpec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _ADMIN, local=_no_debug),
     SessionSpec("lastsave", 1, "server", "When all was saved: now.", ("loading", "stale", "fast"), local=persistence.lastsave),
     SessionSpec("role", 1, "server", "Every node is a master.", _ALWAYS, local=persistence.role),
     SessionSpec("save", 1, "server", "Everything is saved already.", (*_SAVING, "no_multi"), local=persistence.save),
     SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),
     SessionSpec("config", -2, "server", "Settings of this node.", _ADMIN, subcommands=_CONFIG),
     SessionSpec("info", -1, "server", "What this node can tell of itself.", _STALE, local=info.info),
+    SessionSpec("slowlog", -2, "server", "The commands that took long.", (), subcommands=_SLOWLOG),
     SessionSpec("wait", 3, "generic", "How many replicas have the writes so far.", ("noscript",), local=info.wait),
 )
 _OWN = {spec.name for spec in SESSION_COMMANDS}

@@ -1,0 +1,113 @@
+"""How long commands take at this node: per command, the slow ones (SLOWLOG), and the worst of each second (LATENCY).
+
+The time is that from a command's arrival until its outcome is known, so it includes what is ahead of it and the agreement of
+the nodes. Waiting for something to come (BLPOP, ...) is no such time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import NamedTuple
+
+from .parameters import Parameters
+
+MAX_WORDS = 32
+MAX_WORD_BYTES = 128
+MAX_SAMPLES = 160
+"""Of one event: the last ones."""
+
+
+class Slow(NamedTuple):
+    """A command that was slow."""
+
+    number: int
+    at_s: int
+    """Unix time."""
+    took_us: int
+    words: list[bytes]
+    address: str
+    name: bytes
+
+
+class Took:
+    """What one command has taken so far."""
+
+    __slots__ = ("buckets", "calls", "failed", "us")
+
+    def __init__(self) -> None:
+        self.calls = self.us = self.failed = 0
+        self.buckets = [0] * 32
+        """How many took less than 2 to the power of the index, in microseconds."""
+
+
+class Times:
+    """The times of one node's commands. Names of commands are few, so what it holds is bounded."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self.commands: dict[str, Took] = {}
+        self.errors: dict[str, int] = {}
+        self.slow: deque[Slow] = deque()
+        """The newest first."""
+        self.events: dict[str, deque[tuple[int, int]]] = {}
+        """By event: seconds of Unix time and the most milliseconds of that second."""
+        self.worst: dict[str, int] = {}
+        self._number = 0
+        self.tune()
+
+    def tune(self) -> None:
+        """The parameters are others now."""
+        number = self._parameters.number
+        self._slower_us, self._most = number("slowlog-log-slower-than"), number("slowlog-max-len")
+        self._threshold_us = 1_000 * number("latency-monitor-threshold")
+        while len(self.slow) > self._most:
+            self.slow.pop()
+
+    def note(self, name: str, words: list[bytes], us: int, reply: bytes, address: str, client: bytes) -> None:
+        """A command has its reply."""
+        took = self.commands.get(name)
+        if took is None:
+            took = self.commands[name] = Took()
+        took.calls += 1
+        took.us += us
+        took.buckets[min(us.bit_length(), 31)] += 1
+        if reply[:1] == b"-":
+            took.failed += 1
+        if us >= self._slower_us >= 0 and self._most:
+            self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(words), address, client))
+            self._number += 1
+            if len(self.slow) > self._most:
+                self.slow.pop()
+        if self._threshold_us and us >= self._threshold_us:
+            self._event("command", us // 1_000)
+
+    def _event(self, event: str, ms: int) -> None:
+        samples = self.events.setdefault(event, deque(maxlen=MAX_SAMPLES))
+        now_s = int(time.time())
+        if samples and samples[-1][0] == now_s:
+            samples[-1] = (now_s, max(ms, samples[-1][1]))
+        else:
+            samples.append((now_s, ms))
+        self.worst[event] = max(ms, self.worst.get(event, 0))
+
+    def forget_commands(self) -> None:
+        self.commands.clear()
+
+    def forget_events(self, names: list[str]) -> int:
+        """All, where none is named; returns how many there were."""
+        found = [name for name in names or list(self.events) if self.events.pop(name, None) is not None]
+        for name in found:
+            del self.worst[name]
+        return len(found)
+
+
+def trimmed(words: list[bytes]) -> list[bytes]:
+    """As SLOWLOG keeps them."""
+    kept = []
+    for word in words[: MAX_WORDS if len(words) <= MAX_WORDS else MAX_WORDS - 1]:
+        more = len(word) - MAX_WORD_BYTES
+        kept.append(word if more <= 0 else b"%b... (%d more bytes)" % (word[:MAX_WORD_BYTES], more))
+    if len(words) > MAX_WORDS:
+        kept.append(b"... (%d more arguments)" % (len(words) - MAX_WORDS + 1))
+    return kept

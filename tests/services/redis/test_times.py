@@ -1,0 +1,125 @@
+"""What SLOWLOG and LATENCY tell, and a client that sleeps alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hiredis import Reader
+
+from paxosstore.services.redis.session.parameters import Parameters
+from paxosstore.services.redis.session.times import MAX_SAMPLES, Times, trimmed
+
+from .oracle import compare as compare_with_redis
+from .oracle import needs_redis, script
+from .support import Client, in_loop, serving
+
+SCRIPT = """
+SLOWLOG GET x / SLOWLOG GET -2 / SLOWLOG GET 1 2 / SLOWLOG foo / LATENCY HISTORY none / LATENCY RESET none / LATENCY LATEST x
+LATENCY foo / LATENCY HISTOGRAM none / SLOWLOG LEN x / LATENCY HISTORY / LATENCY RESET / LATENCY LATEST / CONFIG RESETSTAT
+"""
+
+
+@needs_redis
+def test_errors_and_empty_answers_are_those_of_redis(ports: tuple[int, int]) -> None:
+    for proto in (2, 3):
+        compare_with_redis(ports, proto, script(SCRIPT))
+
+
+def _times(**wanted: str) -> Times:
+    parameters = Parameters()
+    parameters.set({name.replace("_", "-"): value for name, value in wanted.items()})
+    return Times(parameters)
+
+
+def _note(times: Times, us: int, *words: bytes, reply: bytes = b"+OK\r\n") -> None:
+    times.note(words[0].decode(), list(words), us, reply, "1.2.3.4:5", b"me")
+
+
+def test_the_slow_log_keeps_the_newest_of_those_that_are_slow() -> None:
+    times = _times(slowlog_log_slower_than="100", slowlog_max_len="2")
+    for us, word in ((99, b"no"), (100, b"a"), (101, b"b"), (102, b"c")):
+        _note(times, us, b"get", word)
+    assert [(one.number, one.words, one.took_us) for one in times.slow] == [(2, [b"get", b"c"], 102), (1, [b"get", b"b"], 101)]
+    assert (times.slow[0].address, times.slow[0].name) == ("1.2.3.4:5", b"me")
+
+
+def test_no_command_is_slow_where_that_is_switched_off() -> None:
+    for off in ({"slowlog_log_slower_than": "-1"}, {"slowlog_max_len": "0"}):
+        times = _times(**off)
+        _note(times, 10**9, b"get")
+        assert not times.slow
+
+
+def test_a_shorter_slow_log_forgets_the_oldest() -> None:
+    parameters = Parameters()
+    parameters.set({"slowlog-log-slower-than": "0"})
+    times = Times(parameters)
+    for number in range(4):
+        _note(times, number, b"get")
+    parameters.set({"slowlog-max-len": "1"})
+    times.tune()
+    assert [one.took_us for one in times.slow] == [3]
+
+
+def test_what_is_kept_of_a_command_is_bounded() -> None:
+    assert trimmed([b"x" * 129]) == [b"x" * 128 + b"... (1 more bytes)"]
+    assert trimmed([b"x"] * 32) == [b"x"] * 32
+    assert trimmed([b"x"] * 34) == [b"x"] * 31 + [b"... (3 more arguments)"]
+
+
+def test_events_are_the_worst_of_each_second(monkeypatch: Any) -> None:
+    times, now = _times(latency_monitor_threshold="10"), [100.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    for ms in (9, 10, 30, 20):
+        _note(times, ms * 1_000, b"get")
+    assert list(times.events["command"]) == [(100, 30)]
+    for _ in range(2 * MAX_SAMPLES):
+        now[0] += 1
+        _note(times, 11_000, b"get")
+    assert len(times.events["command"]) == MAX_SAMPLES
+    assert times.worst == {"command": 30}
+    assert times.forget_events(["other"]) == 0
+    assert times.forget_events([]) == 1
+    assert not times.worst
+
+
+async def _ask(client: Client, *lines: str) -> list[Any]:
+    client.send(*lines)
+    reader, found = Reader(), list[Any]()
+    while len(found) < len(lines):
+        reader.feed(await client.reader.read(65_536))
+        while (reply := reader.gets()) is not False:
+            found.append(reply)
+    return found
+
+
+@in_loop
+async def test_commands_are_counted_with_their_subcommands_and_forgotten() -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        await _ask(client, "SET a 1", "SET b 2", "GET a", "CLIENT ID", "CLIENT GETNAME")
+        (found,) = await _ask(client, "LATENCY HISTOGRAM set client none")
+        assert found[::2] == [b"set", b"client|id", b"client|getname"]
+        assert [row[1] for row in found[1::2]] == [2, 1, 1]
+        await _ask(client, "CONFIG RESETSTAT")
+        assert await _ask(client, "LATENCY HISTOGRAM set") == [[]]
+
+
+@in_loop
+async def test_one_that_sleeps_keeps_nobody_else_and_the_order_of_its_replies() -> None:
+    async with serving() as harness:
+        sleeper, other = await harness.connect(), await harness.connect()
+        sleeper.send("SET k 1", "DEBUG SLEEP 0.2", "INCR k")
+        await other.exchange("INCR k", b":2\r\n")
+        await sleeper.expect(b"+OK\r\n+OK\r\n:3\r\n")
+
+
+@in_loop
+async def test_one_that_sleeps_may_go() -> None:
+    async with serving() as harness:
+        sleeper, other = await harness.connect(), await harness.connect()
+        sleeper.send("DEBUG SLEEP 1000", "SET k 1")
+        await other.exchange("PING", b"+PONG\r\n")
+        await other.exchange("CLIENT KILL SKIPME yes", b":1\r\n")
+        assert await sleeper.reader.read() == b""
+        await other.exchange("GET k", b"$-1\r\n")
