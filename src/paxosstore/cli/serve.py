@@ -83,6 +83,8 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         replace(config.redis, max_clients=room.redis),
         feed=node.feed,
         publish=lambda channel, payload, kind: node.publish(channel, payload, kind=kind),
+        now_ms=node.now_ms,
+        replicas=len(config.peers) // 2,
     )
     node.on_told.append(redis.flush)
     node.on_published.append(redis.hub.take)

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -67,6 +68,10 @@ class RedisStatistics:
     """What is held for all clients: what they sent and is not done, and replies that they have not read."""
 
 
+def wall_ms() -> int:
+    return int(time.time() * 1_000)
+
+
 class RedisServer:
     """Listens for clients and hands their commands to `submit` (a node's), which settles each of them once."""
 
@@ -78,8 +83,15 @@ class RedisServer:
         info: Info | None = None,
         publish: Callable[[bytes, bytes, int], None] | None = None,
         feed: Follows | None = None,
+        now_ms: Callable[[], int] = wall_ms,
+        replicas: int = 0,
     ) -> None:
-        """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity."""
+        """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity.
+
+        `replicas`: nodes beside this one that have every write that was answered, at least.
+        """
+        self.now_ms = now_ms
+        self.replicas = replicas
         self.submit = submit
         self.waiting = WaitingRoom(
             Feed(0) if feed is None else feed, self.seconds, lambda pause_s, call: self._loop.call_later(pause_s, call)

@@ -1,8 +1,8 @@
-"""INFO and WAIT: what this node can tell of itself."""
+"""INFO, WAIT and TIME: what this node can tell of itself."""
 
 from __future__ import annotations
 
-from ..reply import NOT_AN_INTEGER, error, integer_reply, verbatim
+from ..reply import NOT_AN_INTEGER, array, bulk, error, integer_reply, verbatim
 from ..resp import integer
 from .session import Session
 
@@ -19,7 +19,7 @@ def info(session: Session, args: list[bytes]) -> bytes:
 
 
 def wait(session: Session, args: list[bytes]) -> bytes:
-    """At once: a write that is answered is on a majority of the nodes, and there are no replicas beside it."""
+    """At once: a write that is answered is on the disks of a majority, so on that many nodes beside the one asked."""
     if integer(args[1]) is None:
         return NOT_AN_INTEGER
     timeout_ms = integer(args[2])
@@ -27,6 +27,10 @@ def wait(session: Session, args: list[bytes]) -> bytes:
         return error("timeout is not an integer or out of range")
     if timeout_ms < 0:
         return error("timeout is negative")
-    replicas = session.host.info()["Replication"]["connected_slaves"]
-    assert isinstance(replicas, int)
-    return integer_reply(replicas)
+    return integer_reply(session.host.replicas)
+
+
+def time(session: Session, args: list[bytes]) -> bytes:
+    """Seconds since 1970, and microseconds, by the clocks of the nodes (rule 20): they are exact to the millisecond."""
+    seconds, ms = divmod(session.host.now_ms(), 1_000)
+    return array([bulk(b"%d" % seconds), bulk(b"%d" % (1_000 * ms))])

@@ -34,6 +34,15 @@ class Host(Protocol):
         """Monotonic time."""
         ...
 
+    def now_ms(self) -> int:
+        """Wall-clock time, ms since 1970."""
+        ...
+
+    @property
+    def replicas(self) -> int:
+        """Nodes beside this one that have every write that was answered, at least."""
+        ...
+
     @property
     def hub(self) -> Hub:
         """Who has subscribed to what."""

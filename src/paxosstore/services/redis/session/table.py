@@ -118,6 +118,7 @@ SESSION_COMMANDS = (
     SessionSpec("config", -2, "server", "Settings of this node.", _ADMIN, subcommands=_CONFIG),
     SessionSpec("info", -1, "server", "What this node can tell of itself.", _STALE, local=info.info),
     SessionSpec("slowlog", -2, "server", "The commands that took long.", (), subcommands=_SLOWLOG),
+    SessionSpec("time", 1, "server", "The time by which keys expire.", ("loading", "stale", "fast"), local=info.time),
     SessionSpec("wait", 3, "generic", "How many replicas have the writes so far.", ("noscript",), local=info.wait),
 )
 _OWN = {spec.name for spec in SESSION_COMMANDS}
