@@ -26,6 +26,7 @@ _SHORT: dict[bytes, Answer] = {
     b"*-1\r\n": NOTHING,
     b"_\r\n": NOTHING,
 }
+_READERS = frozenset((b"xread", b"xreadgroup"))
 _KINDS = {ord("$"): BULK, ord(":"): INTEGER, ord("+"): STATUS, ord("-"): ERROR}
 
 NOT_IN_SCRIPTS = frozenset(
@@ -80,6 +81,8 @@ class Caller:
             return _NOT_ALLOWED
         if not spec.fits(len(words)):
             return _ARITY
+        if name in _READERS and any(word.upper() == b"BLOCK" for word in words[1:6]):
+            return ERROR, b"ERR %b command is not allowed with BLOCK option from scripts" % name
         if spec.writes and self._read_only:
             return _READ_ONLY
         return answer(self._run(spec.run, self._view, words, self.proto))

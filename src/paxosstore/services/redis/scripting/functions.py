@@ -42,6 +42,8 @@ class Place(msgspec.Struct, array_like=True):
     library: bytes
     sha: bytes
     flags: list[bytes]
+    name: bytes
+    """As it was given: it is found in whatever case."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -53,7 +55,7 @@ def fcall_command(read_only: bool) -> Run:
     """FCALL and FCALL_RO."""
 
     def fcall(view: View, args: list[bytes], proto: int) -> bytes:
-        row = view.get(_FUNCTION + args[1]) if len(args[1]) < store.MAX_NAME_BYTES else None
+        row = view.get(_FUNCTION + args[1].lower()) if len(args[1]) < store.MAX_NAME_BYTES else None
         if row is None:
             return error("Function not found")
         place = _place(row)
@@ -70,7 +72,7 @@ def fcall_command(read_only: bool) -> Run:
             begun = view.savepoint()
             try:
                 done, reply = state.call_function(
-                    caller(view, read_only or not writes), place.sha, args[1], proto, keys, args[3:]
+                    caller(view, read_only or not writes), place.sha, place.name, proto, keys, args[3:]
                 )
             except Stopped as why:
                 done, reply = False, error(str(why))
@@ -107,8 +109,10 @@ def _load(state: State, code: bytes) -> list[Function]:
     _, _, body = code.partition(b"\n")
     try:
         return state.load(sha_of(code), b"\n" + body)
-    except (CompileError, Stopped) as why:
+    except CompileError as why:
         raise ReplyError(error(str(why))) from why
+    except Stopped as why:
+        raise ReplyError(error(f"FUNCTION LOAD timeout: {why}")) from why
 
 
 def sha_of(code: bytes) -> bytes:
@@ -163,7 +167,7 @@ def load(view: View, words: list[bytes]) -> bytes:
     finally:
         RUNTIME.give(state)
     for called, _, _ in functions:
-        taken = view.get(_FUNCTION + called)
+        taken = view.get(_FUNCTION + called.lower())
         if taken is not None and _place(taken).library != name:
             return error(b"Function %b already exists" % called)
     others = [library for other, library in _libraries(view) if other != name]
@@ -174,7 +178,7 @@ def load(view: View, words: list[bytes]) -> bytes:
     sha = sha_of(code)
     view.put(_LIBRARY + name, _encode(Library(sha, code, functions)))
     for called, _, flags in functions:
-        view.put(_FUNCTION + called, _encode(Place(name, sha, flags)))
+        view.put(_FUNCTION + called.lower(), _encode(Place(name, sha, flags, called)))
     return bulk(name)
 
 
@@ -215,7 +219,7 @@ def delete(view: View, name: bytes) -> bytes:
 def _drop(view: View, name: bytes, library: Library) -> None:
     view.delete(_LIBRARY + name)
     for called, _, _ in library.functions:
-        view.delete(_FUNCTION + called)
+        view.delete(_FUNCTION + called.lower())
 
 
 def _libraries(view: View) -> Iterator[tuple[bytes, Library]]:

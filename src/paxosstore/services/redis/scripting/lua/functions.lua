@@ -14,9 +14,10 @@ local function missing(_, name)
 end
 
 -- While a library is loaded it sees `redis` alone, without the means to call a command.
+local LATER = { call = true, pcall = true, setresp = true, set_repl = true }
 local early = {}
 for name, value in next, k.redis do
-  if name ~= "call" and name ~= "pcall" then early[name] = value end
+  if not LATER[name] then early[name] = value end
 end
 local early_redis = k.protect(early, missing)
 
@@ -54,6 +55,7 @@ local ARGUMENTS = { function_name = true, callback = true, description = true, f
 
 function early.register_function(...)
   local n, name, callback, description, flags = select("#", ...), nil, nil, nil, ""
+  if not registering then fail("redis.register_function can only be called on FUNCTION LOAD command") end
   if n < 1 or n > 2 then fail("wrong number of arguments to redis.register_function") end
   if n == 1 then
     local t = (...)
