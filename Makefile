@@ -7,8 +7,10 @@ INSTALLED := .venv/installed
 PROTO := src/paxosstore/services/card/card.proto
 ARGS ?=
 MINUTES ?= 60
+CLIENTS := tests/clients
+CLIENTS_INSTALLED := .venv-clients/installed
 
-.PHONY: help install demo test check bench sim mutants modelcheck crash-images damage chaos soak redis-suite proto clean
+.PHONY: help install clients demo test check bench sim mutants modelcheck crash-images damage chaos soak redis-suite proto clean
 
 help:
 	@echo "make install  the program paxosstore and its tools, in .venv"
@@ -22,6 +24,7 @@ help:
 	@echo "make crash-images  what a power cut may leave of the store, opened and checked"
 	@echo "make damage   bits flipped, sectors zeroed and files cut on one of three nodes, a thousand times"
 	@echo "make chaos    real processes: killed, stopped, cut off, skewed, full, without their disk"
+	@echo "make clients  jobs of rq, celery, huey, bullmq and others, with a node killed in the middle"
 	@echo "make soak     simulator and chaos for as long as MINUTES says"
 	@echo "make redis-suite   Redis 7.0's own suite against three nodes, beside redis-server"
 	@echo "make proto    regenerate the code of card.proto"
@@ -72,6 +75,18 @@ damage: $(INSTALLED)
 chaos: $(INSTALLED)
 	$(BIN)/python -m chaos --seconds 60 $(ARGS)
 
+clients: $(INSTALLED) $(CLIENTS_INSTALLED)
+	$(BIN)/python -m tests.clients $(ARGS)
+
+$(CLIENTS_INSTALLED): $(wildcard $(CLIENTS)/requirements*.txt $(CLIENTS)/node/package*.json)
+	"$(PYTHON)" -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check -r $(CLIENTS)/requirements.txt
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		-r $(CLIENTS)/requirements-alone.txt
+	@if command -v npm >/dev/null; then npm --prefix $(CLIENTS)/node ci --silent --no-audit --no-fund --ignore-scripts; \
+		else echo "npm is not on this machine: the jobs of node.js are skipped"; fi
+	@touch $@
+
 # Half of the time for seeds that were never run (they begin at the time of day), half for real processes; 10,000 harms between.
 soak: $(INSTALLED)
 	$(BIN)/paxosstore sim --first $$(date +%s)000 --minutes $$(( ($(MINUTES) + 1) / 2 )) --keep out/soak/failed-seeds.txt
@@ -85,5 +100,5 @@ proto: $(INSTALLED)
 	$(BIN)/python -m grpc_tools.protoc --proto_path=src --python_out=src --pyi_out=src --grpc_python_out=src $(PROTO)
 
 clean:
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-clients $(CLIENTS)/node/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

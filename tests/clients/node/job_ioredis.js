@@ -1,0 +1,40 @@
+// ioredis: pipelines, transactions, a script by its sha, a waiting pop, a channel, scans.
+const assert = require("node:assert");
+const Redis = require("ioredis").Redis || require("ioredis");
+const { address, did, harm, patiently, run, until, used } = require("./support");
+
+run(async () => {
+  used("ioredis");
+  const options = { ...address, maxRetriesPerRequest: null, retryStrategy: () => 200 };
+  const r = new Redis(options);
+  for (const client of [r]) client.on("error", () => {});
+  for (let n = 0; n < 50; n++) await r.set(`key-${n}`, n);
+  await r.rpush("list", ...Array(50).keys());
+  await harm();
+  for (let n = 0; n < 50; n++) assert.equal(await r.get(`key-${n}`), String(n), "a value was lost");
+  assert.equal(await r.llen("list"), 50);
+  const piped = await r.pipeline().set("p", 1).incr("p").hset("h", "f", "v").hgetall("h").exec();
+  assert.deepEqual(piped.map(([, value]) => value), ["OK", 2, 1, { f: "v" }]);
+  const multi = await r.multi().incr("p").zadd("z", 1, "a", 2, "b").zrange("z", 0, -1).exec();
+  assert.deepEqual(multi.map(([, value]) => value), [3, 2, ["a", "b"]]);
+  const listener = new Redis(options);
+  const heard = [];
+  listener.on("message", (_, message) => heard.push(message));
+  await listener.subscribe("news");
+  await r.publish("news", "hello");
+  await until(() => heard.length === 1, "a message");
+  let scanned = 0;
+  for await (const keys of r.scanStream({ match: "key-*" })) scanned += keys.length;
+  assert.equal(scanned, 50);
+  const waiter = new Redis(options);
+  const waiting = waiter.blpop("jobs", 30);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await r.rpush("jobs", "one");
+  assert.deepEqual(await waiting, ["jobs", "one"]);
+  await r.xadd("events", "*", "n", 1);
+  assert.equal((await r.xread("COUNT", 10, "STREAMS", "events", "0"))[0][1].length, 1);
+  r.defineCommand("double", { numberOfKeys: 1, lua: "return redis.call('incrby', KEYS[1], redis.call('get', KEYS[1]))" });
+  await r.set("d", 4);
+  assert.equal(await patiently(() => r.double("d")), 8);
+  did("50 values, a list of 50, pipeline, transaction, channel, scan, waiting pop, stream, script");
+});

@@ -1,0 +1,40 @@
+// node-redis: values, transactions, a waiting pop, a channel, scans, a script.
+const assert = require("node:assert");
+const { createClient } = require("redis");
+const { address, did, harm, patiently, run, until, used } = require("./support");
+
+run(async () => {
+  used("redis");
+  const options = { socket: { ...address, reconnectStrategy: () => 200 } };
+  const r = createClient(options);
+  r.on("error", () => {});
+  await r.connect();
+  for (let n = 0; n < 50; n++) await r.set(`key-${n}`, String(n));
+  await harm();
+  for (let n = 0; n < 50; n++) assert.equal(await patiently(() => r.get(`key-${n}`)), String(n), "a value was lost");
+  await r.hSet("h", { a: "1", b: "2" });
+  assert.deepEqual({ ...(await r.hGetAll("h")) }, { a: "1", b: "2" });
+  assert.deepEqual(await r.multi().set("p", "1").incr("p").exec(), ["OK", 2]);
+  await r.zAdd("z", [{ score: 1, value: "a" }, { score: 2, value: "b" }]);
+  assert.deepEqual(await r.zRange("z", 0, -1), ["a", "b"]);
+  const listener = r.duplicate();
+  listener.on("error", () => {});
+  await listener.connect();
+  const heard = [];
+  await listener.subscribe("news", (message) => heard.push(message));
+  await r.publish("news", "hello");
+  await until(() => heard.length === 1, "a message");
+  const waiter = r.duplicate();
+  await waiter.connect();
+  const waiting = waiter.blPop("jobs", 30);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await r.rPush("jobs", "one");
+  assert.equal((await waiting).element, "one");
+  let scanned = 0;
+  for await (const keys of r.scanIterator({ MATCH: "key-*" })) scanned += Array.isArray(keys) ? keys.length : 1;
+  assert.equal(scanned, 50);
+  await r.xAdd("events", "*", { n: "1" });
+  assert.equal(await r.xLen("events"), 1);
+  assert.equal(await r.eval("return redis.call('incr', KEYS[1])", { keys: ["p"] }), 3);
+  did("50 values, hash, transaction, channel, scan, waiting pop, stream, script");
+});
