@@ -139,7 +139,7 @@ def _wait_for(port: int) -> None:
 def _reference(root: Path, units: list[str], limits: Limits, *, again: bool) -> list[Block]:
     """What the units say of redis-server, kept from run to run."""
     path = OUT / "reference.json"
-    kept = [Block(**fields) for fields in json.loads(path.read_text())] if path.exists() else []
+    kept = [Block.kept(fields) for fields in json.loads(path.read_text())] if path.exists() else []
     have = {block.unit for block in kept}
     wanted = [unit for unit in units if again or unit not in have]
     for unit in wanted:

@@ -31,6 +31,11 @@ class Block:
     reason: str = ""
     """Of one that did not pass, in one line."""
 
+    @classmethod
+    def kept(cls, fields: dict[str, str]) -> Block:
+        """As `dataclasses.asdict` made it."""
+        return cls(fields["unit"], fields["name"], State(fields["state"]), fields["reason"])
+
     @property
     def key(self) -> tuple[str, str]:
         return self.unit, self.name

@@ -31,10 +31,11 @@ PATCHES = (
         'set ::active_clients_task($fd) "(IN PROGRESS) $data"\n        puts "\\[testing\\]: $data"\n',
     ),
     (
-        "after a block that failed the harness opens a new connection: the old one may be amid a transaction or wait for a reply",
+        "after a block that failed all its connections are ended: they may be amid a transaction, or wait for what never comes",
         "tests/support/test.tcl",
         "            set msg [string range $error 10 end]\n            lappend details $msg\n            if {!$assertion} {\n",
         "            catch {reconnect}\n"
+        "            foreach {id later} [array get ::redis::deferred] {if {$later} {catch {::redis::redisHandle$id close}}}\n"
         "            set msg [string range $error 10 end]\n            lappend details $msg\n            if {!$assertion} {\n",
     ),
     (

@@ -228,15 +228,3 @@ async def test_stopping_drops_clients_and_frees_the_port() -> None:
         again = RedisServer(store.submit, RedisSettings(port=port))
         await again.start()
         await again.stop()
-
-
-@pytest.mark.parametrize("mode", ["OFF", "skip"])
-@in_loop
-async def test_a_client_that_wants_no_replies_is_not_given_wrong_ones(mode: str) -> None:
-    async with serving() as harness:
-        client = await harness.connect()
-        client.send("CLIENT REPLY ON", "CLIENT REPLY", "CLIENT REPLY later", f"CLIENT REPLY {mode}", "INCR n")
-        ending = b"-ERR CLIENT REPLY OFF and SKIP are not possible here: the connection ends\r\n"
-        arity = b"-ERR wrong number of arguments for 'client|reply' command\r\n"
-        await client.expect_end(b"+OK\r\n" + arity + b"-ERR syntax error\r\n" + ending)
-        assert harness.store.submitted == []

@@ -123,3 +123,26 @@ async def test_one_that_sleeps_may_go() -> None:
         await other.exchange("CLIENT KILL SKIPME yes", b":1\r\n")
         assert await sleeper.reader.read() == b""
         await other.exchange("GET k", b"$-1\r\n")
+
+
+@in_loop
+async def test_info_tells_of_commands_and_errors_and_what_tools_look_for() -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        await _ask(client, "SET k a", "INCR k", "GET", "NONE")
+        found = [text.decode() for text in await _ask(client, "INFO", "INFO commandstats", "INFO all")]
+        assert "cmdstat_set:calls=1,usec=" in found[1]
+        assert ",rejected_calls=0,failed_calls=1" in found[1].partition("cmdstat_incr:")[2]
+        assert ["cmdstat_" in text for text in found] == [False, True, True]
+        assert "errorstat_ERR:count=1" in found[0]
+        for field in ("arch_bits:64", "used_memory:", "cluster_enabled:0", "run_id:", "loading:0", "rdb_bgsave_in_progress:0"):
+            assert f"\n{field}" in found[0]
+
+
+def test_codes_of_errors_are_bounded() -> None:
+    times = _times()
+    for number in range(1_000):
+        _note(times, 1, b"eval", reply=b"-E%d x\r\n" % number)
+        _note(times, 1, b"eval", reply=b"-%b x\r\n" % (b"x" * 1_000))
+    assert len(times.errors) == 128
+    assert max(map(len, times.errors)) < 64

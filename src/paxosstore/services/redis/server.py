@@ -6,6 +6,10 @@ import asyncio
 import errno
 import logging
 import math
+import os
+import platform
+import resource
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -36,6 +40,10 @@ Info = Callable[[], Mapping[str, Mapping[str, object]]]
 
 WORK_PER_PASS = 4_096
 """Commands that are started in one pass of the loop: what is left waits for the next one."""
+_PERSISTENCE: dict[str, object] = dict.fromkeys(
+    ("loading", "rdb_changes_since_last_save", "rdb_bgsave_in_progress", "aof_rewrite_in_progress"), 0
+) | {"rdb_last_bgsave_status": "ok", "aof_enabled": 1, "aof_last_write_status": "ok"}
+"""What is answered is on disk; nothing is ever saved behind."""
 LOOK_INTERVAL_S = 1.0
 PROBE_TICKS = 5
 """So often, counted in looks, it is found out whether the node knows what comes for those who wait."""
@@ -129,6 +137,7 @@ class RedisServer:
         self._empty.set()
         self._dirty: list[Connection] = []
         self._started_s = 0.0
+        self._run_id = secrets.token_hex(20)
 
     # -- life
 
@@ -344,6 +353,10 @@ class RedisServer:
             "Server": {
                 "redis_version": REDIS_VERSION,
                 "redis_mode": "standalone",
+                "os": platform.system(),
+                "arch_bits": 64,
+                "process_id": os.getpid(),
+                "run_id": self._run_id,
                 "paxosstore_version": _version(),
                 "tcp_port": self.port,
                 "uptime_in_seconds": uptime_s,
@@ -354,7 +367,8 @@ class RedisServer:
                 "maxclients": self.settings.max_clients,
                 "blocked_clients": len(self.waiting),
             },
-            "Memory": {"mem_clients_normal": now.held_bytes},
+            "Memory": {"used_memory": _resident_bytes(), "maxmemory": 0, "mem_clients_normal": now.held_bytes},
+            "Persistence": _PERSISTENCE,
             "Stats": {
                 "total_connections_received": now.connections_total,
                 "total_commands_processed": now.commands,
@@ -369,6 +383,7 @@ class RedisServer:
                 "pubsub_messages_told": self.hub.told,
             },
             "Replication": {"role": "master", "connected_slaves": 0},
+            "Cluster": {"cluster_enabled": 0},
         }
         for title, facts in (self._extra_info() if self._extra_info is not None else {}).items():
             sections.setdefault(title, {}).update(facts)
@@ -386,3 +401,12 @@ def _version() -> str:
         return metadata.version("paxosstore")
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+def _resident_bytes() -> int:
+    """The memory of this process; at most, where only that is known."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024

@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._order = Order(server.submit, self._share, server.settings, self)
         self.session.push = self.push
         self.session.confirm = self._order.confirm
+        self.session.silence = self._order.silence
         self.session.drop = self.drop
         self.session.unblock = self._order.unblock
         self._dispatch = Dispatch(server, self.session, self._order)

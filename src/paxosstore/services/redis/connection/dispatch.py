@@ -228,6 +228,9 @@ class Dispatch:
         reply = spec.answer(session, args)
         took_us = int((self.desk.seconds() - began_s) * 1e6)
         self.desk.times.note(name, args, took_us, reply, session.address, session.name)
+        if spec.group == "pubsub" and spec.name not in ("publish", "spublish", "pubsub"):
+            self.order.answer(reply, anyway=True)  # these are messages
+            return True
         return self.answer(reply)
 
     def _unusual(self, spec: Spec | None, args: Request) -> bool:

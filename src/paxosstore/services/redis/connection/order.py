@@ -65,6 +65,8 @@ class Order:
         "_queued_reads",
         "_queued_window",
         "_read_window",
+        "_silence",
+        "_silent",
         "_spread",
         "_submit",
         "_taken",
@@ -101,6 +103,10 @@ class Order:
         """So many places have been answered, of all there ever were."""
         self.note: Callable[[Command], None] = lambda command: None
         """Told of each command that has its reply, if it says when it came."""
+        self._silence = 0
+        """Of how many commands to come the client wants no reply."""
+        self._silent: set[int] = set()
+        """The places, counted as `_taken` is, whose replies are not sent."""
         self._confirmed_at = 0
         """When so many have been, the client knows what it listens to."""
         self.reads = 0
@@ -209,6 +215,8 @@ class Order:
         command.place = self._places
         if command.size > SMALL_BYTES:
             self.under_way += command.size
+        if self._silence:
+            self._hush()
         self._waiting.append(command)
         if alone:
             self._alone = command
@@ -223,6 +231,8 @@ class Order:
         command.place = self._places
         if command.size > SMALL_BYTES:
             self.under_way += command.size
+        if self._silence:
+            self._hush()
         self._waiting.append(command)
         self._writes[command.entity] = self._writes.get(command.entity, 0) + 1
         self._alone = command
@@ -230,6 +240,8 @@ class Order:
 
     def rest(self, nap: Nap) -> None:
         """Start nothing until it is over."""
+        if self._silence:
+            self._hush()
         self._waiting.append(nap)
         self._alone = nap
         self.held_up = True
@@ -247,13 +259,35 @@ class Order:
 
     def spread(self, spread: Spread) -> None:
         """Start a command on many entities."""
+        if self._silence:
+            self._hush()
         self._waiting.append(spread.whole)
         self._spread = spread
         self._send_parts()
         self._look()
 
-    def answer(self, reply: bytes) -> None:
-        """A command was answered at once."""
+    def silence(self, commands: int) -> None:
+        """Send no reply to so many commands to come, the one under way included; 0: to all of them again."""
+        self._silence = commands
+
+    def _hush(self) -> None:
+        """The place that is taken now is one whose reply is not sent."""
+        self._silence -= 1
+        self._silent.add(self._taken + len(self._waiting))
+
+    def answer(self, reply: bytes, *, anyway: bool = False) -> None:
+        """A command was answered at once; `anyway`: to a client that wants no replies as well."""
+        if self._silence:
+            if anyway:
+                self._silence -= 1
+            elif self._waiting:
+                self._hush()
+            else:
+                self._silence -= 1
+                return
+        self._say(reply)
+
+    def _say(self, reply: bytes) -> None:
         if len(reply) > SMALL_BYTES:
             self.built(len(reply))
         if self._waiting:
@@ -271,7 +305,7 @@ class Order:
     def push(self, message: bytes) -> None:
         """Send what answers no command: at once, or behind the answer that tells the client to expect it."""
         if self._taken < self._confirmed_at:
-            self.answer(message)
+            self._say(message)
             return
         if len(message) > SMALL_BYTES:
             self.built(len(message))
@@ -345,6 +379,7 @@ class Order:
         self._told = False
         waiting, out = self._waiting, self._out
         before = len(waiting)
+        first = len(out)
         while waiting and (reply := waiting[0].reply) is not None:
             out.append(reply)
             waiting.popleft()
@@ -353,9 +388,18 @@ class Order:
             self._out = []
             if self.owed:
                 self.owed -= sum([len(reply) for reply in out if len(reply) > SMALL_BYTES])
+            if self._silent:
+                out = self._without_silent(out, first)
             if self.held_up or self.buffered:
                 self._look()
         return out
+
+    def _without_silent(self, out: list[bytes], first: int) -> list[bytes]:
+        """Replies without those that are not sent; from the `first` on they are those of the places before `_taken`."""
+        place = self._taken - (len(out) - first)
+        kept = out[:first] + [reply for number, reply in enumerate(out[first:], place) if number not in self._silent]
+        self._silent = {number for number in self._silent if number >= self._taken}
+        return kept
 
     def note_buffered(self, size: int) -> None:
         """So many bytes that were written have not been taken by the client."""

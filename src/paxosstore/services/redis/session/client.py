@@ -10,6 +10,7 @@ from .session import Session
 
 BAD_NAME = error("Client names cannot contain spaces, newlines or special characters.")
 _PLAIN = re.compile(rb"[!-~]*")
+FOR_EVER = 2**62
 MAX_LABEL_BYTES = 1_024
 """Of a client's name: CLIENT LIST shows all of them."""
 
@@ -43,14 +44,12 @@ def client_list(session: Session, args: list[bytes]) -> bytes:
 
 
 def client_reply(session: Session, args: list[bytes]) -> bytes:
-    """Replies cannot be switched off, and a client that expects none would take them for those to later commands."""
+    """ON; OFF: no reply to this command and all after it; SKIP: nor to the next one. Messages come all the same."""
     mode = args[2].upper()
-    if mode == b"ON":
-        return OK
-    if mode not in (b"OFF", b"SKIP"):
+    if mode not in (b"ON", b"OFF", b"SKIP"):
         return SYNTAX_ERROR
-    session.ending = True
-    return error("CLIENT REPLY OFF and SKIP are not possible here: the connection ends")
+    session.silence({b"ON": 0, b"OFF": FOR_EVER, b"SKIP": 2}[mode])
+    return OK
 
 
 def client_unblock(session: Session, args: list[bytes]) -> bytes:

@@ -6,16 +6,32 @@ from ..reply import NOT_AN_INTEGER, array, bulk, error, integer_reply, verbatim
 from ..resp import integer
 from .session import Session
 
+_ONLY_ASKED = frozenset(("Commandstats",))
+"""Sections that are not told unless they, or all, are asked for."""
+
 
 def info(session: Session, args: list[bytes]) -> bytes:
     wanted = {word.decode("latin-1").lower() for word in args[1:]}
-    everything = not wanted or bool(wanted & {"default", "all", "everything"})
+    everything = bool(wanted & {"all", "everything"})
+    default = not wanted or "default" in wanted
     parts = []
-    for title, facts in session.host.info().items():
-        if everything or title.lower() in wanted:
+    for title, facts in [*session.host.info().items(), *_of_commands(session).items()]:
+        if everything or title.lower() in wanted or (default and title not in _ONLY_ASKED):
             lines = [f"# {title}", *[f"{key}:{value}" for key, value in facts.items()], ""]
             parts.append("\r\n".join(lines))
     return verbatim("\r\n".join(parts), session.proto)
+
+
+def _of_commands(session: Session) -> dict[str, dict[str, object]]:
+    """What the times of this node's commands say."""
+    times = session.host.times
+    commands = {
+        f"cmdstat_{name}": f"calls={took.calls},usec={took.us},usec_per_call={took.us / took.calls:.2f},rejected_calls=0,"
+        f"failed_calls={took.failed}"
+        for name, took in times.commands.items()
+    }
+    errors = {f"errorstat_{code}": f"count={count}" for code, count in times.errors.items()}
+    return {"Commandstats": {**commands}, "Errorstats": {**errors}}
 
 
 def wait(session: Session, args: list[bytes]) -> bytes:

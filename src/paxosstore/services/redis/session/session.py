@@ -82,6 +82,7 @@ class Session:
         "proto",
         "push",
         "share",
+        "silence",
         "since_s",
         "subscriptions",
         "transaction",
@@ -111,6 +112,8 @@ class Session:
         """Ends its connection."""
         self.unblock: Callable[[bool], bool] = lambda as_error: False
         """Ends the wait of its command that waits, as if its time were over or with an error; whether there is one."""
+        self.silence: Callable[[int], None] = lambda commands: None
+        """Sends no reply to so many commands to come, the one under way included."""
         self.confirm: Callable[[], None] = lambda: None
         """Called when the answer under way tells the client to expect such messages."""
         self.since_s = self.active_s = host.seconds()
@@ -120,6 +123,7 @@ class Session:
         self.proto = 2
         self.db = 0
         self.name = b""
+        self.silence(0)
         self.transaction.clear()
         self.host.hub.forget(self)
 

@@ -14,6 +14,9 @@ from .parameters import Parameters
 
 MAX_WORDS = 32
 MAX_WORD_BYTES = 128
+MAX_CODES = 128
+"""Scripts make up some of their own."""
+MAX_CODE_BYTES = 64
 MAX_SAMPLES = 160
 """Of one event: the last ones."""
 
@@ -48,6 +51,7 @@ class Times:
         self._parameters = parameters
         self.commands: dict[str, Took] = {}
         self.errors: dict[str, int] = {}
+        """How many replies were errors, by their first word."""
         self.slow: deque[Slow] = deque()
         """The newest first."""
         self.events: dict[str, deque[tuple[int, int]]] = {}
@@ -74,6 +78,9 @@ class Times:
         took.buckets[min(us.bit_length(), 31)] += 1
         if reply[:1] == b"-":
             took.failed += 1
+            code = reply[1:MAX_CODE_BYTES].split(b" ", 1)[0].decode("latin-1")
+            if code in self.errors or len(self.errors) < MAX_CODES:
+                self.errors[code] = self.errors.get(code, 0) + 1
         if us >= self._slower_us >= 0 and self._most:
             self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(words), address, client))
             self._number += 1
@@ -93,6 +100,7 @@ class Times:
 
     def forget_commands(self) -> None:
         self.commands.clear()
+        self.errors.clear()
 
     def forget_events(self, names: list[str]) -> int:
         """All, where none is named; returns how many there were."""
