@@ -33,9 +33,13 @@ def store_with(entities: dict[int, dict[bytes, bytes]]) -> MemoryStore:
     return store
 
 
-def key_of(entity: int, key: bytes, value: bytes) -> Key | bool:
+def key_of(entity: int, key: bytes, value: bytes) -> list[Key] | bool:
     """Of entity 8, as a service lays them out."""
-    return True if entity != 8 else key[:1] == b"k" and Key(key[1:], value, 9 if b"x" in value else 0)
+    if entity != 8:
+        return True
+    if key[:1] == b"h":
+        return [Key(key[1:], b"", 9, "hash", part, True, [[value, b"\xff"]] * 2) for part in (0, 1)]
+    return key[:1] == b"k" and [Key(key[1:], value, 9 if b"x" in value else 0)]
 
 
 def write(path: Path, entities: dict[int, dict[bytes, bytes]], *, own: bool = False) -> Counts:
@@ -80,6 +84,17 @@ def test_the_keys_of_a_service_are_told_as_its_clients_know_them(tmp_path: Path)
         (b"a", b"x", True, 9),
         (b"\xff", b"y", True, 0),
     ]
+
+
+def test_keys_with_members_are_told_part_by_part(tmp_path: Path) -> None:
+    assert write(tmp_path / "keys", {8: {b"ha": b"x"}}) == Counts(1, 2)
+    assert check_lines(tmp_path / "keys")[1] == Counts(1, 2)
+    parts = list(read_rows(tmp_path / "keys"))
+    assert [(one.key, one.kind, one.part, one.is_large, one.expires_ms) for one in parts] == [
+        (b"a", "hash", part, True, 9) for part in (0, 1)
+    ]
+    assert [one.members for one in parts] == [[[b"x", b"\xff"]] * 2] * 2
+    assert [one.size for one in parts] == [5, 5]
 
 
 def test_the_stores_own_rows_are_there_if_they_are_wanted(tmp_path: Path) -> None:
@@ -139,6 +154,15 @@ def sealed(lines: list[str]) -> bytes:
         ('{"entity":1,"key_base64":"?","value":"b"}', "key: "),
         ('{"entity":1,"redis_key":"a","value":"b","expires_ms":-1}', "expires_ms: milliseconds"),
         ('{"entity":1,"redis_key":"a"}', "either value or value_base64"),
+        ('{"entity":1,"redis_key":"a","hash":{}}', "hash: lists of words"),
+        ('{"entity":1,"redis_key":"a","hash":["ab"]}', "hash: lists of words"),
+        ('{"entity":1,"redis_key":"a","hash":[[1]]}', "hash: lists of words"),
+        ('{"entity":1,"redis_key":"a","hash":[[{"base64":"?"}]]}', "hash: lists of words"),
+        ('{"entity":1,"redis_key":"a","hash":[[{"base64":1}]]}', "hash: lists of words"),
+        ('{"entity":1,"redis_key":"a","hash":[],"set":[]}', "one kind of key"),
+        ('{"entity":1,"redis_key":"a","hash":[],"part":-1}', "one kind of key"),
+        ('{"entity":1,"redis_key":"a","hash":[],"part":true}', "one kind of key"),
+        ('{"entity":1,"redis_key":"a","hash":[],"large":1}', "one kind of key"),
         ('{"entity":1,"space":"dd","key":"a","value":"b"}', "space: one character"),
     ],
 )

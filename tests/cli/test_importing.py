@@ -34,11 +34,19 @@ class FakeIntake:
     def __init__(self, data_dir: Path) -> None:
         self.answers: list[tuple[HTTPStatus, str]] = []
         self.taken: list[tuple[int, Batch]] = []
+        self.under_way = 0
+        self.at_once: list[int] = []
+        """How many there were, with each that came."""
         self._data_dir = data_dir
 
     async def __call__(self, query: Mapping[str, str]) -> Response:
         content = (place_of(self._data_dir, IMPORT, query["name"]) / query["number"]).read_bytes()
         self.taken.append((int(query["number"]), msgspec.msgpack.decode(content, type=Batch)))
+        self.under_way += 1
+        self.at_once.append(self.under_way)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.under_way -= 1
         return text(*(self.answers.pop(0) if self.answers else (HTTPStatus.OK, "ok")))
 
 
@@ -72,8 +80,10 @@ def node(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIn
 
 
 def export(path: Path, entities: dict[int, dict[bytes, bytes]], services: str = DB, *, own: bool = False) -> Path:
-    def key_of(entity: int, key: bytes, value: bytes) -> Key | bool:
-        return Key(key, value, 0) if entity == 8 else True
+    def key_of(entity: int, key: bytes, value: bytes) -> list[Key] | bool:
+        if entity == 9:
+            return [Key(key, b"", 0, "set", part, False, [[b"%d" % part]] * 300) for part in range(10)]
+        return [Key(key, value, 0)] if entity == 8 else True
 
     with path.open("wb") as file:
         write_lines(store_with(entities), Header("9f", "green", services, 0, "now"), file, key_of, own=own)
@@ -103,6 +113,16 @@ def test_it_goes_on_where_it_broke_off_with_the_same_requests(node: FakeIntake, 
         node.taken.clear()
         importing.run(file, config, line)
         assert node.taken == all_of_it[-left:], line
+
+
+def test_members_of_a_key_go_one_request_after_the_other(
+    node: FakeIntake, config: NodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 4)
+    file = export(tmp_path / "file", {9: {b"key": b""}})
+    assert importing.run(file, config, 2) == importing.Imported(10, 0)
+    assert [line for line, _ in node.taken] == [3, 5, 7, 9, 11]
+    assert set(node.at_once) == {1}  # what goes on with a key waits for all before it
 
 
 def test_what_cannot_be_done_now_is_repeated(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from paxosstore.errors import InvalidRequest
 from paxosstore.services.importing import encode, handle
 from paxosstore.services.redis.commands import handler as commands
 from paxosstore.services.redis.layout.keys import Key, number_of_keys
+from paxosstore.services.redis.portable.importing import import_payload
 
 from .redis.support import DictView
 
@@ -27,7 +28,7 @@ def test_redis_keys_are_set_like_any_other() -> None:
     Key(view, b"a").set(b"old", view.now_ms + 5)
     keys = [(b"a", b"new", 0), (b"b", b"x", view.now_ms + 9), (b"late", b"x", view.now_ms - 1)]
     for _ in range(2):
-        assert commands.handle(view, commands.import_payload(keys)) == b"+OK\r\n"
+        assert commands.handle(view, import_payload(keys)) == b"+OK\r\n"
     assert number_of_keys(view) == 2
     assert Key(view, b"a").value == b"new"
     assert Key(view, b"a").expires_ms == 0

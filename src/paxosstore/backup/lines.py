@@ -3,6 +3,9 @@
 {"paxosstore_export": 1, "id": "9f..", "cluster": "blue", "services": "redis.keyspace=db", "node": 0, "taken": "2026-..", ...}
 {"entity": 5, "entry": 120}                            each entity as it was at one entry
 {"entity": 5, "key": "name", "value": "Ada"}           its rows; "key_base64", "value_base64" where the bytes are no UTF-8
+{"entity": 9, "redis_key": "name", "value": "Ada", "expires_ms": 1790000000000}   a string of Redis
+{"entity": 9, "redis_key": "ages", "hash": [["Ada", "36"], ["Bob", {"base64": "/w=="}]]}  another key: its members, or
+{"entity": 9, "redis_key": "ages", "hash": [["Eve", "7"]], "part": 1}                    the first, and those that follow
 {"entity": 5, "space": "u", ...}                       rows of the store's own, if they are wanted: uuids and their outcomes
 {"end": true, "entities": 1, "rows": 1, "sha256": ".."}    over all lines before it
 """
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -42,17 +45,27 @@ class Header(NamedTuple):
     taken: str
 
 
+KINDS = ("hash", "list", "set", "zset", "stream")
+"""Keys of the Redis service that have members (what these are: services/redis/portable/pieces.py)."""
+
+
 class Key(NamedTuple):
-    """A key of the Redis service."""
+    """A key of the Redis service, or some members of one."""
 
     name: bytes
     value: bytes
     expires_ms: int
     """Since 1970; 0: never."""
+    kind: str = "value"
+    """Of KINDS: it has members, and no value."""
+    part: int = 0
+    is_large: bool = False
+    members: Sequence[Sequence[bytes]] = ()
 
 
-KeyOf = Callable[[int, bytes, bytes], Key | bool]
-"""(entity, key, value of a row) -> the key that it is; True: none, the row stands for itself; False: it follows from others."""
+KeyOf = Callable[[int, bytes, bytes], Iterable[Key] | bool]
+"""(entity, key, value of a row) -> the key that it is, part by part; True: none, the row stands for itself; False: it follows
+from others."""
 
 
 class Row(NamedTuple):
@@ -65,6 +78,15 @@ class Row(NamedTuple):
     value: bytes
     is_redis: bool = False
     expires_ms: int = 0
+    kind: str = "value"
+    part: int = 0
+    is_large: bool = False
+    members: list[list[bytes]] = []  # noqa: RUF012  # nobody changes it
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.key) + len(self.value) + sum([len(word) for words in self.members for word in words])
 
 
 class Counts(NamedTuple):
@@ -95,9 +117,11 @@ def write_lines(store: Store, header: Header, out: BinaryIO, key_of: KeyOf, *, o
         line({"entity": entity, "entry": entry})
         for space, key, value in rows_of(store, entity, own=own):
             found = key_of(entity, key, value) if space == DATA else True
-            if found:
+            if found is False:
+                continue
+            for content in (_plain(space, key, value),) if found is True else map(_keyed, found):
                 rows += 1
-                line({"entity": entity} | (_plain(space, key, value) if isinstance(found, bool) else _keyed(found)))
+                line({"entity": entity} | content)
     out.write(_encode({"end": True, "entities": entities, "rows": rows, "sha256": digest.hexdigest()}) + b"\n")
     return Counts(entities, rows)
 
@@ -156,8 +180,20 @@ def _plain(space: bytes, key: bytes, value: bytes) -> dict[str, Any]:
 
 
 def _keyed(key: Key) -> dict[str, Any]:
-    expires = {"expires_ms": key.expires_ms} if key.expires_ms else {}
-    return _said("redis_key", key.name) | _said("value", key.value) | expires
+    content: dict[str, Any] = dict(_said("redis_key", key.name))
+    if key.kind in KINDS:
+        content[key.kind] = [[_word(word) for word in words] for words in key.members]
+    else:
+        content |= _said("value", key.value)
+    rest = {"part": key.part, "large": key.is_large, "expires_ms": key.expires_ms}
+    return content | {name: value for name, value in rest.items() if value}
+
+
+def _word(word: bytes) -> str | dict[str, str]:
+    try:
+        return word.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(word).decode()}
 
 
 def _said(name: str, content: bytes) -> dict[str, str]:
@@ -202,16 +238,39 @@ def _row(path: Path, number: int, content: dict[str, Any]) -> Row | None:
     if "entry" in content:
         return None
     if "redis_key" in content or "redis_key_base64" in content:
-        expires = content.get("expires_ms", 0)
-        if type(expires) is not int or not 0 <= expires < 1 << 63:
-            raise BackupError(f"{path}, line {number}: expires_ms: milliseconds since 1970 are needed: correct it")
-        key, value = (_bytes(path, number, content, name) for name in ("redis_key", "value"))
-        return Row(number, entity, DATA, key, value, True, expires)
+        return _redis_row(path, number, entity, content)
     space = content.get("space", "d")
     if not isinstance(space, str) or len(space.encode()) != 1:
         raise BackupError(f"{path}, line {number}: space: one character is needed: correct it")
     key, value = (_bytes(path, number, content, name) for name in ("key", "value"))
     return Row(number, entity, space.encode(), key, value)
+
+
+def _redis_row(path: Path, number: int, entity: int, content: dict[str, Any]) -> Row:
+    expires = content.get("expires_ms", 0)
+    if type(expires) is not int or not 0 <= expires < 1 << 63:
+        raise BackupError(f"{path}, line {number}: expires_ms: milliseconds since 1970 are needed: correct it")
+    key = _bytes(path, number, content, "redis_key")
+    kinds = [kind for kind in KINDS if kind in content]
+    if not kinds:
+        return Row(number, entity, DATA, key, _bytes(path, number, content, "value"), True, expires)
+    part, is_large = content.get("part", 0), content.get("large", False)
+    if len(kinds) > 1 or type(part) is not int or not 0 <= part < 1 << 63 or type(is_large) is not bool:
+        raise BackupError(f"{path}, line {number}: one kind of key, a number as part, and true or false as large are needed")
+    try:
+        members = [[_word_in(word) for word in words] for words in msgspec.convert(content[kinds[0]], list[list[Any]])]
+    except (ValueError, LookupError) as error:
+        raise BackupError(f"{path}, line {number}: {kinds[0]}: lists of words are needed ({error}): correct it") from None
+    return Row(number, entity, DATA, key, b"", True, expires, kinds[0], part, is_large, members)
+
+
+def _word_in(word: Any) -> bytes:
+    """Raises ValueError, LookupError."""
+    if isinstance(word, str):
+        return word.encode()
+    if isinstance(word, dict) and list(word) == ["base64"] and isinstance(word["base64"], str):
+        return base64.b64decode(word["base64"], validate=True)
+    raise ValueError("a word is a text, or an object with base64 alone")
 
 
 def _bytes(path: Path, number: int, content: dict[str, Any], name: str) -> bytes:

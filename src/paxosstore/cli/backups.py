@@ -105,8 +105,9 @@ def export(
             source = stack.enter_context(source_of_checkpoint(stack.enter_context(checkpoint_of(config)), data_dir))
         out = stack.enter_context(written_to(output))
         if redis:
-            keys, others = export_redis(source, out)
-            said = f"{keys} keys" + (f"; {others} entities are none of Redis, and left out" if others else "")
+            exported = export_redis(source, out)
+            said = f"{exported.keys} keys as {exported.commands} commands"
+            said += f"; {exported.others} entities are none of Redis, and left out" if exported.others else ""
         else:
             counts = export_lines(source, out, own=with_uuids)
             said = f"{counts.rows} rows of {counts.entities} entities"

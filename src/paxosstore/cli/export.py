@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,9 +19,13 @@ from ..backup.files import errors_of
 from ..backup.folder import TABLE, pick
 from ..backup.lines import Counts, Header, Key, rows_of, write_lines
 from ..backup.manifest import read_manifest
-from ..errors import BackupError, InvalidRequest
-from ..services.redis.layout.keys import KINDS, STRING, key_in
+from ..errors import InvalidRequest
+from ..services.redis.layout.keys import STRING, Found, key_in
 from ..services.redis.layout.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
+from ..services.redis.portable.commands import commands_of
+from ..services.redis.portable.frozen import FrozenView
+from ..services.redis.portable.pieces import pieces
+from ..storage.api import Store
 from ..storage.checkpoint import add_journal, settle
 from ..storage.directory import identity_of
 from ..storage.durable import sync_file, sync_path
@@ -86,31 +91,42 @@ def written_to(output: Path) -> Iterator[BinaryIO]:
 
 
 def export_lines(source: Source, out: BinaryIO, *, own: bool) -> Counts:
-    return write_lines(source.store, source.header, out, key_of, own=own)
+    return write_lines(source.store, source.header, out, partial(keys_of, source.store), own=own)
 
 
-def key_of(entity: int, key: bytes, row: bytes) -> Key | bool:
+def keys_of(store: Store, entity: int, key: bytes, row: bytes) -> Iterator[Key] | bool:
     """What a row is to the Redis service (backup/lines.py)."""
     if not _is_redis(entity):
         return True
     found = key_in(key, row)
-    if found is None:
-        return False
-    if found.kind > STRING:
-        raise BackupError(
-            f"entity {entity}: the key {found.name!r} is a {KINDS[found.kind]}: only strings can be exported so far"
-        )
-    return Key(found.name, found.body, found.expires_ms)
+    return False if found is None else _parts(store, entity, found)
+
+
+def _parts(store: Store, entity: int, found: Found) -> Iterator[Key]:
+    if found.kind <= STRING:
+        yield Key(found.name, found.body, found.expires_ms)
+        return
+    for piece in pieces(FrozenView(entity, store.get, store.scan), found):
+        yield Key(found.name, b"", found.expires_ms, piece.kind, piece.part, piece.is_large, piece.members)
 
 
 def _is_redis(entity: int) -> bool:
     return REDIS_BASE <= entity < SLOT_BASE + MAX_SLOTS
 
 
-def export_redis(source: Source, out: BinaryIO, now_ms: int | None = None) -> tuple[int, int]:
-    """Keys as commands, and how many entities are none of Redis. What has expired is left out."""
+class Exported(NamedTuple):
+    """Of an export as commands."""
+
+    keys: int
+    commands: int
+    others: int
+    """Entities that are none of Redis."""
+
+
+def export_redis(source: Source, out: BinaryIO, now_ms: int | None = None) -> Exported:
+    """Keys as commands. What has expired is left out."""
     now = int(time.time() * 1000) if now_ms is None else now_ms
-    keys = others = 0
+    keys = commands = others = 0
     database = -1
     for entity, _ in source.store.committed():
         if not _is_redis(entity):
@@ -119,18 +135,20 @@ def export_redis(source: Source, out: BinaryIO, now_ms: int | None = None) -> tu
         wanted = entity - REDIS_BASE if entity < REDIS_BASE + DATABASES else 0
         if wanted != database:
             database = wanted
-            out.write(_packed("SELECT", str(database)))
-        for _, key, row in rows_of(source.store, entity, own=False):
-            found = key_of(entity, key, row)
-            if isinstance(found, bool) or 0 < found.expires_ms < now:
+            out.write(_packed(b"SELECT", b"%d" % database))
+            commands += 1
+        for _, where, row in rows_of(source.store, entity, own=False):
+            found = key_in(where, row)
+            if found is None or 0 < found.expires_ms < now:
                 continue
-            words = ("SET", found.name, found.value, *(("PXAT", str(found.expires_ms)) if found.expires_ms else ()))
-            out.write(_packed(*words))
+            for words in commands_of(FrozenView(entity, source.store.get, source.store.scan), found):
+                out.write(_packed(*words))
+                commands += 1
             keys += 1
-    return keys, others
+    return Exported(keys, commands, others)
 
 
-def _packed(*words: str | bytes) -> bytes:
+def _packed(*words: bytes) -> bytes:
     packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows tuples of one only
     return packed
 

@@ -21,19 +21,22 @@ from typing import NamedTuple
 import msgspec
 
 from ..backup.files import errors_of
-from ..backup.lines import Row, check_lines, read_rows
+from ..backup.lines import KINDS, Row, check_lines, read_rows
 from ..core.batch.overlay import DATA
 from ..errors import BackupError, InvalidRequest, NotServing, PaxosStoreError
 from ..services import importing
 from ..services.http.request import CHANGE_HEADER
 from ..services.redis.commands import handler as redis_commands
+from ..services.redis.portable.importing import String, import_payload
+from ..services.redis.portable.pieces import Piece
 from ..storage.places import IMPORT, a_place
 from .config import NodeConfig
 from .intake import Batch
 
 BATCH_ROWS = 500
 BATCH_BYTES = 256 * 1024
-"""A request ends with the row that crosses one of them. Changed, lines have other uuids."""
+"""A request ends with the row that crosses one of them; each member of a Redis key counts as one. Changed, lines have other
+uuids."""
 AT_ONCE = 4
 ANSWER_S = 20.0
 PATIENCE_S = 60.0
@@ -55,6 +58,8 @@ class _Work(NamedTuple):
     last: int
     rows: int
     batch: Batch
+    goes_on: bool
+    """It begins with more of a key whose first members are in the request before: that has to be done."""
 
 
 def check(file: Path) -> str:
@@ -83,7 +88,7 @@ def run(file: Path, config: NodeConfig, from_line: int) -> Imported:
                 if work is None or work.last < from_line:
                     skipped += work is None
                     continue
-                if len(under_way) == AT_ONCE:
+                while len(under_way) == AT_ONCE or (work.goes_on and under_way):
                     done += _end(file, *under_way.popleft())
                 under_way.append((work, pool.submit(sender.send, work)))
             while under_way:
@@ -105,19 +110,20 @@ def _end(file: Path, work: _Work, sent: Future[None]) -> int:
 def _works(file: Path, export: str) -> Iterator[_Work | None]:
     """The requests of an export; None for a row that is not to be written."""
     rows: list[Row] = []
-    size = 0
+    size = count = 0
     for row in read_rows(file):  # all: where requests begin does not hang on where this import begins
         if row.space != DATA:
             yield None
             continue
         if rows and (row.entity, row.is_redis) != (rows[0].entity, rows[0].is_redis):
             yield _work(rows, export)
-            rows, size = [], 0
+            rows, size, count = [], 0, 0
         rows.append(row)
-        size += len(row.key) + len(row.value)
-        if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
+        size += row.size
+        count += max(1, len(row.members))
+        if count >= BATCH_ROWS or size >= BATCH_BYTES:
             yield _work(rows, export)
-            rows, size = [], 0
+            rows, size, count = [], 0, 0
     if rows:
         yield _work(rows, export)
 
@@ -126,10 +132,16 @@ def _work(rows: list[Row], export: str) -> _Work:
     first = rows[0]
     uuid = blake2b(f"{export} {first.line}".encode(), digest_size=16).digest()
     if first.is_redis:
-        payload = redis_commands.import_payload((row.key, row.value, row.expires_ms) for row in rows)
-        return _Work(first.line, rows[-1].line, len(rows), Batch(first.entity, redis_commands.HANDLER, payload, uuid))
-    payload = importing.encode([(row.key, row.value) for row in rows])
-    return _Work(first.line, rows[-1].line, len(rows), Batch(first.entity, importing.HANDLER, payload, uuid))
+        batch = Batch(first.entity, redis_commands.HANDLER, import_payload(map(_key, rows)), uuid)
+    else:
+        batch = Batch(first.entity, importing.HANDLER, importing.encode([(row.key, row.value) for row in rows]), uuid)
+    return _Work(first.line, rows[-1].line, len(rows), batch, first.part > 0)
+
+
+def _key(row: Row) -> String | Piece:
+    if row.kind in KINDS:
+        return Piece(row.key, row.kind, row.part, row.is_large, row.expires_ms, row.members)
+    return row.key, row.value, row.expires_ms
 
 
 class _Sender:

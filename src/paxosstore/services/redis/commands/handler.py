@@ -11,6 +11,7 @@ import msgspec
 from ....core.batch.overlay import View
 from ....errors import InvalidRequest, TooLarge
 from ..layout.keys import stamp_of
+from ..portable.importing import IMPORT, import_keys
 from ..pubsub.events import COMPOSED, interest, run_watched
 from ..reply import ReplyError
 from ..scripting import commands as scripts
@@ -24,7 +25,6 @@ _EXEC = b"exec"
 TRY = b"try"
 """In front of a command that waits where there is nothing for it."""
 _DROP_EXPIRED = b"drop-expired"
-_IMPORT = b"import-keys"
 HANDLER = "redis"
 """The name under which every node knows `handle`."""
 MAX_REPLIES_BYTES = 16_777_216
@@ -33,7 +33,7 @@ MAX_REPLIES_BYTES = 16_777_216
 _COMMANDS: dict[bytes, Run] = {name: spec.run for name, spec in TABLE.items() if spec.run is not None}
 _HANDLED = dict(_COMMANDS)
 _HANDLED[_DROP_EXPIRED] = generic.drop_expired
-_HANDLED[_IMPORT] = generic.import_keys
+_HANDLED[IMPORT] = import_keys
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, list[bytes]]).decode
@@ -50,11 +50,6 @@ def drop_expired_payload(limit: int, from_ms: int = 0) -> bytes:
     """The payload that drops up to `limit` keys of an entity that have expired since `from_ms`, and as many members of keys
     that are gone; see `dropped`."""
     return encode(2, [_DROP_EXPIRED, b"%d" % limit, b"%d" % from_ms])
-
-
-def import_payload(keys: Iterable[tuple[bytes, bytes, int]]) -> bytes:
-    """The payload that sets keys of an entity: name, value, and when it expires in ms since 1970 (0: never)."""
-    return encode(2, [_IMPORT, *(word for name, value, at_ms in keys for word in (name, value, b"%d" % at_ms))])
 
 
 def dropped(reply: bytes) -> tuple[int, int, int]:

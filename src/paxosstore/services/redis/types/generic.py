@@ -106,14 +106,6 @@ def scan(view: View, args: list[bytes], proto: int) -> bytes:
     return array([bulk(b"%d" % following), array([bulk(name) for name in names])])
 
 
-def import_keys(view: View, args: list[bytes], proto: int) -> bytes:
-    """Set keys that come as name, value and expiry, whatever they were before; none that has expired."""
-    for name, value, at_ms in zip(args[1::3], args[2::3], args[3::3], strict=True):
-        if not 0 < int(at_ms) < view.now_ms:
-            Key(view, name).set(value, int(at_ms))
-    return OK
-
-
 def drop_expired(view: View, args: list[bytes], proto: int) -> bytes:
     """What the node itself asks for, never a client: drop up to args[1] rows that have expired, from the time args[2] on, and
     as many members of keys that are gone."""

@@ -3,6 +3,8 @@ the order in which they came; then its value."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ....core.batch.overlay import View
 from ....errors import TooLarge
 from ..layout.collection import LARGE
@@ -66,6 +68,13 @@ class Hash(HashedCollection):
             self.flags |= LARGE
         self.put(field, rank + value)
         return row is None
+
+    def pairs(self) -> Iterator[list[bytes]]:
+        """All of them, in the same order; one by one where they are many."""
+        rows = self.members() if self.is_large else self.items()
+        skip = _RANK if self.is_large else 0
+        for field, row in rows:
+            yield [field, row[skip:]]
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """All of them, in Redis's order where it has one."""
