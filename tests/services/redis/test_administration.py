@@ -104,3 +104,11 @@ async def test_a_client_that_is_killed_is_gone_and_one_may_kill_itself() -> None
         assert await other.reader.read() == b""
         await client.exchange("CLIENT KILL SKIPME no", b":1\r\n")
         assert await client.reader.read() == b""
+
+
+@in_loop
+async def test_debug_may_be_called_in_scripts_for_it_changes_nothing() -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        await client.exchange("EVAL \"return redis.call('debug', 'protocol', 'integer')\" 0", b":12345\r\n")
+        await client.exchange("DEBUG SET-DISABLE-DENY-SCRIPTS 1", b"+OK\r\n")

@@ -23,7 +23,7 @@ from ..types.zsets.bounds import lex_range, score_range
 from ..types.zsets.combine import combine_command, zintercard
 from .spec import Spec, index, keys_after_number, keys_after_target, keys_after_timeout, keys_stored
 
-_DEBUG = ("readonly", "admin", "noscript", "loading", "stale")
+_DEBUG = ("readonly", "admin", "loading", "stale")
 _ONE = (1, 1, 1)
 _ALL = (1, -1, 1)
 _TWO = (1, 2, 1)

@@ -30,7 +30,7 @@ _READERS = frozenset((b"xread", b"xreadgroup"))
 _KINDS = {ord("$"): BULK, ord(":"): INTEGER, ord("+"): STATUS, ord("-"): ERROR}
 
 NOT_IN_SCRIPTS = frozenset(
-    b"auth bgrewriteaof bgsave blmove blpop brpop brpoplpush bzpopmax bzpopmin client config debug discard eval eval_ro evalsha"
+    b"auth bgrewriteaof bgsave blmove blpop brpop brpoplpush bzpopmax bzpopmin client cluster config discard eval eval_ro evalsha"
     b" evalsha_ro exec failover fcall fcall_ro flushall function hello monitor multi psubscribe psync punsubscribe quit replconf"
     b" replicaof reset role save script shutdown slaveof ssubscribe subscribe sunsubscribe sync unsubscribe unwatch wait"
     b" watch".split()
