@@ -13,6 +13,7 @@ from ..types.hyperloglog import commands as hyperloglog
 from ..types.lcs import lcs
 from ..types.lists import ends, inside
 from ..types.objects import keys_of_object, object_
+from ..types.rdb import commands as rdb
 from ..types.sorting import SORT, SORT_RO, keys_of_sort
 from ..types.streams import claiming, entries, info, reading
 from ..types.streams.reading import stream_keys
@@ -297,6 +298,9 @@ DATA_COMMANDS = (
     Spec("copy", -3, "generic", "Copy a key.", _GROWING, naming.copy, (1, 2, 1)),
     Spec("move", 3, "generic", "Move a key to another database: refused.", _FAST_WRITE, naming.move, _ONE),
     Spec("object", -2, "generic", "How Redis would keep a value.", _READ, object_, find_keys=keys_of_object),
+    Spec("dump", 2, "generic", "A value in the format of RDB.", _READ, rdb.dump, _ONE),
+    Spec("restore", -4, "generic", "Set a key to what DUMP said.", _GROWING, rdb.restore, _ONE),
+    Spec("migrate", -6, "generic", "Move keys to another server: refused.", _MOVABLE_WRITE, rdb.migrate, (3, 3, 1)),
     # channels
     Spec("publish", 3, "pubsub", "Tell those who listen to a channel.", _PUBLISHING, publishing.publish),
     Spec("spublish", 3, "pubsub", "Tell those who listen to a shard channel.", _PUBLISHING, publishing.spublish),

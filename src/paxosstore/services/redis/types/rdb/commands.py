@@ -1,0 +1,110 @@
+"""DUMP, RESTORE, and why there is no MIGRATE."""
+
+from __future__ import annotations
+
+from .....core.batch.overlay import View
+from ...layout.keys import Key, check_name
+from ...portable.pieces import Piece, put_piece
+from ...reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, ReplyError, bulk, error, nil
+from ...resp import integer
+from .crc64 import crc64
+from .loading import load
+from .reading import BadData
+from .saving import save
+
+VERSION = 10
+_FOOTER = 10
+_MAX_MS = 2**63 - 1
+_WRONG_PAYLOAD = error("DUMP payload version or checksum are wrong")
+_BAD_DATA = error("Bad data format")
+_BUSY = b"-BUSYKEY Target key name already exists.\r\n"
+_NO_MIGRATE = error(
+    "MIGRATE is not possible: a node connects to no other server; use DUMP and RESTORE, or paxosstore export --redis"
+)
+
+
+def dump(view: View, args: list[bytes], proto: int) -> bytes:
+    key = Key(view, args[1])
+    return bulk(sealed(save(view, key))) if key.exists else nil(proto)
+
+
+def sealed(value: bytes) -> bytes:
+    """With what stands behind it."""
+    payload = value + VERSION.to_bytes(2, "little")
+    return payload + crc64(payload).to_bytes(8, "little")
+
+
+def restore(view: View, args: list[bytes], proto: int) -> bytes:
+    replace, absolute = _options(args[4:])
+    name, payload = args[1], args[3]
+    key = Key(view, name)
+    if key.exists and not replace:
+        return _BUSY
+    ttl = integer(args[2])
+    if ttl is None:
+        return NOT_AN_INTEGER
+    if ttl < 0:
+        return error("Invalid TTL value, must be >= 0")
+    if not _is_whole(payload):
+        return _WRONG_PAYLOAD
+    try:
+        kind, value, members = load(payload[:-_FOOTER])
+    except BadData:
+        return _BAD_DATA
+    check_name(name)
+    expires_ms = 0 if not ttl else ttl if absolute else min(ttl + view.now_ms, _MAX_MS)
+    if 0 < expires_ms <= view.now_ms:
+        key.delete()
+    elif kind == "string":
+        key.set(value, expires_ms)
+    else:
+        before = view.savepoint()
+        try:
+            put_piece(view, Piece(name, kind, 0, False, expires_ms, members))
+        except ReplyError:
+            view.undo(before)
+            return _BAD_DATA
+    return OK
+
+
+def _is_whole(payload: bytes) -> bool:
+    if len(payload) < _FOOTER:
+        return False
+    if int.from_bytes(payload[-_FOOTER:-8], "little") > VERSION:
+        return False
+    return crc64(payload[:-8]).to_bytes(8, "little") == payload[-8:]
+
+
+def _options(words: list[bytes]) -> tuple[bool, bool]:
+    """REPLACE and ABSTTL; how idle or how often used a key is nobody keeps here. Raises ReplyError."""
+    replace = absolute = False
+    idle = frequency = False
+    at = 0
+    while at < len(words):
+        name, has_more = words[at].upper(), at + 1 < len(words)
+        if name == b"REPLACE":
+            replace = True
+        elif name == b"ABSTTL":
+            absolute = True
+        elif name == b"IDLETIME" and has_more and not frequency:
+            _check(words[at + 1], _MAX_MS, "Invalid IDLETIME value, must be >= 0")
+            idle, at = True, at + 1
+        elif name == b"FREQ" and has_more and not idle:
+            _check(words[at + 1], 255, "Invalid FREQ value, must be >= 0 and <= 255")
+            frequency, at = True, at + 1
+        else:
+            raise ReplyError(SYNTAX_ERROR)
+        at += 1
+    return replace, absolute
+
+
+def _check(word: bytes, most: int, otherwise: str) -> None:
+    number = integer(word)
+    if number is None:
+        raise ReplyError(NOT_AN_INTEGER)
+    if not 0 <= number <= most:
+        raise ReplyError(error(otherwise))
+
+
+def migrate(view: View, args: list[bytes], proto: int) -> bytes:
+    return _NO_MIGRATE
