@@ -32,7 +32,7 @@ def _times(**wanted: str) -> Times:
 
 
 def _note(times: Times, us: int, *words: bytes, reply: bytes = b"+OK\r\n") -> None:
-    times.note(words[0].decode(), list(words), us, reply, "1.2.3.4:5", b"me")
+    times.note(words[0], list(words), us, reply, "1.2.3.4:5", b"me")
 
 
 def test_the_slow_log_keeps_the_newest_of_those_that_are_slow() -> None:
@@ -146,3 +146,16 @@ def test_codes_of_errors_are_bounded() -> None:
         _note(times, 1, b"eval", reply=b"-%b x\r\n" % (b"x" * 1_000))
     assert len(times.errors) == 128
     assert max(map(len, times.errors)) < 64
+
+
+def test_spellings_of_a_name_are_one_command_and_few_are_kept() -> None:
+    times = _times()
+    for number in range(5_000):
+        name = bytes(letter ^ 0x20 * (number >> place & 1) for place, letter in enumerate(b"georadiusbymember"))
+        _note(times, 1, name)
+    assert list(times.commands) == ["georadiusbymember"]
+    assert times.commands["georadiusbymember"].calls == 5_000
+    times.forget_commands()
+    _note(times, 1, b"get")
+    _note(times, 1, b"GET")
+    assert times.commands["get"].calls == 2

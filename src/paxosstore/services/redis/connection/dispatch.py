@@ -193,7 +193,7 @@ class Dispatch:
         """A command has its reply."""
         desk, session, words = self.desk, self.session, command.words
         took_us = int((desk.seconds() - command.began_s) * 1e6)
-        desk.times.note(words[0].decode("latin-1").lower(), words, took_us, command.reply or b"", session.address, session.name)
+        desk.times.note(words[0], words, took_us, command.reply or b"", session.address, session.name)
 
     def _wait(self, spec: Spec, args: Request, entity: int, seconds: float) -> None:
         """Start a command that waits where there is nothing for it."""
@@ -221,9 +221,10 @@ class Dispatch:
         if starter is not None:
             return starter(self, spec, args)
         self.count(spec)
-        session, name = self.session, spec.name
+        session, name = self.session, args[0]
         if spec.subcommands:
-            name = session.last = spec.full_name(args).decode()
+            name = spec.full_name(args)
+            session.last = name.decode()
         began_s = self.desk.seconds()
         reply = spec.answer(session, args)
         took_us = int((self.desk.seconds() - began_s) * 1e6)
@@ -298,7 +299,7 @@ def debug_or_sleep(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
 
     def woken(nap: Nap) -> None:
         took_us = int((desk.seconds() - began_s) * 1e6)
-        desk.times.note(spec.name, args, took_us, OK, session.address, session.name)
+        desk.times.note(args[0], args, took_us, OK, session.address, session.name)
         dispatch.order.rested(nap)
 
     dispatch.order.rest(Nap(seconds, desk.later, woken))

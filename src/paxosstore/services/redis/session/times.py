@@ -14,6 +14,9 @@ from .parameters import Parameters
 
 MAX_WORDS = 32
 MAX_WORD_BYTES = 128
+NEVER_US = 2**62
+MAX_SPELLINGS = 4_096
+"""Of names of commands, in large letters and small ones: the others are looked up more slowly."""
 MAX_CODES = 128
 """Scripts make up some of their own."""
 MAX_CODE_BYTES = 64
@@ -40,7 +43,7 @@ class Took:
 
     def __init__(self) -> None:
         self.calls = self.us = self.failed = 0
-        self.buckets = [0] * 32
+        self.buckets = [0] * 64
         """How many took less than 2 to the power of the index, in microseconds."""
 
 
@@ -50,6 +53,7 @@ class Times:
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
         self.commands: dict[str, Took] = {}
+        self._spelled: dict[bytes, Took] = {}
         self.errors: dict[str, int] = {}
         """How many replies were errors, by their first word."""
         self.slow: deque[Slow] = deque()
@@ -63,30 +67,45 @@ class Times:
     def tune(self) -> None:
         """The parameters are others now."""
         number = self._parameters.number
-        self._slower_us, self._most = number("slowlog-log-slower-than"), number("slowlog-max-len")
-        self._threshold_us = 1_000 * number("latency-monitor-threshold")
+        slower_us, threshold_ms = number("slowlog-log-slower-than"), number("latency-monitor-threshold")
+        self._most = number("slowlog-max-len")
+        self._slower_us = slower_us if slower_us >= 0 and self._most else NEVER_US
+        self._threshold_us = 1_000 * threshold_ms or NEVER_US
+        self._least_us = min(self._slower_us, self._threshold_us)
         while len(self.slow) > self._most:
             self.slow.pop()
 
-    def note(self, name: str, words: list[bytes], us: int, reply: bytes, address: str, client: bytes) -> None:
-        """A command has its reply."""
-        took = self.commands.get(name)
-        if took is None:
-            took = self.commands[name] = Took()
+    def note(self, name: bytes, words: list[bytes], us: int, reply: bytes, address: str, client: bytes) -> None:
+        """A command has its reply. `name`: as the client spelled it, or with its subcommand."""
+        took = self._spelled.get(name) or self._find(name)
         took.calls += 1
         took.us += us
-        took.buckets[min(us.bit_length(), 31)] += 1
-        if reply[:1] == b"-":
-            took.failed += 1
-            code = reply[1:MAX_CODE_BYTES].split(b" ", 1)[0].decode("latin-1")
-            if code in self.errors or len(self.errors) < MAX_CODES:
-                self.errors[code] = self.errors.get(code, 0) + 1
-        if us >= self._slower_us >= 0 and self._most:
+        took.buckets[us.bit_length()] += 1
+        if reply.startswith(b"-"):
+            self._failed(took, reply)
+        if us >= self._least_us:
+            self._slow(words, us, address, client)
+
+    def _find(self, name: bytes) -> Took:
+        """What is known of a command, by whatever spelling."""
+        took = self.commands.setdefault(name.decode("latin-1").lower(), Took())
+        if len(self._spelled) < MAX_SPELLINGS:
+            self._spelled[name] = took
+        return took
+
+    def _failed(self, took: Took, reply: bytes) -> None:
+        took.failed += 1
+        code = reply[1:MAX_CODE_BYTES].split(b" ", 1)[0].decode("latin-1")
+        if code in self.errors or len(self.errors) < MAX_CODES:
+            self.errors[code] = self.errors.get(code, 0) + 1
+
+    def _slow(self, words: list[bytes], us: int, address: str, client: bytes) -> None:
+        if us >= self._slower_us:
             self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(words), address, client))
             self._number += 1
             if len(self.slow) > self._most:
                 self.slow.pop()
-        if self._threshold_us and us >= self._threshold_us:
+        if us >= self._threshold_us:
             self._event("command", us // 1_000)
 
     def _event(self, event: str, ms: int) -> None:
@@ -100,6 +119,7 @@ class Times:
 
     def forget_commands(self) -> None:
         self.commands.clear()
+        self._spelled.clear()
         self.errors.clear()
 
     def forget_events(self, names: list[str]) -> int:
