@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 from subprocess import Popen
 
+import support
 from celery import chord, group
 from celery_app import add, app, flaky, total
+from kombu.exceptions import OperationalError
 from support import PATIENCE_S, did, harm, is_transient, kept_running, patiently, until, used
 
 used("celery", "kombu", "redis")
+support.TRANSIENT = (*support.TRANSIENT, OperationalError)
 
 
 def start() -> Popen[bytes]:
