@@ -171,11 +171,16 @@ def test_work_is_bounded() -> None:
     reader = Reader(length(2**62), Budget())
     with pytest.raises(BadData):
         reader.count()
-    packed = (b"\xe0\xff\x00" * 300_000)[: 3 * 300_000]
+    packed = b"\0a" + b"\xe0\xff\x00" * 300_000
+    with pytest.raises(TooLarge):  # in bytes
+        load(b"\0\xc3" + length(len(packed)) + length(1 + 300_000 * 264) + packed)
+    packed = b"\0a" * 1_000_001
+    with pytest.raises(TooLarge):  # in steps
+        load(b"\0\xc3" + length(len(packed)) + length(1_000_001) + packed)
     with pytest.raises(TooLarge):
-        load(b"\0\xc3" + length(len(packed) + 2) + length(2**26 + 1) + b"\0a" + packed)
+        load(b"\1" + length(100_001) + b"\0" * 100_001)
     with pytest.raises(TooLarge):
-        load(b"\1" + length(600_000) + b"\0" * 600_000)
+        load(b"\x12\1\2" + string(make_listpack([1] * 100_001)))
 
 
 def samples() -> list[bytes]:

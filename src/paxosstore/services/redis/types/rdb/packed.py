@@ -28,7 +28,7 @@ def listpack(data: bytes, budget: Budget) -> list[bytes]:
         (first,) = reader.take(1)
         if first == _END:
             break
-        budget.spend(1)
+        budget.elements(1)
         elements.append(_listpack_element(reader, first))
         behind = _backwards(reader.at - start)
         if reader.take(len(behind)) != behind:
@@ -102,7 +102,7 @@ def ziplist(data: bytes, budget: Budget) -> list[bytes]:
             break
         if before == 0xFE:
             reader.take(4)
-        budget.spend(1)
+        budget.elements(1)
         elements.append(_ziplist_element(reader))
     if reader.left or (said not in (_UNKNOWN, len(elements))):
         raise BadData
@@ -130,7 +130,7 @@ def intset(data: bytes, budget: Budget) -> list[bytes]:
     width, count = reader.number(4), reader.number(4)
     if width not in (2, 4, 8) or count * width != reader.left:
         raise BadData
-    budget.spend(count)
+    budget.elements(count)
     numbers = [reader.number(width, signed=True) for _ in range(count)]
     if any(one >= following for one, following in pairwise(numbers)):
         raise BadData
@@ -147,7 +147,7 @@ def zipmap(data: bytes, budget: Budget) -> list[bytes]:
             break
         if first == 0xFE:
             first = reader.number(4)
-        budget.spend(1)
+        budget.elements(1)
         if len(words) % 2:
             (free,) = reader.take(1)
             words.append(reader.take(first))

@@ -6,8 +6,9 @@ from .....errors import TooLarge
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of what is decompressed, all together."""
-MAX_STEPS = 500_000
-"""Of work in Python: elements, and steps of decompressing."""
+MAX_WORK = 1_000_000
+"""In steps of decompressing; an element is as much work as ten of them."""
+_ELEMENT = 10
 _INTEGER_BYTES = {0: 1, 1: 2, 2: 4}
 _LZF = 3
 
@@ -20,14 +21,18 @@ class Budget:
     """What one payload may cost, however it is nested."""
 
     def __init__(self) -> None:
-        self._steps = MAX_STEPS
+        self._work = MAX_WORK
         self._bytes = MAX_BYTES
 
-    def spend(self, steps: int, size: int = 0) -> None:
+    def elements(self, count: int) -> None:
         """Raises TooLarge."""
-        self._steps -= steps
+        self.unpacking(count * _ELEMENT, 0)
+
+    def unpacking(self, steps: int, size: int) -> None:
+        """Raises TooLarge."""
+        self._work -= steps
         self._bytes -= size
-        if self._steps < 0 or self._bytes < 0:
+        if self._work < 0 or self._bytes < 0:
             raise TooLarge("a payload has more in it than one request may restore")
 
 
@@ -65,7 +70,7 @@ class Reader:
         number = self.length()
         if number > self.left:
             raise BadData
-        self.budget.spend(number)
+        self.budget.elements(number)
         return number
 
     def _length(self) -> tuple[int, bool]:
@@ -94,13 +99,13 @@ class Reader:
 
     def _unpacked(self, packed: bytes, size: int) -> bytes:
         """LZF: a step is a run of bytes, or a place to copy from and how many."""
-        self.budget.spend(0, size)
+        self.budget.unpacking(0, size)
         out = bytearray()
         at, end, steps = 0, len(packed), 0
         while at < end:
             steps += 1
             if steps & 0xFFF == 0:
-                self.budget.spend(0x1000)
+                self.budget.unpacking(0x1000, 0)
             control = packed[at]
             at += 1
             if control < 32:
@@ -114,7 +119,7 @@ class Reader:
                 raise BadData
         if len(out) != size:
             raise BadData
-        self.budget.spend(steps & 0xFFF)
+        self.budget.unpacking(steps & 0xFFF, 0)
         return bytes(out)
 
 
