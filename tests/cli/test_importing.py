@@ -121,8 +121,15 @@ def test_members_of_a_key_go_one_request_after_the_other(
     monkeypatch.setattr(importing, "AT_ONCE", 4)
     file = export(tmp_path / "file", {9: {b"key": b""}})
     assert importing.run(file, config, 2) == importing.Imported(10, 0)
-    assert [line for line, _ in node.taken] == [3, 5, 7, 9, 11]
+    assert [line for line, _ in node.taken] == list(range(3, 13))  # two parts are more than 500 members
     assert set(node.at_once) == {1}  # what goes on with a key waits for all before it
+
+
+def test_what_is_as_large_as_a_request_may_be_goes_alone(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    sizes = [100_000, 100_000, 8_000_000, 1, 2]
+    file = export(tmp_path / "file", {5: {b"%d" % at: bytes(size) for at, size in enumerate(sizes)}})
+    importing.run(file, config, 2)
+    assert [line for line, _ in node.taken] == [3, 5, 6]
 
 
 def test_what_cannot_be_done_now_is_repeated(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:

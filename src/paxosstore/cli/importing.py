@@ -35,8 +35,7 @@ from .intake import Batch
 
 BATCH_ROWS = 500
 BATCH_BYTES = 256 * 1024
-"""A request ends with the row that crosses one of them; each member of a Redis key counts as one. Changed, lines have other
-uuids."""
+"""A request has no more of either, or one row; each member of a Redis key counts as one row. Changed, lines have other uuids."""
 AT_ONCE = 4
 ANSWER_S = 20.0
 PATIENCE_S = 60.0
@@ -115,15 +114,14 @@ def _works(file: Path, export: str) -> Iterator[_Work | None]:
         if row.space != DATA:
             yield None
             continue
-        if rows and (row.entity, row.is_redis) != (rows[0].entity, rows[0].is_redis):
+        more = max(1, len(row.members))
+        fits = count + more <= BATCH_ROWS and size + row.size <= BATCH_BYTES
+        if rows and not (fits and (row.entity, row.is_redis) == (rows[0].entity, rows[0].is_redis)):
             yield _work(rows, export)
             rows, size, count = [], 0, 0
         rows.append(row)
         size += row.size
-        count += max(1, len(row.members))
-        if count >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield _work(rows, export)
-            rows, size, count = [], 0, 0
+        count += more
     if rows:
         yield _work(rows, export)
 

@@ -138,7 +138,10 @@ def test_pieces_are_small() -> None:
     run(view, "RPUSH", "heavy", *["x" * 30_000] * 20)
     parts = [key for key in exported(view) if isinstance(key, Piece)]
     assert max(len(part.members) for part in parts) == PIECE_MEMBERS
-    assert len([part for part in parts if part.name == b"heavy"]) == 7
+    assert len([part for part in parts if part.name == b"heavy"]) == 10
+    run(view, "RPUSH", "one", "x" * 60_000, "y" * 1_000_000, "z")  # what is as large as a request may be goes alone
+    parts = [key for key in exported(view) if isinstance(key, Piece) and key.name == b"one"]
+    assert [[len(value) for (value,) in part.members] for part in parts] == [[60_000], [1_000_000], [1]]
 
 
 def test_commands_make_the_same_keys() -> None:

@@ -30,7 +30,7 @@ from ..types.streams.stream import Stream, id_text, parse_id
 
 PIECE_MEMBERS = 200
 PIECE_BYTES = 64 * 1024
-"""A piece ends with the member that crosses one of them."""
+"""A piece has no more of either, or one member."""
 _BY_NAME = {name: kind for kind, name in KINDS.items()}
 
 Words = list[bytes]
@@ -58,11 +58,12 @@ def pieces(view: View, found: Found) -> Iterator[Piece]:
     part, size = 0, 0
     members: list[Words] = []
     for words in _members(view, found):
-        members.append(words)
-        size += sum(map(len, words))
-        if len(members) >= PIECE_MEMBERS or size >= PIECE_BYTES:
+        more = sum(map(len, words))
+        if members and (len(members) >= PIECE_MEMBERS or size + more > PIECE_BYTES):
             yield Piece(found.name, kind, part, is_large, found.expires_ms, members)
             part, size, members = part + 1, 0, []
+        members.append(words)
+        size += more
     if members:
         yield Piece(found.name, kind, part, is_large, found.expires_ms, members)
 
