@@ -127,6 +127,41 @@ async def test_a_client_that_goes_away_is_passed_over() -> None:
         assert transport.got == pack("q a")
 
 
+@pytest.mark.parametrize("behind", ["", ";PING", f";ECHO {'x' * 3000};PING" * 15])
+@pytest.mark.parametrize("when", ["while it waits", "with its command"])
+@in_loop
+async def test_a_client_that_closes_its_socket_is_passed_over(when: str, behind: str) -> None:
+    async with waiting_service() as (harness, _):
+        gone, other = await harness.connect(), await harness.connect()
+        gone.writer.write(pack("ECHO first;BLPOP q 0" + behind))
+        if when == "while it waits":
+            assert await gone.reader.readexactly(11) == b"$5\r\nfirst\r\n"
+            while not harness.server.waiting.places:  # noqa: ASYNC110  the server has no event for it
+                await asyncio.sleep(0)
+            await harness.settle()
+        gone.writer.close()
+        async with asyncio.timeout(10):
+            while harness.server.statistics().connections > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        await harness.settle()
+        assert not harness.server.waiting.places
+        await other.exchange("RPUSH q a", b":1\r\n")
+        await other.exchange("LLEN q", b":1\r\n")
+
+
+@in_loop
+async def test_a_client_that_only_sends_no_more_is_given_what_is_there() -> None:
+    async with waiting_service() as (harness, _):
+        client, waits = await harness.connect(), await harness.connect()
+        await client.exchange("RPUSH q a", b":1\r\n")
+        client.send("BLPOP q 0")
+        client.writer.write_eof()
+        await client.expect_end(pack("q a"))
+        waits.send("BLPOP q 0")
+        waits.writer.write_eof()
+        await waits.expect_end(b"")
+
+
 @pytest.mark.parametrize("when", ["before it is run", "after it is run"])
 @in_loop
 async def test_a_client_that_goes_away_while_it_is_served_loses_nothing(when: str) -> None:

@@ -261,8 +261,10 @@ class Connection(asyncio.Protocol):
             self._go_on()
         dispatch = self._dispatch
         left = bool(self._backlog or self._unparsed)
-        if self._eof and not left:
-            dispatch.end()
+        if self._eof:
+            order.hang_up()
+            if not left:
+                dispatch.end()
         if dispatch.ended and order.settled_all and not (dispatch.stopping and left):
             transport.close()
         self._account()
@@ -337,7 +339,8 @@ class Connection(asyncio.Protocol):
     def _regulate(self) -> None:
         """Read from the client while there is room for what it may send, or it could not read what it is owed."""
         order = self._order
-        held_back = order.full or self._backlog or self._unparsed_bytes > READ_AHEAD_BYTES
+        # where a command may wait for ever, that its client goes away is seen only as long as it is read from
+        held_back = order.full or (self._backlog and not order.parked) or self._unparsed_bytes > READ_AHEAD_BYTES
         if self._keep_reading and not held_back and not self._write_blocked:
             return
         transport = self._transport

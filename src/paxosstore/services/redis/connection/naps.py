@@ -19,6 +19,9 @@ class Nap:
 
     __slots__ = ("_timer", "_woken", "reply")
 
+    waits = False
+    """It ends by itself."""
+
     def __init__(self, seconds: float, later: Callable[[float, Callable[[], None]], Timer], woken: Callable[[Nap], None]) -> None:
         self.reply: bytes | None = None
         self._woken = woken
@@ -35,3 +38,6 @@ class Nap:
     def unblock(self, as_error: bool) -> bool:
         """CLIENT UNBLOCK ends no nap."""
         return False
+
+    def hang_up(self) -> None:
+        """Its client sends nothing more: it may still be owed replies."""

@@ -257,6 +257,16 @@ class Order:
         """End the wait of the command that waits; whether there is one."""
         return self._alone is not None and self._alone.unblock(as_error)
 
+    @property
+    def parked(self) -> bool:
+        """Nothing is started until there is something for a command that waits for it."""
+        return self._alone is not None and self._alone.waits
+
+    def hang_up(self) -> None:
+        """The client sends nothing more. Safe to repeat."""
+        if self._alone is not None:
+            self._alone.hang_up()
+
     def spread(self, spread: Spread) -> None:
         """Start a command on many entities."""
         if self._silence:

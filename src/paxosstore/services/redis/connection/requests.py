@@ -80,6 +80,8 @@ class Command(Request):
     )
 
     handler = HANDLER
+    waits = False
+    """It may take for ever: until there is something for its client."""
 
     def __init__(self, owner: Owner, run: Run, args: list[bytes], proto: int, entity: int, read_only: bool) -> None:
         super().__init__(entity, read_only=read_only)
@@ -146,6 +148,9 @@ class Command(Request):
     def unblock(self, as_error: bool) -> bool:
         """Have it wait no longer; whether it was waiting."""
         return False
+
+    def hang_up(self) -> None:
+        """Its client sends nothing more: whoever waits is taken to have gone."""
 
     def _say(self, size: int) -> None:
         if size != self._built:

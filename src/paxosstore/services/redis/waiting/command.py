@@ -33,7 +33,9 @@ UNBLOCKED = error("client unblocked via CLIENT UNBLOCK", "UNBLOCKED")
 class WaitingCommand(Command):
     """One command of one client, in its connection's place for the reply."""
 
-    __slots__ = ("_drop", "_give_back", "_moves", "_place", "_room", "_submit", "_unblocked", "spec")
+    __slots__ = ("_drop", "_give_back", "_hung_up", "_moves", "_place", "_room", "_submit", "_unblocked", "spec")
+
+    waits = True
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class WaitingCommand(Command):
         self._give_back = give_back
         self._room = room
         self._unblocked = False
+        self._hung_up = False
         self._moves = spec.name in FROM_THE_FIRST
         """A key of the wrong kind is where it moves to: it is told so. Others wait until theirs is of the right kind again."""
         self._place = Place(self, entity, waits_for(spec, args), KINDS[spec.group], until_s)
@@ -70,6 +73,13 @@ class WaitingCommand(Command):
         """The client has gone: this ends now, or when its try has."""
         if not self._place.trying:
             self._end(nil_array(self._proto), None)
+
+    def hang_up(self) -> None:
+        """The client sends nothing more. As in Redis it is given what is there, and taken to have gone when it would wait."""
+        if not self._hung_up:
+            self._hung_up = True
+            if not self._place.trying or self._place.tested:
+                self._drop()
 
     def unblock(self, as_error: bool) -> bool:
         self._unblocked = as_error
@@ -97,6 +107,8 @@ class WaitingCommand(Command):
             self._end(reply, error)
         elif nothing:
             self._room.found_nothing(place)
+            if self._hung_up:
+                self._drop()
         elif place.probing and error is not None and error.outcome_known and error.retry:
             self._room.cut_off(place)
         else:
