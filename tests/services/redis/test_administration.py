@@ -111,4 +111,5 @@ async def test_debug_may_be_called_in_scripts_for_it_changes_nothing() -> None:
     async with serving() as harness:
         client = await harness.connect()
         await client.exchange("EVAL \"return redis.call('debug', 'protocol', 'integer')\" 0", b":12345\r\n")
+        await client.exchange("EVAL \"return redis.call('debug', 'sleep', '1000')\" 0", b"+OK\r\n")  # it waits for nothing
         await client.exchange("DEBUG SET-DISABLE-DENY-SCRIPTS 1", b"+OK\r\n")

@@ -27,7 +27,7 @@ from ..resp import integer
 from . import objects
 
 _NO_SUCH_KEY = error("no such key")
-_HARMLESS = frozenset((b"log", b"quicklist-packed-threshold", b"set-active-expire", b"set-disable-deny-scripts"))
+_HARMLESS = frozenset((b"log", b"sleep", b"quicklist-packed-threshold", b"set-active-expire", b"set-disable-deny-scripts"))
 """With one word, they do nothing here, but say OK."""
 _RELOADS = frozenset((b"loadaof", b"reload", b"change-repl-id"))
 """Nothing is in memory alone, so there is nothing to load."""
