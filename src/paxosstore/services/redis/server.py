@@ -25,6 +25,7 @@ from .pubsub.hub import Hub
 from .resp import Limits
 from .room import Room
 from .scripting.runtime import RUNTIME
+from .session.monitor import Monitors
 from .session.parameters import Parameters
 from .session.session import REDIS_VERSION, Session
 from .session.table import SPECS
@@ -115,6 +116,7 @@ class RedisServer:
         self.parameters = Parameters()
         RUNTIME.budget_ms = settings.script_budget_ms
         self.times = Times(self.parameters)
+        self.monitors = Monitors()
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
@@ -223,6 +225,7 @@ class RedisServer:
 
     def forget(self, connection: Connection) -> None:
         self._connections.pop(connection.session.id, None)
+        self.monitors.forget(connection.session)
         self._feed_starved()
         if not self._connections:
             self._empty.set()

@@ -146,8 +146,10 @@ class Dispatch:
         self.order.answer(reply)
         return True
 
-    def count(self, spec: Spec) -> None:
+    def count(self, spec: Spec, args: Request) -> None:
         """A command is taken."""
+        if self.desk.monitors:
+            self.desk.monitors.tell(self.session, spec, args)
         self.desk.commands += 1
         self.session.last = spec.name
 
@@ -177,13 +179,16 @@ class Dispatch:
 
     def start(self, spec: Spec, run: Run, args: Request, entity: int) -> bool:
         if spec.waits and (seconds := wait_seconds(spec, args)) is not None:
-            self.count(spec)
+            self.count(spec, args)
             self._wait(spec, args, entity, seconds)
             return True
         if not spec.writes and not self.order.may_read(entity):
             return False
-        self.desk.commands += 1
+        desk = self.desk
+        desk.commands += 1
         self.session.last = spec.name
+        if desk.monitors:
+            desk.monitors.tell(self.session, spec, args)
         command = Command(self.order, run, args, self.session.proto, entity, not spec.writes)
         command.began_s = self.desk.seconds()
         self.order.start(command)
@@ -220,7 +225,7 @@ class Dispatch:
         starter = STARTERS.get(spec.name)
         if starter is not None:
             return starter(self, spec, args)
-        self.count(spec)
+        self.count(spec, args)
         session, name = self.session, args[0]
         if spec.subcommands:
             name = spec.full_name(args)
@@ -269,7 +274,7 @@ class Dispatch:
             entities = range(REDIS_BASE, REDIS_BASE + DATABASES)
         else:
             return self.start(spec, run, args, REDIS_BASE + self.session.db)
-        self.count(spec)
+        self.count(spec, args)
         merge = merge_by(spec.gather) if spec.gather else merge_ok if spec.writes else merge_sum
         whole = Whole(self.order, len(entities), merge)
         self.order.spread(Spread(whole, run, args, self.session.proto, entities, spec.writes))
@@ -294,7 +299,7 @@ def debug_or_sleep(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
         assert data.run is not None
         entity = dispatch.place(data, args, session.db)
         return dispatch.answer(entity) if isinstance(entity, bytes) else dispatch.start(data, data.run, args, entity)
-    dispatch.count(spec)
+    dispatch.count(spec, args)
     began_s = desk.seconds()
 
     def woken(nap: Nap) -> None:

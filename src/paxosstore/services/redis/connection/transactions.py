@@ -52,7 +52,7 @@ class Starter(Protocol):
 
     def answer(self, reply: bytes) -> bool: ...
 
-    def count(self, spec: Spec) -> None: ...
+    def count(self, spec: Spec, args: Request) -> None: ...
 
     def place(self, spec: Spec, args: Request, db: int) -> int | bytes:
         """The one entity that a command is on, or an error."""
@@ -137,7 +137,7 @@ def watch(starter: Starter, spec: Spec, args: Request) -> bool:
         return starter.answer(refusal)
     if not starter.order.may_read(entity):
         return False
-    starter.count(spec)
+    starter.count(spec, args)
     starter.order.start(Watch(session, starter.order, args, entity), alone=True)
     return True
 
@@ -169,7 +169,7 @@ def queue(starter: Starter, spec: Spec, args: Request) -> bool:
     if refusal is not None:
         transaction.refuse()  # EXEC will say so
         return starter.answer(refusal)
-    starter.count(spec)
+    starter.count(spec, args)
     return starter.answer(QUEUED)
 
 
@@ -220,11 +220,11 @@ def execute(starter: Starter, spec: Spec, args: Request) -> bool:
     if entity is None:  # neither watched nor queued keys
         steps = transaction.steps
         transaction.clear()
-        starter.count(spec)
+        starter.count(spec, args)
         return starter.answer(answers(steps, []))
     if order.reads if transaction.writes else not order.may_read(entity):
         return False
-    starter.count(spec)
+    starter.count(spec, args)
     command = Exec(session, order)
     alone = any(not isinstance(step, bytes) for step in transaction.steps)
     transaction.clear()

@@ -17,6 +17,20 @@ REDIS_VERSION = "7.0.0"
 """The version whose behaviour and texts are followed."""
 
 
+class Monitors(Protocol):
+    """Who listens to all commands (monitor.py)."""
+
+    def __bool__(self) -> bool: ...
+
+    def __contains__(self, session: Session) -> bool: ...
+
+    def add(self, session: Session) -> None: ...
+
+    def forget(self, session: Session) -> None: ...
+
+    def tell(self, session: Session, spec: Spec, args: list[bytes]) -> None: ...
+
+
 class Host(Protocol):
     """What the server tells the sessions."""
 
@@ -46,6 +60,11 @@ class Host(Protocol):
     @property
     def hub(self) -> Hub:
         """Who has subscribed to what."""
+        ...
+
+    @property
+    def monitors(self) -> Monitors:
+        """Who listens to all commands."""
         ...
 
     @property
@@ -124,6 +143,7 @@ class Session:
         self.db = 0
         self.name = b""
         self.silence(0)
+        self.host.monitors.forget(self)
         self.transaction.clear()
         self.host.hub.forget(self)
 
@@ -135,7 +155,7 @@ class Session:
     def describe(self) -> str:
         """One line of CLIENT LIST."""
         now_s, transaction = self.host.seconds(), self.transaction
-        flags = "P" * bool(self.subscriptions) + "x" * transaction.open or "N"
+        flags = "O" * (self in self.host.monitors) + "P" * bool(self.subscriptions) + "x" * transaction.open or "N"
         return (
             f"id={self.id} addr={self.address} laddr={self.local_address} fd=-1 name={self.name.decode('latin-1')}"
             f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags={flags} db={self.db}"

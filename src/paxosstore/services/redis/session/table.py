@@ -7,6 +7,7 @@ from ..commands.table import DATA_COMMANDS
 from ..reply import error
 from . import client, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
 from .killing import client_kill
+from .monitor import monitor
 from .session import Session
 from .spec import Local, SessionSpec
 
@@ -109,6 +110,7 @@ SESSION_COMMANDS = (
     SessionSpec("acl", -2, "server", "Who may do what: there is one user.", (), subcommands=_ACL),
     SessionSpec("bgrewriteaof", 1, "server", "Nothing has to be rewritten.", _SAVING, local=persistence.bgrewriteaof),
     SessionSpec("bgsave", -1, "server", "Everything is saved already.", _SAVING, local=persistence.bgsave),
+    SessionSpec("monitor", 1, "server", "Be told of every command.", _ADMIN, local=monitor),
     SessionSpec("latency", -2, "server", "How long commands take.", (), subcommands=_LATENCY),
     SessionSpec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _ADMIN, local=_no_debug),
     SessionSpec("lastsave", 1, "server", "When all was saved: now.", ("loading", "stale", "fast"), local=persistence.lastsave),

@@ -1,0 +1,60 @@
+"""MONITOR: clients that are told every command of this node's other clients."""
+
+from __future__ import annotations
+
+import time
+
+from ..commands.spec import Spec
+from ..reply import OK
+from .session import Session
+
+MAX_WORDS = 256
+MAX_WORD_BYTES = 4_096
+"""What is told of a command: each of those who listen gets it all."""
+_SECRET = frozenset((b"auth",))
+_ESCAPES = {ord("\\"): "\\\\", ord('"'): '\\"', 7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 13: "\\r"}
+_SHOWN = [_ESCAPES.get(byte, chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in range(256)]
+
+
+class Monitors:
+    """Who listens."""
+
+    def __init__(self) -> None:
+        self._sessions: set[Session] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._sessions)
+
+    def __contains__(self, session: Session) -> bool:
+        return session in self._sessions
+
+    def add(self, session: Session) -> None:
+        self._sessions.add(session)
+
+    def forget(self, session: Session) -> None:
+        """Safe to repeat."""
+        self._sessions.discard(session)
+
+    def tell(self, session: Session, spec: Spec, args: list[bytes]) -> None:
+        """A session's command is taken."""
+        if "admin" in spec.flags or spec.name == "client":
+            return
+        line = line_of(session, args)
+        for listener in list(self._sessions):
+            listener.push(line)
+
+
+def line_of(session: Session, args: list[bytes]) -> bytes:
+    us = time.time_ns() // 1_000
+    words, secret = [], False
+    for word in args[:MAX_WORDS]:
+        words.append("(redacted)" if secret else "".join([_SHOWN[byte] for byte in word[:MAX_WORD_BYTES]]))
+        secret = secret or (word.lower() in _SECRET and args[0].lower() in (b"auth", b"hello"))
+    text = " ".join(f'"{word}"' for word in words)
+    return f"+{us // 1_000_000}.{us % 1_000_000:06} [{session.db} {session.address}] {text}\r\n".encode()
+
+
+def monitor(session: Session, args: list[bytes]) -> bytes:
+    session.confirm()
+    session.host.monitors.add(session)
+    return OK

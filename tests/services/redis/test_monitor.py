@@ -1,0 +1,77 @@
+"""MONITOR: what is told of the commands of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from .oracle import Connection, needs_redis
+from .support import in_loop, pack, serving
+
+COMMANDS: tuple[tuple[bytes, ...], ...] = (
+    (b"set", b"k", b'a b"\\\t\xc3\x00'),
+    (b"GET", b"k"),
+    (b"multi",),
+    (b"incr", b"n"),
+    (b"exec",),
+    (b"nosuch", b"a"),
+    (b"get",),
+    (b"config", b"get", b"hz"),
+    (b"select", b"2"),
+    (b"get", b"k"),
+    (b"auth", b"x"),
+    (b"hello", b"2", b"auth", b"default", b"secret"),
+)
+LINE = re.compile(rb"\+\d+\.\d{6} \[(\d+) [^]]+\] (.*)")
+
+
+def _told(port: int, commands: Sequence[tuple[bytes, ...]]) -> list[tuple[bytes, bytes]]:
+    """Databases and words of what a client that listens is told, until the end is told."""
+    listener, other = Connection(port), Connection(port)
+    with listener.socket, other.socket:
+        listener.socket.sendall(pack(b"MONITOR"))
+        got = b""
+        while not got.startswith(b"+OK\r\n"):
+            got += listener.socket.recv(65_536)
+        other.ask_all([*commands, (b"echo", b"the-end")])
+        while b'"the-end"' not in got:
+            got += listener.socket.recv(65_536)
+    found = [LINE.fullmatch(line) for line in got.split(b"\r\n")]
+    return [(match[1], match[2]) for match in found if match and b'"--mark' not in match[2]]
+
+
+@needs_redis
+def test_what_is_told_is_what_redis_tells(ports: tuple[int, int]) -> None:
+    theirs, ours = (_told(port, COMMANDS) for port in ports)
+    # Redis names the database after SELECT and has done it then; here commands are told as they come
+    assert [words for _, words in ours] == [words for _, words in theirs]
+    assert (b"2", b'"get" "k"') in ours
+
+
+@in_loop
+async def test_who_listens_is_named_and_stops_with_reset_or_goes() -> None:
+    async with serving() as harness:
+        listener, other = await harness.connect(), await harness.connect()
+        await listener.exchange("MONITOR", b"+OK\r\n")
+        assert bool(harness.server.monitors)
+        await other.exchange("PING", b"+PONG\r\n")
+        assert (await listener.reader.readline()).endswith(b'] "PING"\r\n')
+        listener.send("RESET")
+        assert (await listener.reader.readline()).endswith(b'] "RESET"\r\n')
+        await listener.expect(b"+RESET\r\n")
+        assert not harness.server.monitors
+        await listener.exchange("MONITOR", b"+OK\r\n")
+        await other.exchange("CLIENT KILL SKIPME yes", b":1\r\n")
+        assert await listener.reader.read() == b""
+        assert not harness.server.monitors
+
+
+@in_loop
+async def test_what_is_told_of_a_large_command_is_bounded() -> None:
+    async with serving() as harness:
+        listener, other = await harness.connect(), await harness.connect()
+        await listener.exchange("MONITOR", b"+OK\r\n")
+        other.writer.write(pack(b"PING", b"x" * 1_000_000))
+        assert len(await listener.reader.readline()) < 5_000
+        other.writer.write(pack(b"MGET", *([b"k"] * 5_000)))
+        assert len(await listener.reader.readline()) < 5_000
