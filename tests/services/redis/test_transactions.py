@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -470,6 +471,20 @@ async def test_replies_are_bounded_where_they_are_made(monkeypatch: pytest.Monke
         request: Any = harness.store.submitted[1]
         with pytest.raises(TooLarge):
             handle(harness.store.view(REDIS_BASE), request.payload())
+
+
+@in_loop
+async def test_the_time_of_a_transaction_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its scripts has a budget of its own, and there may be ten thousand."""
+    now_s = count()
+    monkeypatch.setattr(handler, "thread_time", lambda: next(now_s), raising=False)
+    monkeypatch.setattr(handler, "MAX_TRANSACTION_S", 3, raising=False)
+    async with serving() as harness:
+        client = await harness.connect()
+        client.send("MULTI", *["SET k v"] * 3, "EXEC", "DEL k", "MULTI", *["SET k v"] * 4, "EXEC")
+        done = OK + QUEUED * 3 + b"*3\r\n" + OK * 3 + b":1\r\n"
+        text = b"-TOOLARGE a transaction may take 3000 ms: put less into one\r\n"
+        await client.expect(done + OK + QUEUED * 4 + text)
 
 
 @in_loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from time import thread_time
 from typing import Any
 
 import msgspec
@@ -29,6 +30,8 @@ HANDLER = "redis"
 """The name under which every node knows `handle`."""
 MAX_REPLIES_BYTES = 16_777_216
 """Of the replies of one transaction together."""
+MAX_TRANSACTION_S = 0.5
+"""Of time on the processor: rows do not count what scripts and LCS do, and the node serves nobody meanwhile."""
 
 _COMMANDS: dict[bytes, Run] = {name: spec.run for name, spec in TABLE.items() if spec.run is not None}
 _HANDLED = dict(_COMMANDS)
@@ -116,7 +119,10 @@ def run_transaction(view: View, args: list[bytes], proto: int) -> bytes:
     if any(stamp_of(view, name) != stamp for name, stamp in pairs):
         return _encode(None)
     replies, size = list[bytes](), 0
+    until_s = thread_time() + MAX_TRANSACTION_S
     for payload in args[2:]:
+        if thread_time() > until_s:
+            raise TooLarge(f"a transaction may take {MAX_TRANSACTION_S * 1000:g} ms: put less into one")
         reply = _handle(view, payload, _COMMANDS)
         size += len(reply)
         if size > MAX_REPLIES_BYTES:
