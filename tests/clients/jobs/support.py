@@ -69,11 +69,11 @@ def patiently(call: Callable[[], T]) -> T:
             time.sleep(PAUSE_S)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
     """Wait until it is so; an AssertionError that says `what` otherwise."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + seconds
     while not patiently(condition):
-        assert time.monotonic() < deadline, f"not in {PATIENCE_S:g} s: {what}"
+        assert time.monotonic() < deadline, f"not in {seconds:g} s: {what}"
         time.sleep(PAUSE_S)
 
 
