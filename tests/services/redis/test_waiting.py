@@ -112,6 +112,22 @@ async def test_all_who_read_a_stream_from_now_on_get_its_next_entry() -> None:
         assert adder.got.endswith(b"$3\r\n2-1\r\n")
 
 
+@pytest.mark.parametrize("line", ["FLUSHALL", "DEL s", "SET s 1", "XGROUP DESTROY s g"])
+@in_loop
+async def test_a_consumer_whose_group_is_gone_waits_no_longer(line: str) -> None:
+    async with waiting_service() as (harness, _):
+        changer, changes = harness.plug()
+        changes.data_received(pack("XADD s 1-1 f old;XGROUP CREATE s g $"))
+        consumer, reads = harness.plug()
+        reads.data_received(pack("XREADGROUP GROUP g me BLOCK 0 STREAMS s >"))
+        await harness.settle()
+        assert consumer.got == b""
+        changes.data_received(pack(line))
+        await harness.settle()
+        assert consumer.got.startswith(b"-WRONGTYPE" if line == "SET s 1" else b"-NOGROUP")
+        assert not changer.got.endswith(b"-")
+
+
 @in_loop
 async def test_a_client_that_goes_away_is_passed_over() -> None:
     async with waiting_service() as (harness, _):

@@ -104,6 +104,14 @@ def test_a_reply_may_not_be_too_deep(run: Evaluate) -> None:
     assert b"-ERR reached lua stack limit\r\n" in run("EVAL", "local t = {} t[1] = t return t", "0")
 
 
+def test_a_run_writes_so_many_lines_to_the_log(run: Evaluate, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        caplog.clear()
+        run("EVAL", "for i = 1, 1000 do redis.log(redis.LOG_WARNING, 'word ' .. i) end", "0")
+        assert len(caplog.messages) == 100
+        assert "left out" in caplog.messages[-1]
+
+
 def test_a_script_may_not_be_too_long(run: Evaluate) -> None:
     with pytest.raises(TooLarge, match="script of"):
         run("EVAL", "return 1" + " " * MAX_SCRIPT_BYTES, "0")

@@ -59,6 +59,10 @@ class CompileError(Exception):
     """A script that Lua does not accept; its text says why."""
 
 
+MAX_LOGGED = 100
+"""Lines that one run of a script may write to the node's log."""
+
+
 class Stopped(Exception):
     """A script that was stopped: over its budget. Its text is the error for the client."""
 
@@ -88,6 +92,8 @@ class State:
         self._busy = False
         self._caller: Caller | None = None
         self._failure: BaseException | None = None
+        self._logged = 0
+        """Lines of this run in the node's log."""
         """What ends the request, whatever the script makes of it."""
         self._deadline_s: float | None = None
         self._over = False
@@ -203,6 +209,7 @@ class State:
         self._busy = True
         self._caller = caller
         self._failure = None
+        self._logged = 0
         self._deadline_s = None
         self._over = False
         self._random.reset()
@@ -290,6 +297,11 @@ class State:
         return self._random.draw()
 
     def _write_log(self, level: int, text: bytes) -> None:
+        self._logged += 1
+        if self._logged > MAX_LOGGED:
+            return
+        if self._logged == MAX_LOGGED:
+            text += b" (this run's further words are left out)"
         try:
             _log.log(_LEVELS[level], "a script says: %s", text.decode("utf-8", "backslashreplace"))
         except Exception:

@@ -33,7 +33,7 @@ UNBLOCKED = error("client unblocked via CLIENT UNBLOCK", "UNBLOCKED")
 class WaitingCommand(Command):
     """One command of one client, in its connection's place for the reply."""
 
-    __slots__ = ("_drop", "_give_back", "_hung_up", "_moves", "_place", "_room", "_submit", "_unblocked", "spec")
+    __slots__ = ("_drop", "_give_back", "_hung_up", "_minds_kind", "_place", "_room", "_submit", "_unblocked", "spec")
 
     waits = True
 
@@ -60,8 +60,8 @@ class WaitingCommand(Command):
         self._room = room
         self._unblocked = False
         self._hung_up = False
-        self._moves = spec.name in FROM_THE_FIRST
-        """A key of the wrong kind is where it moves to: it is told so. Others wait until theirs is of the right kind again."""
+        self._minds_kind = spec.name in FROM_THE_FIRST or spec.name == "xreadgroup"
+        """It is told of a key of the wrong kind: that is where it moves to, or its group is gone. Others wait on."""
         self._place = Place(self, entity, waits_for(spec, args), KINDS[spec.group], until_s)
 
     def begin(self) -> None:
@@ -99,7 +99,7 @@ class WaitingCommand(Command):
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         place = self._place
         words = found_nothing(reply) if error is None else None
-        nothing = words is not None or (error is None and place.tested and reply == WRONG_TYPE and not self._moves)
+        nothing = words is not None or (error is None and place.tested and reply == WRONG_TYPE and not self._minds_kind)
         self._args = words or self._args
         if self._owner.gone:
             if error is None and not nothing:

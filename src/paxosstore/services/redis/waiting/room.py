@@ -245,6 +245,8 @@ class _Hall:
         """By the row of the key: who waits for it, in the order in which they came."""
 
     def applied(self, entry: int, batch: WriteBatch) -> None:
+        if batch.cleared:
+            self.wake([(key, STREAM, len(queue)) for key, queue in self.queues.items()])
         touched: list[tuple[bytes, int, int]] = []
         for key in self.queues.keys() & batch.writes.keys():
             row = batch.writes[key]
@@ -255,6 +257,8 @@ class _Hall:
                 touched.append((key, found.kind, int.from_bytes(found.body[_SIZE_AT:_SIZE_END], "big")))
             else:
                 touched.append((key, found.kind, len(self.queues[key])))
+            if found is not None and found.kind != STREAM:
+                touched.append((key, STREAM, len(self.queues[key])))  # who waits as a consumer is told that it is another kind
         if touched:
             self.wake(touched)
 

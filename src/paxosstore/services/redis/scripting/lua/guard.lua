@@ -261,10 +261,18 @@ function tab.sort(t, before)
   return sort(t, function(a, b) return before(a, b) end)
 end
 
-function tab.concat(t, separator, ...)
+function tab.concat(t, separator, first, last)
   if type(t) ~= "table" then bad(1, "concat", "table", t) end
-  if #t > MANY then look() end
-  return concat(t, separator, ...)
+  first, last = first or 1, last or #t
+  if type(first) ~= "number" or type(last) ~= "number" or last - first < MANY then
+    return concat(t, separator, first, last)
+  end
+  local parts = {}
+  for at = first, last, MANY do
+    look()
+    parts[#parts + 1] = concat(t, separator, at, at + MANY - 1 < last and at + MANY - 1 or last)
+  end
+  return concat(parts, separator)
 end
 
 function tab.maxn(t)
