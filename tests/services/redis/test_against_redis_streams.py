@@ -78,6 +78,14 @@ def test_inexact_trimming_drops_whole_nodes(ports: tuple[int, int]) -> None:
     compare(ports, 2, [*fill, *[tuple(line.encode().split()) for line in asked]])
 
 
+def test_nodes_are_as_large_as_they_are_set(ports: tuple[int, int]) -> None:
+    size = b"stream-node-max-entries"
+    fill: list[Words] = [(b"XADD", b"s", b"%d-0" % number, b"f", b"v") for number in range(1, 101)]
+    asked = ["XTRIM s MAXLEN ~ 55 LIMIT 30", "XLEN s", "XTRIM s MAXLEN ~ 55 LIMIT 2", "XTRIM s MINID ~ 75", "XLEN s"]
+    told = [tuple(line.encode().split()) for line in asked]
+    compare(ports, 2, [(b"CONFIG", b"SET", size, b"10"), *fill, *told, (b"CONFIG", b"SET", size, b"100")])
+
+
 KEY = st.sampled_from([b"s", b"t"])
 ID = st.sampled_from([b"0", b"1-1", b"1-2", b"2-0", b"3-0", b"5", b"5-7", b"9-9"])
 END = ID | st.sampled_from([b"-", b"+", b"(1-2", b"(5"])

@@ -15,9 +15,9 @@ from ..layout.keys import stamp_of
 from ..portable.importing import IMPORT, import_keys
 from ..pubsub.events import COMPOSED, interest, run_watched
 from ..reply import ReplyError
+from ..run import Run
 from ..scripting import commands as scripts
 from ..types import generic
-from .spec import Run
 from .table import TABLE
 from .waits import attempt
 

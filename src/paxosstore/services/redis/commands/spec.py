@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 from ....core.batch.overlay import View
 from ..resp import integer
-
-Run = Callable[[View, list[bytes], int], bytes]
-"""A command: (view, its words, the name first, protocol 2 or 3) -> its reply. It checks everything before its first write."""
+from ..run import Run
 
 
 def keys_after_timeout(args: list[bytes]) -> list[bytes]:

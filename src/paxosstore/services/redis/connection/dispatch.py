@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ....core.batch.request import Request as StoreRequest
 from ....errors import NotServing
-from ..commands.spec import Run, Spec
+from ..commands.spec import Spec
 from ..commands.table import TABLE as DATA_TABLE
 from ..commands.waits import wait_seconds
 from ..floats import double
@@ -15,6 +15,7 @@ from ..layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from ..reply import OK, error, store_error, wrong_arity
 from ..resp import Limits, Refused, Request
 from ..room import Room
+from ..run import Run
 from ..session.session import Host, Session
 from ..session.spec import SessionSpec
 from ..session.table import TABLE

@@ -9,9 +9,9 @@ from ....core.batch.overlay import View
 from ....core.batch.request import Request
 from ....errors import PaxosStoreError
 from ..commands.handler import HANDLER, call, encode
-from ..commands.spec import Run
 from ..reply import OK, error, integer_reply, store_error
 from ..room import Room
+from ..run import Run
 
 SMALL_BYTES = 512
 """What is not larger is counted by number alone."""

@@ -11,6 +11,7 @@ DEFAULTS = {
     "hash-max-listpack-value": 64,
     "hll-sparse-max-bytes": 3_000,
     "set-max-intset-entries": 512,
+    "stream-node-max-entries": 100,
     "zset-max-listpack-entries": 128,
     "zset-max-listpack-value": 64,
 }

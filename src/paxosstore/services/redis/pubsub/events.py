@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ....core.batch.overlay import View
-from ..commands.spec import Run
 from ..layout.keys import ROW, key_in, row_key
 from ..layout.keyspace import DATABASES, REDIS_BASE
 from ..reply import ZERO
+from ..run import Run
 
 KEY_EVENT = 3
 """Kind of the messages that say so: the channel is the class and the name, the payload the database and the key."""

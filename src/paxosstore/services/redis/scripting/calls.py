@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ....core.batch.overlay import View
-from ..commands.spec import Run, Spec
+from ..commands.spec import Spec
 from ..reply import OK, bulk
+from ..run import Run
 
 BULK, INTEGER, NOTHING, STATUS, ERROR, OTHER, STOP = range(7)
 """The kinds of what a script gets; redis.lua knows these numbers."""

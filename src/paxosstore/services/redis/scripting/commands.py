@@ -8,9 +8,10 @@ from hashlib import sha1
 from typing import NamedTuple
 
 from ....core.batch.overlay import View
-from ..commands.spec import Run, Spec
+from ..commands.spec import Spec
 from ..reply import NOT_AN_INTEGER, OK, ReplyError, array, bulk, error, integer_reply, wrong_arity
 from ..resp import integer
+from ..run import Run
 from . import store
 from .calls import Caller
 from .runtime import RUNTIME, CompileError, Stopped

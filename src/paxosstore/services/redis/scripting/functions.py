@@ -14,10 +14,10 @@ import msgspec
 
 from ....core.batch.overlay import View
 from ....errors import TooLarge
-from ..commands.spec import Run
 from ..glob import compile_glob
 from ..reply import OK, ReplyError, array, bulk, error, integer_reply, map_of, nil, set_of, simple, text, wrong_arity
 from ..resp import integer
+from ..run import Run
 from . import store
 from .commands import NOT_BUSY, NOT_READ_ONLY, caller
 from .runtime import RUNTIME, CompileError, Function, State, Stopped

@@ -169,7 +169,6 @@ MUTABLE: dict[str, tuple[Parse, str]] = {
     "slowlog-max-len": (number(0, 10_000), "128"),
     "stop-writes-on-bgsave-error": (yes_no, "yes"),
     "stream-node-max-bytes": (memory, "4096"),
-    "stream-node-max-entries": (number(), "100"),
     "tracking-table-max-keys": (number(), "1000000"),
 }
 """What clients may set: how it is read, and what it is at first."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ....core.batch.overlay import View
-from ..commands.spec import Run
 from ..pubsub.hub import CHANNEL, SHARD_CHANNEL
 from ..reply import ZERO
+from ..run import Run
 
 
 def _publisher(kind: int) -> Run:

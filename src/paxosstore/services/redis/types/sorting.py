@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from ....core.batch.overlay import View
 from ....errors import TooLarge
-from ..commands.spec import Run
 from ..floats import double
 from ..layout.items import Items
 from ..layout.keys import LIST, SET, ZSET, Key, get_value
 from ..layout.keyspace import slot_of
 from ..layout.scored import ScoredSet
 from ..reply import SYNTAX_ERROR, ReplyError, WrongType, array, bulk, error, integer_reply, nil
+from ..run import Run
 from .arguments import need_integer
 from .hashes import Hash
 from .sets import Set

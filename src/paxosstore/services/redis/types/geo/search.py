@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .....core.batch.overlay import View
-from ...commands.spec import Run
 from ...floats import double
 from ...layout.keys import Key
 from ...layout.scored import ScoredSet, place_of
 from ...reply import SYNTAX_ERROR, ZERO, ReplyError, array, bulk, error, integer_reply
+from ...run import Run
 from ..arguments import need_integer
 from ..zsets.ranges import store
 from .earth import Place, Shape, place_at

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .....core.batch.overlay import View
-from ...commands.spec import Run
 from ...layout.items import Items
 from ...layout.keys import LIST, Key
 from ...reply import (
@@ -21,6 +20,7 @@ from ...reply import (
     nil_array,
     wrong_arity,
 )
+from ...run import Run
 from ..arguments import need_between, need_count, need_timeout, numbered_keys
 
 _MAX = 2**63 - 1

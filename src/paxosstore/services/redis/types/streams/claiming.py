@@ -16,7 +16,8 @@ ATTEMPTS = 10
 """XAUTOCLAIM looks at so many entries for each that it may claim."""
 MAX_CLAIMED = 2_000
 """Claimed by one XAUTOCLAIM, whatever COUNT says: the cursor goes on."""
-_MAX_COUNT = 2**63 // (16 * ATTEMPTS)
+_TOO_MANY, _TOO_LARGE = 2**63 // 16, 2**40
+"""Counts that Redis refuses, and those that it has no memory for."""
 
 
 def xpending(view: View, args: list[bytes], proto: int) -> bytes:
@@ -149,9 +150,9 @@ def xautoclaim(view: View, args: list[bytes], proto: int) -> bytes:
         name = word.upper()
         if name == b"COUNT" and (text := next(words, None)) is not None:
             number = integer(text)
-            if number is None or number < 1:
+            if number is None or not 1 <= number < _TOO_MANY:
                 return error("COUNT must be > 0")
-            if number > _MAX_COUNT // 16:
+            if number > _TOO_LARGE:
                 return error("Insufficient memory, failed allocating transient memory, COUNT too high.")
             count = number
         elif name == b"JUSTID":

@@ -9,7 +9,7 @@ from .....core.batch.overlay import View
 from ...layout.keys import Key
 from ...reply import NO_SUCH_KEY, NOT_AN_INTEGER, OK, SYNTAX_ERROR, ReplyError, array, error, integer_reply, nil, wrong_arity
 from ...resp import integer
-from .stream import INVALID_ID, MAX_ID, NODE_ENTRIES, Stream, entry_reply, id_reply, parse_end, parse_id
+from .stream import INVALID_ID, MAX_ID, Stream, entry_reply, id_reply, node_entries, parse_end, parse_id
 
 MAX_TRIMMED = 4_000
 """Entries that inexact trimming drops at one time: the next command goes on."""
@@ -76,7 +76,7 @@ class _Options:
                 raise ReplyError(error("syntax error, LIMIT cannot be used without the special ~ option"))
         if not self.strategy:
             return None
-        limit = 100 * NODE_ENTRIES if self.limit is None else self.limit or MAX_ID
+        limit = 100 * node_entries() if self.limit is None else self.limit or MAX_ID
         return Trimming(self.strategy == b"MAXLEN", self.threshold, self.exact, limit)
 
 
@@ -153,9 +153,10 @@ def trim(stream: Stream, trimming: Trimming) -> int:
             over += 1
         if trimming.exact:
             return stream.trim(over)
-    left_of_first = NODE_ENTRIES - (stream.added - stream.size) % NODE_ENTRIES
+    node = node_entries()
+    left_of_first = node - (stream.added - stream.size) % node
     over = min(over, most, MAX_TRIMMED)
-    whole = 0 if over < left_of_first else left_of_first + (over - left_of_first) // NODE_ENTRIES * NODE_ENTRIES
+    whole = 0 if over < left_of_first else left_of_first + (over - left_of_first) // node * node
     return stream.trim(over if over == stream.size else whole)
 
 

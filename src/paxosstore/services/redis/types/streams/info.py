@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 
 from .....core.batch.overlay import View
-from ...commands.container import container
 from ...layout.keys import STREAM, Key
 from ...reply import (
     NO_SUCH_KEY,
@@ -22,8 +21,9 @@ from ...reply import (
     text,
 )
 from ...resp import integer
+from ..container import container
 from .groups import Consumer, Group, Pending
-from .stream import NODE_ENTRIES, Stream, entry_reply, id_reply, parse_id
+from .stream import Stream, entry_reply, id_reply, node_entries, parse_id
 
 _NEEDS_KEY = error(
     "The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to"
@@ -240,7 +240,7 @@ def _stream(view: View, args: list[bytes], proto: int) -> bytes:
                 return NOT_AN_INTEGER
             count = 10 if number < 0 else number
     stream = _seen(view, args)
-    nodes = -(-stream.size // NODE_ENTRIES)
+    nodes = -(-stream.size // node_entries())
     pairs: Pairs = [
         (text("length"), integer_reply(stream.size)),
         (text("radix-tree-keys"), integer_reply(nodes)),

@@ -10,19 +10,23 @@ import msgspec
 
 from .....core.batch.overlay import View
 from ...layout.collection import Collection
+from ...layout.compact import limits
 from ...layout.keys import STREAM
 from ...reply import ReplyError, array, bulk, error
 
 MAX_ID = 2**128 - 1
 INVALID_ID = error("Invalid stream ID specified as stream command argument")
-NODE_ENTRIES = 100
-"""Trimming that may be inexact (~) drops so many at a time, as Redis's nodes hold."""
 _ENTRY = b"e"
 _AFTER_ENTRIES = b"f"
 _PART = re.compile(rb"\+?([0-9]{1,40})")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[bytes]).decode
+
+
+def node_entries() -> int:
+    """Trimming that may be inexact (~) drops so many at a time, as Redis's nodes hold."""
+    return max(1, limits["stream-node-max-entries"])
 
 
 def parse_id(text: bytes, missing: int = 0) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from .....core.batch.overlay import View
-from ...commands.spec import Run
 from ...floats import double
 from ...layout.keys import SET, Key
 from ...layout.scored import Scored, ScoredSet
 from ...reply import SYNTAX_ERROR, ReplyError, error, integer_reply
+from ...run import Run
 from ..arguments import need_count, need_integer
 from ..sets import Set
 from .ranges import store

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from .....core.batch.overlay import View
-from ...commands.spec import Run
 from ...floats import double, double_reply
 from ...layout.scored import ScoredSet, place_of
 from ...reply import NOT_A_FLOAT, SYNTAX_ERROR, ReplyError, array, bulk, error, integer_reply, nil
+from ...run import Run
 from ..scanning import cursor, scan_options
 from .replies import pairs_flat
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .....core.batch.overlay import View
-from ...commands.spec import Run
 from ...floats import double_reply
 from ...layout.hashed import CHANCE
 from ...layout.pages import PAGE
 from ...layout.scored import Scored, ScoredSet
 from ...reply import SYNTAX_ERROR, ReplyError, array, bulk, error, nil, nil_array
+from ...run import Run
 from ..arguments import need_count, need_integer, need_timeout, numbered_keys
 from ..lists.ends import pop_count
 from .replies import members_reply, pairs, pairs_flat

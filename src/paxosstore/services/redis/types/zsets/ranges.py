@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from .....core.batch.overlay import View
-from ...commands.spec import Run
 from ...layout.compact import limits
 from ...layout.keys import Key
 from ...layout.pages import PAGE
 from ...layout.scored import Scored, ScoredSet
 from ...reply import SYNTAX_ERROR, ZERO, ReplyError, error, integer_reply
+from ...run import Run
 from ..arguments import need_integer
 from ..lists.inside import span
 from .bounds import Find, lex_range, score_range

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ....core.batch.overlay import View
 from ..reply import array, error, simple, wrong_arity
-from .spec import Run
+from ..run import Run
 
 
 def container(name: str, subcommands: Mapping[str, tuple[int, Run]], help_lines: Sequence[str]) -> Run:
