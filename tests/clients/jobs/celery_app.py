@@ -9,10 +9,11 @@ app = Celery("tests", broker=URL, backend=URL)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
-    broker_transport_options={"visibility_timeout": 15, "socket_timeout": 10, "max_retries": 100},
+    broker_transport_options={"visibility_timeout": 15, "unacked_restore_interval": 1, "socket_timeout": 10, "max_retries": 100},
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     result_backend_transport_options={"retry_policy": {"timeout": 60, "max_retries": 200, "interval_step": 0.2}},
+    result_backend_always_retry=True,  # what a task has returned is stored when the server is there again
     redis_socket_timeout=10,
     redis_retry_on_timeout=True,
     worker_prefetch_multiplier=1,

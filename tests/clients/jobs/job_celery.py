@@ -11,7 +11,7 @@ import support
 from celery import chord, group
 from celery_app import add, app, flaky, total
 from kombu.exceptions import OperationalError
-from support import PATIENCE_S, did, harm, is_transient, kept_running, patiently, until, used
+from support import PATIENCE_S, client, did, harm, is_transient, kept_running, patiently, until, used
 
 used("celery", "kombu", "redis")
 support.TRANSIENT = (*support.TRANSIENT, OperationalError)
@@ -39,6 +39,7 @@ def value(identity: str) -> object:
 
 
 def main() -> None:
+    r = client()
     with kept_running(start) as look:
         until(lambda: bool(app.control.ping(timeout=2)) or look(), "a worker that answers")
         first = patiently(lambda: group(add.s(n, n) for n in range(15)).apply_async())
@@ -63,7 +64,9 @@ def main() -> None:
                     if not is_transient(error):
                         raise
             time.sleep(0.2)
-        assert [values.get(identity) for identity in sent] == [n + 100 for n in range(30)]
+        missing = [n for n, identity in enumerate(sent) if identity not in values]
+        assert not missing, f"tasks without a result: {missing}, queued {r.llen('celery')}, not acknowledged {r.hlen('unacked')}"
+        assert [values[identity] for identity in sent] == [n + 100 for n in range(30)]
         assert value(again) == "at last"
         assert value(later) == 7
         tail = patiently(lambda: chord(header)(total.s())).id
