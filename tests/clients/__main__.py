@@ -223,6 +223,7 @@ def main() -> int:
     parser.add_argument("--server", help="host:port of a Redis server to run against instead; nothing is killed")
     parser.add_argument("--out", type=Path, default=OUT, help="where the table goes")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that the nodes and the job end as well
     unknown = sorted(set(options.jobs) - set(jobs))
     if unknown:
         parser.error(f"no job is called {', '.join(unknown)}")
