@@ -37,6 +37,8 @@ ABANDONED = "abandoned by the client"
 REPEAT_FOR_S = 10.0
 """How long a change to a card is repeated under its uuid until its outcome is known."""
 ADD_WATCHED = "add watched"
+CHANGED = "the key has changed"
+"""What a transaction is told that lost against another one: as it should be."""
 """An addition in a transaction."""
 TOKEN_LENGTH = 10
 LEASES_MS = (20, 100, 500)
@@ -113,7 +115,7 @@ class RedisCaller:
         except redis.RedisError as error:
             self.close()
             return _outcome(error), None, str(error)
-        return (Outcome.DONE, count, "") if done else (Outcome.REFUSED, None, "the key has changed")
+        return (Outcome.DONE, count, "") if done else (Outcome.REFUSED, None, CHANGED)
 
     def _connected(self, node: int) -> redis.Redis:
         """The connection to a node, made now if need be: until then nothing can have happened. Raises RedisError."""
