@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import platform
-import resource
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -407,9 +406,13 @@ def _version() -> str:
 
 
 def _resident_bytes() -> int:
-    """The memory of this process; at most, where only that is known."""
+    """The memory of this process; at most, where only that is known; 0 where nothing is."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024
+        with suppress(ImportError):
+            import resource  # not on every system
+
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024
+        return 0
