@@ -313,8 +313,8 @@ DATA_COMMANDS = (
     Spec("evalsha", -3, "scripting", "Run a script that is known.", _SCRIPT, scripts.EVALSHA, find_keys=scripts.keys_of),
     Spec("eval_ro", -3, "scripting", "Run a script that reads.", _SCRIPT_READ, scripts.EVAL_RO, find_keys=scripts.keys_of),
     Spec("evalsha_ro", -3, "scripting", "Run one that is known.", _SCRIPT_READ, scripts.EVALSHA_RO, find_keys=scripts.keys_of),
-    Spec("fcall", -3, "scripting", "Call a function.", _SCRIPT, functions.FCALL, find_keys=functions.keys_of),
-    Spec("fcall_ro", -3, "scripting", "Call one that reads.", _SCRIPT_READ, functions.FCALL_RO, find_keys=functions.keys_of),
+    Spec("fcall", -3, "scripting", "Call a function.", _SCRIPT, functions.FCALL, find_keys=scripts.keys_of),
+    Spec("fcall_ro", -3, "scripting", "Call one that reads.", _SCRIPT_READ, functions.FCALL_RO, find_keys=scripts.keys_of),
     Spec("function", -2, "scripting", "Functions.", _ALL_KNOW, functions.function, everywhere=True, gather=functions.gather),
     Spec("script", -2, "scripting", "Known scripts.", _ALL_KNOW, scripts.script, everywhere=True, gather=scripts.gather),
     # databases

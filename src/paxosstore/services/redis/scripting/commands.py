@@ -86,11 +86,11 @@ def read_header(body: bytes) -> Header:
     return Header(b"no-writes" not in flags, True, b"\n" + rest)
 
 
-def number_of_keys(args: list[bytes]) -> int:
-    """How many of the words from the fourth on are keys. Raises ReplyError."""
+def number_of_keys(args: list[bytes], otherwise: bytes = NOT_AN_INTEGER) -> int:
+    """How many of the words from the fourth on are keys. Raises ReplyError, `otherwise` where that is no number."""
     number = integer(args[2])
     if number is None:
-        raise ReplyError(NOT_AN_INTEGER)
+        raise ReplyError(otherwise)
     if number > len(args) - 3:
         raise ReplyError(_TOO_MANY_KEYS)
     if number < 0:
@@ -99,7 +99,7 @@ def number_of_keys(args: list[bytes]) -> int:
 
 
 def keys_of(args: list[bytes]) -> list[bytes]:
-    """The keys of EVAL and its kind; none where their number makes no sense."""
+    """The keys of EVAL, FCALL and their kind; none where their number makes no sense."""
     try:
         return args[3 : 3 + number_of_keys(args)]
     except ReplyError:

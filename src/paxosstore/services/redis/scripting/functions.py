@@ -16,10 +16,9 @@ from ....core.batch.overlay import View
 from ....errors import TooLarge
 from ..glob import compile_glob
 from ..reply import OK, ReplyError, array, bulk, error, integer_reply, map_of, nil, set_of, simple, text, wrong_arity
-from ..resp import integer
 from ..run import Run
 from . import store
-from .commands import NOT_BUSY, NOT_READ_ONLY, caller
+from .commands import NOT_BUSY, NOT_READ_ONLY, caller, number_of_keys
 from .runtime import RUNTIME, CompileError, Function, State, Stopped
 
 _LIBRARY, _FUNCTION = b"sf", b"sn"
@@ -27,6 +26,7 @@ _AFTER_LIBRARIES = b"sg"
 MAX_LIBRARIES = 100
 MAX_BYTES = 2 * 1024 * 1024
 """Of all libraries of a database, in number and in bytes."""
+_BAD_NUMBER = error("Bad number of keys provided")
 _NAME = re.compile(rb"[A-Za-z0-9_]+")
 
 
@@ -59,7 +59,7 @@ def fcall_command(read_only: bool) -> Run:
         if row is None:
             return error("Function not found")
         place = _place(row)
-        keys = _number_of_keys(args)
+        keys = number_of_keys(args, _BAD_NUMBER)
         writes = b"no-writes" not in place.flags
         if read_only and writes:
             return NOT_READ_ONLY
@@ -83,25 +83,6 @@ def fcall_command(read_only: bool) -> Run:
             RUNTIME.give(state)
 
     return fcall
-
-
-def _number_of_keys(args: list[bytes]) -> int:
-    number = integer(args[2])
-    if number is None:
-        raise ReplyError(error("Bad number of keys provided"))
-    if number > len(args) - 3:
-        raise ReplyError(error("Number of keys can't be greater than number of args"))
-    if number < 0:
-        raise ReplyError(error("Number of keys can't be negative"))
-    return number
-
-
-def keys_of(args: list[bytes]) -> list[bytes]:
-    """The keys of FCALL; none where their number makes no sense."""
-    try:
-        return args[3 : 3 + _number_of_keys(args)]
-    except ReplyError:
-        return []
 
 
 def _load(state: State, code: bytes) -> list[Function]:
