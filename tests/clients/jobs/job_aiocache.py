@@ -7,7 +7,7 @@ import asyncio
 from aiocache import Cache
 from aiocache.lock import RedLock
 from aiocache.serializers import JsonSerializer
-from support import HOST, PORT, did, harm, is_transient, used
+from support import HOST, PORT, did, harm, patient, used
 
 used("aiocache", "redis")
 
@@ -20,17 +20,6 @@ def make() -> Cache:
         from aiocache import RedisCache
 
         return RedisCache(client=redis.Redis(host=HOST, port=PORT), namespace="tests", serializer=JsonSerializer())
-
-
-async def patient(call: object) -> object:
-    for _ in range(300):
-        try:
-            return await call()  # type: ignore[operator]
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            await asyncio.sleep(0.2)
-    raise AssertionError("the server is away for too long")
 
 
 async def main() -> None:

@@ -8,7 +8,7 @@ import logging
 from arq import Retry, create_pool
 from arq.connections import RedisSettings
 from arq.worker import Worker
-from support import HOST, PATIENCE_S, PORT, did, harm, is_transient, used
+from support import HOST, PATIENCE_S, PORT, did, harm, is_transient, patient, used
 
 used("arq", "redis")
 logging.disable(logging.CRITICAL)
@@ -23,17 +23,6 @@ async def flaky(ctx: dict) -> str:
     if ctx["job_try"] == 1:
         raise Retry(defer=0.5)
     return "at last"
-
-
-async def patient(call: object) -> object:
-    for _ in range(int(PATIENCE_S / 0.2)):
-        try:
-            return await call()  # type: ignore[operator]
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            await asyncio.sleep(0.2)
-    raise AssertionError("the server is away for too long")
 
 
 async def work() -> None:
@@ -62,11 +51,11 @@ async def main() -> None:
     for number in range(40):
         if number == 20:
             await asyncio.to_thread(harm)
-        jobs.append(await patient(lambda number=number: pool.enqueue_job("square", number)))
-    jobs.append(await patient(lambda: pool.enqueue_job("flaky")))
-    jobs.append(await patient(lambda: pool.enqueue_job("square", 12, _defer_by=1)))
+        jobs.append(await patient(lambda number=number: pool.enqueue_job("square", number), PATIENCE_S))
+    jobs.append(await patient(lambda: pool.enqueue_job("flaky"), PATIENCE_S))
+    jobs.append(await patient(lambda: pool.enqueue_job("square", 12, _defer_by=1), PATIENCE_S))
     async with asyncio.timeout(PATIENCE_S):
-        values = [await patient(lambda job=job: job.result(timeout=PATIENCE_S, poll_delay=0.2)) for job in jobs]
+        values = [await patient(lambda job=job: job.result(timeout=PATIENCE_S, poll_delay=0.2), PATIENCE_S) for job in jobs]
     assert values == [*[n * n for n in range(40)], "at last", 144]
     working.cancel()
     did("42 jobs with their results, a retry, a deferred job")

@@ -6,20 +6,9 @@ import asyncio
 
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from support import PATIENCE_S, URL, did, harm, is_transient, used
+from support import PATIENCE_S, URL, did, harm, patient, used
 
 used("channels-redis", "redis")
-
-
-async def patient(call: object) -> object:
-    for _ in range(300):
-        try:
-            return await call()  # type: ignore[operator]
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            await asyncio.sleep(0.2)
-    raise AssertionError("the server is away for too long")
 
 
 async def queue() -> None:
@@ -32,10 +21,10 @@ async def queue() -> None:
     await layer.group_add("group", other)
     await layer.group_send("group", {"type": "hello", "n": 1})
     await asyncio.to_thread(harm)
-    numbers = [(await patient(lambda: layer.receive("plain")))["n"] for _ in range(20)]  # type: ignore[index]
+    numbers = [(await patient(lambda: layer.receive("plain")))["n"] for _ in range(20)]
     assert numbers == list(range(20)), f"messages were lost: {numbers}"
     for channel in (name, other):
-        assert (await patient(lambda channel=channel: layer.receive(channel)))["n"] == 1  # type: ignore[index]
+        assert (await patient(lambda channel=channel: layer.receive(channel)))["n"] == 1
     await layer.group_discard("group", other)
     await layer.group_send("group", {"type": "hello", "n": 2})
     assert (await layer.receive(name))["n"] == 2

@@ -6,14 +6,15 @@ the runner has done its harm; without a runner (a terminal) nothing is killed.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
 from subprocess import Popen
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -51,6 +52,18 @@ def used(*packages: str) -> None:
 
 def did(what: str) -> None:
     print(f"@did {what}", flush=True)
+
+
+async def patient(call: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
+    """What a call gives, tried again while the server is away."""
+    for _ in range(int(seconds / 0.2)):
+        try:
+            return await call()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            await asyncio.sleep(0.2)
+    raise AssertionError("the server is away for too long")
 
 
 def is_transient(error: BaseException) -> bool:
