@@ -41,7 +41,7 @@ class Publishing(Request):
     handler = "publish"
 
     def __init__(self, text: bytes, run: Callable[[View, bytes], bytes] = publish, **options: object) -> None:
-        super().__init__(1, **options)  # type: ignore[arg-type]
+        super().__init__(1, **options)  # type: ignore[arg-type]  # options of several types
         self.text = text
         self.run = run
         self.outcome: tuple[bytes, PaxosStoreError | None] | None = None
@@ -57,7 +57,7 @@ class Publishing(Request):
 
 
 def batch_of(*requests: Request, reader: DictReader | None = None, **limits: int) -> Evaluated:
-    overlay = Overlay(reader or DictReader(), 1, 0, **limits)  # type: ignore[arg-type]
+    overlay = Overlay(reader or DictReader(), 1, 0, **limits)  # type: ignore[arg-type]  # limits of several types
     return evaluate(deque(requests), overlay, 1, 100, 100, 1 << 20)
 
 

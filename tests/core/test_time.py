@@ -51,7 +51,7 @@ def test_now_is_what_the_clocks_say_or_the_entitys_time(
 def test_a_batch_carries_the_time_if_a_request_has_asked_for_it() -> None:
     def batch_of(*operations: bytes) -> WriteBatch:
         queue = deque(Operation(ENTITY, operation) for operation in operations)
-        return evaluate(queue, Overlay(reader_at(7), ENTITY, 100), 1, 16, 10, 1_000_000).batch  # type: ignore[arg-type]
+        return evaluate(queue, Overlay(reader_at(7), ENTITY, 100), 1, 16, 10, 1_000_000).batch  # type: ignore[arg-type]  # a deque of requests
 
     assert batch_of(b"put k 1") == WriteBatch({DATA + b"k": b"1"})
     assert batch_of(b"put k 1", b"time") == WriteBatch({DATA + b"k": b"1", TIME: at(100)})
@@ -134,7 +134,7 @@ def test_one_that_a_peer_reads_for_a_node_which_does_not_serve() -> None:
     cluster = cluster_of()
     assert do(cluster, 0, "put k v") == "done"
     away = cluster.nodes[2]
-    away.shard._handovers.reads_here = lambda entity: False  # type: ignore[method-assign]
+    away.shard._handovers.reads_here = lambda entity: False  # type: ignore[method-assign]  # it is to know of none
     assert do(cluster, 2, "take k", read_only=True) == "v"
     assert cluster.counters()["reads_handed_over"] == 1
     assert [do(cluster, node, "get k", read_only=True) for node in range(2)] == ["nil"] * 2

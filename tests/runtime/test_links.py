@@ -166,7 +166,7 @@ def test_a_peers_clock_is_known_when_it_is_up_and_with_each_pong() -> None:
         ends = [End(me, addresses) for addresses in [free_addresses(2)] for me in range(2)]
         known_when_up: list[int] = []
         for end in ends:
-            end.links._on_up = lambda hello, end=end: known_when_up.append(len(end.clocks))  # type: ignore[misc]
+            end.links._on_up = lambda hello, end=end: known_when_up.append(len(end.clocks))  # type: ignore[misc]  # a default binds the loop's name
             await end.links.start()
         await until(lambda: all(len(end.clocks) >= 4 for end in ends))
         assert all(known_when_up)

@@ -26,7 +26,7 @@ class Bench:
         self.told = 0
         self.starved = 0
         self.room = Room(1 << 30)
-        self.order = Order(self._submit, Share(self.room), RedisSettings(**options), self)  # type: ignore[arg-type]
+        self.order = Order(self._submit, Share(self.room), RedisSettings(**options), self)  # type: ignore[arg-type]  # options of several types
         self.order.open()
         self.log: list[bytes] = []
         """Names of commands, in the order in which they took effect."""

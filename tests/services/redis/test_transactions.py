@@ -501,7 +501,7 @@ async def test_what_the_session_answers_is_bounded_too() -> None:
 @pytest.mark.parametrize("name", ["max_transaction_commands", "max_transaction_bytes"])
 def test_limits_that_cannot_be(name: str) -> None:
     with pytest.raises(ConfigError, match=f"redis {name}"):
-        RedisSettings(**{name: 0})  # type: ignore[arg-type]
+        RedisSettings(**{name: 0})  # type: ignore[arg-type]  # whichever it is
 
 
 @in_loop

@@ -23,7 +23,7 @@ class Part:
     @property
     def at_work(self) -> bool:
         """Whether it has anything that time or the disk may bring on. Whoever makes it so adds it to the agenda."""
-        raise NotImplementedError
+        raise NotImplementedError  # each part knows it of itself
 
     @property
     def next_ms(self) -> float:
