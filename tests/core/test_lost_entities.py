@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paxosstore.core.entity.logstate import INFINITE
-from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.event import FloorsLoaded, Received
 from paxosstore.core.interface.message import LostPage, LostRequest, PaxosMessage, ReadAnswer
 from paxosstore.core.interface.ready import SetFloor
 from paxosstore.core.turn.standing import (
@@ -247,6 +247,22 @@ def test_a_range_of_entities_gets_floors_page_by_page() -> None:
     cluster.until(lambda: is_whole(cluster, 2))
     assert node.shard.context.counters.floors_set == 4
     expect_equal(cluster)
+
+
+def test_a_list_of_floors_that_was_read_before_the_last_one_was_set_does_not_end_the_round() -> None:
+    """Seed 50001416: two ranges were answered for at once, the second floor was set a turn after the first one, and missed."""
+    shard = two_entities().nodes[2].shard
+    passing, context = shard._passing, shard.context
+    passing.begin()
+    passing.go_on()
+    read = context.floor_reads.pop(context.me)
+    passing.begin()
+    passing.loaded(FloorsLoaded(read.peer, read.disk, read.after, [], more=False))
+    assert not passing.is_done
+    passing.go_on()
+    read = context.floor_reads[context.me]
+    passing.loaded(FloorsLoaded(read.peer, read.disk, read.after, [], more=False))
+    assert passing.is_done
 
 
 # -- the row

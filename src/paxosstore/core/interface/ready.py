@@ -166,7 +166,8 @@ class FloorRead(NamedTuple):
     """Rule 19c. List what there is anything of above `after`, `limit` entities, and step it in as `FloorsLoaded`.
 
     For a peer, which came back with this disk: (entity, highest entry with anything, but at least the one below its floor).
-    For this node itself: (entity, floor) of those that have one. `forced`: (entity, applied entry), and every row above that.
+    For this node itself: (entity, floor) of those that have one; `disk` is the number of its round.
+    `forced`: (entity, applied entry), and every row above that.
     """
 
     after: int

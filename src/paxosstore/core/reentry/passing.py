@@ -44,6 +44,8 @@ class Passing(Part):
         self._after = NOWHERE
         self._more = True
         self._reading = False
+        self._round = 0
+        """Which one this is: a page that was read for an earlier one may lack floors that were set since (seed 50001416)."""
         self._left_behind = False
         """In this round some entity did not pass."""
         self._done = not self._standing.active
@@ -86,6 +88,8 @@ class Passing(Part):
 
     def loaded(self, event: FloorsLoaded) -> None:
         """A page of this node's own floors."""
+        if event.disk != self._round:
+            return
         self._reading = False
         self._page.extend(entity for entity, _ in event.entities)
         self._more = event.more
@@ -134,7 +138,7 @@ class Passing(Part):
         if not self._page and not self._reading:
             if self._more:
                 self._reading = True
-                context.floor_reads[context.me] = FloorRead(self._after, PAGE, context.me, 0)
+                context.floor_reads[context.me] = FloorRead(self._after, PAGE, context.me, self._round)
             elif not self._active:
                 self._end_round()
 
@@ -156,6 +160,8 @@ class Passing(Part):
             self._entities.touch(entity)
 
     def _begin_round(self) -> None:
+        self._round += 1
+        self._reading = False
         self._after, self._more, self._left_behind = NOWHERE, True, False
         self._page.clear()
         self._active.clear()
@@ -173,7 +179,6 @@ class Passing(Part):
 
     def forget(self) -> None:
         """A turn was not written, and entities were dropped from memory: go by what the disk says."""
-        self._reading = False
         self._done = not self._standing.active
         self.passed = max(0, self._standing.row.passed - self._passed_before)  # a floor counted since then may be there still
         self._begin_round()
