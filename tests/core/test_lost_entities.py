@@ -269,7 +269,7 @@ def test_a_list_of_floors_that_was_read_before_the_last_one_was_set_does_not_end
 
 
 def test_a_row_that_names_damaged_entities_is_not_read_by_a_program_of_before() -> None:
-    row = reentering(1, 3, 77)
+    row = reentering(1, 3, 77, 76)
     assert row.encode().startswith(b"1 ")
     lost = with_lost(with_lost(row, 9, 9), 2, 4)
     assert lost.encode().startswith(b"2 ")

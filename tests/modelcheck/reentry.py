@@ -112,6 +112,8 @@ class Plan(NamedTuple):
     """Nodes that differ in nothing that is explored: neither rounds nor losses. States are the same but for their order."""
     away: tuple[int, ...] = ()
     """Who does not come to know of any lost disk; where others are forced, who is down all the time."""
+    damaged: tuple[int, ...] = ()
+    """With a founding: whose lost disks are damaged stores, which re-enter and are not new, unless all others are (rule 19f)."""
     force: bool = False
     """A majority is lost, and goes on with those that are left: what one of them has accepted stays."""
 
@@ -153,6 +155,8 @@ class Node(NamedTuple):
     said: int = 0
     """Forced: a bit for each of them."""
     forced: bool = False
+    damaged: bool = False
+    """It re-enters because its store was damaged, and has heard of no cluster."""
 
 
 State = tuple[int, ...]
@@ -290,7 +294,8 @@ class Model:
         if me in self._plan.away:
             return
         clauses, waits = self._clauses, other.standing == REENTERING and other.floor == BEYOND
-        if node.known[peer] != other.life and not (waits and clauses.fence and clauses.note_first):
+        unnoted = waits and not other.damaged  # that one may be new again
+        if node.known[peer] != other.life and not (unnoted and clauses.fence and clauses.note_first):
             for life in [other.life] if clauses.live else range(other.life + 1):
                 noted = node._replace(known=_with(node.known, peer, life))
                 if node.standing == NEW and node.known[peer] >= 0:
@@ -313,6 +318,10 @@ class Model:
                 yield f"proposes {value}", self._becomes(node, row._replace(accepted=row.prepared, value=value))
         if node.standing == NEW:
             yield from self._founds(nodes, me, node)
+        if node.damaged and node.standing == REENTERING and -1 not in node.known:
+            others = [(node.known[peer], other.news) for peer, other in enumerate(nodes) if peer != me]
+            if all((life, node.known) in news for life, news in others):
+                yield "is new again: all others are new", node._replace(standing=NEW, damaged=False, asked=0, answers=0)
         if node.life < plan.losses[me] and sum(other.life for other in nodes) < plan.in_all:
             yield "loses its disk", self._lost(me, node, [other.life for other in nodes])
 
@@ -366,6 +375,8 @@ class Model:
         standing = NEW if founding else REENTERING if self._clauses.know else MEMBER
         base = founding or self._plan.force  # it has learned what is applied by the time at which it is forced
         after = Node(life, base, EMPTY, floor, 0, 0, 0, known, (-1,) * len(lives), (*node.shown, frozenset()), standing)
+        if me in self._plan.damaged:
+            after = after._replace(standing=REENTERING, damaged=True)
         return after._replace(news=node.news, joined=node.joined)
 
     def _copied(self, me: int, node: Node) -> Node:

@@ -27,6 +27,8 @@ FOUNDING = Plan(rounds=(0, 0, 1), origin=0, losses=(1, 1, 1), in_all=1, founding
 FOUNDING_LOST = FOUNDING._replace(rounds=(0, 0, 0), losses=(1, 1, 0), in_all=2)
 FOUNDING_LOST_TWICE = FOUNDING._replace(rounds=(0, 0, 0), losses=(0, 0, 2), in_all=2)
 """A majority is lost, and the third node has not heard that the cluster has begun."""
+FOUNDING_DAMAGED = FOUNDING._replace(rounds=(0, 0, 0), damaged=(0, 1, 2))
+"""A store is damaged before the cluster has begun, or while not all know that it has."""
 COPY = Plan(rounds=(1, 0, 1), losses=(1, 0, 0), in_all=1, copies=(0,))
 FORCED = Plan(rounds=(1, 0, 0), losses=(1, 1, 0), in_all=2, force=True)
 """A majority is lost, and 2 is left."""
@@ -53,6 +55,7 @@ SMALL = {
     "five nodes, one away": FIVE,
     "five nodes, one away, some behind": FIVE_BEHIND,
     "an older copy of a directory": COPY,
+    "a cluster begins, a store is damaged": FOUNDING_DAMAGED,
     "a majority lost, forced": FORCED,
     "a majority of five lost, forced": FORCED_FIVE,
 }
@@ -73,6 +76,11 @@ FULL = {
     "five nodes, one away, some behind, two disks lost": FIVE_BEHIND._replace(losses=(1, 1, 0, 0, 0), in_all=2),
     "a cluster begins, a disk is lost": FOUNDING,
     "a cluster begins, two disks are lost": FOUNDING._replace(rounds=(0, 0, 0), losses=(2, 2, 2), in_all=2),
+    "a cluster begins, a store is damaged, with a proposer": FOUNDING_DAMAGED._replace(rounds=(0, 0, 1)),
+    "a cluster begins, two stores are damaged": FOUNDING_DAMAGED._replace(losses=(2, 2, 2), in_all=2),
+    "a cluster begins, a store is damaged, another disk is lost": FOUNDING_DAMAGED._replace(
+        damaged=(0,), losses=(2, 2, 2), in_all=2
+    ),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .reentry import Clauses, Model, Plan
-from .reentry_plans import FOUNDING, PREAUTH, REMOVED, SMALL, Removed
+from .reentry_plans import FOUNDING, FOUNDING_DAMAGED, PREAUTH, REMOVED, SMALL, Removed
 
 LIMIT = 500_000
 
@@ -31,6 +31,13 @@ def test_every_clause_is_taken_away() -> None:
 
 def test_a_founding_without_losses() -> None:
     assert Model(FOUNDING._replace(in_all=0)).run(LIMIT).violation == ""
+
+
+def test_a_store_that_was_damaged_before_the_cluster_has_begun_may_begin_it() -> None:
+    """Rule 19f; else the plans with damage would say nothing of it."""
+    model = Model(FOUNDING_DAMAGED)
+    assert model.run(LIMIT).violation == ""
+    assert any(node.life and not node.damaged and node.life in node.founded for node in model._nodes)
 
 
 def test_a_violation_tells_how_it_came_about() -> None:

@@ -84,7 +84,9 @@ def test_a_copy_that_has_not_ended_costs_the_disk_nothing() -> None:
 def test_a_floor_that_is_passed_is_no_debt_though_its_row_is_still_there() -> None:
     """Its end waits for a sync that nothing else needs (seed 3103127)."""
     disk = SimDisk()
-    disk.write({}, [], [SetStanding(reentering(0, 3, 7)._replace(state=State.MEMBER, cursor=END).encode()), SetFloor(ENTITY, 5)])
+    disk.write(
+        {}, [], [SetStanding(reentering(0, 3, 7, 1)._replace(state=State.MEMBER, cursor=END).encode()), SetFloor(ENTITY, 5)]
+    )
     for entry in (1, 2, 3):
         disk.write({(ENTITY, entry): chosen(entry)}, [put(entry)])
     disk.sync()

@@ -144,8 +144,10 @@ class Losses:
         """Damage that cannot be pinned on entities: the node puts an empty disk in the place of this one (storage/replace.py)."""
         if not self.bearable(node) or not node.store.is_members:
             return False
+        before = node.store.durable_standing
+        assert before is not None
         disk = self._cluster.new_disk()
-        row = reentering(node.number, len(self._cluster.nodes), disk.id)
+        row = reentering(node.number, len(self._cluster.nodes), disk.id, before.disks[node.number].id)
         disk.write({}, (), [SetStanding(row.encode())])
         disk.sync()
         self._replace(node, disk)

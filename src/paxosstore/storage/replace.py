@@ -126,9 +126,10 @@ def replace_store(directory: Directory, identity: Identity, found: Damaged) -> N
         create_store(empty_one)
         (empty_one / MARK).write_text(f"{in_a_row + 1}\n", "ascii")
         disk = secrets.randbits(63) | 1
+        row = reentering(identity.me, identity.cluster.nodes, disk, directory.disk_id)
         empty = RocksStore(empty_one)
         try:
-            empty.write({}, (), [SetStanding(reentering(identity.me, identity.cluster.nodes, disk).encode())])
+            empty.write({}, (), [SetStanding(row.encode())])
             empty.sync()
         finally:
             empty.close()

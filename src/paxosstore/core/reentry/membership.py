@@ -89,7 +89,7 @@ class Membership(Part):
         known = standing.words.get(peer)
         if known is not None and known.disks[peer] == word.disks[peer]:
             word = word._replace(learning=max(known.learning, word.learning))  # what was said earlier may come later
-        changed = standing.heard(peer, word)
+        changed = standing.heard(peer, word) or (not context.cannot_write and standing.begins_anew())
         if standing.row.state is not State.NEW:
             context.reach.says(peer, seen.id, votes=word.state == State.MEMBER.value, now_ms=context.now_ms)
             self._rests(peer, word.learns_only)
@@ -161,9 +161,11 @@ class Membership(Part):
 
     def _became(self, before: State) -> None:
         context, state = self._context, self._standing.row.state
-        assert before is State.NEW
+        assert before is State.NEW or state is State.NEW
         self._write()
-        if state is State.MEMBER:
+        if state is State.NEW:
+            context.counters.new_again += 1
+        elif state is State.MEMBER:
             context.counters.founded += 1
             for entity in self._entities:
                 if entity.mailbox is None:

@@ -125,6 +125,7 @@ class Counters:
     messages_fenced: int = 0
     copies_found_out: int = 0
     reentries: int = 0
+    new_again: int = 0
     floors_set: int = 0
     floors_passed: int = 0
     defaults_settled: int = 0

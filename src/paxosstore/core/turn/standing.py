@@ -3,7 +3,8 @@
     NEW          nothing was ever voted on this disk. It becomes a member when all n nodes say so of theirs, or a member says
                  that it was there when the cluster began; it re-enters when a member says that it was not
     MEMBER       votes, entity by entity above its floor
-    REENTERING   lost its disk, or is a stale copy: learns only, but for entities that its walk has passed (core/reentry/walk.py)
+    REENTERING   lost its disk, or is a stale copy: learns only, but for entities that its walk has passed (core/reentry/walk.py).
+                 Where its store was damaged before the cluster has begun, it is new again if all others still are
 
 A node's number may have one disk at a time: which one is noted here before anything is told to it (the fence), and a disk
 that another has taken the place of is never taken back. Before a start votes, enough members have said that its disk is still
@@ -75,7 +76,7 @@ class StandingRow(NamedTuple):
     founding: tuple[int, ...] = ()
     """The disks of all nodes as agreed when the cluster began; empty: not known."""
     replaced: tuple[tuple[int, int], ...] = ()
-    """(node, disk), the oldest first."""
+    """(node, disk), the oldest first. The own number: a store that was damaged."""
     cursor: int = NOWHERE
     """Re-entry: every entity up to this one has its floor."""
     default: int = 0
@@ -140,9 +141,10 @@ def begin(content: bytes, me: int, n: int, disk: int, incarnation: int, *, holds
     return row._replace(forced=row.forced or force, history=(*row.history, incarnation)[-MAX_HISTORY:])
 
 
-def reentering(me: int, n: int, disk: int) -> StandingRow:
-    """The row of an empty disk in the place of one that a node has voted on: whatever its peers are, it begins no cluster."""
-    return StandingRow(State.REENTERING, tuple(Disk(disk) if node == me else Disk() for node in range(n)))
+def reentering(me: int, n: int, disk: int, before: int) -> StandingRow:
+    """The row of an empty disk in the place of one, `before`, that a node may have voted on: of itself it begins no cluster."""
+    disks = tuple(Disk(disk) if node == me else Disk() for node in range(n))
+    return StandingRow(State.REENTERING, disks, replaced=((me, before),))
 
 
 def with_lost(row: StandingRow, first: int, last: int) -> StandingRow:
@@ -315,6 +317,22 @@ class OwnStanding:
         if word.state != State.MEMBER.value and not word.founding:
             return False
         self.row = row._replace(state=State.REENTERING, founding=tuple(word.founding), cursor=NOWHERE)
+        return True
+
+    def begins_anew(self) -> bool:
+        """Be new again, if that is no more than any empty disk would be (rule 19f); whether it is.
+
+        A damaged store was replaced here, and all others are new: by one table with this disk, none in doubt, and each has
+        known the disk that was damaged. If that one has voted, they were in the table with it, and have not voted to this day.
+        """
+        row = self.row
+        before = {disk for node, disk in row.replaced if node == self.me}
+        if row.state is not State.REENTERING or row.founding or row.cursor != NOWHERE or len(self.words) < len(row.disks) - 1:
+            return False
+        table = [disk.id for disk in row.disks]
+        if not all(says_new(word, table) and before.intersection(word.replaced) for word in self.words.values()):
+            return False
+        self.row = row._replace(state=State.NEW)
         return True
 
     @property

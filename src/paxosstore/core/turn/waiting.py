@@ -58,7 +58,7 @@ def describe_waiting(context: Context) -> str:
         if len(context.peers) - len(missing) >= floors_needed(context):
             return ""
         reasons = ", ".join(f"node {peer} ({_why_not_asked(context, peer)})" for peer in missing)
-        return f"lost its disk: waits for {reasons}"
+        return f"lost its disk: waits for {reasons}{_if_none_began(context, standing)}"
     if not standing.confirmed:
         silent = [peer for peer in context.peers if peer not in standing.confirmed_by]
         return f"has just started: waits for {nodes(silent)} to say that its disk is still the one they know"
@@ -71,6 +71,10 @@ def _new_waits(context: Context, standing: OwnStanding) -> str:
             f"is new, and {nodes(standing.doubts)} are on other disks than when it first met them: a cluster that began with "
             "those has lost a majority. Waits for one of them to come back; forced, a new cluster begins without what they held"
         )
+    lost = [peer for peer, word in standing.words.items() if word.state == State.REENTERING.value]
+    if lost:
+        which = ", ".join(f"node {peer} has lost its disk" for peer in sorted(lost))
+        return f"is new, but {which}, and no member is there: see what is said there"
     silent = [peer for peer in context.peers if peer not in standing.words]
     if silent:
         down = [peer for peer in silent if context.reach.is_down(peer)]
@@ -79,6 +83,16 @@ def _new_waits(context: Context, standing: OwnStanding) -> str:
             return f"waits for {reasons}: a new cluster begins when all of its nodes have started once"
         return f"has just started: waits for {nodes(silent)} to say what they know of it"
     return f"waits until {nodes(context.peers)} know the disks of all: a new cluster begins with all of its nodes"
+
+
+def _if_none_began(context: Context, standing: OwnStanding) -> str:
+    """What to do where no cluster may have begun at all: where all others are new (rule 19f)."""
+    if any(word.state != State.NEW.value for word in standing.words.values()) or len(standing.words) < len(context.peers):
+        return ""
+    return (
+        f". If this cluster has never begun, stop node {context.me}, move its data directory away, and start it on an empty one: "
+        "if it has, what the others held is on none of these disks"
+    )
 
 
 def _why_not_asked(context: Context, peer: int) -> str:

@@ -64,6 +64,7 @@ HELP = {
     "evictions_held": "Times an entity that was not used for long could not leave memory yet.",
     "refused_while_loading": "Requests refused because their entity was not loaded in time (max_load_wait_ms).",
     "founded": "Whether this node has seen the cluster begin since its start.",
+    "new_again": "Times this node, whose store was damaged, has found that no cluster had begun.",
     "reentries": "Times this node has found out that its disk is not the one that its peers know.",
     "copies_found_out": "Times it was found out that this node runs on a copy of a data directory.",
     "peers_fenced": "Peers that came back on another disk.",

@@ -1,0 +1,137 @@
+"""A store was damaged before its cluster had begun, or while only its own node knew that it had (rule 19f, seed 50000340)."""
+
+from __future__ import annotations
+
+import pytest
+
+from paxosstore.core.interface.message import Standing
+from paxosstore.core.interface.ready import SetStanding
+from paxosstore.core.turn.standing import Disk, OwnStanding, State, decode_standing, reentering
+
+from .test_reentry import ENTITY, Cluster, expect_equal
+
+OLD, MINE = 100, 200
+OTHERS = {1: 101, 2: 102}
+
+
+class FirstMember(Cluster):
+    """Node 1 has become a member, and nobody else has heard of that."""
+
+    def found(self, within_ms: float = 1_000.0) -> None:
+        self.weather.cuts |= {(1, 0), (1, 2)}
+        self.until(lambda: self.state(1) is State.MEMBER)
+
+    def damage(self, node: int, *, before: int = 0) -> None:
+        """As storage/replace.py leaves it; `before`: another disk than it had."""
+        old, disk = self.nodes[node].disk.id, self.new_disk()
+        self.kill(node, self.nodes[node].store.unsynced)
+        disk.write({}, (), [SetStanding(reentering(node, len(self.nodes), disk.id, before or old).encode())])
+        disk.sync()
+        self.change_disk(node, disk)
+        self.start(node)
+
+
+def test_the_cluster_begins_with_the_disk_that_came_in_its_place() -> None:
+    cluster = FirstMember()
+    assert [cluster.state(node) for node in range(3)] == [State.NEW, State.MEMBER, State.NEW]
+    old = cluster.nodes[1].disk.id
+    cluster.weather.cuts.clear()
+    cluster.damage(1)
+    cluster.until(lambda: all(cluster.state(node) is State.MEMBER for node in range(3)))
+    tables = {cluster.nodes[node].shard.context.standing.row.founding for node in range(3)}
+    assert len(tables) == 1
+    assert old not in tables.pop()
+    assert cluster.nodes[1].shard.context.counters.new_again == 1
+    assert cluster.do(1, b"put a 1", ENTITY).reply == b"done"
+    expect_equal(cluster)
+
+
+def test_where_the_cluster_has_begun_it_re_enters() -> None:
+    cluster = FirstMember()
+    cluster.weather.cuts.discard((1, 0))
+    cluster.until(lambda: cluster.state(0) is State.MEMBER)
+    cluster.weather.cuts.clear()
+    cluster.damage(1)
+    cluster.until(lambda: all(cluster.state(node) is State.MEMBER for node in range(3)))
+    assert cluster.nodes[1].shard.context.counters.new_again == 0
+    assert cluster.nodes[1].shard.context.counters.floors_set == 0  # nobody has anything yet
+    assert cluster.do(1, b"put a 1", ENTITY).reply == b"done"
+    expect_equal(cluster)
+
+
+def test_whom_the_others_have_not_known_waits_and_says_what_to_do() -> None:
+    """They may be empty as well: then all that there was is lost, and no cluster begins as if there had been nothing."""
+    cluster = FirstMember()
+    cluster.weather.cuts.clear()
+    cluster.damage(1, before=77)
+    cluster.wait(2_000.0)
+    assert [cluster.state(node) for node in range(3)] == [State.NEW, State.REENTERING, State.NEW]
+    said = cluster.nodes[1].shard.waits_for
+    assert "node 0 (it is new)" in said
+    assert "move its data directory away" in said
+    for peer in (0, 2):
+        assert "node 1 has lost its disk" in cluster.nodes[peer].shard.waits_for
+
+
+# -- the words
+
+
+def damaged() -> OwnStanding:
+    standing = OwnStanding(0, 2, reentering(0, 3, MINE, OLD))
+    for peer, disk in OTHERS.items():
+        standing.sight(peer, Disk(disk, 1, peer))
+    return standing
+
+
+def says(peer: int) -> Standing:
+    disks = [(MINE, 1, 11), (OTHERS[1], 1, 12), (OTHERS[2], 1, 13)]
+    return Standing(State.NEW.value, disks, [], [OLD], False, [])
+
+
+def test_it_is_new_when_all_others_are() -> None:
+    standing = damaged()
+    standing.heard(1, says(1))
+    assert not standing.begins_anew()
+    standing.heard(2, says(2))
+    assert standing.begins_anew()
+    assert standing.row.state is State.NEW
+    assert decode_standing(standing.row.encode()) == standing.row
+    assert not standing.begins_anew(), "once"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        says(2)._replace(state=State.MEMBER.value),
+        says(2)._replace(state=State.REENTERING.value),
+        says(2)._replace(replaced=[]),
+        says(2)._replace(replaced=[99]),
+        says(2)._replace(disks=[(OLD, 1, 1), (OTHERS[1], 1, 12), (OTHERS[2], 1, 13)]),
+        says(2)._replace(disks=[(0, 0, 0), (0, 0, 0), (OTHERS[2], 1, 13)]),  # it doubts
+        says(2)._replace(founding=[OLD, OTHERS[1], OTHERS[2]], state=State.MEMBER.value),
+    ],
+    ids=["a member", "lost as well", "never met", "met another", "has not noted it", "in doubt", "a founding is known"],
+)
+def test_it_stays_what_it_is_where_one_is_not(other: Standing) -> None:
+    standing = damaged()
+    standing.heard(1, says(1))
+    standing.heard(2, other)
+    assert not standing.begins_anew()
+    assert standing.row.state is State.REENTERING
+
+
+def test_who_knows_that_there_was_a_cluster_is_not_new_whatever_the_others_say() -> None:
+    standing = damaged()
+    standing.heard(1, says(1))
+    standing.heard(2, says(2)._replace(founding=[OLD, 101, 102], state=State.MEMBER.value))
+    standing.heard(2, says(2))
+    assert not standing.begins_anew()
+
+
+def test_an_empty_disk_with_another_past_is_not_new_again() -> None:
+    """One that was made from a backup has data; one that was told that it is another has votes."""
+    standing = damaged()
+    standing.row = standing.row._replace(replaced=())
+    for peer in OTHERS:
+        standing.heard(peer, says(peer))
+    assert not standing.begins_anew()
