@@ -120,6 +120,21 @@ def test_a_format_before_is_taken_over(path: Path, format_before: int) -> None:
     assert identity.read_text() == now
 
 
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff", b'{"format": 99}'])
+@pytest.mark.parametrize("names", [("IDENTITY",), ("IDENTITY.copy",), ("IDENTITY", "IDENTITY.copy")])
+def test_an_open_directory_mends_what_it_says_of_itself(path: Path, names: tuple[str, ...], content: bytes | None) -> None:
+    with open_directory(path, SETTINGS, 1) as directory:
+        sound = (path / "IDENTITY").read_bytes()
+        directory.mend()
+        for name in names:
+            if content is None:
+                (path / name).unlink()
+            else:
+                (path / name).write_bytes(content)
+        directory.mend()
+    assert (path / "IDENTITY").read_bytes() == (path / "IDENTITY.copy").read_bytes() == sound
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"format": "1"}', "{}"])
 def test_a_damaged_identity_is_noticed(path: Path, content: str) -> None:
     make(path)

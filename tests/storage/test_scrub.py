@@ -43,6 +43,18 @@ def scrubbing(table: RocksTable, found: list[Damaged], days: float = NEVER_AGAIN
     return Scrub(table, table.path.parent / "SCRUB", Background(), lambda: days, found.append)
 
 
+def test_a_round_ends_with_what_lies_beside_the_store(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "table", files=1)
+    mended: list[int] = []
+    scrub = Scrub(
+        table, tmp_path / "SCRUB", Background(), lambda: NEVER_AGAIN, lambda found: None, mend=lambda: mended.append(scrub.rounds)
+    )
+    until(lambda: scrub.rounds == 1)
+    scrub.close()
+    table.release()
+    assert mended == [0]
+
+
 def test_a_sound_table_is_read_once(tmp_path: Path) -> None:
     found: list[Damaged] = []
     table = table_of(tmp_path / "table")

@@ -118,7 +118,7 @@ class Life:
         self.turns.on_renewed = self._on_renewed
         self.turns.on_damaged = self._on_damaged
         self.turns.on_lost = self._on_lost
-        self.store.scrub(self._given.data_dir / SCRUB, lambda: self._host.tuning.scrub_days)
+        self.store.scrub(self._given.data_dir / SCRUB, lambda: self._host.tuning.scrub_days, self.directory.mend)
         self.store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), self.turns)
         standing = self.shard.context.standing
         own = standing.disk

@@ -28,7 +28,7 @@ from crc32c import crc32c
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from ..settings import ClusterSettings
 from .damage import NO_SPACE, disk_full
-from .durable import lock_file, sync_file, sync_path
+from .durable import lock_file, read_cold, sync_file, sync_path
 from .forking import give_up_in_child
 from .rocks import create_store
 
@@ -81,6 +81,24 @@ class Directory:
     @property
     def disk_id(self) -> int:
         return self.identity.disk_id
+
+    def mend(self) -> None:
+        """Have IDENTITY and its copy say on the disk what they said when this was opened. Raises OSError."""
+        wrong = {name: what for name in (NAME, COPY) if (what := self._what_is_wrong(self.path / name))}
+        for name, what in wrong.items():
+            log.error("%s: %s: written anew", self.path / name, what)
+        if wrong:
+            _write(self.path, self.identity)
+
+    def _what_is_wrong(self, file: Path) -> str:
+        """With one of the two files; empty: nothing."""
+        try:
+            found = _decode(self.path, read_cold(file))
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        except DirectoryMismatch as error:
+            return str(error)
+        return "" if found == self.identity else found if isinstance(found, str) else "is another node's"
 
     def close(self) -> None:
         """Let others open it; a second call does nothing."""

@@ -48,6 +48,14 @@ def sync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def read_cold(path: Path) -> bytes:
+    """A small file as the disk has it, not the system's memory. Raises OSError."""
+    with path.open("rb") as file:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return file.read()
+
+
 def lock_file(descriptor: int) -> None:
     """Keep it from every other process until it is closed. Raises BlockingIOError if one has it."""
     if fcntl is not None:  # else RocksDB's own lock has to do

@@ -125,7 +125,7 @@ class RocksStore:
         self._in_child = False
         self.on_damaged: Callable[[Damaged], None] = lambda found: None
         """Told of damage in the table, in whatever thread it was found, before that is raised there."""
-        self._scrub: tuple[Path, Callable[[], float]] | None = None
+        self._scrub: tuple[Path, Callable[[], float], Callable[[], None]] | None = None
         self._opened: Opened | None = self._open()
         give_up_in_child(self)
 
@@ -301,9 +301,9 @@ class RocksStore:
         """Why the digests are not known; empty: they are."""
         return self._use().digests.lacking
 
-    def scrub(self, position: Path, days: Callable[[], float]) -> None:
-        """From now on read all that lies there once in so many days, behind the requests (scrub.py)."""
-        self._scrub = position, days
+    def scrub(self, position: Path, days: Callable[[], float], mend: Callable[[], None] = lambda: None) -> None:
+        """From now on read all that lies there once in so many days, behind the requests, and mend what is beside (scrub.py)."""
+        self._scrub = position, days, mend
         self._begin_scrub()
 
     def scrubbed(self) -> tuple[int, int]:
@@ -314,7 +314,7 @@ class RocksStore:
     def _begin_scrub(self) -> None:
         opened = self._opened
         if self._scrub is not None and opened is not None and opened.journal is not None:
-            position, days = self._scrub
+            position, days, mend = self._scrub
             folders = self.path / "journal", opened.table.path
             opened.scrub = Scrub(
                 opened.table,
@@ -323,6 +323,7 @@ class RocksStore:
                 days,
                 lambda found: self.on_damaged(found),
                 others=lambda: (file for folder in folders for file in sorted(folder.iterdir()) if is_beside_tables(file)),
+                mend=mend,
             )
 
     def log_kept(self) -> LogKept:

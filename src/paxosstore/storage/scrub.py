@@ -4,6 +4,7 @@
                       is looked at, RocksDB's of each block and large value, and ours of each row of the log
     what lies beside it in the store (journal, MANIFEST) ─► read as well, last: whether the disk still gives it. Its checksums are
                       looked at by the next start
+    IDENTITY and its copy ─► what the directory said when it was opened is written anew, where that is not there any more
 
 One file after the other, in a thread, within the background budget. Where it stands is kept in the file SCRUB of the data
 directory: the number of the last file that is done, and when the round began. New files have higher numbers, so what is written
@@ -61,9 +62,10 @@ class Scrub:
         found: Callable[[Damaged], None],
         clock: Callable[[], float] = time.time,
         others: Callable[[], Iterable[Path]] = tuple,
+        mend: Callable[[], None] = lambda: None,
     ) -> None:
         """`found` is told of damage in single rows, in the scrub's thread; of that in blocks the table tells itself. `others`:
-        files that are not the table's. Raises OSError."""
+        files that are not the table's. `mend`: what a round ends with; may raise OSError. Raises OSError."""
         self._table = table
         self._position = position
         self._background = background
@@ -71,6 +73,7 @@ class Scrub:
         self._found = found
         self._clock = clock
         self._others = others
+        self._mend = mend
         self._closing = False
         self.rounds = 0
         """How many were completed since the store was opened."""
@@ -118,6 +121,7 @@ class Scrub:
             if not self._read_cold(path):
                 return
         if not self._closing:
+            self._mend()
             self._keep(0)
             self.rounds += 1
 
