@@ -102,7 +102,8 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
 
     def warning() -> str:
         with suppress(NotServing):  # its store is being replaced
-            return node.statistics().no_majority_because
+            now = node.statistics()
+            return now.no_majority_because if now.learns_only else ""
         return ""
 
     live = LiveSettings(content, apply, warning)

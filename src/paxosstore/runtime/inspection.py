@@ -18,7 +18,6 @@ from ..core.shard.shard import Shard
 from ..core.turn.budget import BackgroundUse
 from ..core.turn.memory import MemoryUse
 from ..core.turn.reach import describe
-from ..core.turn.waiting import no_majority_votes
 from ..storage.expiry import LogKept
 from ..storage.findings import NOTHING, DamageFound
 from ..storage.rocks import RocksStore
@@ -77,8 +76,6 @@ class NodeStatistics:
     resting: tuple[int, ...] = ()
     """Peers that have been told to learn only."""
     learns_only: bool = False
-    no_majority_because: str = ""
-    """Of a node that learns only: who else does not vote, if that leaves no majority."""
     """This node has been told so."""
     damage: DamageFound = NOTHING
     """What damage was found on the disk, and what became of it."""
@@ -106,10 +103,24 @@ class NodeStatistics:
     @property
     def no_quorum_because(self) -> str:
         """Which nodes are missing for a majority of those that vote, for how long and why; empty if enough are there."""
+        missing = self._missing_for_majority(votes=True)
+        return f"no quorum: {missing}" if missing else ""
+
+    @property
+    def no_majority_because(self) -> str:
+        """Of a node that learns only, or is about to: who else does not vote, if that leaves no majority; else empty."""
+        missing = self._missing_for_majority(votes=False)
+        if not missing:
+            return ""
+        return f"no majority votes now ({missing}): nothing is written or read at any node, until enough of them vote again"
+
+    def _missing_for_majority(self, *, votes: bool) -> str:
+        """Which peers do not vote, if too few are left, this node counted as it votes; else empty. By its links: they alone know
+        at the very start."""
         down = [(peer, link.down_s, link.down_reason) for peer, link in self.peers.items() if not link.up]
-        nodes = len(self.peers) + 1
         missing = {peer for peer, _, _ in down} | set(self.learners) | set(self.resting)
-        return f"no quorum: {describe(down, self.learners, self.resting)}" if len(missing) > nodes - majority(nodes) else ""
+        there = len(self.peers) - len(missing) + votes
+        return describe(down, self.learners, self.resting) if there < majority(len(self.peers) + 1) else ""
 
 
 def statistics_of(
@@ -152,7 +163,6 @@ def statistics_of(
         learners=tuple(sorted(context.reach.learners)),
         resting=tuple(sorted(context.reach.resting)),
         learns_only=context.tuning.learn_only,
-        no_majority_because=no_majority_votes(context) if context.tuning.learn_only else "",
         damage=damage,
         clock=clock,
     )

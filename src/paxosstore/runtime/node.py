@@ -27,7 +27,6 @@ from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
 from ..core.interface.event import Compare, Renew
 from ..core.turn.context import Handler
-from ..core.turn.waiting import no_majority_votes
 from ..errors import Diverged, InvalidRequest, NotCaughtUp, NotServing
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
@@ -182,7 +181,7 @@ class Node:
             self._life.home.check_loop()
         if tuning.learn_only != self.tuning.learn_only:
             said = "learns only from now on" if tuning.learn_only else "votes and serves again"
-            alone = no_majority_votes(self._life.shard.context) if tuning.learn_only and self._life.shard is not None else ""
+            alone = self.statistics().no_majority_because if tuning.learn_only and self._life.links is not None else ""
             log.warning("node %d %s%s", self.node_id, said, f", and {alone}" if alone else "")
         self.tuning = tuning
         if self._life.store is not None:

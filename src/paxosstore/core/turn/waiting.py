@@ -35,16 +35,6 @@ def learns_only(context: Context) -> LearnsOnly:
     return LearnsOnly(f"node {context.me} learns only (learn_only): ask {where}")
 
 
-def no_majority_votes(context: Context) -> str:
-    """Who else does not vote, if so many do not, this node counted as one of them, that nothing can be decided; else empty."""
-    reach = context.reach
-    missing = reach.learners | reach.resting | {peer for peer in context.peers if reach.is_down(peer)}
-    if context.n - 1 - len(missing) >= context.quorum:
-        return ""
-    others = reach.describe(context.now_ms)
-    return f"no majority votes now ({others}): nothing is written or read at any node, until enough of them vote again"
-
-
 def describe_waiting(context: Context) -> str:
     """What keeps this node from voting; empty: nothing does, but for entities below their floor."""
     standing = context.standing
