@@ -10,7 +10,7 @@ MINUTES ?= 60
 CLIENTS := tests/clients
 CLIENTS_INSTALLED := .venv-clients/installed
 
-.PHONY: help install clients demo test check bench sim mutants modelcheck crash-images damage chaos soak redis-suite proto clean
+.PHONY: help install clients demo test check bench sim sim-redis mutants modelcheck crash-images damage chaos soak redis-suite proto clean
 
 help:
 	@echo "make install  the program paxosstore and its tools, in .venv"
@@ -19,6 +19,7 @@ help:
 	@echo "make check    formatting, lint, types, layers"
 	@echo "make bench    throughput and latency beside redis-server"
 	@echo "make sim      300 seeds of the simulated cluster"
+	@echo "make sim-redis  lists, sets, hashes and sorted sets of Redis in it, some with an end; 300 seeds"
 	@echo "make mutants  every rule broken on purpose, and which check noticed"
 	@echo "make modelcheck    every order of events in a small scope"
 	@echo "make crash-images  what a power cut may leave of the store, opened and checked"
@@ -59,6 +60,11 @@ bench: $(INSTALLED)
 
 sim: $(INSTALLED)
 	$(BIN)/paxosstore sim --seeds 300 $(ARGS)
+
+SEEDS ?= 300
+FIRST ?= 0
+sim-redis: $(INSTALLED)
+	$(BIN)/python -m tests.services.redis.simulated_collections $(SEEDS) $(FIRST)
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants $(ARGS)
