@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from paxosstore.core.interface.event import Received
 from paxosstore.core.interface.message import Standing
 from paxosstore.core.interface.ready import SetStanding
 from paxosstore.core.turn.standing import Disk, OwnStanding, State, decode_standing, reentering
@@ -71,6 +72,32 @@ def test_whom_the_others_have_not_known_waits_and_says_what_to_do() -> None:
     assert "move its data directory away" in said
     for peer in (0, 2):
         assert "node 1 has lost its disk" in cluster.nodes[peer].shard.waits_for
+
+
+def test_of_five_one_may_be_empty_that_has_not_known_it() -> None:
+    """Seed 64002293 of plans with a damage at the founding."""
+    standing = OwnStanding(0, 3, reentering(0, 5, MINE, OLD))
+    for peer in range(1, 5):
+        standing.sight(peer, Disk(100 + peer, 1, peer))
+    disks = [(MINE, 1, 11), *((100 + peer, 1, peer) for peer in range(1, 5))]
+    for peer, known in ((1, [OLD]), (2, [OLD]), (3, []), (4, [])):
+        standing.heard(peer, Standing(State.NEW.value, disks, [], known, False, []))
+    assert not standing.begins_anew(), "two of five: all disks may be lost"
+    standing.heard(3, Standing(State.NEW.value, disks, [], [OLD], False, []))
+    assert standing.begins_anew()
+
+
+def test_a_word_over_a_link_of_before_does_not_replace_a_disk() -> None:
+    """Seed 64001531: node 1 was on another disk by then, which had never met the old one of node 2."""
+    cluster = Cluster()
+    node = cluster.nodes[1]
+    known = node.shard.context.standing.row.disks
+    disks = [tuple(known[0]), tuple(known[1]), (999, 1, 5)]
+    word = Standing(State.NEW.value, disks, [], [], False, [5])  # type: ignore[arg-type]  # three numbers each
+    node.step(Received(2, [word], 0, 999))
+    cluster.wait()
+    assert node.shard.context.standing.row.disks == known
+    assert [cluster.state(number) for number in range(3)] == [State.MEMBER] * 3
 
 
 # -- the words

@@ -322,15 +322,16 @@ class OwnStanding:
     def begins_anew(self) -> bool:
         """Be new again, if that is no more than any empty disk would be (rule 19f); whether it is.
 
-        A damaged store was replaced here, and all others are new: by one table with this disk, none in doubt, and each has
-        known the disk that was damaged. If that one has voted, they were in the table with it, and have not voted to this day.
+        A damaged store was replaced here, and all others are new: by one table with this disk, none in doubt. A majority has
+        known the disk that was damaged: if that one has voted, they were in the table with it, and have not voted to this day.
         """
         row = self.row
         before = {disk for node, disk in row.replaced if node == self.me}
         if row.state is not State.REENTERING or row.founding or row.cursor != NOWHERE or len(self.words) < len(row.disks) - 1:
             return False
         table = [disk.id for disk in row.disks]
-        if not all(says_new(word, table) and before.intersection(word.replaced) for word in self.words.values()):
+        known = sum(not before.isdisjoint(word.replaced) for word in self.words.values())
+        if known < self._quorum or not all(says_new(word, table) for word in self.words.values()):
             return False
         self.row = row._replace(state=State.NEW)
         return True
