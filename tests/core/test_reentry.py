@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from paxosstore.core.interface.event import PeerDown, Received, WritesAllowed
+from paxosstore.core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
 from paxosstore.core.interface.message import CatchUpRequest, FloorPage, FloorRequest, PaxosMessage, ReadQuestion, Standing
 from paxosstore.core.interface.ready import SetFloor
 from paxosstore.core.turn.standing import State
@@ -162,6 +162,7 @@ def test_who_is_asked_answers_only_a_disk_that_it_has_noted_durably() -> None:
     cluster.wait()
     assert not [message for _, _, message in cluster.sent if isinstance(message, FloorPage)]
     node.hangs = True
+    node.step(PeerUp(2, 12_345, 1, 1))
     node.step(Received(2, [_word_of(cluster.nodes[2], 12_345)], 0, 12_345))
     node.step(Received(2, [FloorRequest(12_345, -1, 10)], 0, 12_345))
     cluster.wait()
@@ -209,6 +210,7 @@ def test_rows_of_the_old_disk_that_are_in_memory_are_forgotten() -> None:
     entity = node.shard.entity(ENTITY)
     assert entity is not None
     assert entity.log.opened[2].machine.rows[2].promised == 6
+    node.step(PeerUp(2, 12_345, 1, 1))
     node.step(Received(2, [_word_of(cluster.nodes[2], 12_345)], 0, 12_345))
     cluster.wait(5.0)
     assert entity.log.opened[2].machine.rows[2].promised == 0
@@ -370,6 +372,7 @@ def test_a_node_that_is_replaced_while_it_runs_comes_back_idle_entities_included
         cluster.do(0, b"put a 1", entity)
     cluster.wait()
     for node in cluster.nodes[:2]:
+        node.step(PeerUp(2, 12_345, 1, 1))
         node.step(Received(2, [_word_of(cluster.nodes[2], 12_345)], 0, 12_345))
     promise = PaxosMessage(3, 2, 4, 4, 0, False, b"", None, 1, False, False)  # so that a floor is left to be passed
     cluster.nodes[1].step(Received(0, [promise], 0, cluster.nodes[0].disk.id))

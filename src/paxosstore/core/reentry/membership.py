@@ -75,6 +75,7 @@ class Membership(Part):
         if not seen.id or (disk and disk != seen.id):
             return  # it has become another since, and will say so
         if disk and peer in self._seen and self._seen[peer][0].id != disk:
+            self.turned_away(peer)
             return  # over a link before the one that stands, of a disk that this one may never have met
         sight = self._sight(peer, seen, word.history)
         if word.asks or sight is Sight.REPLACED:
