@@ -4,6 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
+COMPILED := .venv/compiled
 PROTO := src/paxosstore/services/card/card.proto
 ARGS ?=
 MINUTES ?= 60
@@ -13,7 +14,7 @@ CLIENTS_INSTALLED := .venv-clients/installed
 .PHONY: help install clients demo test check bench sim sim-redis mutants modelcheck crash-images damage chaos soak redis-suite proto clean
 
 help:
-	@echo "make install  the program paxosstore and its tools, in .venv"
+	@echo "make install  the program paxosstore and its tools, in .venv; its hot modules compiled"
 	@echo "make demo     three nodes on this machine: writes, a kill -9, a restart"
 	@echo "make test     all tests"
 	@echo "make check    formatting, lint, types, layers"
@@ -31,7 +32,7 @@ help:
 	@echo "make proto    regenerate the code of card.proto"
 	@echo "make clean    remove .venv and all caches"
 
-install: $(INSTALLED)
+install: $(COMPILED)
 
 # Done again only when what it depends on has changed; an interrupted run leaves no mark and is done again.
 $(INSTALLED): pyproject.toml requirements-dev.txt
@@ -40,13 +41,18 @@ $(INSTALLED): pyproject.toml requirements-dev.txt
 		{ echo "paxosstore: $(PYTHON) is too old: Python 3.11 or later is needed (make PYTHON=...)"; exit 1; }
 	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	PAXOSSTORE_PURE=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(INSTALLED)
+# The hot modules (pyproject.toml), anew when any source has changed: setup.py sees whether it is one of them.
+$(COMPILED): $(INSTALLED) setup.py $(shell find src -name '*.py')
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@test -n "$$PAXOSSTORE_PURE" || touch $@
+
+demo: $(COMPILED)
 	$(BIN)/paxosstore demo $(ARGS)
 
-test: $(INSTALLED)
+test: $(COMPILED)
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(INSTALLED)
@@ -55,10 +61,10 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
-bench: $(INSTALLED)
+bench: $(COMPILED)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
-sim: $(INSTALLED)
+sim: $(COMPILED)
 	$(BIN)/paxosstore sim --seeds 300 $(ARGS)
 
 SEEDS ?= 300
@@ -69,19 +75,19 @@ sim-redis: $(INSTALLED)
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-modelcheck: $(INSTALLED)
+modelcheck: $(COMPILED)
 	$(BIN)/python -m tests.modelcheck $(ARGS)
 
-crash-images: $(INSTALLED)
+crash-images: $(COMPILED)
 	$(BIN)/python -m tests.crash_images --images 2000 $(ARGS)
 
-damage: $(INSTALLED)
+damage: $(COMPILED)
 	$(BIN)/python -m tests.damage --harms 1000 $(ARGS)
 
-chaos: $(INSTALLED)
+chaos: $(COMPILED)
 	$(BIN)/python -m chaos --seconds 60 $(ARGS)
 
-clients: $(INSTALLED) $(CLIENTS_INSTALLED)
+clients: $(COMPILED) $(CLIENTS_INSTALLED)
 	$(BIN)/python -m tests.clients $(ARGS)
 
 $(CLIENTS_INSTALLED): $(wildcard $(CLIENTS)/requirements*.txt $(CLIENTS)/node/package*.json)
@@ -94,12 +100,12 @@ $(CLIENTS_INSTALLED): $(wildcard $(CLIENTS)/requirements*.txt $(CLIENTS)/node/pa
 	@touch $@
 
 # Half of the time for seeds that were never run (they begin at the time of day), half for real processes; 10,000 harms between.
-soak: $(INSTALLED)
+soak: $(COMPILED)
 	$(BIN)/paxosstore sim --first $$(date +%s)000 --minutes $$(( ($(MINUTES) + 1) / 2 )) --keep out/soak/failed-seeds.txt
 	$(BIN)/python -m tests.damage --harms 10000 --seed $$(date +%s)
 	$(BIN)/python -m chaos --seconds $$(( $(MINUTES) * 30 )) --seed $$(date +%s) --out out/soak/chaos
 
-redis-suite: $(INSTALLED)
+redis-suite: $(COMPILED)
 	$(BIN)/python -m tests.redis_suite $(ARGS)
 
 proto: $(INSTALLED)
@@ -107,4 +113,5 @@ proto: $(INSTALLED)
 
 clean:
 	rm -rf .venv .venv-clients $(CLIENTS)/node/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src/paxosstore/compiled -mindepth 1 ! -name __init__.py -delete
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

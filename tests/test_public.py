@@ -78,4 +78,4 @@ def test_the_version() -> None:
         done = subprocess.run(
             [sys.executable, "-m", program, "--version"], capture_output=True, text=True, check=True, timeout=60
         )
-        assert done.stdout == f"paxosstore {paxosstore.__version__}\n"
+        assert done.stdout == f"paxosstore {paxosstore.__version__}, {paxosstore.compiled.BUILD}\n"

@@ -3,6 +3,7 @@
 `Node` runs a replica inside an asyncio program, `BlockingNode` inside a script. See README.md and docs/.
 """
 
+from . import compiled as compiled  # first: it decides which modules the others are
 from .core.batch.overlay import View, WriteBatch
 from .core.batch.published import Published
 from .core.batch.request import Request

@@ -12,6 +12,8 @@ from paxosstore.sim.plan import draw_plan
 from paxosstore.sim.simulation import Simulation
 from paxosstore.sim.workload import STANDARD
 
+from ..pure import PURE_ONLY
+
 
 class Work(Part):
     """Due at a time, until it is done; or busy with the disk."""
@@ -50,6 +52,7 @@ def agenda_of(names: str) -> tuple[Agenda, list[Work], list[str]]:
     return agenda, works, told
 
 
+@PURE_ONLY
 def test_who_has_nothing_to_do_is_not_looked_at() -> None:
     agenda, (first, second, third), told = agenda_of("abc")
     agenda.tick()
@@ -71,6 +74,7 @@ def test_who_has_nothing_to_do_is_not_looked_at() -> None:
     assert agenda.look() == 3.0
 
 
+@PURE_ONLY
 def test_all_are_ticked_in_their_order_and_whoever_is_added_meanwhile() -> None:
     agenda, (first, _, third), told = agenda_of("abc")
     agenda.look()
@@ -85,6 +89,7 @@ def test_all_are_ticked_in_their_order_and_whoever_is_added_meanwhile() -> None:
     assert told == ["a", "b", "c"]
 
 
+@PURE_ONLY
 @pytest.mark.parametrize("seed", [1, 2, 17, 23])
 def test_nobody_else_has_anything_to_do(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     look = Agenda.look

@@ -14,6 +14,7 @@ from paxosstore.core.batch import overlay as overlay_module
 from paxosstore.core.batch.overlay import DATA, MAX_KEY_BYTES, UUID, Overlay, WriteBatch
 from paxosstore.errors import InvalidRequest, TooLarge
 
+from ..pure import PURE_ONLY
 from .support import DictReader
 
 Model = dict[bytes, bytes]
@@ -155,7 +156,7 @@ def test_a_read_only_view_refuses_writes(write: Callable[[Overlay], None]) -> No
 
 def test_values_are_bytes() -> None:
     with pytest.raises(InvalidRequest, match="not str"):
-        Overlay(DictReader(), 1, 0).put(b"a", "text")  # type: ignore[arg-type]  # the mistake under test
+        Overlay(DictReader(), 1, 0).put(b"a", "text")
 
 
 def test_the_longest_key_and_one_more() -> None:
@@ -383,6 +384,7 @@ def test_rows_that_others_have_deleted_are_not_counted_against_a_request() -> No
     assert overlay.work - before == 1_000, "but it is work"
 
 
+@PURE_ONLY
 def test_a_scan_costs_what_is_asked_of_it_however_much_was_written_before(monkeypatch: pytest.MonkeyPatch) -> None:
     sorted_keys = []
 

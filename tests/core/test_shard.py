@@ -14,6 +14,7 @@ from paxosstore.errors import InvalidRequest, NotServing, OutcomeUnknown
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 
+from ..pure import PURE_ONLY
 from .support import HANDLERS, Operation, uuid
 
 ENTITY = 7
@@ -325,7 +326,7 @@ def test_a_request_that_waited_longer_than_its_uuid_is_remembered_is_not_run_aga
     assert do(cluster, 2, "get c") == "2"
 
 
-@pytest.mark.parametrize("wrong", [b"short", "sixteen letters!"])
+@pytest.mark.parametrize("wrong", [b"short", pytest.param("sixteen letters!", marks=PURE_ONLY)])
 def test_a_uuid_that_is_none(wrong: object) -> None:
     cluster = cluster_of()
     request = Operation(ENTITY, b"incr c", uuid=wrong)  # type: ignore[arg-type]  # that is the point
@@ -432,6 +433,7 @@ def test_nothing_leaves_that_a_crash_would_forget() -> None:
         run_under_load(seed)
 
 
+@PURE_ONLY
 def test_a_release_that_is_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def early(self: Context, entity: Entity) -> Release:
         return self.ready.early

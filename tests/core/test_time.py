@@ -12,6 +12,7 @@ from paxosstore.errors import InvalidRequest
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 
+from ..pure import PURE_ONLY
 from .support import HANDLERS, DictReader, Operation
 from .test_shard import ENTITY, cluster_of, do, end, submit
 
@@ -130,6 +131,7 @@ def test_a_read_that_requires_a_write_is_done_once() -> None:
     assert len({node.store.content_hash() for node in cluster.nodes}) == 1
 
 
+@PURE_ONLY
 def test_one_that_a_peer_reads_for_a_node_which_does_not_serve() -> None:
     cluster = cluster_of()
     assert do(cluster, 0, "put k v") == "done"

@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 
+from ..pure import PURE_ONLY
 from .explorer import Explorer, Plan, Result, Rounds
 from .mutants import MUTANTS, Mutant
 from .plans import SMALL
@@ -38,6 +39,7 @@ def test_one_value_at_most(name: str, floor: int, values: tuple[int, int]) -> No
     assert tuple(map(len, result.chosen)) == values, "every round's value is chosen in some state, or too little was explored"
 
 
+@PURE_ONLY
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_broken_rule_is_found(mutant: Mutant) -> None:
     result = mutant.run(LIMIT)

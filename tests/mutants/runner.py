@@ -45,10 +45,10 @@ def hunt(mutant: Mutant, seeds: int) -> Finding:
     """
     with tempfile.TemporaryDirectory(prefix="paxosstore-mutant-") as folder:
         copy = Path(folder) / PACKAGE.name
-        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.so", "STAMP"))
         for file, text in mutant.texts(PACKAGE).items():
             (copy / file).write_text(text)
-        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONHASHSEED": "0"}
+        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONHASHSEED": "0", "PAXOSSTORE_PURE": "1"}
         if mutant.shown_by:
             return _test(mutant, environment)
         command = [sys.executable, "-P", str(HUNT), str(seeds)]

@@ -27,6 +27,8 @@ from paxosstore.sim.shrink import everything, failure, parse, select, shrink
 from paxosstore.sim.simulation import Simulation
 from paxosstore.sim.workload import STANDARD, Call, Workload
 
+from ..pure import PURE_ONLY
+
 SEEDS = 300
 
 
@@ -82,6 +84,7 @@ def fails_within(seeds: int, words: str = "") -> str:
     return next((check for check in found if check and words in check), "")
 
 
+@PURE_ONLY
 def test_a_proposer_that_ignores_what_was_accepted_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(self: EntryMachine) -> Value | None:
         return None
@@ -90,21 +93,25 @@ def test_a_proposer_that_ignores_what_was_accepted_is_found(monkeypatch: pytest.
     assert "two values" in fails_within(40)
 
 
+@PURE_ONLY
 def test_forgotten_uuids_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paxosstore.core.batch.evaluate._uuids", lambda request: ())
     assert "not linearizable" in fails_within(200)
 
 
+@PURE_ONLY
 def test_refusals_remembered_as_replies_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reply, "encode", lambda self: b"+" + self.content)
     assert fails_within(200)
 
 
+@PURE_ONLY
 def test_a_refusal_of_what_may_be_chosen_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paxosstore.core.shard.undecided.OutcomeUnknown", NoQuorum)
     assert fails_within(40, "may yet be chosen")  # others fail by what it leads to
 
 
+@PURE_ONLY
 def test_a_node_that_never_gives_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paxosstore.core.log.giveway.RightOfWay.asked", lambda self, entity, peer, message: None)
     assert "it starves" in fails_within(40)
@@ -146,6 +153,7 @@ def test_a_power_cut_may_come_late_when_a_majority_is_lost(monkeypatch: pytest.M
 # -- shrinking
 
 
+@PURE_ONLY
 def test_a_failing_plan_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paxosstore.core.batch.evaluate._uuids", lambda request: ())
     seed = next(seed for seed in range(200) if failure(draw_plan(seed, STANDARD), STANDARD))

@@ -16,6 +16,7 @@ from uuid import UUID
 import typer
 
 from .. import __version__
+from ..compiled import BUILD
 from ..errors import InvalidRequest, PaxosStoreError
 from . import backups
 from .card import CardRefused, call
@@ -55,7 +56,7 @@ Uuid = Annotated[
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
+        typer.echo(f"{PROGRAM} {__version__}, {BUILD}")
         raise typer.Exit
 
 

@@ -134,6 +134,8 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
         if isinstance(answer, str):
             continue
         node = escape(f"node {answer['node']}")
+        if build := answer.get("build"):
+            yield f"{node} runs {escape(str(build))}"
         for line in answer.get("doing", ()):
             if line != answer.get("not_ready_because"):
                 yield f"{node} {escape(str(line))}"

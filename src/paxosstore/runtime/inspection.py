@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..compiled import BUILD
 from ..core.entity.divergence import decode
 from ..core.entity.entity import Entity
 from ..core.entity.install import Transfer
@@ -81,6 +82,8 @@ class NodeStatistics:
     """What damage was found on the disk, and what became of it."""
     clock: ClockStatus = ClockStatus()  # noqa: RUF009  # it is immutable
     """How far the clocks of the nodes are from each other (rule 20)."""
+    build: str = BUILD
+    """Whether the hot modules run compiled or pure."""
 
     @property
     def doing(self) -> list[str]:

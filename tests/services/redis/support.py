@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
 import pytest
 
@@ -143,10 +143,10 @@ class MemoryStore:
     def _run(self, request: Request) -> bytes:
         """A read that needs it becomes a write."""
         try:
-            return request.evaluate(self._view_for(request)) or b""
+            return cast(bytes, request.evaluate(self._view_for(request)) or b"")
         except NeedsWrite:
             request.read_only = False
-            return request.evaluate(self._view_for(request)) or b""
+            return cast(bytes, request.evaluate(self._view_for(request)) or b"")
 
     def evaluate(self, request: Request) -> None:
         view = self.view(request.entity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from ...boundary import exact_bytes
 from ...errors import InvalidRequest, PaxosStoreError, TooLarge
@@ -36,7 +36,10 @@ def one_thread() -> int:
 
 
 class Overlay:
-    """The `View` of a batch: own writes over what is applied but not written yet, over the DB."""
+    """The `View` of a batch: own writes over what is applied but not written yet, over the DB.
+
+    What a function hands in may be of any type (Any), whatever a `View` asks for: it is made exact here, or refused.
+    """
 
     __slots__ = (
         "_batch",
@@ -139,7 +142,7 @@ class Overlay:
             self.needs_write = True
             raise NeedsWrite
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: Any) -> bytes | None:
         if self._user != self._caller():
             self._refuse_use()
         work = self.work = self.work + 1
@@ -147,12 +150,12 @@ class Overlay:
             self._refuse_rows()
         return self._get(DATA + (key if type(key) is bytes else exact_bytes("a key", key, MAX_KEY_BYTES - 1)))
 
-    def put(self, key: bytes, value: bytes) -> None:
+    def put(self, key: Any, value: Any) -> None:
         if type(value) is not bytes:
             value = exact_bytes("a value", value, self.limit)
         self._write(key, value)
 
-    def delete(self, key: bytes) -> None:
+    def delete(self, key: Any) -> None:
         self._write(key, None)
 
     def clear(self) -> None:
@@ -167,7 +170,7 @@ class Overlay:
         self._batch = WriteBatch(cleared=True)
         self._keys = None
 
-    def publish(self, channel: bytes, payload: bytes, kind: int = 0) -> None:
+    def publish(self, channel: Any, payload: Any, kind: Any = 0) -> None:
         if self._user != self._caller():
             self._refuse_use()
         if self.read_only:
@@ -179,7 +182,7 @@ class Overlay:
         self.work += 1
         self.published.append(message)
 
-    def scan(self, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, start: Any = b"", end: Any = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         if self._user != self._caller():
             self._refuse_use()
         first = DATA + exact_bytes("start", start, MAX_KEY_BYTES - 1)
@@ -365,7 +368,7 @@ class Overlay:
             self.broken = error
             raise
 
-    def _write(self, key: bytes, value: bytes | None) -> None:
+    def _write(self, key: Any, value: bytes | None) -> None:
         if self._user != self._caller():
             self._refuse_use()
         if self.read_only:

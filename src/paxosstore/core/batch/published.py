@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...boundary import exact_bytes, exact_int
 
@@ -25,7 +25,7 @@ class Published(NamedTuple):
         return len(self.channel) + len(self.payload) + PUBLISHED_BYTES
 
 
-def exact_published(channel: bytes, payload: bytes, kind: int, max_bytes: int) -> Published:
+def exact_published(channel: Any, payload: Any, kind: Any, max_bytes: int) -> Published:
     """What a caller hands in, as a message. Raises InvalidRequest, TooLarge."""
     return Published(
         exact_bytes("a channel", channel, max_bytes),

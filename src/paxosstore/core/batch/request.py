@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from ...errors import PaxosStoreError
 from .overlay import View
 from .published import Published
@@ -27,6 +29,7 @@ AT_ENTRY = digest_of("", b"at entry")
 """Writes for exactly one entry (run_paxos)."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # by each service
 class Request:
     """One request. Subclasses say what it does (`evaluate`) and where its outcome goes (`settle`).
 
@@ -92,8 +95,11 @@ class Request:
         self.size = 0
         """Bytes of what it carries, as far as they count: they are in memory until it ends."""
 
-    def evaluate(self, view: View) -> bytes | None:
-        """Read and write the entity's keys and return the reply (None: an empty one). May run several times; one takes effect."""
+    def evaluate(self, view: View) -> object:
+        """Read and write the entity's keys and return the reply, as bytes (None: an empty one): what it really is, is checked.
+
+        May run several times; one takes effect.
+        """
         raise AssertionError("a request must say what it does")
 
     def payload(self) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from ..entry.ids import majority
 
 
@@ -76,6 +78,7 @@ class Compared(NamedTuple):
         return "; ".join(f"node {node} {why}" for node, why in sorted(self.missing.items()))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # by runtime/verify.py
 class Comparison:
     """An order to compare one entity. Its owner reads it; core/verify/comparer.py alone writes it."""
 

@@ -77,8 +77,7 @@ class Attendance:
         """Everything an entity can do now, in the one order that is right."""
         context, proposer = self._context, self._proposer
         entity.wake_ms = NEVER
-        if entity.stopped is not None:
-            self._leave_stopped(entity)
+        if self._leaves(entity):
             return
         before = entity.log.contiguous_chosen
         self._pace.begin()
@@ -93,8 +92,7 @@ class Attendance:
             entity.handover.taking_over = False
             if chosen:
                 self._handovers.chosen(entity, in_flight.evaluated.proposed)
-        if entity.stopped is not None:  # what is chosen next cannot be read
-            self._leave_stopped(entity)
+        if self._leaves(entity):  # what is chosen next cannot be read
             return
         if entity.log.floor or entity.log.floor_stored:
             self._passing.attended(entity)
@@ -128,13 +126,16 @@ class Attendance:
         self._entities.attended(entity)
         entity.log.validate()
 
-    def _leave_stopped(self, entity: Entity) -> None:
-        """Nothing is done for it any more but to say why."""
+    def _leaves(self, entity: Entity) -> bool:
+        """Whether it is stopped: nothing is done for it then but to say why."""
+        if entity.stopped is None:
+            return False
         self._undecided.end_stopped(entity)
         self._learner.give_up(entity)
         self._installer.give_up(entity)
         self._pace.attended(entity)
         self._entities.attended(entity)
+        return True
 
     def _propose(self, entity: Entity, release: Release) -> None:
         """Have what waits proposed: after whoever comes first; by the preferred proposer if it can take all of it, or here."""

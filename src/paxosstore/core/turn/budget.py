@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 FLOOR = 0.125
 """What is left of the pace when requests keep the node busy."""
 QUIET_LOAD = 0.1
@@ -86,6 +88,7 @@ class _Account:
         self.ms = self.debt_ms = self.lately_bytes = self.lately_ms = 0.0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # by storage/background.py
 class Budget:
     """Keeps the accounts. Deciding only; `now_ms` is monotonic time, and one that stands still or goes back harms nothing."""
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from ...errors import OutcomeUnknown, PaxosStoreError, UuidReused
 from ...settings import ClusterSettings, TuningSettings
 from ..batch.overlay import BodyCodec, DataReader, Overlay, View, one_thread
@@ -204,6 +206,7 @@ class HandedOverRequest(Request):
         return self._handler(view, self._payload)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # by the model checker, which names values
 class Context:
     """The turn under way. Time and entropy come in from outside: the core has neither."""
 

@@ -68,8 +68,6 @@ class Entities:
     def evict(self) -> None:
         """Let go of what has not been used for longest, while there is too much in memory. What cannot go counts as used."""
         memory, counters = self.memory, self._context.counters
-        if not memory.is_overfull:
-            return
         for _ in range(min(LOOKS, len(memory))):
             if not memory.is_overfull:
                 break

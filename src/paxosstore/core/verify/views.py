@@ -142,7 +142,8 @@ class ComparedViews(Part):
 
     def applied(self, entity: Entity) -> None:
         """It was looked at, and may have come to an entry at which it is waited for."""
-        if entity.log.committed >= self._context.pauses.get(entity.id, NEVER):
+        paused_at = self._context.pauses.get(entity.id)
+        if paused_at is not None and entity.log.committed >= paused_at:
             for reader, view in self._of(entity.id):
                 if not view.is_open:
                     self._look(reader, view)

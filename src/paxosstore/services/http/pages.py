@@ -109,6 +109,7 @@ def describe(now: NodeStatistics, cluster: str, committed: Iterable[tuple[int, i
     return {
         "node": now.node,
         "cluster": cluster,
+        "build": now.build,
         "serving": now.serving,
         "no_quorum_because": now.no_quorum_because,
         "writes_refused_because": now.writes_refused_because,

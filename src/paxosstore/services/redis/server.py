@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from ...compiled import BUILD
 from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
 from ...runtime.feed import Feed
@@ -360,6 +361,7 @@ class RedisServer:
                 "process_id": os.getpid(),
                 "run_id": self._run_id,
                 "paxosstore_version": _version(),
+                "paxosstore_build": BUILD,
                 "tcp_port": self.port,
                 "uptime_in_seconds": uptime_s,
                 "uptime_in_days": uptime_s // 86_400,
