@@ -36,6 +36,7 @@ from .bar import is_wanted, show_progress
 from .config import Content, NodeConfig, services
 from .descriptors import share_out
 from .intake import Intake
+from .interpreter import let_the_loop_go_soon
 from .live import LiveSettings
 from .logs import configure_logs
 
@@ -67,6 +68,7 @@ def run(content: Content, *, force_reentry: bool = False) -> None:
 
     configure_logs(content.check().log)
     give_memory_back()
+    let_the_loop_go_soon()
     ShortCollections().begin()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(content, force_reentry=force_reentry))
