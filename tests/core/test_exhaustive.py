@@ -6,6 +6,7 @@ import pytest
 
 from paxosstore.core.entry.machine import EntryMachine
 from paxosstore.core.entry.record import Record, Value
+from tests.pure import PURE_ONLY
 
 from .explorer import Explorer, Plan
 
@@ -103,6 +104,7 @@ class CountsTheEarlySender(EntryMachine):
         super().update(peer, theirs)
 
 
+@PURE_ONLY
 @pytest.mark.parametrize(
     ("machine", "plan", "found"),
     [
