@@ -48,11 +48,16 @@ def sync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def forget_cached(descriptor: int) -> None:
+    """Have what is read next come from the disk, not from what the system has in memory. Raises OSError."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def read_cold(path: Path) -> bytes:
-    """A small file as the disk has it, not the system's memory. Raises OSError."""
+    """A small file as the disk has it. Raises OSError."""
     with path.open("rb") as file:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        forget_cached(file.fileno())
         return file.read()
 
 

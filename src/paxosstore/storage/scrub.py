@@ -25,7 +25,7 @@ from ..core.turn.budget import Job
 from ..errors import Damaged, NodeError
 from .background import Background
 from .damage import damaged
-from .durable import sync_file
+from .durable import forget_cached, sync_file
 from .keys import PLOG, row_of
 from .record_codec import decode_row
 from .rocks_table import RocksTable
@@ -140,8 +140,7 @@ class Scrub:
         except FileNotFoundError:
             return True  # it was compacted meanwhile
         try:
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            forget_cached(file)
             at = 0
             while self._background.rest(Job.SCRUB, self._wanted):
                 with self._background.piece(Job.SCRUB) as piece:

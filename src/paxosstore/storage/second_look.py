@@ -7,11 +7,11 @@ A block that is really damaged is so at any look.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from ..errors import Damaged, DirectoryInUse, NodeError
+from .durable import forget_cached
 from .rocks_table import RocksTable
 
 MAX_SPARED = 3
@@ -29,7 +29,8 @@ def is_sound_after_all(table: Path, found: Damaged) -> bool:
     if named is None:
         return False
     try:
-        _forget(table / named[0])
+        with (table / named[0]).open("rb") as file:
+            forget_cached(file.fileno())
         opened = RocksTable(table, compacts=False)
     except DirectoryInUse:
         raise
@@ -45,13 +46,3 @@ def is_sound_after_all(table: Path, found: Damaged) -> bool:
         return False
     finally:
         opened.release()
-
-
-def _forget(file: Path) -> None:
-    """What the system has of it in memory. Raises OSError."""
-    opened = os.open(file, os.O_RDONLY)
-    try:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(opened)
