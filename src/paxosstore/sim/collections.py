@@ -93,7 +93,7 @@ class Collection(Model[Kept]):
         return state
 
     def _returned(self, content: Content, command: str, item: Any) -> tuple[Content, object]:
-        raise NotImplementedError
+        raise NotImplementedError  # only what is waited for has it
 
     def is_read(self, operation: Operation) -> bool:
         kind = operation.kind
@@ -207,22 +207,29 @@ class SetModel(Collection):
     in_vain: ClassVar[Mapping[str, Value]] = {"sadd": 0, "srem": 0}
 
 
-# -- hashes: pairs of a field and its value, by field
+# -- pairs of a name and what it has, in an order
 
 
-def _set_field(pairs: Content, field: str, value: object) -> tuple[Content, object]:
-    others = [pair for pair in pairs if pair[0] != field]
-    return tuple(sorted([*others, (field, value)], key=_first)), int(len(others) == len(pairs))
-
-
-def _increased(pairs: Content, field: str, amount: int) -> tuple[Content, object]:
-    count = int(dict(pairs).get(field, 0)) + amount
-    return _set_field(pairs, field, str(count))[0], count
+def _with_pair(pairs: Content, pair: tuple[str, Any], order: Callable[[Any], Any]) -> tuple[Content, object]:
+    others, _ = _dropped(pairs, pair[0])
+    return tuple(sorted((*others, pair), key=order)), int(len(others) == len(pairs))
 
 
 def _dropped(pairs: Content, name: str) -> tuple[Content, object]:
     left = tuple(pair for pair in pairs if pair[0] != name)
     return left, len(pairs) - len(left)
+
+
+# -- hashes: pairs of a field and its value, by field
+
+
+def _set_field(pairs: Content, field: str, value: object) -> tuple[Content, object]:
+    return _with_pair(pairs, (field, value), _first)
+
+
+def _increased(pairs: Content, field: str, amount: int) -> tuple[Content, object]:
+    count = int(dict(pairs).get(field, 0)) + amount
+    return _set_field(pairs, field, str(count))[0], count
 
 
 def _first(pair: tuple[str, object]) -> str:
@@ -249,8 +256,7 @@ class HashModel(Collection):
 
 
 def _scored(pairs: Content, member: str, score: int) -> tuple[Content, object]:
-    others = [pair for pair in pairs if pair[0] != member]
-    return tuple(sorted([*others, (member, score)], key=_score_first)), int(len(others) == len(pairs))
+    return _with_pair(pairs, (member, score), _score_first)
 
 
 def _score_increased(pairs: Content, member: str, amount: int) -> tuple[Content, object]:
