@@ -25,7 +25,7 @@ SOURCES = ROOT / "src" / "paxosstore"
 TARGET = Path("build") / "mypyc"
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 OPTIMIZE = "1"
-"""A higher level compiles for twice as long and gains nothing that could be measured."""
+"""Compiles soonest; what a higher level would gain was not measured."""
 
 sys.path[:0] = [str(SOURCES)]
 compiled = import_module("compiled")  # not by way of the package, which imports what is compiled here
@@ -132,12 +132,13 @@ def _generate(paths: list[str]) -> list[Extension]:
 
 def _build(compiler: Any, extensions: list[Extension], folder: Path) -> None:
     """Compile what is older than its C or any header, and link each extension into its place."""
-    objects = TARGET / "objects"
+    objects = str(TARGET / "objects")
+    places = [folder / (extension.name.removeprefix("paxosstore.").replace(".", "/") + SUFFIX) for extension in extensions]
     headers = max((file.stat().st_mtime for file in TARGET.rglob("*.h")), default=0.0)
     stale = []
     for extension in extensions:
         for source in extension.sources:
-            made = Path(compiler.object_filenames([source], output_dir=str(objects))[0])
+            made = Path(compiler.object_filenames([source], output_dir=objects)[0])
             made.parent.mkdir(parents=True, exist_ok=True)
             if not made.exists() or made.stat().st_mtime <= max(Path(source).stat().st_mtime, headers):
                 stale.append((Path(source).stat().st_size, source, extension))
@@ -145,24 +146,21 @@ def _build(compiler: Any, extensions: list[Extension], folder: Path) -> None:
     def compile_one(job: tuple[int, str, Extension]) -> None:
         _, source, extension = job
         flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
-        compiler.compile([source], output_dir=str(objects), include_dirs=extension.include_dirs, extra_postargs=flags)
+        compiler.compile([source], output_dir=objects, include_dirs=extension.include_dirs, extra_postargs=flags)
 
-    def link(extension: Extension) -> None:
-        name = extension.name.removeprefix("paxosstore.").replace(".", "/") + SUFFIX
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        parts = [compiler.object_filenames([source], output_dir=str(objects))[0] for source in extension.sources]
+    def link(extension: Extension, place: Path) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
         # under another name first: a process may have the old library in its memory
-        compiler.link_shared_object(parts, str(folder / name) + ".new")
-        os.replace(str(folder / name) + ".new", folder / name)
+        new = f"{place}.new"
+        compiler.link_shared_object(compiler.object_filenames(extension.sources, output_dir=objects), new)
+        os.replace(new, place)
 
     stale.sort(key=lambda job: -job[0])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compile_one, stale))
-        list(pool.map(link, extensions))
-    kept = {folder / (extension.name.removeprefix("paxosstore.").replace(".", "/") + SUFFIX) for extension in extensions}
-    for file in folder.rglob("*" + SUFFIX):
-        if file not in kept:
-            file.unlink()
+        list(pool.map(link, extensions, places))
+    for file in set(folder.rglob("*" + SUFFIX)) - set(places):
+        file.unlink()
 
 
 # What it is made of is known only once mypyc has run; that there is something makes the wheel one of this platform.
