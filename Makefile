@@ -69,7 +69,7 @@ sim: $(COMPILED)
 
 SEEDS ?= 300
 FIRST ?= 0
-sim-redis: $(INSTALLED)
+sim-redis: $(COMPILED)
 	$(BIN)/python -m tests.services.redis.simulated_collections $(SEEDS) $(FIRST)
 
 mutants: $(INSTALLED)

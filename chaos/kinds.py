@@ -1,6 +1,7 @@
 """What clients ask of lists, sets, hashes and sorted sets: what they draw, Redis's words for it, and what its replies say.
 
-Of what the models call a command the words may be longer: `lrange` is all of a list. Used by the simulated cluster, too.
+Of what the models call a command the words may be longer: `lrange` is all of a list. The simulated cluster draws them; chaos
+does not yet.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import pytest
 
 from paxosstore.core.entry.machine import EntryMachine
 from paxosstore.core.entry.record import Record, Value
-from tests.pure import PURE_ONLY
 
+from ..pure import PURE_ONLY
 from .explorer import Explorer, Plan
 
 LIMIT = 3_000_000

@@ -143,10 +143,11 @@ class MemoryStore:
     def _run(self, request: Request) -> bytes:
         """A read that needs it becomes a write."""
         try:
-            return cast(bytes, request.evaluate(self._view_for(request)) or b"")
+            reply = request.evaluate(self._view_for(request))
         except NeedsWrite:
             request.read_only = False
-            return cast(bytes, request.evaluate(self._view_for(request)) or b"")
+            reply = request.evaluate(self._view_for(request))
+        return cast(bytes, reply or b"")
 
     def evaluate(self, request: Request) -> None:
         view = self.view(request.entity)
