@@ -1,4 +1,4 @@
-"""Load from redis-benchmark: both servers in turns, the same commands, keys and sizes."""
+"""The same commands, keys and sizes for all that are measured, in turns: by redis-benchmark, and by etcd's own generator."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from servers import BenchError, Server, Servers
+from etcd import WARM_S, Etcd
+from servers import BenchError, Process, Server, Servers
 
-KEYSPACE = 100_000
-VALUE_BYTES = 100
+KEYSPACE = 10_000
+VALUE_BYTES = 64
 PROBE_REQUESTS_PER_CONNECTION = 40
 
 
@@ -46,13 +47,32 @@ def median(runs: Sequence[Figures]) -> Figures:
 
 
 @dataclass(slots=True)
+class Runs:
+    """What one system did under one load and command."""
+
+    figures: list[Figures] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    """Processor seconds of all its processes per 10,000 requests, of each run."""
+
+    @property
+    def median(self) -> Figures:
+        return median(self.figures)
+
+    @property
+    def median_cpu_s(self) -> float:
+        return statistics.median(self.cpu_s)
+
+
+@dataclass(slots=True)
 class Row:
-    """One load and command, on both."""
+    """One load and command, on all systems."""
 
     command: str
     load: Load
-    ours: list[Figures] = field(default_factory=list)
-    redis: list[Figures] = field(default_factory=list)
+    ours: Runs = field(default_factory=Runs)
+    redis: Runs = field(default_factory=Runs)
+    etcd: Runs = field(default_factory=Runs)
+    """Empty if etcd is not measured."""
     requests: float = 0.0
     rounds: float = 0.0
 
@@ -61,15 +81,14 @@ class Row:
         """Requests per entry (SET) or per read question (GET)."""
         return self.requests / self.rounds if self.rounds else 0.0
 
-    @property
-    def throughput_ratio(self) -> float:
-        """Ours to Redis's: more is better."""
-        return median(self.ours).per_s / median(self.redis).per_s
+    def throughput_ratio(self, other: Runs) -> float:
+        """Ours to another system's: more is better."""
+        return self.ours.median.per_s / other.median.per_s
 
     def latency_ratio(self, figure: str) -> float:
         """Ours to Redis's: less is better."""
-        redis: float = getattr(median(self.redis), figure)
-        ours: float = getattr(median(self.ours), figure)
+        redis: float = getattr(self.redis.median, figure)
+        ours: float = getattr(self.ours.median, figure)
         return ours / redis if redis else float("inf")
 
 
@@ -90,8 +109,8 @@ def run_benchmark(server: Server, command: str, load: Load, requests: int) -> Fi
     raise BenchError(f"redis-benchmark printed no line for {command}")
 
 
-def measure(servers: Servers, rounds: int, seconds: float, say: Callable[[str], None]) -> list[Row]:
-    """All loads and commands, alternating between the two; each run takes about `seconds`."""
+def measure(servers: Servers, etcd: Etcd | None, rounds: int, seconds: float, say: Callable[[str], None]) -> list[Row]:
+    """All loads and commands, alternating between the systems; each run takes about `seconds`."""
     ours = servers.nodes[0]
     rows = [Row(command, load) for load in LOADS for command in COMMANDS]
     for row in rows:
@@ -100,24 +119,57 @@ def measure(servers: Servers, rounds: int, seconds: float, say: Callable[[str], 
             server.name: _requests_for(run_benchmark(server, row.command, row.load, _probe(row.load)), seconds)
             for server in (servers.redis, ours)
         }
+        measures = [
+            lambda row=row, count=counts[servers.redis.name]: _measure_redis(servers, row, count),
+            lambda row=row, count=counts[ours.name]: _measure_ours(servers, row, count),
+        ]
+        if etcd is not None and row.load.pipeline == 1:
+            measures.append(lambda row=row, etcd=etcd: _measure_etcd(etcd, row, seconds))
         for turn in range(rounds):
-            pair = (ours, servers.redis) if turn % 2 else (servers.redis, ours)
-            for server in pair:
-                if server is ours:
-                    _measure_ours(servers, row, counts[server.name])
-                else:
-                    row.redis.append(run_benchmark(server, row.command, row.load, counts[server.name]))
-        say(f"{row.command} {row.load}: {row.throughput_ratio:.2f} of Redis")
+            for one in measures if turn % 2 else reversed(measures):
+                one()
+        of_etcd = f", {row.throughput_ratio(row.etcd):.2f} of etcd" if row.etcd.figures else ""
+        say(f"{row.command} {row.load}: {row.throughput_ratio(row.redis):.2f} of Redis{of_etcd}")
     return rows
 
 
 def _measure_ours(servers: Servers, row: Row, requests: int) -> None:
     work, rounds = WORK[row.command]
     before = servers.counters()
-    row.ours.append(run_benchmark(servers.nodes[0], row.command, row.load, requests))
+    with _Processors(servers.nodes) as used:
+        row.ours.figures.append(run_benchmark(servers.nodes[0], row.command, row.load, requests))
+    row.ours.cpu_s.append(10_000 * used.seconds / requests)
     after = servers.counters()
     row.requests += after.get(work, 0.0) - before.get(work, 0.0)
     row.rounds += after.get(rounds, 0.0) - before.get(rounds, 0.0)
+
+
+def _measure_redis(servers: Servers, row: Row, requests: int) -> None:
+    with _Processors([servers.redis]) as used:
+        row.redis.figures.append(run_benchmark(servers.redis, row.command, row.load, requests))
+    row.redis.cpu_s.append(10_000 * used.seconds / requests)
+
+
+def _measure_etcd(etcd: Etcd, row: Row, seconds: float) -> None:
+    with _Processors(etcd.nodes) as used:
+        figures = Figures(*etcd.load(row.command, row.load.connections, seconds))
+    row.etcd.figures.append(figures)
+    row.etcd.cpu_s.append(10_000 * used.seconds / (figures.per_s * (seconds + WARM_S)))
+
+
+class _Processors:
+    """What some processes use of the processors, from entry to exit."""
+
+    def __init__(self, processes: Sequence[Process]) -> None:
+        self._processes = processes
+        self.seconds = 0.0
+
+    def __enter__(self) -> _Processors:
+        self.seconds = -sum(process.cpu_s() for process in self._processes)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.seconds += sum(process.cpu_s() for process in self._processes)
 
 
 def _probe(load: Load) -> int:

@@ -13,8 +13,10 @@ from rich.table import Table
 
 import kinds
 from kinds import Kind, kind_lines
-from load import COMMANDS, LOADS, Row, median
+from load import COMMANDS, KEYSPACE, LOADS, VALUE_BYTES, Load, Row, Runs, median
 from resources import Gap, Memory
+
+NOT_MEASURED = "–"
 
 
 class Target(NamedTuple):
@@ -34,6 +36,24 @@ class Target(NamedTuple):
         return f"{'≥' if self.at_least else '≤'} {self.bound:g}"
 
 
+ETCD_TARGETS = (
+    ("SET", 1, 1.5),
+    ("SET", 50, 3.5),
+    ("SET", 256, 3.5),
+    ("GET", 1, 3.0),
+    ("GET", 50, 7.0),
+    ("GET", 256, 8.0),
+)
+REDIS_TARGETS = (
+    ("SET", Load(256, 1), 0.40),
+    ("GET", Load(256, 1), 0.70),
+    ("SET", Load(50, 16), 0.25),
+    ("GET", Load(50, 16), 0.30),
+)
+CPU_TARGETS = ((1, 0.5), (256, 0.25))
+"""Connections, and the bound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """Everything one run found."""
@@ -45,57 +65,102 @@ class Result:
     gaps: Sequence[Gap]
     machine: str
 
-    def row(self, command: str, connections: int) -> Row:
-        return next(r for r in self.rows if r.command == command and r.load == (connections, 1))
+    def row(self, command: str, connections: int, pipeline: int = 1) -> Row:
+        return next(r for r in self.rows if r.command == command and r.load == (connections, pipeline))
 
     @property
     def targets(self) -> list[Target]:
+        longest_ms = max(gap.gap_ms for gap in self.gaps)
         return [
-            Target("SET at 256 connections, of Redis's", self.row("SET", 256).throughput_ratio, 0.20, True),
-            Target("linearizable GET at 256 connections, of Redis's", self.row("GET", 256).throughput_ratio, 0.25, True),
-            Target("SET p50 at one connection, times Redis's", self.row("SET", 1).latency_ratio("p50_ms"), 4.0, False),
+            *(target for at in ETCD_TARGETS if (target := self._beside_etcd(*at)) is not None),
+            *(
+                Target(f"{command} at {Load(*load)}, of Redis's", row.throughput_ratio(row.redis), bound, True)
+                for command, load, bound in REDIS_TARGETS
+                for row in [self.row(command, *load)]
+            ),
+            *(target for at in CPU_TARGETS if (target := self._processors(*at)) is not None),
+            Target("longest gap in writes after kill -9, ms", longest_ms, 20.0, False),
             Target("memory of an idle node, MB", self.memory.idle_mb, 120.0, False),
             Target("memory added by 100,000 keys of 100 B, MB", self.memory.added_mb, 60.0, False),
             Target("three nodes started at once, all serving, s", self.start_s, 1.5, False),
         ]
 
+    def _beside_etcd(self, command: str, connections: int, bound: float) -> Target | None:
+        row = self.row(command, connections)
+        if not row.etcd.figures:
+            return None
+        return Target(f"{command} at {connections}, of etcd's", row.throughput_ratio(row.etcd), bound, True)
+
+    def _processors(self, connections: int, bound: float) -> Target | None:
+        row = self.row("SET", connections)
+        if not row.etcd.figures:
+            return None
+        name = f"processor time of SETs at {connections}, of etcd's"
+        return Target(name, row.ours.median_cpu_s / row.etcd.median_cpu_s, bound, False)
+
 
 THROUGHPUT_HEAD = (
     "",
-    "connections",
+    "clients",
     "ours /s",
     "p50 ms",
     "p99 ms",
+    "of Redis",
+    "of etcd",
     "Redis /s",
     "p50 ms",
     "p99 ms",
-    "/s ratio",
-    "p50 ratio",
-    "p99 ratio",
-    "per entry",
+    "etcd /s",
+    "p50 ms",
+    "p99 ms",
 )
 THROUGHPUT_NOTE = (
-    "Three durable nodes on one machine beside one redis-server with appendfsync always; the load generator shares the machine. "
-    "Per entry: requests that one entry (SET) or one read question (GET) carried. Medians of all rounds."
+    f"Values of {VALUE_BYTES} B, {KEYSPACE:,} keys. Three durable nodes beside one redis-server with appendfsync always and no "
+    "replica, and three nodes of etcd; the load generators share the machine. Medians of all rounds."
+)
+COST_HEAD = ("", "clients", "ours", "Redis", "etcd", "per entry")
+COST_NOTE = (
+    "Processor seconds of all its processes for 10,000 requests. "
+    "Per entry: requests that one entry (SET) or one read question (GET) carried."
 )
 
 
 def throughput_lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    lines = []
-    for row in rows:
-        ours, redis = median(row.ours), median(row.redis)
-        lines.append(
-            (
-                row.command,
-                str(row.load),
-                *(f"{ours.per_s:,.0f}", f"{ours.p50_ms:.2f}", f"{ours.p99_ms:.2f}"),
-                *(f"{redis.per_s:,.0f}", f"{redis.p50_ms:.2f}", f"{redis.p99_ms:.2f}"),
-                f"{row.throughput_ratio:.2f}",
-                *(f"{row.latency_ratio(name):.1f}" for name in ("p50_ms", "p99_ms")),
-                f"{row.per_round:.1f}" if row.rounds else "–",
-            )
+    return [
+        (
+            row.command,
+            str(row.load),
+            *_figures(row.ours),
+            _ratio(row, row.redis),
+            _ratio(row, row.etcd),
+            *_figures(row.redis),
+            *_figures(row.etcd),
         )
-    return lines
+        for row in rows
+    ]
+
+
+def cost_lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    return [
+        (
+            row.command,
+            str(row.load),
+            *(f"{runs.median_cpu_s:.2f}" if runs.cpu_s else NOT_MEASURED for runs in (row.ours, row.redis, row.etcd)),
+            f"{row.per_round:.1f}" if row.rounds else NOT_MEASURED,
+        )
+        for row in rows
+    ]
+
+
+def _figures(runs: Runs) -> tuple[str, ...]:
+    if not runs.figures:
+        return (NOT_MEASURED,) * 3
+    middle = runs.median
+    return f"{middle.per_s:,.0f}", f"{middle.p50_ms:.2f}", f"{middle.p99_ms:.2f}"
+
+
+def _ratio(row: Row, other: Runs) -> str:
+    return f"{row.throughput_ratio(other):.2f}" if other.figures else NOT_MEASURED
 
 
 TARGET_HEAD = ("target", "wanted", "measured", "")
@@ -120,6 +185,7 @@ def other_lines(result: Result) -> list[str]:
 def show(result: Result, console: Console) -> None:
     for title, head, lines in (
         ("Throughput and latency", THROUGHPUT_HEAD, throughput_lines(result.rows)),
+        ("Processor time", COST_HEAD, cost_lines(result.rows)),
         ("Kinds of keys", kinds.HEAD, kind_lines(result.kinds)),
         ("Targets", TARGET_HEAD, target_lines(result)),
     ):
@@ -129,7 +195,7 @@ def show(result: Result, console: Console) -> None:
         for line in lines:
             table.add_row(*line, style="bold red" if line[-1] == "MISSED" else None)
         console.print(table)
-    for text in (THROUGHPUT_NOTE, kinds.NOTE, *other_lines(result)):
+    for text in (THROUGHPUT_NOTE, COST_NOTE, kinds.NOTE, *other_lines(result)):
         console.print(text)
 
 
@@ -137,6 +203,7 @@ def save(result: Result, directory: Path) -> None:
     """bench.md, bench.json and bench.png."""
     directory.mkdir(parents=True, exist_ok=True)
     parts = [_markdown(THROUGHPUT_HEAD, throughput_lines(result.rows)), THROUGHPUT_NOTE]
+    parts += [_markdown(COST_HEAD, cost_lines(result.rows)), COST_NOTE]
     parts += [_markdown(kinds.HEAD, kind_lines(result.kinds)), kinds.NOTE]
     parts += [_markdown(TARGET_HEAD, target_lines(result)), *(f"- {text}" for text in other_lines(result))]
     (directory / "bench.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -146,8 +213,10 @@ def save(result: Result, directory: Path) -> None:
                 "command": row.command,
                 "connections": row.load.connections,
                 "pipeline": row.load.pipeline,
-                "ours": [figures._asdict() for figures in row.ours],
-                "redis": [figures._asdict() for figures in row.redis],
+                **{
+                    name: {"runs": [figures._asdict() for figures in runs.figures], "processor_s": runs.cpu_s}
+                    for name, runs in (("ours", row.ours), ("redis", row.redis), ("etcd", row.etcd))
+                },
                 "per_entry": row.per_round,
             }
             for row in result.rows
@@ -167,6 +236,14 @@ def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *lines))
 
 
+BAR = 0.28
+SYSTEMS = (
+    ("etcd", "etcd, three nodes", "#8a8a8a"),
+    ("ours", "PaxosStore, three nodes", "#2a6fbb"),
+    ("redis", "Redis, one node", "#c0504d"),
+)
+
+
 def _plot(rows: Sequence[Row], path: Path) -> None:
     import matplotlib  # slow to import, and needed last
 
@@ -179,11 +256,13 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
         mine = [row for row in rows if row.command == command]
         for line, (title, field) in enumerate((("requests/s", "per_s"), ("p99, ms", "p99_ms"))):
             axis = axes[line][column]
-            for shift, (label, color) in enumerate((("PaxosStore, three nodes", "#2a6fbb"), ("Redis, one node", "#c0504d"))):
-                runs = [row.redis if shift else row.ours for row in mine]
-                heights = [getattr(median(run), field) for run in runs]
-                bars = axis.bar([at + 0.4 * shift - 0.2 for at in range(len(names))], heights, 0.4, label=label, color=color)
-                axis.bar_label(bars, [f"{h / 1000:.1f}k" if h >= 1000 else f"{h:.2g}" for h in heights], fontsize=7)
+            for at, (system, label, color) in enumerate(SYSTEMS):
+                runs = [getattr(row, system).figures for row in mine]
+                heights = [getattr(median(run), field) if run else 0.0 for run in runs]
+                places = [place + BAR * (at - 1) for place in range(len(names))]
+                bars = axis.bar(places, heights, BAR, label=label, color=color)
+                texts = [f"{h / 1000:.1f}k" if h >= 1000 else f"{h:.2g}" if h else "" for h in heights]
+                axis.bar_label(bars, texts, fontsize=6)
             axis.set_yscale("log")
             axis.set_xticks(range(len(names)), names)
             axis.set_title(f"{command}: {title}")

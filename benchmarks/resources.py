@@ -12,10 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from load import KEYSPACE, VALUE_BYTES
 from servers import BenchError, Client, NodeServer, Server, Servers
 
 SETTLE_S = 1.0
+FILL_KEYS = 100_000
+FILL_VALUE_BYTES = 100
 FILL_PIECE = 250
 WRITER_BEFORE_KILL_S = 0.7
 WRITER_AFTER_KILL_S = 2.0
@@ -41,10 +42,10 @@ class Gap(NamedTuple):
 
 
 def fill(server: Server) -> None:
-    """Write every key of the keyspace. Raises BenchError if a write is refused."""
+    """Write as many keys as memory is measured with. Raises BenchError if a write is refused."""
     client = Client(server.port, 30.0)
-    value = b"x" * VALUE_BYTES
-    for first in range(0, KEYSPACE, FILL_PIECE):
+    value = b"x" * FILL_VALUE_BYTES
+    for first in range(0, FILL_KEYS, FILL_PIECE):
         replies = client.pipeline([(b"SET", b"key:%012d" % number, value) for number in range(first, first + FILL_PIECE)])
         for reply in replies:
             if reply != b"OK":

@@ -67,12 +67,11 @@ def _encode(args: tuple[bytes, ...]) -> bytes:
     return b"*%d\r\n" % len(args) + b"".join(b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args)
 
 
-class Server:
-    """One process that speaks the Redis protocol."""
+class Process:
+    """A server process, with what it prints in a log."""
 
-    def __init__(self, name: str, port: int, command: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.name = name
-        self.port = port
         self._command = command
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,30 +82,17 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        """Start the process; `wait_until_serving` tells when it is of use."""
         output: IO[bytes]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
 
-    def wait_until_serving(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Return when a write was acknowledged. Raises BenchError, with the end of the log, if none is."""
-        give_up = time.monotonic() + timeout_s
-        while time.monotonic() < give_up:
-            assert self._process is not None
-            if self._process.poll() is not None:
-                break
-            try:
-                client = Client(self.port, 1.0)
-                try:
-                    if client.call(b"SET", b"bench:started", b"1") == b"OK":
-                        return
-                finally:
-                    client.close()
-            except OSError:
-                pass
-            time.sleep(0.005)
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def last_words(self) -> str:
+        """The end of its log, for a message."""
         tail = self._log.read_text(errors="replace").strip().splitlines()[-1:]
-        raise BenchError(f"{self.name} does not serve: {tail[0] if tail else 'its log is empty'}")
+        return tail[0] if tail else "its log is empty"
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
@@ -121,6 +107,11 @@ class Server:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def cpu_s(self) -> float:
+        """Processor seconds used so far, by all its threads, in the program and in the kernel for it."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
@@ -131,6 +122,30 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class Server(Process):
+    """One process that speaks the Redis protocol."""
+
+    def __init__(self, name: str, port: int, command: Sequence[str], log: Path) -> None:
+        super().__init__(name, command, log)
+        self.port = port
+
+    def wait_until_serving(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Return when a write was acknowledged. Raises BenchError, with the end of the log, if none is."""
+        give_up = time.monotonic() + timeout_s
+        while time.monotonic() < give_up and self.is_running():
+            try:
+                client = Client(self.port, 1.0)
+                try:
+                    if client.call(b"SET", b"bench:started", b"1") == b"OK":
+                        return
+                finally:
+                    client.close()
+            except OSError:
+                pass
+            time.sleep(0.005)
+        raise BenchError(f"{self.name} does not serve: {self.last_words()}")
 
 
 class NodeServer(Server):
