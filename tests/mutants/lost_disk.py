@@ -246,7 +246,7 @@ _CLAUSES: tuple[Mutant, ...] = (
         "loaded meanwhile",
         19,
         "c. an entity that was being loaded when its floor was set has none",
-        (SHARD, "stored = just_set.pop(entity.id)", "just_set.pop(entity.id)"),
+        (SHARD, "            stored = missed\n", ""),
     ),
     mutant(
         "free before the walk",

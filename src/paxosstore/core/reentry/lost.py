@@ -22,6 +22,7 @@ from ..turn.standing import State
 from ..turn.waiting import floors_needed
 from .membership import Membership
 from .passing import Passing
+from .unseen import UnseenFloors
 
 PAGE = 1_000
 """Entities of a page."""
@@ -36,7 +37,9 @@ class LostEntities(Part):
 
     minds_disk = True
 
-    def __init__(self, context: Context, entities: Entities, membership: Membership, passing: Passing) -> None:
+    def __init__(
+        self, context: Context, entities: Entities, membership: Membership, passing: Passing, unseen: UnseenFloors
+    ) -> None:
         self._context = context
         self._entities = entities
         self._membership = membership
@@ -53,8 +56,7 @@ class LostEntities(Part):
         self._ask_at_ms = 0.0
         self._step_turn = 0
         """The turn that wrote the last floors."""
-        self.just_set: dict[int, int] = {}
-        """As in walk.py."""
+        self._unseen = unseen
 
     # -- found
 
@@ -135,8 +137,6 @@ class LostEntities(Part):
             return
         needed = floors_needed(context)
         answered = [span for span in damaged if span[0] in self._numbers and len(self._pages.get(span[0], ())) >= needed]
-        if answered:
-            self.just_set = {}
         for first, last in answered:
             self._set_floors(first, last)
         if context.now_ms >= self._ask_at_ms:
@@ -167,13 +167,13 @@ class LostEntities(Part):
         context.counters.floors_set += len(floors)
         standing.found_floors(first, upto, len(floors))
         self._membership.lost()
-        self.just_set.update(floors)
+        self._unseen.note(floors)
         for loaded in self._entities:
             if loaded.mailbox is None and first <= loaded.id <= upto:
                 loaded.log.changed_turn = context.ready.turn
                 floor = standing.floor_of(loaded.id, floors.get(loaded.id, 0), loaded.log.committed)
                 loaded.log.set_floor(floor, stored=loaded.id in floors)
-                self.just_set.pop(loaded.id, None)
+                self._unseen.take(loaded.id)
                 self._entities.touch(loaded)
         self._step_turn = context.ready.turn
         self._passing.begin()
@@ -185,7 +185,6 @@ class LostEntities(Part):
         self._unnoted += [entity for entity, _ in self._resetting]
         self._resetting.clear()
         self._step_turn = 0
-        self.just_set.clear()
         self._context.lost_reads.clear()
 
     @property

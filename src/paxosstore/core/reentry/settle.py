@@ -15,6 +15,7 @@ from ..turn.entities import Entities
 from ..turn.standing import END, NOWHERE, State
 from .membership import Membership
 from .passing import Passing
+from .unseen import UnseenFloors
 
 PAGE = 1_000
 """Entities of a page."""
@@ -29,14 +30,14 @@ class Settling:
         entities: Entities,
         membership: Membership,
         passing: Passing,
-        just_set: dict[int, int],
+        unseen: UnseenFloors,
     ) -> None:
         self._context = context
         self._entities = entities
         self._membership = membership
         self._passing = passing
         self._standing = context.standing
-        self._just_set = just_set
+        self._unseen = unseen
         self._cursor = NOWHERE
         self._pages: dict[int, FloorPage] = {}
         self._ask_at_ms = 0.0
@@ -89,8 +90,7 @@ class Settling:
         context.work += len(listed)
         standing.settled(upto == END, len(floors))
         self._membership.walked()
-        self._just_set.clear()
-        self._just_set.update(floors)
+        self._unseen.note(floors)
         for entity in self._entities:
             if entity.mailbox is None and entity.log.floor and not entity.log.floor_stored:
                 if entity.id in floors:
@@ -99,7 +99,7 @@ class Settling:
                 elif upto == END:
                     entity.log.set_floor(0, stored=False)
                     self._entities.touch(entity)
-                self._just_set.pop(entity.id, None)
+                self._unseen.take(entity.id)
         self._pages = {}
         self._ask_at_ms = 0.0
         self._step_turn = context.ready.turn

@@ -20,6 +20,7 @@ from ..turn.waiting import floors_needed
 from .membership import Membership
 from .passing import Passing
 from .settle import Settling
+from .unseen import UnseenFloors
 
 PAGE = 1_000
 """Entities of a page."""
@@ -34,7 +35,9 @@ class FloorWalk(Part):
 
     minds_disk = True
 
-    def __init__(self, context: Context, entities: Entities, log: Log, membership: Membership, passing: Passing) -> None:
+    def __init__(
+        self, context: Context, entities: Entities, log: Log, membership: Membership, passing: Passing, unseen: UnseenFloors
+    ) -> None:
         self._context = context
         self._entities = entities
         self._log = log
@@ -52,10 +55,8 @@ class FloorWalk(Part):
         """Since when there are too few peers to ask; negative: there are enough."""
         self._forced = False
         """There are too few, and the operator has said to go on without them."""
-        self.just_set: dict[int, int] = {}
-        """The floors of the last step, of entities that were not in memory: one whose rows had been read by then, and that comes
-        now, has missed it. The next time it is loaded the disk has the floor, or it was passed."""
-        self._settling = Settling(context, entities, membership, passing, self.just_set)
+        self._unseen = unseen
+        self._settling = Settling(context, entities, membership, passing, unseen)
 
     # -- at an intact peer
 
@@ -169,8 +170,7 @@ class FloorWalk(Part):
         floors = {entity: entry + above for entity, entry in sorted(highest.items())}
         default = max(least, 0) + above
         default = default if default > 1 else 0  # there is nothing below entry 1
-        self.just_set.clear()
-        self.just_set.update(floors)
+        self._unseen.note(floors)
         passed = {entity for entity, floor in floors.items() if context.reader.committed_entry(entity) >= floor - 1}
         context.ready.changes += [SetFloor(entity, 0 if entity in passed else floor) for entity, floor in floors.items()]
         context.work += len(floors)
@@ -193,7 +193,7 @@ class FloorWalk(Part):
                 if standing.is_damaged(loaded.id):
                     floor = INFINITE
                 loaded.log.set_floor(floor, stored=loaded.id in floors and loaded.id not in passed)
-                self.just_set.pop(loaded.id, None)
+                self._unseen.take(loaded.id)
                 self._entities.touch(loaded)
         self._step_turn = context.ready.turn
         if upto == reach:
@@ -233,7 +233,6 @@ class FloorWalk(Part):
         self._pages = {}
         self._since_ms = -1.0
         self._step_turn = 0
-        self.just_set.clear()
         self._settling.forget()
         self._context.floor_reads.clear()  # what they rest on may not have been noted
 

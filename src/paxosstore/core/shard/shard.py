@@ -76,6 +76,7 @@ from ..reentry.lost import LostEntities
 from ..reentry.membership import Membership
 from ..reentry.passing import Passing
 from ..reentry.progress import Progress
+from ..reentry.unseen import UnseenFloors
 from ..reentry.walk import FloorWalk
 from ..turn.admission import Admission
 from ..turn.context import Context, Handler, Identity
@@ -116,10 +117,11 @@ class Shard:
         self._onlooker = Onlooker(context, self._entities, self._log)
         self._membership = Membership(context, self._entities, self._proposer, self._admission)
         self._passing = Passing(context, self._entities, self._membership)
-        self._walk = FloorWalk(context, self._entities, self._log, self._membership, self._passing)
+        self._unseen = UnseenFloors(context, self._entities)
+        self._walk = FloorWalk(context, self._entities, self._log, self._membership, self._passing, self._unseen)
         self.comparer = Comparer(context, self._entities)
         """For inspection only."""
-        self._lost = LostEntities(context, self._entities, self._membership, self._passing)
+        self._lost = LostEntities(context, self._entities, self._membership, self._passing, self._unseen)
         self._undecided = Undecided(context, self._entities, self._handovers)
         self._urgency = Urgency(context)
         context.agenda.begin(
@@ -391,10 +393,10 @@ class Shard:
             return
         entity.load(event, context.n, context.me)
         stored = event.floor
-        for just_set in (self._walk.just_set, self._lost.just_set):
-            if entity.id in just_set:
-                entity.log.changed_turn = context.ready.turn  # it is not evicted before the disk has that floor
-                stored = just_set.pop(entity.id)
+        missed = self._unseen.take(entity.id)
+        if missed is not None:
+            entity.log.changed_turn = context.ready.turn  # it is not evicted before the disk has that floor
+            stored = missed
         entity.log.set_floor(context.standing.floor_of(entity.id, stored, event.committed), stored=stored > 0)
         entity.mailbox = None
         self._agreement.loaded(entity, event.stopped)
@@ -453,6 +455,7 @@ class Shard:
         self._membership.write_failed()
         self._walk.forget()
         self._lost.forget()
+        self._unseen.forget()
         self._passing.forget()
         self._context.durable_turn = self._released.turn  # it left no row behind that could be missing
 
