@@ -12,6 +12,7 @@
     ├── ClusterError                no majority answered in time
     │   ├── NoQuorum                no majority, or none answered in time: nothing happened
     │   ├── OutcomeUnknown          it was proposed or handed over, and may or may not have happened
+    │   │   └── ReplyNotKept        it has happened under this uuid before; what it replied is known no longer
     │   ├── Diverged                this entity is stopped, as its replicas differ; others are served
     │   ├── CommitLimitReached      catch_up applied `max_commit_num` entries and there are more
     │   └── NotCaughtUp             entries this replica needs are not here yet
@@ -108,6 +109,12 @@ class OutcomeUnknown(ClusterError):
     retry = False
     outcome_known = False
     code = "UNKNOWN"
+
+
+class ReplyNotKept(OutcomeUnknown):
+    """It was done once; its reply was too large to be kept. No repetition says more."""
+
+    code = "NOTKEPT"
 
 
 class Diverged(ClusterError):

@@ -22,6 +22,7 @@ from paxosstore.errors import (
     NotServing,
     OutcomeUnknown,
     PaxosStoreError,
+    ReplyNotKept,
     RequestFailed,
     TooLarge,
     WrongEntry,
@@ -610,7 +611,7 @@ def test_a_large_reply_is_given_once_and_not_kept_for_a_repetition() -> None:
     again = [Answers(ENTITY, b"100", uuid=uuid("a")), Answers(ENTITY, b"101", uuid=uuid("b"))]
     decided = evaluate_some(again, reader, max_kept_bytes=100).decided
     assert [len(reply.content) for _, reply in decided] == [100, 0]
-    assert isinstance(decided[1][1].error, OutcomeUnknown)
+    assert isinstance(decided[1][1].error, ReplyNotKept)
     assert "max_kept_reply_bytes" in str(decided[1][1].error)
     assert [request.evaluations for request in again] == [0, 0]
     assert sum(map(len, reader.data[ENTITY].values())) < 1_000

@@ -87,6 +87,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         publish=lambda channel, payload, kind: node.publish(channel, payload, kind=kind),
         now_ms=node.now_ms,
         replicas=len(config.peers) // 2,
+        uuid_window_entries=config.cluster.uuid_window_entries,
     )
     node.on_told.append(redis.flush)
     node.on_published.append(redis.hub.take)

@@ -15,6 +15,6 @@ def test_every_command_is_listed_in_the_section_of_its_group() -> None:
     listed = set()
     for section in commands.split("\n### ")[1:]:
         group, _, text = section.partition("\n")
-        lists = [line for line in text.splitlines() if re.fullmatch(r"`[A-Z_]+`( `[A-Z_]+`)*", line)]
-        listed |= {(group, name) for line in lists for name in re.findall("[A-Z_]+", line)}
+        lists = [line for line in text.splitlines() if re.fullmatch(r"`[A-Z_.]+`( `[A-Z_.]+`)*", line)]
+        listed |= {(group, name) for line in lists for name in re.findall("[A-Z_.]+", line)}
     assert listed == {(spec.group, spec.name.upper()) for spec in TABLE.values()}

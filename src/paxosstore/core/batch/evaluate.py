@@ -13,6 +13,7 @@ from ...errors import (
     DuplicateUuid,
     OutcomeUnknown,
     PaxosStoreError,
+    ReplyNotKept,
     RequestFailed,
     TooLarge,
     UuidReused,
@@ -165,7 +166,7 @@ def _to_remember(reply: Reply, max_bytes: int) -> Reply:
     if len(reply.content) <= max_bytes:
         return reply
     text = f"it was done under this uuid before, but its reply of {len(reply.content)} bytes was not kept (max_kept_reply_bytes)"
-    return Reply(b"", OutcomeUnknown(text))
+    return Reply(b"", ReplyNotKept(text))
 
 
 def run(request: Request, overlay: Overlay) -> Reply:

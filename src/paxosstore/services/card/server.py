@@ -36,6 +36,7 @@ from ...errors import (
     Overloaded,
     PaxosStoreError,
     PortTaken,
+    ReplyNotKept,
     RequestFailed,
     TooLarge,
     UuidReused,
@@ -64,6 +65,7 @@ STATUS: dict[type[PaxosStoreError], grpc.StatusCode] = {
     NoQuorum: grpc.StatusCode.UNAVAILABLE,
     # gRPC means the same by it: the time is up, and it may have happened
     OutcomeUnknown: grpc.StatusCode.DEADLINE_EXCEEDED,
+    ReplyNotKept: grpc.StatusCode.DEADLINE_EXCEEDED,
     Diverged: grpc.StatusCode.DATA_LOSS,
     CommitLimitReached: grpc.StatusCode.UNAVAILABLE,
     NotCaughtUp: grpc.StatusCode.UNAVAILABLE,

@@ -93,6 +93,16 @@ def wrong_arity(name: str) -> bytes:
     return error(f"wrong number of arguments for '{name}' command")
 
 
+def unknown_command(args: list[bytes]) -> bytes:
+    """The error for a name that is no command, with the beginning of its arguments."""
+    words = b""
+    for word in args[1:]:
+        if len(words) >= 128:
+            break
+        words += b"'%b' " % word[: 128 - len(words)]
+    return error(b"unknown command '%b', with args beginning with: %b" % (args[0][:128], words))
+
+
 CODES = {
     "ERR": "ERR",
     "CONFIG": "ERR",
@@ -101,9 +111,10 @@ CODES = {
     "TOOLARGE": "TOOLARGE",
     "WRONGENTRY": "ERR",
     "DUPLICATE": "ERR",
-    "UUIDREUSED": "ERR",
+    "UUIDREUSED": "UUIDREUSED",
     "NOQUORUM": "NOQUORUM",
     "UNKNOWN": "UNKNOWN",
+    "NOTKEPT": "NOTKEPT",
     "DIVERGED": "DIVERGED",
     "COMMITLIMIT": "TRYAGAIN",
     "NOTCAUGHTUP": "TRYAGAIN",

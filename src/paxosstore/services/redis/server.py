@@ -19,6 +19,7 @@ from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
 from ...runtime.feed import Feed
 from ...runtime.sockets import listening, said, where
+from .commands.once import WINDOW
 from .commands.spec import Spec
 from .connection.connection import Connection
 from .pubsub.hub import Hub
@@ -94,10 +95,12 @@ class RedisServer:
         feed: Follows | None = None,
         now_ms: Callable[[], int] = wall_ms,
         replicas: int = 0,
+        uuid_window_entries: int = 65_536,
     ) -> None:
         """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity.
 
-        `replicas`: nodes beside this one that have every write that was answered, at least.
+        `replicas`: nodes beside this one that have every write that was answered, at least. `uuid_window_entries`: the
+        cluster's setting.
         """
         self.now_ms = now_ms
         self.replicas = replicas
@@ -115,6 +118,7 @@ class RedisServer:
         self.specs: Mapping[bytes, Spec] = SPECS
         self.parameters = Parameters()
         RUNTIME.budget_ms = settings.script_budget_ms
+        WINDOW.entries = uuid_window_entries
         self.times = Times(self.parameters)
         self.monitors = Monitors()
         self.limits = _limits(settings)

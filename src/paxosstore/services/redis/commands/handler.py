@@ -18,6 +18,7 @@ from ..reply import ReplyError
 from ..run import Run
 from ..scripting import commands as scripts
 from ..types import generic
+from . import once
 from .table import TABLE
 from .waits import attempt
 
@@ -140,6 +141,22 @@ def stamps(view: View, args: list[bytes], proto: int) -> bytes:
 
 _HANDLED[_EXEC] = run_transaction
 _HANDLED[_WATCH] = stamps
+
+
+# -- under a uuid
+
+
+def run_once(view: View, args: list[bytes], proto: int) -> bytes:
+    """ONCE, a uuid, and the words of a command or transaction."""
+    try:
+        uuid, words = args[1], args[2:]
+        run = run_transaction if words[0] == _EXEC else (_COMMANDS.get(words[0]) or _COMMANDS[words[0].lower()])
+    except LookupError as error:
+        raise InvalidRequest(f"no Redis command that this node knows: {error}") from error
+    return call(partial(once.run, run, uuid), view, words, proto)
+
+
+_HANDLED[once.ONCE] = run_once
 
 
 # -- waiting

@@ -12,7 +12,7 @@ from ..commands.table import TABLE as DATA_TABLE
 from ..commands.waits import wait_seconds
 from ..floats import double
 from ..layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
-from ..reply import OK, error, store_error, wrong_arity
+from ..reply import OK, error, store_error, unknown_command, wrong_arity
 from ..resp import Limits, Refused, Request
 from ..room import Room
 from ..run import Run
@@ -23,7 +23,7 @@ from ..settings import RedisSettings
 from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
 from ..waiting.command import WaitingCommand, until
 from ..waiting.room import WaitingRoom
-from . import transactions
+from . import once, transactions
 from .naps import Nap, Timer
 from .order import Order
 from .requests import SMALL_BYTES, Command, Spread, Whole, merge_by, merge_ok, merge_sum
@@ -32,6 +32,8 @@ CROSS_SLOT = error("Keys in request don't hash to the same slot", "CROSSSLOT")
 TOO_LARGE = "TOOLARGE"
 MAX_LOCAL_WORDS = 1_024
 """Of a command that this node answers alone, on the loop."""
+UNBOUNDED = frozenset(("watch", once.NAME))
+"""The others of the session's, whose words are bounded elsewhere."""
 STOPPING = store_error(NotServing("the node is stopping: nothing happened"))
 WHILE_LISTENING = frozenset(
     ("subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset")
@@ -170,7 +172,7 @@ class Dispatch:
         return self._local_fault(spec, args) if isinstance(spec, SessionSpec) else self._too_many_keys(spec, args)
 
     def _local_fault(self, spec: SessionSpec, args: Request) -> bytes | None:
-        if len(args) > MAX_LOCAL_WORDS and spec.name != "watch":
+        if len(args) > MAX_LOCAL_WORDS and spec.name not in UNBOUNDED:
             return error(f"{len(args)} arguments are over the limit of {MAX_LOCAL_WORDS}", TOO_LARGE)
         return spec.fault(args)
 
@@ -315,16 +317,7 @@ def debug_or_sleep(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
 STARTERS: dict[str, Callable[[Dispatch, Spec, Request], bool]] = {
     "debug": debug_or_sleep,
     "exec": transactions.execute,
+    once.NAME: once.once,
     "watch": transactions.watch,
 }
 """Session commands that are requests too."""
-
-
-def unknown_command(args: list[bytes]) -> bytes:
-    """The error for a name that is no command, with the beginning of its arguments."""
-    words = b""
-    for word in args[1:]:
-        if len(words) >= 128:
-            break
-        words += b"'%b' " % word[: 128 - len(words)]
-    return error(b"unknown command '%b', with args beginning with: %b" % (args[0][:128], words))

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Protocol
 
 from ....errors import PaxosStoreError
+from ..commands import once as aged
 from ..commands.handler import encode, pack_transaction, run_transaction, stamps, unpack_replies
 from ..commands.spec import Spec
 from ..reply import OK, array, error, nil_array
@@ -27,6 +28,7 @@ from ..session.spec import SessionSpec
 from ..session.transaction import Step
 from ..session.transactions import ABORTED, NO_EXEC, NOT_INSIDE, WATCH_INSIDE
 from ..settings import RedisSettings
+from . import once
 from .order import Order
 from .requests import Command
 
@@ -99,6 +101,27 @@ class Exec(Command):
             found = unpack_replies(reply)
             reply = nil_array(self._proto) if found is None else answers(self._steps, found)
         super().settle(reply, error)
+
+
+class OnceExec(Exec):
+    """A transaction under a uuid, which is of its commands alone: a repetition cannot know what was watched at first."""
+
+    __slots__ = ()
+
+    def __init__(self, session: Session, order: Order) -> None:
+        super().__init__(session, order)
+        self.uuid = session.transaction.uuid
+        self.digest = once.identity(self._proto, self._args[2:])
+        self._run = partial(aged.run, self._run, self.uuid)
+
+    def payload(self) -> bytes:
+        return once.packed(self._proto, self.uuid, self._args)
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        if error is None and reply.startswith(b"-"):  # its uuid was refused, and all of it
+            Command.settle(self, reply, None)
+        else:
+            super().settle(reply, error)
 
 
 def answers(steps: list[Step], found: list[bytes]) -> bytes:
@@ -225,7 +248,7 @@ def execute(starter: Starter, spec: Spec, args: Request) -> bool:
     if order.reads if transaction.writes else not order.may_read(entity):
         return False
     starter.count(spec, args)
-    command = Exec(session, order)
+    command = OnceExec(session, order) if transaction.uuid else Exec(session, order)
     alone = any(not isinstance(step, bytes) for step in transaction.steps)
     transaction.clear()
     order.start(command, alone=alone)  # what the session does changes what the commands behind mean

@@ -9,6 +9,7 @@
           + three kinds of rows                       of a sorted set: scored.py, pages.py
     b"g" + version (8)              -> where to go on   collections that are gone, whose members are not yet: garbage.py
     b"n"                            -> how many keys (8), next version (8), stamp of the last flush, or of many deleted (8)
+    b"o"                            -> entries, times   when uuids were last used: commands/once.py
     b"s" + ...                      -> ...              scripts and functions: scripting/store.py
     b"t" + 2 bytes of the crc32c    -> stamp            when a key of that hash was last deleted, so that WATCH sees it
     b"x" + expires at (8) + name    -> b""              for every key that expires: what is due comes first

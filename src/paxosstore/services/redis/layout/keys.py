@@ -22,6 +22,8 @@ EXPIRY = b"x"
 GARBAGE = b"g"
 TOMBSTONE = b"t"
 SCRIPTS = b"s"
+ONCE = b"o"
+"""The one row of its space: when what was done under which uuids (commands/once.py)."""
 _AFTER_SCRIPTS = b"t"
 _AFTER_ROWS = b"l"
 _AFTER_EXPIRY = b"y"
@@ -217,13 +219,14 @@ def delete_many(view: View, names: Iterable[bytes]) -> int:
 
 
 def flush(view: View) -> None:
-    """Drop every key; scripts and functions stay. Where there is no key, nor a member of one that was, nothing changes, nor for
-    who watches an absent key."""
+    """Drop every key; scripts and functions stay, and what is known of uuids. Where there is no key, nor a member of one that
+    was, nothing changes, nor for who watches an absent key."""
     if not number_of_keys(view) and next(view.scan(GARBAGE, AFTER_GARBAGE), None) is None:
         return
     kept = list(view.scan(SCRIPTS, _AFTER_SCRIPTS))
+    once = view.get(ONCE)
     view.clear()
-    for where, row in kept:
+    for where, row in kept if once is None else [*kept, (ONCE, once)]:
         view.put(where, row)
     _Count(view).mark()
 

@@ -61,6 +61,12 @@ _SLOWLOG: dict[bytes, tuple[int, Local]] = {
 }
 
 
+def keys_under_uuid(args: list[bytes]) -> list[bytes]:
+    """`find_keys` of PAXOS.ONCE: those of its command."""
+    spec, words = SPECS.get(args[2].lower()), args[2:]
+    return spec.key_names(words) if spec is not None and spec.fits(len(words)) and spec.name != "paxos.once" else []
+
+
 def _no_debug(session: Session, args: list[bytes]) -> bytes:
     return error("DEBUG is not possible in a transaction")
 
@@ -90,6 +96,14 @@ SESSION_COMMANDS = (
     SessionSpec("discard", 1, "transactions", "Forget what is queued.", _ALONE, local=transactions.discard, at_once=True),
     SessionSpec("exec", 1, "transactions", "Run what is queued, all at one time.", _EXEC, at_once=True),
     SessionSpec("multi", 1, "transactions", "Queue commands from here on.", _ALONE, local=transactions.multi, at_once=True),
+    SessionSpec(
+        "paxos.once",
+        -3,
+        "transactions",
+        "A command, or a transaction, that takes effect once under its uuid.",
+        ("write", "noscript", "movablekeys", "no_multi"),
+        find_keys=keys_under_uuid,
+    ),
     SessionSpec("unwatch", 1, "transactions", "Watch no key any more.", _ALONE, local=transactions.unwatch),
     SessionSpec(
         "watch", -2, "transactions", "EXEC does nothing once one of these keys changes.", _ALONE, keys=_ALL, at_once=True

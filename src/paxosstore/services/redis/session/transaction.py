@@ -19,7 +19,7 @@ Step = bytes | Callable[[], bytes]
 class Transaction:
     """The state of one session's transaction."""
 
-    __slots__ = ("broken", "db", "entity", "held", "open", "proto", "steps", "watched", "writes")
+    __slots__ = ("broken", "db", "entity", "held", "open", "proto", "steps", "uuid", "watched", "writes")
 
     def __init__(self) -> None:
         self.clear()
@@ -41,10 +41,12 @@ class Transaction:
         """Where its keys are, the watched ones included; None: it has none yet."""
         self.held = 0
         """Bytes that it takes."""
+        self.uuid = b""
+        """Under which EXEC takes effect once; empty: none was given."""
 
-    def begin(self, db: int, proto: int) -> None:
+    def begin(self, db: int, proto: int, uuid: bytes = b"") -> None:
         """MULTI."""
-        self.open, self.db, self.proto = True, db, proto
+        self.open, self.db, self.proto, self.uuid = True, db, proto, uuid
 
     def refuse(self) -> None:
         """A command was refused: if it should have been queued, what was queued is of no use, and nothing more is kept."""

@@ -1,0 +1,126 @@
+"""PAXOS.ONCE uuid command ...: a command, or a transaction, that takes effect once, however often and wherever it is sent.
+
+    PAXOS.ONCE uuid INCR k      one request under the uuid: the store remembers its outcome beside the data, in the same entry
+    PAXOS.ONCE uuid MULTI       so that EXEC is
+
+What is too old to be remembered: commands/once.py.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+from ....core.batch.request import digest_of
+from ..commands import once as aged
+from ..commands.handler import HANDLER, encode
+from ..commands.spec import Spec
+from ..commands.waits import wait_seconds
+from ..reply import OK, error, unknown_command, wrong_arity
+from ..resp import Request
+from ..run import Run
+from ..session.session import Session
+from ..session.spec import SessionSpec
+from ..session.table import TABLE
+from ..session.transactions import NESTED
+from .order import Order
+from .requests import Command
+
+NAME = "paxos.once"
+_UUID_TEXT = 36
+NO_UUID = error("PAXOS.ONCE: a uuid is needed, of 16 bytes or as text, as RFC 9562 has it: uuid7() is best, uuid4() will do")
+
+
+class Starter(Protocol):
+    """What starts the commands of a connection."""
+
+    order: Order
+    session: Session
+
+    def answer(self, reply: bytes) -> bool: ...
+
+    def count(self, spec: Spec, args: Request) -> None: ...
+
+    def place(self, spec: Spec, args: Request, db: int) -> int | bytes:
+        """The one entity that a command is on, or an error."""
+        ...
+
+    def fault(self, spec: Spec, args: Request) -> bytes | None:
+        """The error for a command that has not the right number of words, or too many of them."""
+        ...
+
+
+class Once(Command):
+    """A command under a uuid."""
+
+    __slots__ = ()
+
+    def __init__(self, order: Order, run: Run, args: list[bytes], proto: int, entity: int, uuid: bytes) -> None:
+        super().__init__(order, partial(aged.run, run, uuid), args, proto, entity, False)
+        self.uuid, self.digest = uuid, identity(proto, args)
+
+    def payload(self) -> bytes:
+        return packed(self._proto, self.uuid, self._args)
+
+
+def identity(proto: int, words: list[bytes]) -> bytes:
+    """What a repetition has to be like: its reply is one of the same protocol."""
+    return digest_of(HANDLER, encode(proto, words))
+
+
+def packed(proto: int, uuid: bytes, words: list[bytes]) -> bytes:
+    """The payload for another node."""
+    return encode(proto, [aged.ONCE, uuid, *words])
+
+
+def parse_uuid(word: bytes) -> bytes | None:
+    """The 16 bytes of a uuid."""
+    try:
+        uuid = UUID(word.decode("ascii")) if len(word) == _UUID_TEXT else UUID(bytes=word)
+    except ValueError:
+        return None
+    return uuid.bytes if uuid.version is not None and 1 <= uuid.version <= 8 else None
+
+
+def once(starter: Starter, spec: Spec, args: Request) -> bool:
+    """PAXOS.ONCE; False: not yet."""
+    uuid, words = parse_uuid(args[1]), args[2:]
+    if uuid is None:
+        return starter.answer(NO_UUID)
+    inner = TABLE.get(words[0]) or TABLE.get(words[0].lower())
+    if inner is None:
+        return starter.answer(unknown_command(words))
+    if not inner.fits(len(words)):
+        return starter.answer(wrong_arity(inner.name))
+    if inner.name == "multi":
+        return _multi(starter, spec, args, uuid)
+    refusal = _refusal(inner, words) or starter.fault(inner, words)
+    entity = starter.place(inner, words, starter.session.db) if refusal is None else refusal
+    if isinstance(entity, bytes):
+        return starter.answer(entity)
+    run = inner.run
+    assert run is not None, "it is a command on data"
+    starter.count(spec, args)
+    command = Once(starter.order, run, words, starter.session.proto, entity, uuid)
+    command.began_s = starter.session.host.seconds()
+    starter.order.start(command)
+    return True
+
+
+def _multi(starter: Starter, spec: Spec, args: Request, uuid: bytes) -> bool:
+    session = starter.session
+    if session.transaction.open:
+        return starter.answer(NESTED)
+    starter.count(spec, args)
+    session.transaction.begin(session.db, session.proto, uuid)
+    return starter.answer(OK)
+
+
+def _refusal(inner: Spec, words: list[bytes]) -> bytes | None:
+    name = inner.name.upper()
+    if isinstance(inner, SessionSpec) or inner.run is None:
+        return error(f"PAXOS.ONCE is for commands on data, and for MULTI: {name} is none, send it without")
+    if inner.waits and wait_seconds(inner, words) is not None:
+        return error(f"PAXOS.ONCE: {name} may wait, send it without, or its kind that does not wait")
+    return None
