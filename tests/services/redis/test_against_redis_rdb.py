@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -126,6 +127,25 @@ def test_random_ones(ports: tuple[int, int], contents: dict[bytes, list[bytes]],
         for number, fields in enumerate(entries, 1)
     ]
     check_both_ways(ports, made)
+
+
+@sequences
+@given(
+    st.integers(-(2**63), 2**63 - 1).map(lambda number: b"%d" % number)
+    | st.builds(
+        lambda letters, size, seed: bytes(random.Random(seed).choices(letters, k=size)),
+        st.binary(min_size=1, max_size=30),
+        st.integers(0, 200) | st.integers(0, 9_000),
+        st.integers(),
+    )
+    | st.builds(lambda parts, times: b"".join(parts) * times, st.lists(st.binary(max_size=60), max_size=6), st.integers(1, 99))
+)
+def test_strings_are_dumped_as_the_same_bytes(ports: tuple[int, int], text: bytes) -> None:
+    redis, ours = (Connection(port) for port in ports)
+    with redis.socket, ours.socket:
+        for one in (redis, ours):
+            one.ask(b"SET", b"a", text)
+        assert redis.ask(b"DUMP", b"a") == ours.ask(b"DUMP", b"a")
 
 
 @pytest.mark.parametrize("proto", [2, 3])

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from paxosstore.errors import TooLarge
 from paxosstore.services.redis.commands import handler
-from paxosstore.services.redis.types.rdb.commands import sealed
+from paxosstore.services.redis.types.rdb import lzf
 from paxosstore.services.redis.types.rdb.crc64 import _TABLE, crc64
 from paxosstore.services.redis.types.rdb.loading import load
+from paxosstore.services.redis.types.rdb.lzf import compress
 from paxosstore.services.redis.types.rdb.packed import listpack, make_listpack
 from paxosstore.services.redis.types.rdb.reading import BadData, Budget, Reader
-from paxosstore.services.redis.types.rdb.saving import length, string
+from paxosstore.services.redis.types.rdb.saving import length, packed_string, string
+from paxosstore.services.redis.types.rdb.sealing import sealed
 
 from .support import NOW_MS, DictView
 from .test_portable import SortedView, exported, fill, found_in, run
@@ -42,6 +44,29 @@ class TestCrc:
         for byte in data:
             crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
         assert crc64(data) == crc
+
+
+REPEATING = st.builds(
+    lambda parts, times: b"".join(parts) * times + b"".join(parts[:2]),
+    st.lists(st.binary(max_size=40) | st.sampled_from((b"a", b"abc" * 9, bytes(300), bytes(range(256)))), max_size=8),
+    st.integers(1, 40),
+)
+
+
+class TestStrings:
+    @settings(deadline=None)
+    @given(REPEATING)
+    def test_what_is_compressed_is_read_as_it_was(self, text: bytes) -> None:
+        compressed = compress(text)
+        assert not compressed or len(compressed) <= len(text) - 4
+        reader = Reader(packed_string(text), Budget())
+        assert reader.string() == text
+        assert not reader.left
+
+    def test_what_is_too_long_is_not_compressed(self) -> None:
+        text = bytes(lzf.MAX_BYTES)
+        assert len(packed_string(text)) < 2_000
+        assert packed_string(text + b"\0") == string(text + b"\0")
 
 
 @settings(deadline=None)

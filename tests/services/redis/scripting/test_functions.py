@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from paxosstore.errors import TooLarge
-from paxosstore.services.redis.scripting import functions
+from paxosstore.services.redis.scripting import libraries
 
 from ..oracle import Words, compare, needs_redis
 from ..support import DictView
@@ -132,13 +132,13 @@ def test_a_failed_load_changes_nothing(run: Evaluate, view: DictView) -> None:
 
 
 def test_libraries_are_bounded(run: Evaluate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(functions, "MAX_LIBRARIES", 1)
+    monkeypatch.setattr(libraries, "MAX_LIBRARIES", 1)
     run("FUNCTION", "LOAD", ONE)
     with pytest.raises(TooLarge):
         run("FUNCTION", "LOAD", TWO)
     run("FUNCTION", "LOAD", "REPLACE", ONE)
-    monkeypatch.setattr(functions, "MAX_LIBRARIES", 9)
-    monkeypatch.setattr(functions, "MAX_BYTES", len(ONE) + len(TWO) - 1)
+    monkeypatch.setattr(libraries, "MAX_LIBRARIES", 9)
+    monkeypatch.setattr(libraries, "MAX_BYTES", len(ONE) + len(TWO) - 1)
     with pytest.raises(TooLarge):
         run("FUNCTION", "LOAD", TWO)
 

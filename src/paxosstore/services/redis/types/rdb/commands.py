@@ -7,15 +7,12 @@ from ...layout.keys import Key, check_name
 from ...portable.pieces import Piece, put_piece
 from ...reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, ReplyError, bulk, error, nil
 from ...resp import integer
-from .crc64 import crc64
 from .loading import load
 from .reading import BadData
 from .saving import save
+from .sealing import WRONG_PAYLOAD, sealed, unsealed
 
-VERSION = 10
-_FOOTER = 10
 _MAX_MS = 2**63 - 1
-_WRONG_PAYLOAD = error("DUMP payload version or checksum are wrong")
 _BAD_DATA = error("Bad data format")
 _BUSY = b"-BUSYKEY Target key name already exists.\r\n"
 _NO_MIGRATE = error(
@@ -26,12 +23,6 @@ _NO_MIGRATE = error(
 def dump(view: View, args: list[bytes], proto: int) -> bytes:
     key = Key(view, args[1])
     return bulk(sealed(save(view, key))) if key.exists else nil(proto)
-
-
-def sealed(value: bytes) -> bytes:
-    """With what stands behind it."""
-    payload = value + VERSION.to_bytes(2, "little")
-    return payload + crc64(payload).to_bytes(8, "little")
 
 
 def restore(view: View, args: list[bytes], proto: int) -> bytes:
@@ -45,10 +36,11 @@ def restore(view: View, args: list[bytes], proto: int) -> bytes:
         return NOT_AN_INTEGER
     if ttl < 0:
         return error("Invalid TTL value, must be >= 0")
-    if not _is_whole(payload):
-        return _WRONG_PAYLOAD
+    content = unsealed(payload)
+    if content is None:
+        return WRONG_PAYLOAD
     try:
-        kind, value, members = load(payload[:-_FOOTER])
+        kind, value, members = load(content)
     except BadData:
         return _BAD_DATA
     check_name(name)
@@ -65,14 +57,6 @@ def restore(view: View, args: list[bytes], proto: int) -> bytes:
             view.undo(before)
             return _BAD_DATA
     return OK
-
-
-def _is_whole(payload: bytes) -> bool:
-    if len(payload) < _FOOTER:
-        return False
-    if int.from_bytes(payload[-_FOOTER:-8], "little") > VERSION:
-        return False
-    return crc64(payload[:-8]).to_bytes(8, "little") == payload[-8:]
 
 
 def _options(words: list[bytes]) -> tuple[bool, bool]:

@@ -9,7 +9,9 @@ from struct import Struct
 from .....core.batch.overlay import View
 from ...layout.keys import STRING, Found, Key
 from ...portable.pieces import Words, pieces
+from ...resp import integer
 from ..streams.stream import parse_id
+from .lzf import compress
 from .packed import Element, make_listpack
 
 _DOUBLE = Struct("<d")
@@ -18,12 +20,15 @@ _SAME_FIELDS = 2
 _NODE_ENTRIES = 100
 _NODE_BYTES = 4_096
 _UNKNOWN = 2**64 - 1
+_LONGEST_NUMBER = 11
+_SHORT = 20
+"""What is not longer is not compressed."""
 
 
 def save(view: View, key: Key) -> bytes:
     """Of a key that exists."""
     if key.kind <= STRING:
-        return b"\0" + string(key.body)
+        return b"\0" + packed_string(key.body)
     found = Found(key.name, key.kind, key.body, key.expires_ms)
     kind, members = "", list[Words]()
     for piece in pieces(view, found):
@@ -50,6 +55,16 @@ def length(number: int) -> bytes:
 
 def string(text: bytes) -> bytes:
     return length(len(text)) + text
+
+
+def packed_string(text: bytes) -> bytes:
+    """As Redis's own DUMP has it: as a number of 32 bits, compressed, or as it is. What is compressed has `MAX_BYTES` at most."""
+    if len(text) <= _LONGEST_NUMBER and (number := integer(text)) is not None:
+        for code, size in enumerate((1, 2, 4)):
+            if -(1 << 8 * size - 1) <= number < 1 << 8 * size - 1:
+                return bytes((0xC0 | code,)) + number.to_bytes(size, "little", signed=True)
+    compressed = compress(text) if len(text) > _SHORT else b""
+    return b"\xc3" + length(len(compressed)) + length(len(text)) + compressed if compressed else string(text)
 
 
 def _stream(members: list[Words]) -> bytes:
