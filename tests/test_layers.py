@@ -63,7 +63,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "sim": (*BASE, "core", "storage", "sim"),
     "cli": ("",),
     "__main__": ("cli",),
-    "": (*BASE, "compiled", "core", "runtime", "storage"),
+    "public": (*BASE, "core", "runtime", "storage"),
+    "": ("compiled", "public"),
 }
 """Part -> what it may import of this package; "" is the package itself, and as a permission: anything."""
 

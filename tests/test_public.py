@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 import paxosstore
-from paxosstore import errors
+from paxosstore import errors, public
 
 ENTRANCES = [
     paxosstore.Node,
@@ -51,19 +51,36 @@ def named_by(cls: type) -> set[type]:
 
 @pytest.mark.parametrize("cls", ENTRANCES, ids=lambda cls: cls.__name__)
 def test_what_public_calls_name_is_public(cls: type) -> None:
-    assert {one.__name__ for one in named_by(cls)} <= set(paxosstore.__all__)
+    assert {one.__name__ for one in named_by(cls)} <= set(public.__all__)
 
 
 def test_every_error_is_public() -> None:
     tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__}
-    assert tree <= set(paxosstore.__all__)
+    assert tree <= set(public.__all__)
     assert {cls.__name__ for cls in errors.BY_CODE.values()} <= tree
 
 
 def test_the_names_are_there_and_sorted_and_no_others() -> None:
-    assert sorted(paxosstore.__all__) == paxosstore.__all__
-    shown = {name for name, value in vars(paxosstore).items() if not name.startswith("_") and not inspect.ismodule(value)}
-    assert shown == set(paxosstore.__all__) - {"__version__"}
+    assert sorted(public.__all__) == public.__all__
+    shown = {name for name, value in vars(public).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    assert shown == set(public.__all__)
+    given: dict[str, object] = {}
+    exec("from paxosstore import *", given)
+    assert given.keys() - {"__builtins__"} == {*public.__all__, "__version__"} <= set(dir(paxosstore))
+    for name in ("nothing", "import_module_", "_hidden"):
+        with pytest.raises(AttributeError, match=f"module 'paxosstore' has no attribute '{name}'"):
+            getattr(paxosstore, name)
+
+
+def test_what_a_start_does_not_need_is_not_imported() -> None:
+    """They take most of the time that an import or a call of the program can take."""
+    seen = "import sys; print(*{name.split('.')[0] for name in sys.modules})"
+    start = "from paxosstore.cli.main import main; main(['--help'])"
+    for text in ("import paxosstore", f"{start}; print()"):
+        done = subprocess.run([sys.executable, "-c", f"{text}; {seen}"], capture_output=True, text=True, check=True, timeout=60)
+        last = set(done.stdout.splitlines()[-1].split())
+        assert "paxosstore" in last
+        assert not last & {"asyncio", "grpc", "google", "msgspec", "rocksdict", "uvloop"}
 
 
 def test_the_reading_itself() -> None:

@@ -3,113 +3,24 @@
 `Node` runs a replica inside an asyncio program, `BlockingNode` inside a script. See README.md and docs/.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from . import compiled as compiled  # first: it decides which modules the others are
-from .core.batch.overlay import View, WriteBatch
-from .core.batch.published import Published
-from .core.batch.request import Request
-from .core.entity.install import Transfer
-from .core.log.pace import Lag
-from .core.log.reconcile import Comparison, Reconciliation
-from .core.reentry.progress import Progress
-from .core.turn.budget import BackgroundUse
-from .core.turn.context import Handler
-from .core.turn.memory import MemoryUse
-from .errors import (
-    BackupError,
-    CallerError,
-    ClusterError,
-    CommitLimitReached,
-    ConfigError,
-    Damaged,
-    DataDirectoryError,
-    DirectoryInUse,
-    DirectoryMismatch,
-    DiskFull,
-    Diverged,
-    DuplicateUuid,
-    Fault,
-    InvalidRequest,
-    LearnsOnly,
-    NodeError,
-    NoQuorum,
-    NotCaughtUp,
-    NotServing,
-    OutcomeUnknown,
-    Overloaded,
-    PaxosStoreError,
-    PortTaken,
-    ReplyNotKept,
-    RequestFailed,
-    TooLarge,
-    UuidReused,
-    WireError,
-    WrongEntry,
-)
-from .runtime.blocking import BlockingNode
-from .runtime.histogram import Histogram
-from .runtime.links import LinkStatistics
-from .runtime.node import Node, NodeStatistics
-from .runtime.timekeeper import ClockStatus
-from .runtime.watch import EntityChange, EntitySnapshot
-from .settings import ClusterSettings, TuningSettings
-from .storage.expiry import LogKept
-from .storage.findings import DamageFound
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BackgroundUse",
-    "BackupError",
-    "BlockingNode",
-    "CallerError",
-    "ClockStatus",
-    "ClusterError",
-    "ClusterSettings",
-    "CommitLimitReached",
-    "Comparison",
-    "ConfigError",
-    "DamageFound",
-    "Damaged",
-    "DataDirectoryError",
-    "DirectoryInUse",
-    "DirectoryMismatch",
-    "DiskFull",
-    "Diverged",
-    "DuplicateUuid",
-    "EntityChange",
-    "EntitySnapshot",
-    "Fault",
-    "Handler",
-    "Histogram",
-    "InvalidRequest",
-    "Lag",
-    "LearnsOnly",
-    "LinkStatistics",
-    "LogKept",
-    "MemoryUse",
-    "NoQuorum",
-    "Node",
-    "NodeError",
-    "NodeStatistics",
-    "NotCaughtUp",
-    "NotServing",
-    "OutcomeUnknown",
-    "Overloaded",
-    "PaxosStoreError",
-    "PortTaken",
-    "Progress",
-    "Published",
-    "Reconciliation",
-    "ReplyNotKept",
-    "Request",
-    "RequestFailed",
-    "TooLarge",
-    "Transfer",
-    "TuningSettings",
-    "UuidReused",
-    "View",
-    "WireError",
-    "WriteBatch",
-    "WrongEntry",
-    "__version__",
-]
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403  its __all__ says which
+else:
+
+    def __getattr__(name: str) -> object:
+        """What `public` shows is imported when it is first asked for: the command line starts without all of the node."""
+        if name == "__all__":
+            return [*import_module(".public", __name__).__all__, "__version__"]
+        if not name.startswith("_") and hasattr(public := import_module(".public", __name__), name):
+            return getattr(public, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return [*globals(), *__getattr__("__all__")]

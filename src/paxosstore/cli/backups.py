@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import __version__
-from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing, PaxosStoreError
-from ..services.http.request import CHANGE_HEADER
+from ..errors import InvalidRequest, PaxosStoreError
 
 if TYPE_CHECKING:
     from ..storage.restoring import GivenUp
-    from .config import NodeConfig
 
-CHECKPOINT_S = 120.0
-"""How long a node may take for a checkpoint: it writes out its memory, at most."""
 MB = 1_000_000
-_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 Rate = Annotated[float, typer.Option("--rate", metavar="MB/S", min=0.1, help="Read and write no more than so much a second.")]
 Number = Annotated[int | None, typer.Option("--number", metavar="N", help="Which backup; else the latest.", show_default=False)]
@@ -90,6 +83,7 @@ def export(
     with_uuids: Annotated[bool, typer.Option("--with-uuids", help="The store's own rows too: uuids and outcomes.")] = False,
 ) -> None:
     """Write all data of a node, as it is at one moment there, in a portable form: JSON lines (docs/OPERATING.md)."""
+    from .checkpoints import checkpoint_of
     from .export import export_lines, export_redis, source_of_backup, source_of_checkpoint, written_to
 
     if (config is None) == (backups is None):
@@ -197,6 +191,7 @@ def _take(directory: Path, config: Path, keep: int, rate: float) -> None:
     from ..backup.pace import Pace
     from ..backup.take import take
     from ..storage.directory import identity_of
+    from .checkpoints import checkpoint_of
 
     data_dir = _data_dir(config)
     identity = identity_of(data_dir)
@@ -212,60 +207,6 @@ def _take(directory: Path, config: Path, keep: int, rate: float) -> None:
         typer.echo(f"the node is {manifest.state}, no member: its data may be old. Make a backup of another node, or later")
     if taken.gone:
         typer.echo(f"removed: {', '.join(map(str, taken.gone))}")
-
-
-@contextmanager
-def checkpoint_of(config: Path) -> Iterator[Path]:
-    """A checkpoint of a node's store, in a place that is gone at the end: made by the node, or of a stopped one here.
-
-    Raises DirectoryInUse, NotServing, DiskFull, NodeError.
-    """
-    from ..storage.places import CHECKPOINT, a_place
-    from .config import load_config
-
-    settings = load_config(config)
-    with a_place(settings.data_dir, CHECKPOINT) as (name, place):
-        try:
-            _ask(str(settings.listen.http), name)
-        except ConnectionRefusedError as gone:
-            _of_stopped(settings, place, gone)
-        yield place
-
-
-def _ask(server: str, name: str) -> None:
-    """Have a running node make it. Raises ConnectionRefusedError if nobody listens there, NodeError."""
-    try:
-        headers = {CHANGE_HEADER.decode(): "backup"}
-        request = urllib.request.Request(f"http://{server}/checkpoint?name={name}", method="POST", headers=headers)
-        with _NO_PROXY.open(request, timeout=CHECKPOINT_S) as answer:
-            answer.read(1_000)
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read(1_000).decode(errors="replace").strip()
-        raise NodeError(
-            f"{server}: no checkpoint: {text or error.reason}: is this the node of that configuration file?"
-        ) from error
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            raise error.reason from error
-        raise NotServing(f"{server}: no checkpoint: {error.reason}: try again, or look at the node's log") from error
-    except OSError as error:
-        raise NotServing(f"{server}: no checkpoint: {error}: try again, or look at the node's log") from error
-
-
-def _of_stopped(settings: NodeConfig, place: Path, gone: Exception) -> None:
-    from ..storage.directory import open_directory
-    from ..storage.rocks import RocksStore
-
-    try:
-        with open_directory(settings.data_dir, settings.cluster, settings.node, create=False) as directory:
-            store = RocksStore(directory.store_path)
-            try:
-                store.checkpoint(place)
-            finally:
-                store.close()
-    except DirectoryInUse as error:
-        raise NotServing(f"the node runs, but does not answer ({gone}): try again, or look at its log") from error
 
 
 def _megabytes(size: int) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
-from .config import parse_address
 
 if TYPE_CHECKING:
     from ..services.card.card_pb2 import CardResponse
@@ -23,9 +21,12 @@ class CardRefused(Exception):
 
 def call(servers: Sequence[str], timeout_s: float, card_id: int, ask: Callable[[CardClient], Awaitable[CardResponse]]) -> str:
     """Ask the service for one thing and say how it went. Raises CardRefused for its codes, and the error tree."""
+    import asyncio
+
     from ..services.card.card_pb2 import OK
     from ..services.card.client import CardClient
     from ..services.card.rules import entity_of, explain
+    from .config import parse_address
 
     if not 0 <= card_id <= MAX_CARD:
         raise InvalidRequest(f"card {card_id}: a card id is 0 to {MAX_CARD}")
