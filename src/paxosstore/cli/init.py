@@ -80,6 +80,8 @@ uuid_window_entries = {cluster.uuid_window_entries}
 # "db": databases 0 to 15, each atomic as a whole. "slots:N": one database over N entities, commands over several
 # keys only within one of them.
 keyspace = "db"
+# What SENTINEL calls the cluster; as with CLUSTER, clients are told the nodes' addresses as they are listed above.
+# master_name = "{redis.master_name}"
 max_clients = {redis.max_clients}
 max_bulk_bytes = {redis.max_bulk_bytes}
 # What one client may leave unread, and what is held for all of them together, in bytes: above it, clients are closed.

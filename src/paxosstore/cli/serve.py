@@ -30,6 +30,7 @@ from ..services.http.settings import settings_actions, settings_pages
 from ..services.http.verify import verify_actions, verify_pages
 from ..services.redis.commands import handler as redis_commands
 from ..services.redis.server import RedisServer
+from ..services.redis.session.topology import Topology
 from ..services.redis.sweeper import Sweeper
 from .allocator import give_memory_back
 from .bar import is_wanted, show_progress
@@ -88,6 +89,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         now_ms=node.now_ms,
         replicas=len(config.peers) // 2,
         uuid_window_entries=config.cluster.uuid_window_entries,
+        topology=Topology(config.cluster.cluster, config.node, [each.redis for each in config.nodes], node.is_up),
     )
     node.on_told.append(redis.flush)
     node.on_published.append(redis.hub.take)

@@ -20,6 +20,7 @@ from paxosstore.errors import InvalidRequest, PaxosStoreError
 from paxosstore.runtime.feed import Feed
 from paxosstore.services.redis.connection.connection import Connection
 from paxosstore.services.redis.server import Info, RedisServer
+from paxosstore.services.redis.session.topology import Topology
 from paxosstore.services.redis.settings import RedisSettings
 
 P = ParamSpec("P")
@@ -316,10 +317,14 @@ class Harness:
 
 @asynccontextmanager
 async def serving(
-    store: MemoryStore | None = None, info: Info | None = None, feed: Feed | None = None, **settings: Any
+    store: MemoryStore | None = None,
+    info: Info | None = None,
+    feed: Feed | None = None,
+    topology: Topology | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Harness]:
     store = store or MemoryStore()
-    server = RedisServer(store.submit, RedisSettings(port=0, **settings), info=info, feed=feed)
+    server = RedisServer(store.submit, RedisSettings(port=0, **settings), info=info, feed=feed, topology=topology)
     store.on_published = server.hub.take
     await server.start()
     harness = Harness(server, store)

@@ -31,6 +31,7 @@ from .session.parameters import Parameters
 from .session.session import REDIS_VERSION, Session
 from .session.table import SPECS
 from .session.times import Times
+from .session.topology import Topology
 from .settings import RedisSettings
 from .waiting.giveback import GiveBack, undo
 from .waiting.room import Follows, WaitingRoom
@@ -96,11 +97,12 @@ class RedisServer:
         now_ms: Callable[[], int] = wall_ms,
         replicas: int = 0,
         uuid_window_entries: int = 65_536,
+        topology: Topology | None = None,
     ) -> None:
         """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity.
 
         `replicas`: nodes beside this one that have every write that was answered, at least. `uuid_window_entries`: the
-        cluster's setting.
+        cluster's setting. `topology`: where clients find the nodes; None: there is this one alone.
         """
         self.now_ms = now_ms
         self.replicas = replicas
@@ -119,6 +121,7 @@ class RedisServer:
         self.parameters = Parameters()
         RUNTIME.budget_ms = settings.script_budget_ms
         WINDOW.entries = uuid_window_entries
+        self.topology = topology or Topology()
         self.times = Times(self.parameters)
         self.monitors = Monitors()
         self.limits = _limits(settings)

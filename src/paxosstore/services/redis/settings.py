@@ -19,6 +19,7 @@ LIMITS = (
     "max_unread_bytes",
     "max_clients_bytes",
 )
+MAX_NAME = 64
 MAX_SECONDS = 32_767
 """What the system's keepalive can count."""
 
@@ -32,6 +33,8 @@ class RedisSettings:
     """0: any free port."""
     keyspace: str = "db"
     """"db": databases 0 to 15, each one entity; "slots:N": one database over N entities."""
+    master_name: str = "mymaster"
+    """What SENTINEL calls the cluster: the name that clients of sentinels ask for."""
     max_clients: int = 10_000
     max_bulk_bytes: int = 64 * 1024 * 1024
     """Longest argument that is read at all; a longer one ends the connection."""
@@ -70,6 +73,13 @@ class RedisSettings:
         if self.max_clients_bytes < 4 * self.max_request_bytes:
             least = 4 * self.max_request_bytes
             raise ConfigError(f"redis max_clients_bytes: must be at least {least}, four times max_request_bytes")
+        if (
+            not self.master_name.isprintable()
+            or not self.master_name
+            or len(self.master_name) > MAX_NAME
+            or " " in self.master_name
+        ):
+            raise ConfigError(f"redis master_name: a word of 1 to {MAX_NAME} characters is needed, not {self.master_name!r:.80}")
         _ = self.slots
 
     @property

@@ -14,6 +14,7 @@ from ..types.lcs import lcs
 from ..types.lists import ends, inside
 from ..types.objects import keys_of_object, object_
 from ..types.rdb import commands as rdb
+from ..types.slots import cluster
 from ..types.sorting import SORT, SORT_RO, keys_of_sort
 from ..types.streams import claiming, entries, info, reading
 from ..types.streams.reading import stream_keys
@@ -308,6 +309,7 @@ DATA_COMMANDS = (
     Spec("sort_ro", -2, "generic", "It, only reading.", _MOVABLE_READ, SORT_RO, _ONE),
     Spec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _DEBUG, debug, find_keys=keys_of_debug),
     Spec("memory", -2, "server", "About how much memory a key takes.", _READ, memory, find_keys=keys_of_memory),
+    Spec("cluster", -3, "cluster", "The keys of a slot.", ("readonly", "noscript"), cluster),
     # scripts
     Spec("eval", -3, "scripting", "Run a script.", _SCRIPT, scripts.EVAL, find_keys=scripts.keys_of),
     Spec("evalsha", -3, "scripting", "Run a script that is known.", _SCRIPT, scripts.EVALSHA, find_keys=scripts.keys_of),

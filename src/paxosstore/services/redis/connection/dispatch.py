@@ -11,16 +11,18 @@ from ..commands.spec import Spec
 from ..commands.table import TABLE as DATA_TABLE
 from ..commands.waits import wait_seconds
 from ..floats import double
-from ..layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
+from ..layout.keyspace import CLUSTER_SLOTS, DATABASES, REDIS_BASE, SLOT_BASE, hash_slot
 from ..reply import OK, error, store_error, unknown_command, wrong_arity
 from ..resp import Limits, Refused, Request
 from ..room import Room
 from ..run import Run
+from ..session.clustering import ON_DATA
 from ..session.session import Host, Session
 from ..session.spec import SessionSpec
 from ..session.table import TABLE
 from ..settings import RedisSettings
 from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
+from ..types.slots import slot_named
 from ..waiting.command import WaitingCommand, until
 from ..waiting.room import WaitingRoom
 from . import once, transactions
@@ -228,6 +230,11 @@ class Dispatch:
         starter = STARTERS.get(spec.name)
         if starter is not None:
             return starter(self, spec, args)
+        return self.local(spec, args)
+
+    def local(self, spec: Spec, args: Request) -> bool:
+        """The session answers."""
+        assert isinstance(spec, SessionSpec), "what no entity runs, the session does"
         self.count(spec, args)
         session, name = self.session, args[0]
         if spec.subcommands:
@@ -314,7 +321,23 @@ def debug_or_sleep(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
     return True
 
 
+def cluster(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
+    """CLUSTER: what concerns the keys of a slot is a request."""
+    if args[1].lower() not in ON_DATA:
+        return dispatch.local(spec, args)
+    session, slots = dispatch.session, dispatch.settings.slots
+    slot = slot_named(args)
+    if isinstance(slot, bytes):
+        return dispatch.answer(slot)
+    if slots and CLUSTER_SLOTS % slots:
+        return dispatch.answer(error(f"a slot of Redis's is in no slot of this keyspace: {slots} do not divide {CLUSTER_SLOTS}"))
+    data = DATA_TABLE[b"cluster"]
+    assert data.run is not None
+    return dispatch.start(data, data.run, args, SLOT_BASE + slot % slots if slots else REDIS_BASE + session.db)
+
+
 STARTERS: dict[str, Callable[[Dispatch, Spec, Request], bool]] = {
+    "cluster": cluster,
     "debug": debug_or_sleep,
     "exec": transactions.execute,
     once.NAME: once.once,

@@ -10,6 +10,8 @@ DATABASES = 16
 SLOT_BASE = REDIS_BASE + DATABASES
 """Entity of slot 0."""
 MAX_SLOTS = 65_536
+CLUSTER_SLOTS = 16_384
+"""Of Redis Cluster, and of what its clients compute: how many slots a keyspace has is another matter."""
 
 
 def hash_slot(key: bytes, slots: int) -> int:

@@ -11,6 +11,7 @@ from ..room import Share
 from ..settings import RedisSettings
 from .parameters import Parameters
 from .times import Times
+from .topology import Topology
 from .transaction import Transaction
 
 REDIS_VERSION = "7.0.0"
@@ -55,6 +56,11 @@ class Host(Protocol):
     @property
     def replicas(self) -> int:
         """Nodes beside this one that have every write that was answered, at least."""
+        ...
+
+    @property
+    def topology(self) -> Topology:
+        """Where clients find the nodes."""
         ...
 
     @property

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..commands.spec import Spec, index
 from ..commands.table import DATA_COMMANDS
 from ..reply import error
-from . import client, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
+from . import client, clustering, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
 from .killing import client_kill
 from .monitor import monitor
+from .sentinel import SENTINEL
 from .session import Session
 from .spec import Local, SessionSpec
 
@@ -120,6 +121,12 @@ SESSION_COMMANDS = (
     SessionSpec("subscribe", -2, "pubsub", "Listen to channels.", _LISTEN, local=subscribe.subscribe),
     SessionSpec("sunsubscribe", -1, "pubsub", "Listen to shard channels no more.", _LISTEN, local=subscribe.sunsubscribe),
     SessionSpec("unsubscribe", -1, "pubsub", "Listen to channels no more.", _LISTEN, local=subscribe.unsubscribe),
+    # where the nodes are
+    SessionSpec("asking", 1, "cluster", "Accepted: no slot is ever elsewhere.", ("fast",), local=clustering.accepted),
+    SessionSpec("cluster", -2, "cluster", "Every slot is at every node.", _STALE, subcommands=clustering.CLUSTER),
+    SessionSpec("readonly", 1, "cluster", "Accepted: any node reads.", _ALWAYS, local=clustering.accepted),
+    SessionSpec("readwrite", 1, "cluster", "Accepted: any node writes.", _ALWAYS, local=clustering.accepted),
+    SessionSpec("sentinel", -2, "sentinel", "Every node is the master.", _ADMIN, subcommands=SENTINEL),
     # this node
     SessionSpec("acl", -2, "server", "Who may do what: there is one user.", (), subcommands=_ACL),
     SessionSpec("bgrewriteaof", 1, "server", "Nothing has to be rewritten.", _SAVING, local=persistence.bgrewriteaof),

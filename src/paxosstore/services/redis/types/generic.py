@@ -35,7 +35,7 @@ def keys(view: View, args: list[bytes], proto: int) -> bytes:
     options = scan_options((b"MATCH", args[1]))
     left = MATCH_STEPS * _PAGES_OF_KEYS // steps_per_byte(args[1])
     names: list[bytes] = []
-    for name in _all(view):
+    for name in all_names(view):
         left -= len(name)
         if left < 0:
             raise TooLarge("KEYS has more to match than one command may: use SCAN")
@@ -43,7 +43,8 @@ def keys(view: View, args: list[bytes], proto: int) -> bytes:
     return array([bulk(name) for name in options.matching(names)])
 
 
-def _all(view: View) -> Iterator[bytes]:
+def all_names(view: View) -> Iterator[bytes]:
+    """Every key, unless there are more than a request may visit."""
     at = 0
     while True:
         page = scan_page(view, at, MAX_SCAN_COUNT)
@@ -56,7 +57,7 @@ def _all(view: View) -> Iterator[bytes]:
 def randomkey(view: View, args: list[bytes], proto: int) -> bytes:
     size = number_of_keys(view)
     if size <= FEW:
-        names = list(_all(view))
+        names = list(all_names(view))
         return bulk(CHANCE.choice(names)) if names else nil(proto)
     for name in random_places(partial(names_between, view), size, 1):
         if Key(view, name).exists:
