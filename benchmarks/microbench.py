@@ -5,6 +5,7 @@ without sockets, without the event loop and without syncs.
 
     python benchmarks/microbench.py                      the table
     python benchmarks/microbench.py --profile 256        cProfile of the whole way at this batch size
+    python benchmarks/turns.py                           the whole way by replica and turn
     py-spy record -o out.svg -p PID                      a flame graph of a running node, under redis-benchmark
     py-spy record --native -o out.svg -p PID             the same, with the time in RocksDB and msgspec
 """
