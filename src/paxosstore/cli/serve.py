@@ -85,6 +85,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         node.submit,
         replace(config.redis, max_clients=room.redis),
         feed=node.feed,
+        freeze=node.frozen,
         publish=lambda channel, payload, kind: node.publish(channel, payload, kind=kind),
         now_ms=node.now_ms,
         replicas=len(config.peers) // 2,

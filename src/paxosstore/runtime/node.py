@@ -32,6 +32,7 @@ from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
 from ..storage.descriptors import LEAST, limit
 from ..storage.epochs import Keep
+from ..storage.frozen import FrozenEntity
 from ..storage.places import CHECKPOINT, place_of
 from ..storage.rocks import RocksStore
 from .arguments import (
@@ -373,6 +374,11 @@ class Node:
         store, entity = self._open_store(), exact_entity(entity)
         first, last = DATA + exact_bytes("start", start), DATA + exact_bytes("end", end)
         return ((key[1:], value) for key, value in store.scan(entity, first, last))
+
+    def frozen(self, entity: int) -> FrozenEntity:
+        """An entity as applied here, at this moment, durable or not: for one other thread to read. Close it soon: the store keeps
+        what was deleted since."""
+        return self._open_store().frozen(exact_entity(entity))
 
     def preferred_proposer(self, entity: int) -> int:
         """The node that proposes for this entity while it answers; negative: not known here now."""

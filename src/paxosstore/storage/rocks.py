@@ -39,7 +39,8 @@ from .durable import sync_path
 from .epochs import Epochs, Keep, Span, replayed_spans, reset_spans, spans_of
 from .expiry import LogKept
 from .forking import give_up_in_child, used_in_child
-from .generations import AFTER_DATA, FIRST, SECOND, data_in_force
+from .frozen import FrozenEntity
+from .generations import AFTER_DATA, FIRST, SECOND, after_entity, data_in_force
 from .journal import SEGMENT_BYTES, Journal, create_journal
 from .journal_reader import JournalReader
 from .keys import (
@@ -263,6 +264,13 @@ class RocksStore:
 
     def close_snapshot(self, reader: Reader) -> None:
         self._use().views.close(reader)
+
+    def frozen(self, entity: int) -> FrozenEntity:
+        """An entity's data as it is now, for one other thread. Whoever has it closes it."""
+        opened = self._use()
+        generation = opened.generations.of(entity)
+        snapshot = opened.table.snapshot(after_entity(generation, entity))
+        return FrozenEntity(snapshot, generation + entity_prefix(entity), entity, self.committed_entry(entity))
 
     def content_hash(self, wanted: Callable[[], bool] | None = None) -> str:
         """`wanted` is asked now and then: NotServing ends it when it says no."""

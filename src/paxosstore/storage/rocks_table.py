@@ -227,12 +227,27 @@ class TableSnapshot:
     def range(self, start: bytes, end: bytes, wanted: Callable[[], bool] | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Like the table's, with pauses for the other threads. Raises NotServing if the table is released meanwhile, or if
         `wanted`, asked after every piece, says no."""
-        while piece := self._piece(start, end):
+        while piece := self.piece(start, end):
             yield from piece
             if wanted is not None and not wanted():
                 raise NotServing("nobody waits for it any more")
             start = piece[-1][0] + b"\0"
             time.sleep(PAUSE_S)
+
+    def piece(self, start: bytes, end: bytes, max_rows: int = PIECE_ROWS, reverse: bool = False) -> list[tuple[bytes, bytes]]:
+        """The first pairs, or the last ones; none if there are no more. Raises NotServing if the table is released."""
+        piece: list[tuple[bytes, bytes]] = []
+        left = PIECE_BYTES
+        with self._using:
+            if self._rows is None:
+                raise NotServing(f"{self._table.path}: the store was closed meanwhile")
+            read = self._table._range_back if reverse else self._table._range
+            for pair in read(self._rows, start, end):
+                piece.append(pair)
+                left -= len(pair[0]) + len(pair[1])
+                if left <= 0 or len(piece) == max_rows:
+                    break
+        return piece
 
     def rows(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Like the table's range, for the thread that the table belongs to."""
@@ -250,20 +265,6 @@ class TableSnapshot:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    def _piece(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
-        """The next pairs; none if there are no more."""
-        piece: list[tuple[bytes, bytes]] = []
-        left = PIECE_BYTES
-        with self._using:
-            if self._rows is None:
-                raise NotServing(f"{self._table.path}: the store was closed meanwhile")
-            for pair in self._table._range(self._rows, start, end):
-                piece.append(pair)
-                left -= len(pair[0]) + len(pair[1])
-                if left <= 0 or len(piece) == PIECE_ROWS:
-                    break
-        return piece
 
 
 class ReadOnlyTable(RocksTable):

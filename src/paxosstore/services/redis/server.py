@@ -19,6 +19,8 @@ from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
 from ...runtime.feed import Feed
 from ...runtime.sockets import listening, said, where
+from .beside.reads import LongReads
+from .beside.view import Frozen
 from .commands.once import WINDOW
 from .commands.spec import Spec
 from .connection.connection import Connection
@@ -94,12 +96,14 @@ class RedisServer:
         info: Info | None = None,
         publish: Callable[[bytes, bytes, int], None] | None = None,
         feed: Follows | None = None,
+        freeze: Callable[[int], Frozen] | None = None,
         now_ms: Callable[[], int] = wall_ms,
         replicas: int = 0,
         uuid_window_entries: int = 65_536,
         topology: Topology | None = None,
     ) -> None:
         """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity.
+        `freeze` opens an entity as it is now, for reads that are too long for the loop; None: they are done on it, in one go.
 
         `replicas`: nodes beside this one that have every write that was answered, at least. `uuid_window_entries`: the
         cluster's setting. `topology`: where clients find the nodes; None: there is this one alone.
@@ -110,6 +114,7 @@ class RedisServer:
         self.waiting = WaitingRoom(
             Feed(0) if feed is None else feed, self.seconds, lambda pause_s, call: self._loop.call_later(pause_s, call)
         )
+        self.beside = None if freeze is None else LongReads(freeze, submit, self._call_soon, self._from_thread)
         self._ticks = 0
         self.given_back = 0
         """Members that were taken for clients which had gone, and are where they were."""
@@ -331,6 +336,12 @@ class RedisServer:
 
     def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         return self._loop.call_later(seconds, call)
+
+    def _call_soon(self, call: Callable[[], object]) -> None:
+        self._loop.call_soon(call)
+
+    def _from_thread(self, call: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(call)
 
     def seconds(self) -> float:
         return self._loop.time()

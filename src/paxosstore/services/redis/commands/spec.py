@@ -59,9 +59,13 @@ class Spec:
     writes: bool = field(init=False)
     waits: bool = field(init=False)
     """It may wait for something to come (waits.py)."""
+    may_be_long: bool = field(init=False)
+    """It reads, and how much depends on what is there: it is not what Redis calls fast, which costs by its words."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "waits", "blocking" in self.flags)
+        long = "readonly" in self.flags and "fast" not in self.flags and self.group != "scripting"
+        object.__setattr__(self, "may_be_long", long)
         object.__setattr__(self, "writes", "write" in self.flags or (self.run is not None and self.group == "pubsub"))
 
     def key_names(self, args: list[bytes]) -> list[bytes]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ....core.batch.request import Request as StoreRequest
 from ....errors import NotServing
+from ..beside.reads import LongReads
 from ..commands.spec import Spec
 from ..commands.table import TABLE as DATA_TABLE
 from ..commands.waits import wait_seconds
@@ -58,6 +59,7 @@ class Desk(Host, Protocol):
     room: Room
     submit: Callable[[StoreRequest], None]
     waiting: WaitingRoom
+    beside: LongReads | None
 
     def give_back(self, entity: int, args: list[bytes], reply: bytes) -> None:
         """A command has taken what its client cannot get any more."""
@@ -194,7 +196,8 @@ class Dispatch:
         self.session.last = spec.name
         if desk.monitors:
             desk.monitors.tell(self.session, spec, args)
-        command = Command(self.order, run, args, self.session.proto, entity, not spec.writes)
+        beside = desk.beside if spec.may_be_long else None
+        command = Command(self.order, run, args, self.session.proto, entity, not spec.writes, beside)
         command.began_s = self.desk.seconds()
         self.order.start(command)
         return True

@@ -8,7 +8,9 @@ from typing import NamedTuple, Protocol
 from ....core.batch.overlay import View
 from ....core.batch.request import Request
 from ....errors import PaxosStoreError
+from ..beside.reads import LongReads
 from ..commands.handler import HANDLER, call, encode
+from ..meter import Metered, TooLong
 from ..reply import OK, error, integer_reply, store_error
 from ..room import Room
 from ..run import Run
@@ -67,7 +69,9 @@ class Command(Request):
 
     __slots__ = (
         "_args",
+        "_beside",
         "_built",
+        "_is_long",
         "_owner",
         "_proto",
         "_put_off",
@@ -77,16 +81,32 @@ class Command(Request):
         "place",
         "queued_read",
         "reply",
+        "saw_entry",
+        "saw_ms",
     )
 
     handler = HANDLER
     waits = False
     """It may take for ever: until there is something for its client."""
 
-    def __init__(self, owner: Owner, run: Run, args: list[bytes], proto: int, entity: int, read_only: bool) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        run: Run,
+        args: list[bytes],
+        proto: int,
+        entity: int,
+        read_only: bool,
+        beside: LongReads | None = None,
+    ) -> None:
+        """`beside`: where it is done, if it is a read that turns out to be a long one."""
         super().__init__(entity, read_only=read_only)
         self._owner = owner
         self._run = run
+        self._beside = beside
+        self._is_long = False
+        """It is no more tried, but done beside the loop."""
+        self.saw_entry = self.saw_ms = 0
         self._args = args
         self.size = sum(map(len, args))
         self._proto = proto
@@ -111,7 +131,14 @@ class Command(Request):
             elif not owner.is_next(self):
                 self._put_off = True
                 return b""
-        reply = call(self._run, view, self._args, self._proto)
+        if self._beside is not None and self.read_only:
+            try:
+                reply = call(self._run, Metered(view), self._args, self._proto)
+            except TooLong:
+                self._is_long, self.saw_entry, self.saw_ms = True, view.entry, view.now_ms
+                return b""
+        else:
+            reply = call(self._run, view, self._args, self._proto)
         if len(reply) > SMALL_BYTES:
             if self.read_only and len(reply) > LARGE_REPLY_BYTES and owner.room.full:
                 self._put_off = True
@@ -130,6 +157,18 @@ class Command(Request):
         if self._put_off and error is None:
             self._owner.deferred(self)
             return
+        if self._is_long and error is None:
+            assert self._beside is not None
+            self._is_long = False
+            if self._owner.room.full and not self._owner.gone:
+                self._owner.deferred(self)
+            else:
+                self._beside.begin(self)
+            return
+        self.finish(reply, error)
+
+    def finish(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        """That is its outcome."""
         self.reply = reply if error is None else store_error(error)
         if self._built or len(self.reply) > SMALL_BYTES:
             self._say(len(self.reply) if len(self.reply) > SMALL_BYTES else 0)  # another one than was evaluated here
@@ -140,7 +179,25 @@ class Command(Request):
         size = self.size
         super().__init__(self.entity, read_only=True)
         self.size = size
-        self._put_off = False
+        self._put_off = self._is_long = False
+
+    # -- a long read
+
+    def read(self, view: View) -> bytes:
+        """What it replies. In any thread; raises ReplyError."""
+        return self._run(view, self._args, self._proto)
+
+    @property
+    def wanted(self) -> bool:
+        """Its client is still there."""
+        return not self._owner.gone
+
+    def in_one_go(self) -> None:
+        """It is to be tried again, however long it takes."""
+        beside, self._beside = self._beside, None
+        assert beside is not None
+        self.again()
+        beside.submit(self)
 
     def abandon(self) -> None:
         """Its client has gone while it was under way alone."""

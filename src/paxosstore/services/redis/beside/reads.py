@@ -1,0 +1,221 @@
+"""Long reads, one after the other: each in a thread, so that the loop goes on.
+
+    try on the loop ─► too long ─► its outcome ─► freeze the entity, not before the entry that the try saw ─► run in a thread
+                                                        └─► a second read, of nothing, confirms ─► both done: reply
+
+The try was an ordinary read, so whatever was done before it was asked for is in the entry that it saw, and in what is frozen
+later. What is frozen may have entries in it that are not durable yet (rule 7): a second read that begins after it is answered
+when those are. A read that meets a key that is due is tried again, in one go, and becomes a write.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+from ....core.batch.overlay import NeedsWrite, View
+from ....core.batch.request import Request
+from ....errors import NotServing, Overloaded, PaxosStoreError, RequestFailed, TooLarge
+from ..reply import ReplyError
+from .view import MAX_ROWS, Frozen, LongView
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 256
+"""Long reads of one node that wait for their turn."""
+MAX_REPLY_BYTES = 16_777_216
+"""As of a node, unless it is tuned (max_reply_bytes)."""
+MAX_OTHER_ROWS = 32_768
+"""Of a read that sorts or compares what it reads: that does not let the loop go on."""
+LISTING = frozenset(
+    b"hgetall hkeys hvals smembers lrange zrange zrevrange zrangebyscore zrevrangebyscore zrangebylex zrevrangebylex xrange"
+    b" xrevrange keys".split()
+)
+"""What lists what it reads, so that it may be more."""
+TRIES = 64
+"""Passes of the loop in which what is applied gets to the store."""
+
+
+Outcome = tuple[bytes, PaxosStoreError | None, bool]
+"""Reply, error, and whether it is to be tried in one go."""
+
+
+class Reader(Protocol):
+    """A command that was given up as too long."""
+
+    entity: int
+    saw_entry: int
+    """The last entry in what its try saw."""
+    saw_ms: int
+    """The time at which it did."""
+
+    @property
+    def words(self) -> list[bytes]: ...
+
+    def read(self, view: View) -> bytes:
+        """What it replies. In any thread."""
+        ...
+
+    @property
+    def wanted(self) -> bool:
+        """Its client is still there."""
+        ...
+
+    def finish(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        """That is its outcome."""
+        ...
+
+    def in_one_go(self) -> None:
+        """It is to be tried again, however long it takes."""
+        ...
+
+
+class Confirm(Request):
+    """A read of nothing: it is answered when what was there before it may be told."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, entity: int, told: Callable[[PaxosStoreError | None], None]) -> None:
+        super().__init__(entity, read_only=True)
+        self._told = told
+
+    def evaluate(self, view: View) -> bytes:
+        return b""
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self._told(error)
+
+
+class LongReads:
+    """Those of one node."""
+
+    def __init__(
+        self,
+        freeze: Callable[[int], Frozen],
+        submit: Callable[[Request], None],
+        call_soon: Callable[[Callable[[], object]], object],
+        from_thread: Callable[[Callable[[], object]], object],
+    ) -> None:
+        """`freeze` opens an entity; `call_soon` calls in the next pass of the loop, `from_thread` does so from another thread."""
+        self._freeze = freeze
+        self.submit = submit
+        self._call_soon = call_soon
+        self._from_thread = from_thread
+        self._waiting: deque[Reader] = deque()
+        self._busy = False
+        self.done = 0
+        """So many have been run."""
+
+    def begin(self, reader: Reader) -> None:
+        """Run it when its turn comes."""
+        if len(self._waiting) >= MAX_WAITING:
+            reader.finish(b"", Overloaded(f"{MAX_WAITING} long reads wait on this node: ask for less, or again later"))
+            return
+        self._waiting.append(reader)
+        if not self._busy:
+            self._busy = True
+            self._next(0)
+
+    def _next(self, tried: int) -> None:
+        """Start the first one that waits."""
+        while self._waiting:
+            reader = self._waiting.popleft()
+            if not reader.wanted:
+                reader.finish(b"", NotServing("its client has gone"))
+                continue
+            try:
+                frozen = self._freeze(reader.entity)
+            except PaxosStoreError as error:
+                reader.finish(b"", error)
+                continue
+            if frozen.entry >= reader.saw_entry:
+                _Run(reader, frozen, self.submit, self._from_thread, self._ended)
+                return
+            frozen.close()
+            if tried < TRIES:
+                self._waiting.appendleft(reader)
+                self._call_soon(partial(self._next, tried + 1))  # what is applied is written when this pass ends
+                return
+            tried = 0
+            reader.in_one_go()  # the disk is full: what is applied stays in memory
+        self._busy = False
+
+    def _ended(self) -> None:
+        """The thread has ended."""
+        self.done += 1
+        self._next(0)
+
+
+class _Run:
+    """One long read, from when it is begun until its thread has ended and its outcome is confirmed."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        frozen: Frozen,
+        submit: Callable[[Request], None],
+        from_thread: Callable[[Callable[[], object]], object],
+        ended: Callable[[], None],
+    ) -> None:
+        self._reader = reader
+        self._from_thread = from_thread
+        self._ended = ended
+        self._confirmed = False
+        self._refused: PaxosStoreError | None = None
+        """Why its outcome must not be told."""
+        self._outcome: Outcome | None = None
+        threading.Thread(target=self._work, args=(frozen,), name="paxosstore-long-read", daemon=True).start()
+        submit(Confirm(reader.entity, self._confirm))
+
+    def _work(self, frozen: Frozen) -> None:
+        """In the thread."""
+        try:
+            outcome = self._read(frozen)
+        finally:
+            frozen.close()
+        with suppress(RuntimeError):  # the loop is closed
+            self._from_thread(partial(self._done, outcome))
+
+    def _read(self, frozen: Frozen) -> Outcome:
+        reader = self._reader
+        most = MAX_ROWS if reader.words[0].lower() in LISTING else MAX_OTHER_ROWS
+        view = LongView(reader.entity, frozen, reader.saw_ms, most, lambda: reader.wanted)
+        try:
+            reply = reader.read(view)
+            if len(reply) > MAX_REPLY_BYTES:
+                raise TooLarge(f"a reply of {len(reply)} bytes: {MAX_REPLY_BYTES} are possible")
+        except ReplyError as refused:
+            return refused.reply, None, False
+        except NeedsWrite:
+            return b"", None, True
+        except PaxosStoreError as error:
+            return b"", error, False
+        except BaseException as error:
+            log.exception("a long read failed: %r", reader.words[0][:64])
+            return b"", RequestFailed(f"the request raised {type(error).__name__}: {str(error)[:200]}"), False
+        return reply, None, False
+
+    def _done(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._finish()
+        self._ended()
+
+    def _confirm(self, error: PaxosStoreError | None) -> None:
+        self._confirmed, self._refused = True, error
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self._confirmed or self._outcome is None:
+            return
+        reply, error, in_one_go = self._outcome
+        if self._refused is not None:
+            self._reader.finish(b"", self._refused)
+        elif in_one_go:
+            self._reader.in_one_go()
+        else:
+            self._reader.finish(reply, error)
