@@ -50,6 +50,7 @@ from .runtime.watch import EntityChange, EntitySnapshot
 from .settings import ClusterSettings, TuningSettings
 from .storage.expiry import LogKept
 from .storage.findings import DamageFound
+from .storage.frozen import FrozenEntity
 
 __all__ = [
     "BackgroundUse",
@@ -73,6 +74,7 @@ __all__ = [
     "EntityChange",
     "EntitySnapshot",
     "Fault",
+    "FrozenEntity",
     "Handler",
     "Histogram",
     "InvalidRequest",
