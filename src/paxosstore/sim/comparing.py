@@ -17,7 +17,7 @@ from .node import SimNode
 COMPARING_SEED = 0xC0DE
 """So that the rest of a seed's plan is the same with and without it."""
 BYTES_PER_SECOND = 1e6
-LASTS_MS = 30_000.0
+LASTS_MS = 90_000.0
 """In peace a comparison has ended by then, with all nodes."""
 TRY_MS = 3_000.0
 """After so long it is asked for again: its node may have lost power."""
@@ -87,11 +87,13 @@ class Comparing:
         """The first result that all nodes have a part in."""
         cluster = self._cluster
         last_ms, result = cluster.now_ms + LASTS_MS, None
+        try_ms = TRY_MS
         while cluster.now_ms < last_ms:
             for other in self._asked:
                 other.cancelled = True  # or one that is late would show what is not so any more
             comparison = self._ask(entity)
-            until_ms = cluster.now_ms + TRY_MS
+            until_ms = cluster.now_ms + try_ms
+            try_ms *= 2.0  # a large one takes longer (seed 80000096)
             while cluster.now_ms < until_ms and (comparison is None or comparison.result is None):
                 cluster.run_until(cluster.now_ms + 5.0)
             if comparison is None:
