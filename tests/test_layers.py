@@ -60,6 +60,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "services.redis": (*FOR_SERVICES, "services.redis"),
     "services.importing": FOR_SERVICES,
     "services": (),
+    "redis": ("redis",),
     "sim": (*BASE, "core", "storage", "sim"),
     "cli": ("",),
     "__main__": ("cli",),

@@ -25,9 +25,30 @@ class LogStore:
         self.max_kept_bytes = 65_536
         self.lost = False
         """Replies are lost on their way: what is asked takes effect, and nobody is told."""
+        self.dropped = False
+        """Requests are lost on their way."""
+        self.told_nobody = asyncio.Event()
+        """One has been lost."""
+        self._what = b""
         self._queues: dict[int, deque[Request]] = {}
 
+    def lose(self, what: bytes = b"") -> None:
+        """Lose the replies to requests with this word, any if there is none."""
+        self.lost, self._what = True, what
+
+    def drop(self, what: bytes) -> None:
+        """Lose requests with this word."""
+        self.dropped, self._what = True, what
+
+    def _is_lost(self, request: Request) -> bool:
+        is_lost = self._what in b" ".join(getattr(request, "words", []))
+        if is_lost:
+            self.told_nobody.set()
+        return is_lost
+
     def submit(self, request: Request) -> None:
+        if self.dropped and self._is_lost(request):
+            return
         if request.uuid and not request.digest:
             request.digest = digest_of(request.handler, request.payload())
         request.read_only = False  # what it reads is the latest, so it might as well write
@@ -61,7 +82,7 @@ class LogStore:
             else:
                 data[key] = value
         self.entries[entity] = entry if done.proposed else entry - 1
-        if self.lost:
-            return
         for request, reply in done.proposed + done.decided:
+            if self.lost and self._is_lost(request):
+                continue
             request.settle(reply.content if reply.error is None else b"", reply.error)

@@ -34,7 +34,10 @@ A, B = (str(UUID(bytes=uuid7(NOW_MS, number))) for number in (1, 2))
 @asynccontextmanager
 async def two_nodes(store: LogStore) -> AsyncIterator[tuple[Harness, Harness]]:
     """Two servers on one log."""
-    first, second = (RedisServer(store.submit, RedisSettings(port=0), uuid_window_entries=store.window) for _ in range(2))
+    first, second = (
+        RedisServer(store.submit, RedisSettings(port=0), uuid_window_entries=store.window, now_ms=lambda: store.now_ms)
+        for _ in range(2)
+    )
     await first.start()
     await second.start()
     harnesses = Harness(first, MemoryStore()), Harness(second, MemoryStore())
@@ -170,6 +173,19 @@ async def test_what_was_watched_is_no_part_of_a_transaction() -> None:
         await there.expect(OK + OK + QUEUED + b"*1\r\n:1\r\n")
         here.send("WATCH other", f"PAXOS.ONCE {B} MULTI", "INCR k", "EXEC")
         await here.expect(OK + OK + QUEUED + b"*1\r\n:1\r\n")
+
+
+@in_loop
+async def test_one_that_is_only_to_be_told_is_not_done() -> None:
+    async with two_nodes(LogStore()) as (one, other):
+        here, there = await one.connect(), await other.connect()
+        here.send(f"PAXOS.ONCE {A} MULTI", "INCR k", "EXEC")
+        await here.expect(OK + QUEUED + b"*1\r\n:1\r\n")
+        for uuid, reply in ((A, b"*1\r\n:1\r\n"), (B, b"*-1\r\n"), (B, b"*-1\r\n")):
+            there.send(f"PAXOS.ONCE {uuid} MULTI REPEATED", "INCR k", "EXEC")
+            await there.expect(OK + QUEUED + reply)
+        here.send(f"PAXOS.ONCE {B} MULTI", "INCR k", "EXEC", "GET k")
+        await here.expect(OK + QUEUED + b"*-1\r\n" + b"$1\r\n1\r\n")
 
 
 @in_loop

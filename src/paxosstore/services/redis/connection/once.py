@@ -2,6 +2,7 @@
 
     PAXOS.ONCE uuid INCR k      one request under the uuid: the store remembers its outcome beside the data, in the same entry
     PAXOS.ONCE uuid MULTI       so that EXEC is
+    ... MULTI REPEATED          so that EXEC is told how it ended, or has not happened and never will: nil
 
 What is too old to be remembered: commands/once.py.
 """
@@ -29,6 +30,8 @@ from .requests import Command
 
 NAME = "paxos.once"
 _UUID_TEXT = 36
+NO_STAMP = b"?"
+"""Which no key ever has: who watches for it finds a change."""
 NO_UUID = error("PAXOS.ONCE: a uuid is needed, of 16 bytes or as text, as RFC 9562 has it: uuid7() is best, uuid4() will do")
 
 
@@ -91,10 +94,12 @@ def once(starter: Starter, spec: Spec, args: Request) -> bool:
     inner = TABLE.get(words[0]) or TABLE.get(words[0].lower())
     if inner is None:
         return starter.answer(unknown_command(words))
+    if inner.name == "multi" and len(words) == 2 and words[1].upper() == b"REPEATED":
+        return _multi(starter, spec, args, uuid, repeated=True)
     if not inner.fits(len(words)):
         return starter.answer(wrong_arity(inner.name))
     if inner.name == "multi":
-        return _multi(starter, spec, args, uuid)
+        return _multi(starter, spec, args, uuid, repeated=False)
     refusal = _refusal(inner, words) or starter.fault(inner, words)
     entity = starter.place(inner, words, starter.session.db) if refusal is None else refusal
     if isinstance(entity, bytes):
@@ -108,12 +113,15 @@ def once(starter: Starter, spec: Spec, args: Request) -> bool:
     return True
 
 
-def _multi(starter: Starter, spec: Spec, args: Request, uuid: bytes) -> bool:
+def _multi(starter: Starter, spec: Spec, args: Request, uuid: bytes, *, repeated: bool) -> bool:
+    """Repeated: what was watched when it was sent first is not known any more, so it may only be told how that ended."""
     session = starter.session
     if session.transaction.open:
         return starter.answer(NESTED)
     starter.count(spec, args)
     session.transaction.begin(session.db, session.proto, uuid)
+    if repeated:
+        session.transaction.watched[b""] = NO_STAMP
     return starter.answer(OK)
 
 

@@ -1,0 +1,166 @@
+"""What both forms of the client share: which commands go under a uuid, the uuids, and the list of nodes."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError
+
+PORT = 6379
+PATIENCE_S = 30.0
+"""For how long a command goes on looking for a node that can do it."""
+SOCKET_TIMEOUT_S = 5.0
+"""Longer than the nodes take to say that they do not know (tuning.request_timeout_ms: 3 s)."""
+CONNECT_TIMEOUT_S = 1.0
+LONGEST_PAUSE_S = 0.5
+LEARN_S = 600.0
+"""So often the store is asked what time it is."""
+ONCE = "PAXOS.ONCE"
+REPEATED = "REPEATED"
+AGAIN = frozenset(("UNKNOWN", "NOQUORUM", "OVERLOADED", "NOTSERVING", "LEARNSONLY", "DISKFULL", "TRYAGAIN"))
+"""First words of errors that another node, or this one a little later, may not give."""
+_WRITES = """
+    APPEND BITFIELD BITOP COPY DECR DECRBY DEL EVAL EVALSHA EXPIRE EXPIREAT FCALL FLUSHDB GEOADD GEORADIUS GEORADIUSBYMEMBER
+    GEOSEARCHSTORE GETDEL GETEX GETSET HDEL HINCRBY HINCRBYFLOAT HMSET HSET HSETNX INCR INCRBY INCRBYFLOAT LINSERT LMOVE LMPOP
+    LPOP LPUSH LPUSHX LREM LSET LTRIM MOVE MSET MSETNX PERSIST PEXPIRE PEXPIREAT PFADD PFMERGE PSETEX RENAME RENAMENX RESTORE
+    RPOP RPOPLPUSH RPUSH RPUSHX SADD SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTERSTORE SMOVE SORT SPOP SREM SUNIONSTORE
+    UNLINK XACK XADD XAUTOCLAIM XCLAIM XDEL XGROUP XREADGROUP XSETID XTRIM ZADD ZDIFFSTORE ZINCRBY ZINTERSTORE ZMPOP ZPOPMAX
+    ZPOPMIN ZRANGESTORE ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZUNIONSTORE
+"""
+WRITES = frozenset(_WRITES.split())
+"""Those that go under a uuid: all that write to one entity, and do not wait."""
+
+_until: ContextVar[float | None] = ContextVar("until", default=None)
+
+
+class Again(ResponseError):
+    """No node could do it, or say whether it did, for as long as the client is patient."""
+
+
+RETRIED = (ConnectionError, TimeoutError, Again)
+
+
+def patience() -> Iterator[float]:
+    """Pauses until the time is over; who has begun within somebody else's time has no more than what is left of that."""
+    until = _until.get()
+    assert until is not None, "within `limit`"
+    pause_s = 0.01
+    while (left_s := until - time.monotonic()) > 0:
+        yield min(pause_s, left_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+@contextmanager
+def limit(seconds: float) -> Iterator[None]:
+    """What is tried within it has so much time, together with what it tries itself."""
+    outer = _until.get()
+    token = _until.set(time.monotonic() + seconds if outer is None else outer)
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
+def told(error: ResponseError) -> Again | None:
+    """What an error reply is, if the command is to be tried again."""
+    return Again(*error.args) if str(error).split(" ", 1)[0] in AGAIN else None
+
+
+def under_uuid(args: Sequence[Any]) -> list[Any] | None:
+    """The words of a command that goes under a uuid; None: it does not."""
+    name = args[0].decode() if isinstance(args[0], bytes) else str(args[0])
+    first, *rest = name.split()
+    if first.upper() not in WRITES or (first.upper() == "XREADGROUP" and _waits(args)):
+        return None
+    return [first, *rest, *args[1:]]
+
+
+def _waits(args: Sequence[Any]) -> bool:
+    for word in args:
+        text = word.decode("latin-1") if isinstance(word, bytes) else str(word)
+        if text.upper() in ("BLOCK", "STREAMS"):
+            return text.upper() == "BLOCK"
+    return False
+
+
+class Clock:
+    """The store's time, told by one of its nodes and counted on from there: uuids say when they were made, and a client's own
+    clock may be wrong."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+        """How far the store's time is ahead of the monotonic clock."""
+        self._learned_s = -LEARN_S
+
+    @property
+    def due(self) -> bool:
+        """The store should be asked."""
+        return time.monotonic() - self._learned_s >= LEARN_S
+
+    def learn(self, seconds: int, us: int) -> None:
+        self._learned_s = time.monotonic()
+        self._ahead_s = seconds + us / 1e6 - self._learned_s
+
+    def uuid(self) -> bytes:
+        """A new one, of version 7."""
+        at_ms = int((time.monotonic() + self._ahead_s) * 1_000)
+        tail = secrets.token_bytes(10)
+        return at_ms.to_bytes(6, "big") + bytes((0x70 | tail[0] & 0x0F, tail[1], 0x80 | tail[2] & 0x3F)) + tail[3:]
+
+
+class Nodes:
+    """The nodes' addresses, and which one is used: the first one until it fails."""
+
+    def __init__(self, nodes: Sequence[str | tuple[str, int]]) -> None:
+        if isinstance(nodes, str) or not nodes:
+            raise ValueError('a list of nodes is needed, as ["node-a:6379", "node-b:6379"]')
+        self._addresses = [address_of(node) if isinstance(node, str) else node for node in nodes]
+        self._at = 0
+
+    @property
+    def current(self) -> tuple[str, int]:
+        return self._addresses[self._at]
+
+    def leave(self, host: str, port: int) -> None:
+        """That node does not answer, or cannot do what it is asked: use the next one."""
+        if (host, port) == self.current:
+            self._at = (self._at + 1) % len(self._addresses)
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """ "host", "host:port", "[v6]:port". Raises ValueError."""
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError(f'{text!r} is no address: "host:port" is needed')
+    return parts.hostname, parts.port or PORT
+
+
+def nodes_of(url: str) -> tuple[list[str], int]:
+    """The nodes and the database of "redis://node-a:6379,node-b:6379/0". Raises ValueError."""
+    scheme, _, rest = url.partition("://")
+    hosts, _, db = rest.partition("/")
+    if scheme != "redis" or not hosts or (db and not db.isdigit()):
+        raise ValueError(f'{url!r}: "redis://host:port,host:port/database" is needed')
+    return hosts.split(","), int(db or 0)
+
+
+class Begun:
+    """A connection to which MULTI is said in other words."""
+
+    def __init__(self, connection: Any, multi: tuple[Any, ...]) -> None:
+        self._connection = connection
+        self._multi = multi
+
+    def pack_commands(self, commands: Any) -> Any:
+        first, *others = commands
+        assert first == ("MULTI",), first
+        return self._connection.pack_commands([self._multi, *others])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
