@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from paxosstore.services.redis.beside.view import LongView
 from paxosstore.services.redis.commands.handler import HANDLER, call, encode, handle
 from paxosstore.services.redis.commands.table import TABLE
 from paxosstore.services.redis.meter import Metered, TooLong, charge
+from paxosstore.services.redis.run import Run
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
 
@@ -76,6 +80,22 @@ class Reader:
 
     def in_one_go(self) -> None:
         self.again += 1
+
+
+class Prepared:
+    """A command of which something is done before it is proposed."""
+
+    wanted = True
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self.outcomes: list[tuple[bytes, PaxosStoreError | None]] = []
+
+    def finish(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self.outcomes.append((reply, error))
+
+    def run_by(self, run: Run) -> None:
+        self.run = run
 
 
 class Desk:
@@ -222,6 +242,45 @@ async def test_so_many_may_wait(desk: Desk) -> None:
     assert all(len(reader.outcomes) == 1 for reader in readers)
 
 
+@in_desk
+async def test_what_is_done_before_a_command_is_proposed(desk: Desk) -> None:
+    command, gone, broken = Prepared(), Prepared(), Prepared()
+    submitted: list[Prepared] = []
+
+    def read() -> Run:
+        assert threading.current_thread() is not threading.main_thread()
+        return lambda view, args, proto: b"run"
+
+    for one in (command, gone):
+        desk.reads.prepare(one, read, partial(submitted.append, one))
+    desk.reads.prepare(broken, lambda: 1 / 0, partial(submitted.append, broken))  # type: ignore[arg-type, return-value]
+    gone.wanted = False
+    for _ in range(2):
+        assert len(submitted) < 2
+        await desk.end_one()
+    assert submitted == [command, broken]
+    assert command.run is not None
+    assert broken.run is None, "it is run as if nothing had been done"
+    assert [isinstance(error, NotServing) for _, error in gone.outcomes] == [True]
+
+
+def test_which_commands_only_read_with_these_words() -> None:
+    for line, writes in (
+        ("SORT a", False),
+        ("SORT a BY b GET c", False),
+        ("SORT a STORE b", True),
+        ("SORT a DESC store b", True),
+        ("GEORADIUS a 1 2 3 m", False),
+        ("GEORADIUS a 1 2 3 m STOREDIST b", True),
+        ("GEORADIUSBYMEMBER a b 3 m", False),
+        ("GEORADIUSBYMEMBER a b 3 m STORE c", True),
+        ("SET a b", True),
+        ("GET a", False),
+    ):
+        words = line.encode().split()
+        assert TABLE[words[0]].writes_with(words) == writes, line
+
+
 class TestBounds:
     def test_what_is_done_at_one_go(self) -> None:
         view = SortedView()
@@ -352,7 +411,16 @@ def test_more_rows_than_one_request_may_visit(tmp_path: Path) -> None:
             )
             assert replies == [numbers, 1, [], 1, 1]
             assert (await other.ask(("LRANGE", "list", 0, -1)))[0] == [b"a"]
-            assert isinstance((await client.ask(("SINTER", "set", "set")))[0], Exception)
+            assert isinstance((await client.ask(("ZUNION", 2, "zset", "zset")))[0], Exception)
+            # sorting reads, unless it stores
+            before = client.long_reads
+            listed, stored, count = await client.ask(
+                ("SORT", "set", "LIMIT", 0, 3), ("SORT", "set", "LIMIT", 0, 3, "STORE", "sorted"), ("LLEN", "sorted")
+            )
+            assert listed == [b"0", b"1", b"2"]
+            assert isinstance(stored, Exception), "a write is done on the loop"
+            assert count == 0
+            assert client.long_reads == before + 1
 
     asyncio.run(story())
 
@@ -383,6 +451,37 @@ def test_it_shows_one_moment_while_others_write(tmp_path: Path) -> None:
             await writing
             assert seen == sorted(seen)
             assert client.long_reads == 25
+
+    asyncio.run(story())
+
+
+def test_a_large_payload_is_read_before_it_is_restored(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as (client, other, _):
+            value = random.Random(1).randbytes(300_000)
+            (_, payload) = await client.ask(("SET", "a", value), ("DUMP", "a"))
+            assert isinstance(payload, bytes)
+            before = other.long_reads
+            replies = await other.ask(
+                ("SET", "b", "1"),
+                ("RESTORE", "b", 0, payload),
+                ("RESTORE", "b", 0, payload, "REPLACE"),
+                ("STRLEN", "b"),
+                ("SET", "b", "2"),
+                ("RESTORE", "c", 0, payload[:-1] + bytes((payload[-1] ^ 1,))),
+                ("RESTORE", "c", "x", payload),
+                ("EXISTS", "c"),
+                ("GET", "b"),
+            )
+            assert [reply for reply in replies if not isinstance(reply, Exception)] == [b"OK", b"OK", 300_000, b"OK", 0, b"2"]
+            errors = [str(reply) for reply in replies if isinstance(reply, Exception)]
+            assert [error.split()[1] for error in errors] == ["Target", "DUMP", "value"], errors
+            assert other.long_reads == before + 4
+            leaving = await Client.of(other.server)
+            leaving.writer.write(pack(b"RESTORE", b"d", b"0", payload))
+            await leaving.writer.drain()
+            leaving.writer.close()
+            assert (await client.ask(("GET", "a")))[0] == value
 
     asyncio.run(story())
 

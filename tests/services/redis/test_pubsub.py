@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -240,3 +240,69 @@ def test_inside_a_transaction_it_is_published_by_the_request() -> None:
         assert spec.run is not None
         assert spec.run(view, [name.encode(), b"c", b"m"], 2) == b":0\r\n"
         assert view.published.pop() == Published(b"c", b"m", kind)
+
+
+class Listener:
+    """A client that only listens."""
+
+    proto = 2
+
+    def __init__(self) -> None:
+        self.subscriptions = hub_module.Subscriptions()
+        self.got: list[bytes] = []
+
+    def push(self, message: bytes) -> None:
+        self.got.append(message)
+
+
+def test_many_patterns_are_compared_in_pieces_and_the_order_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PASS_S", -1.0)
+    monkeypatch.setattr(hub_module, "AT_ONCE_BYTES", 500)
+    later: list[Callable[[], object]] = []
+    hub, at_once = hub_module.Hub(None, later.append), hub_module.Hub()
+    told, listeners = [], [Listener(), Listener()]
+    for one, listener in zip((hub, at_once), listeners, strict=True):
+        leaving = Listener()
+        for number in range(20):
+            one.subscribe_pattern(listener, b"*%d*" % number)
+        one.subscribe_pattern(leaving, b"*19")
+        one.subscribe(listener, b"b1")
+        for channel in (b"a1", b"b1", b"c19"):
+            one.publish(channel, b"x", CHANNEL)
+        if one is hub:
+            assert len(later) == 1
+            assert len(listener.got) < 3
+        passes = 0
+        while later:
+            passes += 1
+            later.pop()()
+        assert not leaving.got[1:]
+        told.append(listener.got)
+        assert passes > 5 or one is at_once
+    assert told[0] == told[1]
+    assert len(told[0]) == 6
+    hub.publish(b"1", b"x", CHANNEL)
+    assert len(later) == 1
+    hub.forget(listeners[0])
+    while later:
+        later.pop()()
+
+
+def test_so_many_messages_wait_behind_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PASS_S", -1.0)
+    monkeypatch.setattr(hub_module, "AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(hub_module, "MAX_QUEUE", 2)
+    later: list[Callable[[], object]] = []
+    hub, listener = hub_module.Hub(None, later.append), Listener()
+    for pattern in (b"a*", b"b*", b"c*"):
+        hub.subscribe_pattern(listener, pattern)
+    for _ in range(3):
+        hub.publish(b"a", b"x", CHANNEL)
+    assert len(listener.got) == 1
+    hub.publish(b"a", b"y", CHANNEL)
+    later.pop()()
+    assert len(listener.got) > 1
+    while later:
+        later.pop()()
+    assert len(listener.got) == 4
+    assert b"y" in listener.got[-1]

@@ -120,7 +120,7 @@ class RedisServer:
         """Members that were taken for clients which had gone, and are where they were."""
         self.lost_back = 0
         """Those of which that is not known."""
-        self.hub = Hub(publish)
+        self.hub = Hub(publish, self._call_soon)
         self.settings = settings
         self.specs: Mapping[bytes, Spec] = SPECS
         self.parameters = Parameters()

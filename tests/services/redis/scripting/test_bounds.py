@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from paxosstore.errors import TooLarge
+from paxosstore.services.redis.scripting.runtime import MAX_DIGEST_BYTES
 from paxosstore.services.redis.scripting.store import MAX_SCRIPT_BYTES
 
 from ..support import DictView
@@ -127,3 +128,11 @@ def test_an_error_undoes_what_the_script_wrote(run: Evaluate, view: DictView) ->
     assert run("GET", "k") == b"$1\r\n2\r\n"  # a reply is no failure, whatever it says
     assert run("EVAL", "redis.pcall('nope') redis.call('publish', 'c', 'm') return 1", "0") == b":1\r\n"
     assert len(view.published) == 1
+
+
+def test_the_digest_of_a_long_text_is_refused(run: Evaluate, budget_ms: Callable[[float], None]) -> None:
+    budget_ms(1_000)
+    run("EVAL", f"return redis.sha1hex(string.rep('x', {MAX_DIGEST_BYTES}))", "0")
+    for body in ("return redis.sha1hex(string.rep('x', {}))", "return pcall(redis.sha1hex, string.rep('x', {}))"):
+        with pytest.raises(TooLarge, match="sha1hex"):
+            run("EVAL", body.format(MAX_DIGEST_BYTES + 1), "0")

@@ -22,6 +22,7 @@ from ....core.batch.overlay import NeedsWrite, View
 from ....core.batch.request import Request
 from ....errors import NotServing, Overloaded, PaxosStoreError, RequestFailed, TooLarge
 from ..reply import ReplyError
+from ..run import Run
 from .view import MAX_ROWS, Frozen, LongView
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,50 @@ class Confirm(Request):
         self._told(error)
 
 
+class Preparing(Protocol):
+    """A command of which something is done before it is proposed."""
+
+    @property
+    def wanted(self) -> bool: ...
+
+    def finish(self, reply: bytes, error: PaxosStoreError | None) -> None: ...
+
+    def run_by(self, run: Run) -> None:
+        """That is what it does from now on."""
+        ...
+
+
+class _Prepare:
+    """What is done of a command before that."""
+
+    def __init__(self, command: Preparing, read: Callable[[], Run], submit: Callable[[], object]) -> None:
+        self._command = command
+        self._read = read
+        self._submit = submit
+        self._run: Run | None = None
+        self.finish = command.finish
+
+    @property
+    def wanted(self) -> bool:
+        return self._command.wanted
+
+    def read(self) -> None:
+        """In the thread."""
+        try:
+            self._run = self._read()
+        except BaseException:
+            log.exception("what is done before a command has failed: it is done with it")
+
+    def submit(self) -> None:
+        """On the loop."""
+        if not self.wanted:
+            self.finish(b"", NotServing("its client has gone: nothing happened"))
+            return
+        if self._run is not None:
+            self._command.run_by(self._run)
+        self._submit()
+
+
 class LongReads:
     """Those of one node."""
 
@@ -106,12 +151,12 @@ class LongReads:
         self.submit = submit
         self._call_soon = call_soon
         self._from_thread = from_thread
-        self._waiting: deque[Reader] = deque()
+        self._waiting: deque[Reader | _Prepare] = deque()
         self._busy = False
         self.done = 0
         """So many have been run."""
 
-    def begin(self, reader: Reader) -> None:
+    def begin(self, reader: Reader | _Prepare) -> None:
         """Run it when its turn comes."""
         if len(self._waiting) >= MAX_WAITING:
             reader.finish(b"", Overloaded(f"{MAX_WAITING} long reads wait on this node: ask for less, or again later"))
@@ -121,13 +166,20 @@ class LongReads:
             self._busy = True
             self._next(0)
 
+    def prepare(self, command: Preparing, read: Callable[[], Run], submit: Callable[[], object]) -> None:
+        """Have `read` called in a thread when its turn comes; then it is submitted, to be run by what that has returned."""
+        self.begin(_Prepare(command, read, submit))
+
     def _next(self, tried: int) -> None:
         """Start the first one that waits."""
         while self._waiting:
             reader = self._waiting.popleft()
             if not reader.wanted:
-                reader.finish(b"", NotServing("its client has gone"))
+                reader.finish(b"", NotServing("its client has gone: nothing happened"))
                 continue
+            if isinstance(reader, _Prepare):
+                threading.Thread(target=self._work, args=(reader,), name="paxosstore-prepare", daemon=True).start()
+                return
             try:
                 frozen = self._freeze(reader.entity)
             except PaxosStoreError as error:
@@ -144,6 +196,16 @@ class LongReads:
             tried = 0
             reader.in_one_go()  # the disk is full: what is applied stays in memory
         self._busy = False
+
+    def _work(self, work: _Prepare) -> None:
+        """In the thread."""
+        work.read()
+        with suppress(RuntimeError):  # the loop is closed
+            self._from_thread(partial(self._worked, work))
+
+    def _worked(self, work: _Prepare) -> None:
+        work.submit()
+        self._ended()
 
     def _ended(self) -> None:
         """The thread has ended."""

@@ -14,6 +14,9 @@ MAX_ROWS = 1_000_000
 MAX_BYTES = 32 * 1024 * 1024
 MAX_SECONDS = 10.0
 """What one long read may take."""
+SLOW_S, FEW_ROWS = 1.0, 20_000
+"""A read that has met no more rows in so long is done on the loop, where it is quick: a key that is not there is looked up by what
+lies behind its place, which takes long where that is a value of megabytes."""
 LOOKS_EVERY = 256
 """Rows, between two looks at whether anybody waits for it."""
 
@@ -32,7 +35,7 @@ class Frozen(Protocol):
 
 
 class LongView(FrozenView):
-    """Raises TooLarge beyond its bounds, NotServing when nobody waits any more, NeedsWrite for what is due."""
+    """Raises TooLarge beyond its bounds, NotServing when nobody waits any more, NeedsWrite for what is to be done on the loop."""
 
     def __init__(self, entity: int, frozen: Frozen, now_ms: int, max_rows: int, wanted: Callable[[], bool]) -> None:
         super().__init__(entity, self._counted_get, self._counted_scan)
@@ -42,7 +45,7 @@ class LongView(FrozenView):
         self._wanted = wanted
         self._max_rows = max_rows
         self._rows = self._bytes = 0
-        self._until_s = monotonic() + MAX_SECONDS
+        self._began_s = monotonic()
 
     def require_write(self) -> None:
         raise NeedsWrite
@@ -67,5 +70,8 @@ class LongView(FrozenView):
         if self._rows % LOOKS_EVERY == 0:
             if not self._wanted():
                 raise NotServing("nobody waits for it any more")
-            if monotonic() > self._until_s:
+            took_s = monotonic() - self._began_s
+            if took_s > SLOW_S and self._rows * MAX_SECONDS < FEW_ROWS * took_s:
+                raise NeedsWrite
+            if took_s > MAX_SECONDS:
                 raise TooLarge(f"a read may take {MAX_SECONDS:g} s at most: ask for less at a time")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ....core.batch.overlay import View
 from ..resp import integer
 from ..run import Run
+
+MAX_OPTION_BYTES = 16
 
 
 def keys_after_timeout(args: list[bytes]) -> list[bytes]:
@@ -32,6 +35,25 @@ def keys_stored(first: int, *options: bytes) -> Callable[[list[bytes]], list[byt
     return find
 
 
+def reads_without(*options: bytes) -> Callable[[list[bytes]], bool]:
+    """`only_reads` where it writes with one of these options alone."""
+    wanted = frozenset(options)
+
+    def only_reads(args: list[bytes]) -> bool:
+        return wanted.isdisjoint([word.upper() for word in args[2:] if len(word) < MAX_OPTION_BYTES])
+
+    return only_reads
+
+
+class Prepare(NamedTuple):
+    """What is done of a command before it is proposed, in a thread."""
+
+    from_bytes: int
+    """If its words are more than so many."""
+    read: Callable[[list[bytes]], Run]
+    """What is left to do, by its words. Raises nothing: errors come when that is run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What is known of a command."""
@@ -52,6 +74,10 @@ class Spec:
     """The word that says for how many seconds to wait if there is nothing (-1: the last one); 0: it never waits."""
     resumed: Callable[[View, list[bytes]], list[bytes]] | None = None
     """The words with which it waits, when it has found nothing: `$` is the end of a stream as it is now."""
+    only_reads: Callable[[list[bytes]], bool] | None = None
+    """Whether it writes nothing with these words, though it is a command that writes."""
+    prepare: Prepare | None = None
+    """What of it needs no view and takes long."""
     everywhere: bool = False
     """It concerns every entity of the database, not that of its keys."""
     gather: Callable[[Sequence[bytes]], bytes] | None = None
@@ -64,7 +90,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "waits", "blocking" in self.flags)
-        long = "readonly" in self.flags and "fast" not in self.flags and self.group != "scripting"
+        long = ("readonly" in self.flags or self.only_reads is not None) and not {"fast", "noscript"} & {*self.flags}
         object.__setattr__(self, "may_be_long", long)
         object.__setattr__(self, "writes", "write" in self.flags or (self.run is not None and self.group == "pubsub"))
 
@@ -74,6 +100,10 @@ class Spec:
             return self.find_keys(args)
         first, last, step = self.keys
         return args[first : (last if last > 0 else len(args) + last) + 1 : step] if first else []
+
+    def writes_with(self, args: list[bytes]) -> bool:
+        """Whether it may write with these words."""
+        return self.writes and (self.only_reads is None or not self.only_reads(args))
 
     def full_name(self, args: list[bytes]) -> bytes:
         """As errors call it; empty: there is no such subcommand."""

@@ -23,7 +23,16 @@ from ..types.zsets import pops as zpops
 from ..types.zsets import ranges as zranges
 from ..types.zsets.bounds import lex_range, score_range
 from ..types.zsets.combine import combine_command, zintercard
-from .spec import Spec, index, keys_after_number, keys_after_target, keys_after_timeout, keys_stored
+from .spec import (
+    Prepare,
+    Spec,
+    index,
+    keys_after_number,
+    keys_after_target,
+    keys_after_timeout,
+    keys_stored,
+    reads_without,
+)
 
 _DEBUG = ("readonly", "admin", "loading", "stale")
 _ONE = (1, 1, 1)
@@ -50,6 +59,8 @@ _SCRIPT = ("write", "noscript", "stale", "skip_monitor", "no_mandatory_keys", "m
 _ALL_KNOW = ("write", "noscript")
 _SCRIPT_READ = ("readonly", "noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys")
 
+
+_RESTORE = Prepare(16_384, rdb.prepared_restore)
 
 DATA_COMMANDS = (
     # strings
@@ -236,6 +247,7 @@ DATA_COMMANDS = (
         geo.GEORADIUS,
         _ONE,
         keys_stored(6, b"STORE", b"STOREDIST"),
+        only_reads=reads_without(b"STORE", b"STOREDIST"),
     ),
     Spec("georadius_ro", -6, "geo", "It, only reading.", _READ, geo.GEORADIUS_RO, _ONE),
     Spec(
@@ -247,6 +259,7 @@ DATA_COMMANDS = (
         geo.BYMEMBER,
         _ONE,
         keys_stored(5, b"STORE", b"STOREDIST"),
+        only_reads=reads_without(b"STORE", b"STOREDIST"),
     ),
     Spec("georadiusbymember_ro", -5, "geo", "It, only reading.", _READ, geo.BYMEMBER_RO, _ONE),
     # HyperLogLog
@@ -300,12 +313,22 @@ DATA_COMMANDS = (
     Spec("move", 3, "generic", "Move a key to another database: refused.", _FAST_WRITE, naming.move, _ONE),
     Spec("object", -2, "generic", "How Redis would keep a value.", _READ, object_, find_keys=keys_of_object),
     Spec("dump", 2, "generic", "A value in the format of RDB.", _READ, rdb.dump, _ONE),
-    Spec("restore", -4, "generic", "Set a key to what DUMP said.", _GROWING, rdb.restore, _ONE),
+    Spec("restore", -4, "generic", "Set a key to what DUMP said.", _GROWING, rdb.restore, _ONE, prepare=_RESTORE),
     Spec("migrate", -6, "generic", "Move keys to another server: refused.", _MOVABLE_WRITE, rdb.migrate, (3, 3, 1)),
     # channels
     Spec("publish", 3, "pubsub", "Tell those who listen to a channel.", _PUBLISHING, publishing.publish),
     Spec("spublish", 3, "pubsub", "Tell those who listen to a shard channel.", _PUBLISHING, publishing.spublish),
-    Spec("sort", -2, "generic", "Elements in order.", _MOVABLE_GROWING, SORT, _ONE, keys_of_sort),
+    Spec(
+        "sort",
+        -2,
+        "generic",
+        "Elements in order.",
+        _MOVABLE_GROWING,
+        SORT,
+        _ONE,
+        keys_of_sort,
+        only_reads=reads_without(b"STORE"),
+    ),
     Spec("sort_ro", -2, "generic", "It, only reading.", _MOVABLE_READ, SORT_RO, _ONE),
     Spec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _DEBUG, debug, find_keys=keys_of_debug),
     Spec("memory", -2, "server", "About how much memory a key takes.", _READ, memory, find_keys=keys_of_memory),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from ....core.batch.request import Request as StoreRequest
@@ -134,7 +135,7 @@ class Dispatch:
             return self._misused(spec, wrong_arity(spec.name))
         if session.subscriptions.size and session.listens and spec.name not in WHILE_LISTENING and (name := spec.full_name(args)):
             return self.answer(error(NOT_WHILE_LISTENING % name))
-        if spec.writes and order.reads:
+        if spec.writes and order.reads and spec.writes_with(args):
             return False
         run = spec.run
         if run is None:
@@ -189,16 +190,21 @@ class Dispatch:
             self.count(spec, args)
             self._wait(spec, args, entity, seconds)
             return True
-        if not spec.writes and not self.order.may_read(entity):
+        writes = spec.writes and spec.writes_with(args)
+        if not writes and not self.order.may_read(entity):
             return False
         desk = self.desk
         desk.commands += 1
         self.session.last = spec.name
         if desk.monitors:
             desk.monitors.tell(self.session, spec, args)
-        beside = desk.beside if spec.may_be_long else None
-        command = Command(self.order, run, args, self.session.proto, entity, not spec.writes, beside)
+        beside = desk.beside if spec.may_be_long and not writes else None
+        command = Command(self.order, run, args, self.session.proto, entity, not writes, beside)
         command.began_s = self.desk.seconds()
+        if spec.prepare is not None and desk.beside is not None and command.size > spec.prepare.from_bytes:
+            self.order.hold(command)
+            desk.beside.prepare(command, partial(spec.prepare.read, args), partial(desk.submit, command))
+            return True
         self.order.start(command)
         return True
 

@@ -181,6 +181,10 @@ class Command(Request):
         self.size = size
         self._put_off = self._is_long = False
 
+    def run_by(self, run: Run) -> None:
+        """That is what it does from now on, at this node: a part of it is done."""
+        self._run = run
+
     # -- a long read
 
     def read(self, view: View) -> bytes:

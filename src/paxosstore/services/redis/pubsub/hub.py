@@ -7,11 +7,14 @@ replies are (`max_unread_bytes`): beyond it the client is closed.
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
+from time import monotonic
+from typing import NamedTuple, Protocol
 
 from ....core.batch.published import Published
 from ....errors import PaxosStoreError
@@ -32,6 +35,12 @@ SUBSCRIPTION_BYTES = 256
 """What one takes of memory, besides the name."""
 MAX_SUBSCRIPTIONS = 16_384
 """Of one client, of each kind."""
+PASS_S = 0.002
+"""For so long messages are compared with patterns in one pass of the loop."""
+AT_ONCE_BYTES, LOOK_BYTES = 65_536, 64
+"""How much of names is compared between two looks at the time; a comparison counts as so many bytes more."""
+MAX_QUEUE = 4_096
+"""Messages that wait meanwhile; with more, the loop waits."""
 
 
 class Subscriber(Protocol):
@@ -68,11 +77,33 @@ Subscribers = dict[bytes, dict[Subscriber, None]]
 """By channel or pattern."""
 
 
+class _Matching(NamedTuple):
+    """A message on its way through the patterns."""
+
+    channel: bytes
+    payload: bytes
+    left: Iterator[tuple[bytes, dict[Subscriber, None]]]
+
+
 class Hub:
     """The subscriptions of one node's clients."""
 
-    def __init__(self, publish: Callable[[bytes, bytes, int], None] | None = None) -> None:
-        """`publish` tells every node, this one included, which `take`s it; None: there is no other."""
+    def __init__(
+        self,
+        publish: Callable[[bytes, bytes, int], None] | None = None,
+        later: Callable[[Callable[[], object]], object] | None = None,
+    ) -> None:
+        """`publish` tells every node, this one included, which `take`s it; None: there is no other.
+
+        `later` calls in the next pass of the loop; None: all is told at once.
+        """
+        self._later = later
+        self._queue: deque[Published] = deque()
+        """What has been published and not told."""
+        self._matching: _Matching | None = None
+        """What is being compared with patterns."""
+        self._telling = False
+        """It is being told, in this pass or a later one."""
         self._publish = publish or (lambda channel, payload, kind: self.take([Published(channel, payload, kind)]))
         self._channels: Subscribers = {}
         self._shard_channels: Subscribers = {}
@@ -97,11 +128,37 @@ class Hub:
 
     def take(self, messages: Sequence[Published]) -> None:
         """What was published, here or at another node."""
-        for channel, payload, kind in messages:
+        self._queue.extend(messages)
+        if not self._telling:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Tell what there is, in order, as far as this pass of the loop allows where there are many patterns to compare."""
+        self._telling = True
+        try:
+            done = self._tell_until(monotonic() + PASS_S)
+        except BaseException:
+            self._telling = False
+            raise
+        if done:
+            self._telling = False
+        elif self._later is not None:
+            self._later(self._tell_all)
+
+    def _tell_until(self, until_s: float) -> bool:
+        """Whether all is told."""
+        while self._queue or self._matching is not None:
+            if self._matching is not None:
+                patient = self._later is not None and len(self._queue) <= MAX_QUEUE
+                if not self._tell_patterns(self._matching, until_s if patient else math.inf):
+                    return False
+                self._matching = None
+                continue
+            channel, payload, kind = self._queue.popleft()
             if kind == CHANNEL:
                 self._tell(self._channels, b"message", channel, payload)
                 if self._patterns:
-                    self._tell_patterns(channel, payload)
+                    self._matching = _Matching(channel, payload, iter([*self._patterns.items()]))
             elif kind == SHARD_CHANNEL:
                 self._tell(self._shard_channels, b"smessage", channel, payload)
             elif kind == KEY_EVENT:
@@ -109,6 +166,7 @@ class Hub:
             elif kind == WANTED and channel != self._number:
                 self._others[channel] = frozenset(payload.decode("latin-1")), RENEWALS
                 self._look()
+        return True
 
     # -- key events
 
@@ -152,10 +210,11 @@ class Hub:
         kind, event, database, key = channel[:1].decode("latin-1"), channel[1:], payload[0], payload[1:]
         if kind not in self._wanted:
             return
-        for flag, name, text in (("K", b"keyspace", key), ("E", b"keyevent", event)):
+        places = (("E", b"keyevent", event), ("K", b"keyspace", key))  # the last one is told first
+        for flag, name, text in places:
             if flag in self._wanted:
                 place = b"__%b@%d__:%b" % (name, database, text)
-                self.take([Published(place, event if flag == "K" else key, CHANNEL)])
+                self._queue.appendleft(Published(place, event if flag == "K" else key, CHANNEL))
 
     # -- telling
 
@@ -163,11 +222,21 @@ class Hub:
         if found := subscribers.get(channel):
             self._push(found, (bulk(what), bulk(channel), bulk(payload)))
 
-    def _tell_patterns(self, channel: bytes, payload: bytes) -> None:
-        rest = bulk(channel), bulk(payload)
-        for pattern, found in [*self._patterns.items()]:
-            if self._matchers[pattern].fullmatch(channel):
+    def _tell_patterns(self, matching: _Matching, until_s: float) -> bool:
+        """Compare a channel with the patterns that are left, until then; whether that were all."""
+        channel = matching.channel
+        rest = bulk(channel), bulk(matching.payload)
+        left = AT_ONCE_BYTES
+        for pattern, found in matching.left:
+            matcher = self._matchers.get(pattern)
+            if matcher is not None and matcher.fullmatch(channel):
                 self._push(found, (bulk(b"pmessage"), bulk(pattern), *rest))
+            left -= LOOK_BYTES + len(channel)
+            if left < 0:
+                if monotonic() > until_s:
+                    return False
+                left = AT_ONCE_BYTES
+        return True
 
     def _push(self, subscribers: dict[Subscriber, None], parts: Sequence[bytes]) -> None:
         messages = {2: b"", 3: b""}

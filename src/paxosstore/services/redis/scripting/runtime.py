@@ -29,6 +29,8 @@ HARD_BYTES = 64 * 1024 * 1024
 """What a script may take of memory: an allocation beyond it fails, inside of the script."""
 SOFT_BYTES = 32 * 1024 * 1024
 """A script that holds more is stopped when it calls a command or a function of a library: there has to be room for the answer."""
+MAX_DIGEST_BYTES = 4 * 1024 * 1024
+"""Of what `sha1hex` is given: nothing can stop it."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Of one reply to a script."""
 CLEAN_FROM_BYTES = 4 * 1024 * 1024
@@ -114,7 +116,7 @@ class State:
             b"random": self._draw,
             b"seed": self._random.seed,
             b"setresp": self._set_resp,
-            b"sha1hex": self._guarded(lambda text: sha1(text).hexdigest().encode()),
+            b"sha1hex": self._guarded(_sha1hex),
             b"plain_find": _plain_find,
             b"pack": self._guarded(packing.pack),
             b"unpack": self._guarded(packing.unpack),
@@ -333,6 +335,12 @@ RUNTIME = Runtime()
 
 def _source(name: str) -> bytes:
     return files(__package__).joinpath("lua", name + ".lua").read_bytes()
+
+
+def _sha1hex(text: bytes) -> bytes:
+    if len(text) > MAX_DIGEST_BYTES:
+        raise TooLarge(f"sha1hex of {len(text)} bytes: {MAX_DIGEST_BYTES} are possible, it holds the node up")
+    return sha1(text).hexdigest().encode()
 
 
 def _plain_find(text: bytes, what: bytes, init: float) -> int:

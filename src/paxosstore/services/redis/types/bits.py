@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from ....core.batch.overlay import View
 from ..layout.keys import Key, get_value
+from ..meter import charge
 from ..reply import NOT_AN_INTEGER, SYNTAX_ERROR, ZERO, ReplyError, array, error, integer_reply, nil
 from ..resp import integer
 from .strings import MAX_REDIS_BYTES, check_length
 
 _PIECE = 65_536
+_BYTES_SHIFT = 13
+"""8 KiB are as much work as a row."""
 """Numbers of so many bytes stay in the cache."""
 _BAD_OFFSET = error("bit offset is not an integer or out of range")
 _BAD_BIT = error("bit is not an integer or out of range")
@@ -128,6 +131,7 @@ def bitcount(view: View, args: list[bytes], proto: int) -> bytes:
     value = get_value(view, args[1])
     if value is None:
         return ZERO
+    charge(view, len(value) >> _BYTES_SHIFT)
     if len(args) == 2:
         return integer_reply(_Bits(value).count(_Range(0, len(value) * 8)) if value else 0)
     if len(args) not in (4, 5):
@@ -148,6 +152,7 @@ def bitpos(view: View, args: list[bytes], proto: int) -> bytes:
     value = get_value(view, args[1])
     if value is None:
         return integer_reply(-1 if bit else 0)
+    charge(view, len(value) >> _BYTES_SHIFT)
     if len(args) > 6:
         return SYNTAX_ERROR
     start = _need(args[3]) if len(args) > 3 else 0

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from ....core.batch.overlay import View
 from ....errors import TooLarge
 from ..layout.keys import get_value
+from ..meter import charge
 from ..reply import NOT_AN_INTEGER, SYNTAX_ERROR, ReplyError, WrongType, array, bulk, error, integer_reply, map_of
 from ..resp import integer
 
 MAX_CELLS = 1 << 24
+_CELLS_SHIFT = 14
+"""So many are as much work as a row."""
 """Lengths of the two strings, multiplied …"""
 MAX_BYTES = 10_000
 """… and that of each: so it takes some 20 ms at most."""
@@ -43,6 +46,7 @@ def lcs(view: View, args: list[bytes], proto: int) -> bytes:
     if len(one) * len(other) > MAX_CELLS or max(len(one), len(other)) > MAX_BYTES:
         text = f"LCS of {len(one)} and {len(other)} bytes: {MAX_BYTES} each, {MAX_CELLS} multiplied, are possible"
         raise TooLarge(text)
+    charge(view, len(one) * len(other) >> _CELLS_SHIFT)
     rows = _rows(one, other)
     length = rows[-1].bit_count()
     if only_length:

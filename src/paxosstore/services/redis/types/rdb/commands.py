@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .....core.batch.overlay import View
+from .....errors import TooLarge
 from ...layout.keys import Key, check_name
-from ...portable.pieces import Piece, put_piece
+from ...meter import charge
+from ...portable.pieces import Piece, Words, put_piece
 from ...reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, ReplyError, bulk, error, nil
 from ...resp import integer
+from ...run import Run
 from .loading import load
 from .reading import BadData
-from .saving import save
+from .saving import dump_work, save
 from .sealing import WRONG_PAYLOAD, sealed, unsealed
 
 _MAX_MS = 2**63 - 1
@@ -22,12 +27,39 @@ _NO_MIGRATE = error(
 
 def dump(view: View, args: list[bytes], proto: int) -> bytes:
     key = Key(view, args[1])
-    return bulk(sealed(save(view, key))) if key.exists else nil(proto)
+    if not key.exists:
+        return nil(proto)
+    charge(view, dump_work(len(key.body)))
+    return bulk(sealed(save(view, key)))
+
+
+Found = tuple[str, bytes, list[Words]] | bytes
+"""A value that was read (loading.py), or the error that it is none."""
 
 
 def restore(view: View, args: list[bytes], proto: int) -> bytes:
+    return _restore(view, args, lambda: _read(args[3]))
+
+
+def prepared_restore(args: list[bytes]) -> Run:
+    """RESTORE with these words, its payload checked and read before."""
+    found: Found | TooLarge
+    try:
+        found = _read(args[3])
+    except TooLarge as error:
+        found = error
+
+    def read() -> Found:
+        if isinstance(found, TooLarge):
+            raise TooLarge(str(found))
+        return found
+
+    return lambda view, args, proto: _restore(view, args, read)
+
+
+def _restore(view: View, args: list[bytes], read: Callable[[], Found]) -> bytes:
     replace, absolute = _options(args[4:])
-    name, payload = args[1], args[3]
+    name = args[1]
     key = Key(view, name)
     if key.exists and not replace:
         return _BUSY
@@ -36,13 +68,10 @@ def restore(view: View, args: list[bytes], proto: int) -> bytes:
         return NOT_AN_INTEGER
     if ttl < 0:
         return error("Invalid TTL value, must be >= 0")
-    content = unsealed(payload)
-    if content is None:
-        return WRONG_PAYLOAD
-    try:
-        kind, value, members = load(content)
-    except BadData:
-        return _BAD_DATA
+    found = read()
+    if isinstance(found, bytes):
+        return found
+    kind, value, members = found
     check_name(name)
     expires_ms = 0 if not ttl else ttl if absolute else min(ttl + view.now_ms, _MAX_MS)
     if 0 < expires_ms <= view.now_ms:
@@ -57,6 +86,17 @@ def restore(view: View, args: list[bytes], proto: int) -> bytes:
             view.undo(before)
             return _BAD_DATA
     return OK
+
+
+def _read(payload: bytes) -> Found:
+    """Raises TooLarge."""
+    content = unsealed(payload)
+    if content is None:
+        return WRONG_PAYLOAD
+    try:
+        return load(content)
+    except BadData:
+        return _BAD_DATA
 
 
 def _options(words: list[bytes]) -> tuple[bool, bool]:

@@ -11,7 +11,7 @@ from ...layout.keys import STRING, Found, Key
 from ...portable.pieces import Words, pieces
 from ...resp import integer
 from ..streams.stream import parse_id
-from .lzf import compress
+from .lzf import MAX_BYTES, compress
 from .packed import Element, make_listpack
 
 _DOUBLE = Struct("<d")
@@ -20,6 +20,8 @@ _SAME_FIELDS = 2
 _NODE_ENTRIES = 100
 _NODE_BYTES = 4_096
 _UNKNOWN = 2**64 - 1
+_PACKED_SHIFT, _SUMMED_SHIFT = 4, 8
+"""A row is as much work as 16 bytes that are compressed, or 256 whose checksum is taken."""
 _LONGEST_NUMBER = 11
 _SHORT = 20
 """What is not longer is not compressed."""
@@ -41,6 +43,11 @@ def save(view: View, key: Key) -> bytes:
         scored = [string(member) + _DOUBLE.pack(float(score)) for member, score in members]
         return code + length(len(members)) + b"".join(scored)
     return code + length(len(members)) + b"".join([string(word) for words in members for word in words])
+
+
+def dump_work(size: int) -> int:
+    """What it takes to write so many bytes, in rows: their checksum, and to compress them."""
+    return size >> (_PACKED_SHIFT if size <= MAX_BYTES else _SUMMED_SHIFT)
 
 
 def length(number: int) -> bytes:
