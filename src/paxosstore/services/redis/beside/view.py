@@ -14,9 +14,9 @@ MAX_ROWS = 1_000_000
 MAX_BYTES = 32 * 1024 * 1024
 MAX_SECONDS = 10.0
 """What one long read may take."""
-SLOW_S, FEW_ROWS = 1.0, 20_000
-"""A read that has met no more rows in so long is done on the loop, where it is quick: a key that is not there is looked up by what
-lies behind its place, which takes long where that is a value of megabytes."""
+SLOW_S, SLOW_ROWS = 1.0, 2_000
+"""A read that meets no more rows in so long is done on the loop, where it is quick: a key that is not there is looked up by what
+lies behind it, which takes long where that is a value of megabytes."""
 LOOKS_EVERY = 256
 """Rows, between two looks at whether anybody waits for it."""
 
@@ -71,7 +71,7 @@ class LongView(FrozenView):
             if not self._wanted():
                 raise NotServing("nobody waits for it any more")
             took_s = monotonic() - self._began_s
-            if took_s > SLOW_S and self._rows * MAX_SECONDS < FEW_ROWS * took_s:
+            if took_s > SLOW_S and self._rows < SLOW_ROWS * took_s:
                 raise NeedsWrite
             if took_s > MAX_SECONDS:
                 raise TooLarge(f"a read may take {MAX_SECONDS:g} s at most: ask for less at a time")
