@@ -45,6 +45,7 @@ from paxosstore.core.interface.message import (
 )
 from paxosstore.core.interface.ready import Apply, NewEntity
 from paxosstore.errors import PaxosStoreError
+from paxosstore.runtime.collector import ShortCollections
 from paxosstore.runtime.links import Links
 from paxosstore.storage.body import MsgpackBodyCodec
 from paxosstore.storage.directory import open_directory
@@ -174,6 +175,8 @@ async def serve(number: int, base_port: int, directory: str, rate: int) -> None:
     tuning = replace(TUNING, catch_up_entities_per_second=rate)
     async with Node(CLUSTER, number, peers, directory, tuning, {"put": put, "get": get}) as node:
         await node.ready()
+        collections = ShortCollections()
+        collections.begin()
         print(json.dumps({"ready_s": time.monotonic() - began}), flush=True)
         await Worker(node, traffic).run()
 

@@ -260,7 +260,7 @@ def test_digests_that_are_being_built_are_waited_for_at_either_end() -> None:
 
 
 def test_an_inventory_comes_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "PAGE", 7)
+    monkeypatch.setattr(turn, "READ", 7)
     pair = Pair()
     apply(pair.nodes[1].store, CROWD)
     pair.link()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from ..core.batch.request import Request
-from ..core.interface.digest import PAGE
+from ..core.interface.digest import READ
 from ..core.interface.event import (
     DigestsLoaded,
     DiskSilent,
@@ -193,8 +193,8 @@ class Turn:
         return DigestsLoaded(*asked, self._store.digests(asked.level, asked.nodes))
 
     def _read_inventory(self, read: InventoryRead) -> InventoryLoaded:
-        entities = self._store.inventory(read.buckets, read.after, PAGE)
-        return InventoryLoaded(read.peer, read.buckets, read.after, entities, len(entities) == PAGE)
+        entities = self._store.inventory(read.buckets, read.after, READ)
+        return InventoryLoaded(read.peer, read.buckets, read.after, entities, len(entities) == READ)
 
     def _read_snapshot(self, read: SnapshotRead) -> SnapshotLoaded:
         """A piece for a peer; that there is none, if its view is not open."""

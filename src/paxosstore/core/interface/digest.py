@@ -25,6 +25,8 @@ MAX_BUCKETS = 256
 """Of one question; each costs the disk a look, some 10 µs."""
 PAGE = 1_000
 """Entities in an answer, at most."""
+READ = 400
+"""So many are read for one: who has asked looks at each on its own disk, some 10 to 40 µs, while its loop stands still."""
 
 MASK = (1 << 64) - 1
 _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
