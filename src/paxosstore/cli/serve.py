@@ -29,6 +29,7 @@ from ..services.http.server import HttpServer, Page, SlowPage
 from ..services.http.settings import settings_actions, settings_pages
 from ..services.http.verify import verify_actions, verify_pages
 from ..services.redis.commands import handler as redis_commands
+from ..services.redis.information import more as more_info
 from ..services.redis.server import RedisServer
 from ..services.redis.session.topology import Topology
 from ..services.redis.sweeper import Sweeper
@@ -90,6 +91,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         now_ms=node.now_ms,
         replicas=len(config.peers) // 2,
         uuid_window_entries=config.cluster.uuid_window_entries,
+        info=more_info(node.peek, config.redis.slots, lambda: sweeper.dropped_keys),
         topology=Topology(config.cluster.cluster, config.node, [each.redis for each in config.nodes], node.is_up),
     )
     node.on_told.append(redis.flush)

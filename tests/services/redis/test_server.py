@@ -380,13 +380,13 @@ async def test_a_scan_finds_every_key_that_stays(keyspace: str) -> None:
 @in_loop
 async def test_info_can_be_extended() -> None:
     def more() -> dict[str, dict[str, object]]:
-        return {"Replication": {"node": 2}, "Paxos": {"rounds": 7}}
+        return {"Cluster": {"node": 2}, "Paxos": {"rounds": 7}}
 
     async with serving(info=more) as harness:
         client = await harness.connect()
-        client.send("INFO replication PAXOS", "INFO server", "INFO nothing", "QUIT")
+        client.send("INFO cluster PAXOS", "INFO server", "INFO nothing", "QUIT")
         text = (await client.reader.read()).decode()
-        expected = "# Replication\r\nrole:master\r\nconnected_slaves:0\r\nnode:2\r\n\r\n# Paxos\r\nrounds:7\r\n"
+        expected = "# Cluster\r\ncluster_enabled:0\r\nnode:2\r\n\r\n# Paxos\r\nrounds:7\r\n"
         assert text.startswith(f"${len(expected)}\r\n{expected}\r\n")
         assert f"tcp_port:{harness.server.port}\r\n" in text
         assert "redis_version:7." in text

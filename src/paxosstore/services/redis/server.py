@@ -6,15 +6,12 @@ import asyncio
 import errno
 import logging
 import math
-import os
-import platform
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from ...compiled import BUILD
 from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
 from ...runtime.feed import Feed
@@ -24,13 +21,14 @@ from .beside.view import Frozen
 from .commands.once import WINDOW
 from .commands.spec import Spec
 from .connection.connection import Connection
+from .information import sections
 from .pubsub.hub import Hub
 from .resp import Limits
 from .room import Room
 from .scripting.runtime import RUNTIME
 from .session.monitor import Monitors
 from .session.parameters import Parameters
-from .session.session import REDIS_VERSION, Session
+from .session.session import Session
 from .session.table import SPECS
 from .session.times import Times
 from .session.topology import Topology
@@ -45,10 +43,6 @@ Info = Callable[[], Mapping[str, Mapping[str, object]]]
 
 WORK_PER_PASS = 4_096
 """Commands that are started in one pass of the loop: what is left waits for the next one."""
-_PERSISTENCE: dict[str, object] = dict.fromkeys(
-    ("loading", "rdb_changes_since_last_save", "rdb_bgsave_in_progress", "aof_rewrite_in_progress"), 0
-) | {"rdb_last_bgsave_status": "ok", "aof_enabled": 1, "aof_last_write_status": "ok"}
-"""What is answered is on disk; nothing is ever saved behind."""
 LOOK_INTERVAL_S = 1.0
 PROBE_TICKS = 5
 """So often, counted in looks, it is found out whether the node knows what comes for those who wait."""
@@ -132,7 +126,7 @@ class RedisServer:
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
-        self.commands = 0
+        self.commands = self._counted = self.ops_per_second = 0
         self.protocol_errors = 0
         self._closed = dict.fromkeys(CLOSED_FOR, 0)
         self._closed_unsaid = dict.fromkeys(CLOSED_FOR, 0)
@@ -151,7 +145,7 @@ class RedisServer:
         self._empty.set()
         self._dirty: list[Connection] = []
         self._started_s = 0.0
-        self._run_id = secrets.token_hex(20)
+        self.run_id = secrets.token_hex(20)
 
     # -- life
 
@@ -319,6 +313,7 @@ class RedisServer:
         self._tick = self._loop.call_later(LOOK_INTERVAL_S, self._look_at_clients)
         self.hub.tick()
         self._ticks += 1
+        self.ops_per_second, self._counted = round((self.commands - self._counted) / LOOK_INTERVAL_S), self.commands
         if self._ticks % PROBE_TICKS == 0:
             self.waiting.probe()
         now_s, limit_s = self.seconds(), self.settings.idle_timeout_s
@@ -351,6 +346,15 @@ class RedisServer:
 
     # -- looking in
 
+    @property
+    def blocked(self) -> int:
+        """Clients that wait for something to come."""
+        return len(self.waiting)
+
+    @property
+    def uptime_s(self) -> int:
+        return int(self.seconds() - self._started_s)
+
     def statistics(self) -> RedisStatistics:
         return RedisStatistics(
             connections=len(self._connections),
@@ -368,71 +372,11 @@ class RedisServer:
 
     def info(self) -> Mapping[str, Mapping[str, object]]:
         """The sections of INFO."""
-        now = self.statistics()
-        uptime_s = int(self.seconds() - self._started_s)
-        sections: dict[str, dict[str, object]] = {
-            "Server": {
-                "redis_version": REDIS_VERSION,
-                "redis_mode": "standalone",
-                "os": platform.system(),
-                "arch_bits": 64,
-                "process_id": os.getpid(),
-                "run_id": self._run_id,
-                "paxosstore_version": _version(),
-                "paxosstore_build": BUILD,
-                "tcp_port": self.port,
-                "uptime_in_seconds": uptime_s,
-                "uptime_in_days": uptime_s // 86_400,
-            },
-            "Clients": {
-                "connected_clients": now.connections,
-                "maxclients": self.settings.max_clients,
-                "blocked_clients": len(self.waiting),
-            },
-            "Memory": {"used_memory": _resident_bytes(), "maxmemory": 0, "mem_clients_normal": now.held_bytes},
-            "Persistence": _PERSISTENCE,
-            "Stats": {
-                "total_connections_received": now.connections_total,
-                "total_commands_processed": now.commands,
-                "rejected_connections": now.connections_refused,
-                "client_output_buffer_limit_disconnections": now.closed_unread,
-                "evicted_clients": now.closed_memory,
-                "waiting_given_back": self.given_back,
-                "waiting_given_back_unknown": self.lost_back,
-                "pubsub_channels": len(self.hub.channels()),
-                "pubsub_patterns": self.hub.patterns,
-                "pubsubshard_channels": len(self.hub.channels(shard=True)),
-                "pubsub_messages_told": self.hub.told,
-            },
-            "Replication": {"role": "master", "connected_slaves": 0},
-            "Cluster": {"cluster_enabled": 0},
-        }
+        told = sections(self, self.statistics())
         for title, facts in (self._extra_info() if self._extra_info is not None else {}).items():
-            sections.setdefault(title, {}).update(facts)
-        return sections
+            told.setdefault(title, {}).update(facts)
+        return told
 
 
 def _limits(settings: RedisSettings) -> Limits:
     return Limits(settings.max_bulk_bytes, settings.max_request_bytes, settings.max_keys)
-
-
-def _version() -> str:
-    from importlib import metadata  # rare, and not free to import
-
-    try:
-        return metadata.version("paxosstore")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def _resident_bytes() -> int:
-    """The memory of this process; at most, where only that is known; 0 where nothing is."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        with suppress(ImportError):
-            import resource  # not on every system
-
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024
-        return 0

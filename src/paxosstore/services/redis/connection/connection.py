@@ -22,7 +22,7 @@ from ....runtime.sockets import keep_alive, looks_like
 from ..reply import error
 from ..resp import Refused, Request, RequestError, RequestParser
 from ..room import Share
-from ..session.session import Session
+from ..session.session import Session, Sizes
 from .dispatch import Desk, Dispatch, Ending
 from .order import Order
 from .requests import LARGE_REPLY_BYTES
@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
         self.session.silence = self._order.silence
         self.session.drop = self.drop
         self.session.unblock = self._order.unblock
+        self.session.sizes = self._sizes
         self._dispatch = Dispatch(server, self.session, self._order)
         self._parser = RequestParser(server.limits, server.room)
         self._transport: asyncio.Transport | None = None
@@ -115,6 +116,10 @@ class Connection(asyncio.Protocol):
     def _unsent(self) -> int:
         """Bytes of commands that have not been started."""
         return self._unparsed_bytes + self._backlog_bytes + self._parser.held
+
+    def _sizes(self) -> Sizes:
+        order = self._order
+        return Sizes(self._descriptor, self._unsent, order.under_way, order.unread, order.parked)
 
     def tune(self) -> None:
         """The server's settings are others now."""

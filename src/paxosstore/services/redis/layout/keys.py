@@ -354,6 +354,17 @@ def first_expiry(scan: Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]], 
     return None if where is None else int.from_bytes(where[1:9], "big")
 
 
+def keys_counted(peek: Callable[[int, bytes, bytes], Iterator[tuple[bytes, bytes]]], entity: int) -> int:
+    """Keys of an entity, seen from outside; those that are due included."""
+    _, row = next(peek(entity, COUNT, COUNT + b"\0"), (b"", b""))
+    return int.from_bytes(row[:8], "big")
+
+
+def after_expiry(from_ms: int) -> tuple[bytes, bytes]:
+    """Between which rows the keys are that expire from then on."""
+    return _expiry(from_ms), _AFTER_EXPIRY
+
+
 def _expiry(at_ms: int) -> bytes:
     return EXPIRY + at_ms.to_bytes(8, "big")
 

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from ..reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply, map_of, nil, set_of, verbatim
 from ..resp import integer
 from .session import Session
+
+Chosen = Callable[[Session], bool]
+TYPES: dict[bytes, Chosen] = {
+    b"normal": lambda client: not client.subscriptions,
+    b"pubsub": lambda client: bool(client.subscriptions),
+    b"master": lambda client: False,
+    b"replica": lambda client: False,
+    b"slave": lambda client: False,
+}
+"""Of clients, by their names in CLIENT LIST and CLIENT KILL."""
 
 BAD_NAME = error("Client names cannot contain spaces, newlines or special characters.")
 _PLAIN = re.compile(rb"[!-~]*")
@@ -29,8 +40,11 @@ def client_info(session: Session, args: list[bytes]) -> bytes:
 
 def client_list(session: Session, args: list[bytes]) -> bytes:
     """The clients of this node."""
-    if len(args) == 4 and args[2].upper() == b"TYPE" and args[3].lower() == b"normal":
-        chosen = list(session.host.sessions())
+    if len(args) == 4 and args[2].upper() == b"TYPE":
+        kind = TYPES.get(args[3].lower())
+        if kind is None:
+            return error(b"Unknown client type '%b'" % args[3])
+        chosen = [other for other in session.host.sessions() if kind(other)]
     elif len(args) > 3 and args[2].upper() == b"ID":
         numbers = {integer(word) for word in args[3:]}
         if None in numbers:

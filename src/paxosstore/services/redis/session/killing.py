@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ..reply import OK, SYNTAX_ERROR, error, integer_reply
 from ..resp import integer
+from .client import TYPES, Chosen
 from .handshake import DEFAULT_USER
 from .session import Session
-
-Chosen = Callable[[Session], bool]
-_TYPES: dict[bytes, Chosen] = {
-    b"normal": lambda client: not client.subscriptions,
-    b"pubsub": lambda client: bool(client.subscriptions),
-    b"master": lambda client: False,
-    b"replica": lambda client: False,
-    b"slave": lambda client: False,
-}
 
 
 def client_kill(session: Session, args: list[bytes]) -> bytes:
@@ -58,7 +50,7 @@ def _filter(option: bytes, value: bytes) -> Chosen | bytes:
             return error("client-id should be greater than 0")
         return lambda client: client.id == number
     if option == b"TYPE":
-        return _TYPES.get(value.lower()) or error(b"Unknown client type '%b'" % value)
+        return TYPES.get(value.lower()) or error(b"Unknown client type '%b'" % value)
     if option == b"ADDR":
         return lambda client: client.address == word
     if option == b"LADDR":

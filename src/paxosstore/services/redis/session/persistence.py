@@ -1,11 +1,10 @@
-"""SAVE and its kind, ROLE, ACL: what Redis has and a node has no need of, answered so that tools go on."""
+"""SAVE and its kind, ROLE, MODULE: what Redis has and a node has no need of, answered so that tools go on."""
 
 from __future__ import annotations
 
 import time
 
-from ..reply import OK, SYNTAX_ERROR, array, integer_reply, simple, text
-from .handshake import DEFAULT_USER
+from ..reply import OK, SYNTAX_ERROR, array, error, integer_reply, simple, text
 from .session import Session
 
 
@@ -34,13 +33,9 @@ def role(session: Session, args: list[bytes]) -> bytes:
     return array([text("master"), integer_reply(0), array([])])
 
 
-def acl_whoami(session: Session, args: list[bytes]) -> bytes:
-    return text(DEFAULT_USER.decode())
+def module_list(session: Session, args: list[bytes]) -> bytes:
+    return array([])
 
 
-def acl_users(session: Session, args: list[bytes]) -> bytes:
-    return array([text(DEFAULT_USER.decode())])
-
-
-def acl_list(session: Session, args: list[bytes]) -> bytes:
-    return array([text(f"user {DEFAULT_USER.decode()} on nopass ~* &* +@all")])
+def no_modules(session: Session, args: list[bytes]) -> bytes:
+    return error("modules cannot be loaded here")

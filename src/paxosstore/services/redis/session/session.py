@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..commands.spec import Spec
 from ..pubsub.hub import Hub, Subscriptions
@@ -88,6 +88,20 @@ class Host(Protocol):
         ...
 
 
+class Sizes(NamedTuple):
+    """What a connection holds for its client, in bytes."""
+
+    descriptor: int = -1
+    unstarted: int = 0
+    """Of commands that have come and are not under way."""
+    under_way: int = 0
+    """Of commands, as far as they are not small."""
+    unread: int = 0
+    """Of replies and messages, as far as they are not small."""
+    waits: bool = False
+    """One of its commands waits for something to come."""
+
+
 class Session:
     """One client's settings, and what is known of it."""
 
@@ -109,6 +123,7 @@ class Session:
         "share",
         "silence",
         "since_s",
+        "sizes",
         "subscriptions",
         "transaction",
         "unblock",
@@ -141,6 +156,8 @@ class Session:
         """Sends no reply to so many commands to come, the one under way included."""
         self.confirm: Callable[[], None] = lambda: None
         """Called when the answer under way tells the client to expect such messages."""
+        self.sizes: Callable[[], Sizes] = Sizes
+        """What its connection holds for it."""
         self.since_s = self.active_s = host.seconds()
 
     def reset(self) -> None:
@@ -161,14 +178,18 @@ class Session:
     def describe(self) -> str:
         """One line of CLIENT LIST."""
         now_s, transaction = self.host.seconds(), self.transaction
-        flags = "O" * (self in self.host.monitors) + "P" * bool(self.subscriptions) + "x" * transaction.open or "N"
+        sizes = self.sizes()
+        flags = "O" * (self in self.host.monitors) + "P" * bool(self.subscriptions) + "x" * transaction.open
+        flags = (flags + "b" * sizes.waits) or "N"
         return (
-            f"id={self.id} addr={self.address} laddr={self.local_address} fd=-1 name={self.name.decode('latin-1')}"
+            f"id={self.id} addr={self.address} laddr={self.local_address}"
+            f" fd={sizes.descriptor} name={self.name.decode('latin-1')}"
             f" age={int(now_s - self.since_s)} idle={int(now_s - self.active_s)} flags={flags} db={self.db}"
             f" sub={len(self.subscriptions.channels)} psub={len(self.subscriptions.patterns)}"
             f" ssub={len(self.subscriptions.shard_channels)}"
-            f" multi={len(transaction.steps) if transaction.open else -1} qbuf=0 qbuf-free=0 argv-mem=0"
-            f" multi-mem={transaction.held if transaction.open else 0} rbs=0 rbp=0 obl=0 oll=0 omem=0"
+            f" multi={len(transaction.steps) if transaction.open else -1}"
+            f" qbuf={sizes.unstarted} qbuf-free=0 argv-mem={sizes.under_way}"
+            f" multi-mem={transaction.held if transaction.open else 0} rbs=0 rbp=0 obl={sizes.unread} oll=0 omem={sizes.unread}"
             f" tot-mem={self.share.held} events=r cmd={self.last} user=default redir=-1 resp={self.proto}"
             f" lib-name={self.library[b'LIB-NAME'].decode('latin-1')}"
             f" lib-ver={self.library[b'LIB-VER'].decode('latin-1')}\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..commands.spec import Spec
-from ..reply import error, wrong_arity
+from ..reply import array, error, simple, wrong_arity
 from .session import Session
 
 Local = Callable[[Session, list[bytes]], bytes]
@@ -32,13 +32,15 @@ class SessionSpec(Spec):
         if not self.subcommands or len(args) == 1:
             return self.name.encode()
         sub = args[1].lower()
-        return b"%b|%b" % (self.name.encode(), sub) if sub in self.subcommands else b""
+        return b"%b|%b" % (self.name.encode(), sub) if sub in self.subcommands or sub == b"help" else b""
 
     def fault(self, args: list[bytes]) -> bytes | None:
         """The error for a subcommand that is none, or has not the right number of words."""
         if not self.subcommands or len(args) == 1:
             return None
         sub = args[1].lower()
+        if sub == b"help" and sub not in self.subcommands:
+            return None if len(args) == 2 else wrong_arity(f"{self.name}|help")
         if sub not in self.subcommands:
             return error(b"unknown subcommand '%b'. Try %b HELP." % (args[1][:128], self.name.upper().encode()))
         arity = self.subcommands[sub][0]
@@ -50,4 +52,16 @@ class SessionSpec(Spec):
         """Run it."""
         if not self.subcommands or len(args) == 1:
             return self.local(session, args)
-        return self.fault(args) or self.subcommands[args[1].lower()][1](session, args)
+        refusal = self.fault(args)
+        if refusal is not None:
+            return refusal
+        known = self.subcommands.get(args[1].lower())
+        return self.help() if known is None else known[1](session, args)
+
+    def help(self) -> bytes:
+        """Which subcommands there are, and how many words each has."""
+        lines = [f"{self.name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+        for sub, (words, _) in sorted(self.subcommands.items()):
+            arguments = abs(words) - 2
+            lines.append(sub.decode().upper() + " <arg>" * arguments + " [<arg> ...]" * (words < 0))
+        return array([simple(line) for line in [*lines, "HELP"]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..commands.spec import Spec, index
 from ..commands.table import DATA_COMMANDS
 from ..reply import error
-from . import client, clustering, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
+from . import acl, client, clustering, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
 from .killing import client_kill
 from .monitor import monitor
 from .sentinel import SENTINEL
@@ -13,9 +13,18 @@ from .session import Session
 from .spec import Local, SessionSpec
 
 _ACL: dict[bytes, tuple[int, Local]] = {
-    b"list": (2, persistence.acl_list),
-    b"users": (2, persistence.acl_users),
-    b"whoami": (2, persistence.acl_whoami),
+    b"cat": (-2, acl.cat),
+    b"deluser": (-3, acl.fixed),
+    b"dryrun": (-4, acl.dryrun),
+    b"genpass": (-2, acl.genpass),
+    b"getuser": (3, acl.getuser),
+    b"list": (2, acl.users_listed),
+    b"load": (2, acl.no_file),
+    b"log": (-2, acl.log),
+    b"save": (2, acl.no_file),
+    b"setuser": (-3, acl.fixed),
+    b"users": (2, acl.users),
+    b"whoami": (2, acl.whoami),
 }
 _CLIENT: dict[bytes, tuple[int, Local]] = {
     b"caching": (3, client.client_caching),
@@ -37,6 +46,7 @@ _COMMAND: dict[bytes, tuple[int, Local]] = {
     b"count": (2, introspection.command_count),
     b"docs": (-2, introspection.command_docs),
     b"getkeys": (-4, introspection.command_getkeys),
+    b"getkeysandflags": (-4, introspection.command_getkeysandflags),
     b"info": (-2, introspection.command_info),
     b"list": (-2, introspection.command_list),
 }
@@ -54,6 +64,12 @@ _LATENCY: dict[bytes, tuple[int, Local]] = {
     b"history": (3, timing.latency_history),
     b"latest": (2, timing.latency_latest),
     b"reset": (-2, timing.latency_reset),
+}
+_MODULE: dict[bytes, tuple[int, Local]] = {
+    b"list": (2, persistence.module_list),
+    b"load": (-3, persistence.no_modules),
+    b"loadex": (-3, persistence.no_modules),
+    b"unload": (3, persistence.no_modules),
 }
 _SLOWLOG: dict[bytes, tuple[int, Local]] = {
     b"get": (-2, timing.slowlog_get),
@@ -131,6 +147,7 @@ SESSION_COMMANDS = (
     SessionSpec("acl", -2, "server", "Who may do what: there is one user.", (), subcommands=_ACL),
     SessionSpec("bgrewriteaof", 1, "server", "Nothing has to be rewritten.", _SAVING, local=persistence.bgrewriteaof),
     SessionSpec("bgsave", -1, "server", "Everything is saved already.", _SAVING, local=persistence.bgsave),
+    SessionSpec("module", -2, "server", "There are no modules.", ("admin", "noscript"), subcommands=_MODULE),
     SessionSpec("monitor", 1, "server", "Be told of every command.", _ADMIN, local=monitor),
     SessionSpec("latency", -2, "server", "How long commands take.", (), subcommands=_LATENCY),
     SessionSpec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _ADMIN, local=_no_debug),
