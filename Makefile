@@ -52,8 +52,9 @@ $(COMPILED): $(INSTALLED) setup.py $(shell find src -name '*.py')
 demo: $(COMPILED)
 	$(BIN)/paxosstore demo $(ARGS)
 
+# A worker for each processor; ARGS="-n 0" runs all in one process, as a debugger wants it.
 test: $(COMPILED)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

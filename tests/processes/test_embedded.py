@@ -68,7 +68,7 @@ def line_of(stream: IO[str] | None, seconds: float = 30.0) -> str:
 
 def end(program: subprocess.Popen[str]) -> None:
     program.send_signal(signal.SIGINT)
-    _, said = program.communicate(timeout=20)
+    _, said = program.communicate(timeout=60)
     assert "Traceback" not in said, said
     assert program.returncode == 0
 
