@@ -19,7 +19,8 @@ from paxosstore.runtime.feed import Feed
 from paxosstore.runtime.node import Node
 from paxosstore.services.redis.commands.handler import HANDLER, handle
 from paxosstore.services.redis.commands.spec import Spec
-from paxosstore.services.redis.commands.waits import found_nothing
+from paxosstore.services.redis.commands.table import TABLE as DATA_TABLE
+from paxosstore.services.redis.commands.waits import MAX_SECONDS, found_nothing, wait_seconds
 from paxosstore.services.redis.layout.keys import STREAM, row_key
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.services.redis.reply import OK, bulk, nil_array
@@ -475,3 +476,44 @@ async def test_it_waits_with_the_words_that_its_first_try_has_found_out(monkeypa
 )
 def test_what_an_attempt_replies_where_there_is_nothing(reply: bytes, words: list[bytes] | None) -> None:
     assert found_nothing(reply) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        ("BLPOP a 0", 0),
+        ("BLPOP a 0.5", 0.5),
+        ("BLPOP a 0x10", 16),
+        ("BLPOP a 0x1p-2", 0.25),
+        ("BLPOP a -0.0001", 0),  # rounded up to whole milliseconds, as Redis does
+        ("BLPOP a 1e10", MAX_SECONDS),
+        ("BLPOP a -1", None),
+        ("BLPOP a 1_0", None),
+        ("BLPOP a nan", None),
+        ("BLPOP a inf", None),
+        ("BLPOP a 1e18", None),
+        ("BLMPOP 0x2 1 a LEFT", 2),
+        ("BLMPOP 2 0 a LEFT", None),
+        ("XREAD BLOCK 500 STREAMS a $", 0.5),
+        ("XREAD BLOCK 9999999999999 STREAMS a $", MAX_SECONDS),
+        ("XREAD BLOCK -1 STREAMS a $", None),
+        ("XREAD BLOCK 0x1 STREAMS a $", None),
+        ("XREAD STREAMS a $", None),
+    ],
+)
+def test_how_long_a_command_may_wait(line: str, seconds: float | None) -> None:
+    words = line.encode().split()
+    assert wait_seconds(DATA_TABLE[words[0]], words) == seconds
+
+
+@in_loop
+async def test_what_waits_for_nothing_is_told_so_in_the_end() -> None:
+    async with waiting_service() as (harness, _):
+        transport, connection = harness.plug()
+        connection.data_received(pack("BRPOPLPUSH none d 0x0.01;PING"))
+        await harness.settle()
+        assert transport.got == b""
+        async with asyncio.timeout(10):
+            while not transport.got:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert transport.got == b"*-1\r\n+PONG\r\n"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import msgspec
 
 from ....core.batch.overlay import View
+from ..floats import double
 from ..layout.keys import Key
 from ..reply import ReplyError
+from ..resp import integer
 from .spec import Spec
 
 NOTHING = frozenset((b"*-1\r\n", b"$-1\r\n", b"_\r\n"))
@@ -17,6 +18,7 @@ NOTHING = frozenset((b"*-1\r\n", b"$-1\r\n", b"_\r\n"))
 FROM_THE_FIRST = frozenset(("blmove", "brpoplpush"))
 """Of their keys they take from the first alone."""
 MAX_SECONDS = 1e9
+"""Thirty years: a longer wait ends then."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[bytes]).decode
 
@@ -78,11 +80,8 @@ def wait_seconds(spec: Spec, args: list[bytes]) -> float | None:
 
 
 def _seconds(word: bytes) -> float | None:
-    try:
-        seconds = float(word)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and 0 <= seconds <= MAX_SECONDS else None
+    seconds = double(word)
+    return None if seconds is None else min(max(seconds, 0.0), MAX_SECONDS)  # what is wrong is refused by `_misused`
 
 
 def _block(args: list[bytes]) -> float | None:
@@ -92,7 +91,8 @@ def _block(args: list[bytes]) -> float | None:
         if option == b"STREAMS":
             return None
         if option == b"BLOCK":
-            return int(args[at + 1]) / 1000.0 if args[at + 1].isdigit() and len(args[at + 1]) < 13 else None
+            ms = integer(args[at + 1])
+            return None if ms is None or ms < 0 else min(ms / 1000.0, MAX_SECONDS)
     return None
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from ....core.batch.overlay import View
 from ..commands.spec import Spec
-from ..reply import OK, bulk
+from ..layout.keyspace import DATABASES, REDIS_BASE, slot_of
+from ..reply import NOT_AN_INTEGER, OK, bulk
+from ..resp import integer
 from ..run import Run
 
 BULK, INTEGER, NOTHING, STATUS, ERROR, OTHER, STOP = range(7)
@@ -18,6 +20,7 @@ _UNKNOWN = (ERROR, b"ERR Unknown Redis command called from script")
 _ARITY = (ERROR, b"ERR Wrong number of args calling Redis command from script")
 _NOT_ALLOWED = (ERROR, b"ERR This Redis command is not allowed from script")
 _READ_ONLY = (ERROR, b"ERR Write commands are not allowed from read-only scripts.")
+_NO_DATABASE = (ERROR, b"ERR DB index is out of range")
 _OTHER_DATABASE = (ERROR, b"ERR a script stays in the database that it was called in")
 _SHORT: dict[bytes, Answer] = {
     OK: (STATUS, b"OK"),
@@ -91,6 +94,16 @@ class Caller:
     def knows(self, name: bytes) -> bool:
         return self._find(name.lower()) is not None
 
+    def _select(self, word: bytes) -> Answer:
+        """As Redis, as far as it stays where it is."""
+        number = integer(word)
+        if number is None:
+            return ERROR, NOT_AN_INTEGER[1:-2]
+        in_slot = slot_of(self._view.entity) >= 0
+        if not 0 <= number < (1 if in_slot else DATABASES):
+            return _NO_DATABASE
+        return (STATUS, b"OK") if in_slot or self._view.entity == REDIS_BASE + number else _OTHER_DATABASE
+
     def _without_data(self, words: Sequence[bytes]) -> Answer:
         """What a connection answers alone, as far as it makes sense without one."""
         name = words[0].lower()
@@ -108,5 +121,5 @@ class Caller:
             seconds, ms = divmod(self._view.now_ms, 1000)
             return OTHER, b"*2\r\n" + bulk(b"%d" % seconds) + bulk(b"%d" % (ms * 1000))
         if name == b"select":
-            return _OTHER_DATABASE if len(words) == 2 else _ARITY
+            return self._select(words[1]) if len(words) == 2 else _ARITY
         return _UNKNOWN

@@ -36,7 +36,7 @@ def need_timeout(word: bytes) -> None:
     seconds = double(word)
     if seconds is None:
         raise ReplyError(error("timeout is not a float or out of range"))
-    if seconds < 0 or seconds * 1000 > _MAX:  # as Redis takes what does not fit
+    if seconds * 1000 <= -1 or seconds * 1000 > _MAX:  # as Redis rounds, and takes what does not fit
         raise ReplyError(error("timeout is negative"))
 
 
