@@ -47,6 +47,7 @@ $(INSTALLED): pyproject.toml requirements-dev.txt
 # The hot modules (pyproject.toml), anew when any source has changed: setup.py sees whether it is one of them.
 $(COMPILED): $(INSTALLED) setup.py $(shell find src -name '*.py')
 	$(BIN)/python setup.py --quiet build_ext --inplace
+	@$(BIN)/python -m compileall -q src chaos  # where Python is told to write no bytecode, each start would make it anew
 	@test -n "$$PAXOSSTORE_PURE" || touch $@
 
 demo: $(COMPILED)
@@ -115,4 +116,4 @@ proto: $(INSTALLED)
 clean:
 	rm -rf .venv .venv-clients $(CLIENTS)/node/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src/paxosstore/compiled -mindepth 1 ! -name __init__.py -delete
-	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find src tests benchmarks chaos -name __pycache__ -prune -exec rm -rf {} +
