@@ -57,6 +57,20 @@ COMMANDS: list[Words] = [
     (b"EVAL", b"#!lua flags=no-writes,allow-stale\nreturn 1", b"0"),
     (b"EVAL", b"#!lua flags=bogus\nreturn 1", b"0"),
     (b"EVAL", b"#!lua bogus=1\nreturn 1", b"0"),
+    *[
+        (b"EVAL", first + b"\nreturn 1", b"0")
+        for first in (
+            b"#!",
+            b'#!"lua"',
+            b'#!"lua',
+            b'#!lua flags="no-writes"',
+            b'#!lua "flags=no-writes"',
+            b"#!lua 'flags=no-writes",
+            b"#!lua flags=",
+            b"#!lua flags=no-writes,,allow-oom",
+            b"#!lua flags=no-writes flags=allow-oom",
+        )
+    ],
     (b"EVAL", b"#!python\nreturn 1", b"0"),
     (b"EVAL", b"#!lua", b"0"),
     (b"EVAL", b"#!lua\n\nerror('x')", b"0"),

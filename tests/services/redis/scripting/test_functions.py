@@ -59,6 +59,19 @@ BAD = [
     "a = 1",
 ]
 LOAD = (b"FUNCTION", b"LOAD")
+HEADERS = (
+    b'#!lua name="x"',
+    b"#! name=x",
+    b"#!",
+    b"#!lua name='x y'",
+    b'#!lua name="x',
+    b"#!lua\t Name=x  \r",
+    b'#!"lua" name=x',
+    b'#!lua "name=x"',
+    b"#!'' name=x",
+    b'#!lua name="\\x41b"',
+    b"#!lua name=x=y",
+)
 COMMANDS: list[Words] = [
     (b"FUNCTION", b"FLUSH"),
     (*LOAD, ONE),
@@ -69,6 +82,10 @@ COMMANDS: list[Words] = [
     (b"FUNCTION", b"LIST", b"LIBRARYNAME", b"t*"),
     (b"FUNCTION", b"LIST", b"BOGUS"),
     (b"FUNCTION", b"LIST", b"LIBRARYNAME"),
+    *[(*LOAD, b"REPLACE", first + b"\nredis.register_function('f', function() end)") for first in HEADERS],
+    (b"FUNCTION", b"FLUSH", b"SYNC", b"extra"),
+    (b"FUNCTION", b"FLUSH"),
+    (*LOAD, ONE),
     (*LOAD, TWO),
     (b"FCALL", b"f1", b"1", b"a", b"b"),
     (b"FCALL", b"F1", b"0"),

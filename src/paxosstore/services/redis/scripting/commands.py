@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ....core.batch.overlay import View
 from ..commands.spec import Spec
 from ..reply import NOT_AN_INTEGER, OK, ReplyError, array, bulk, error, integer_reply, wrong_arity
-from ..resp import integer
+from ..resp import integer, split_arguments
 from ..run import Run
 from . import store
 from .calls import Caller
@@ -71,7 +71,10 @@ def read_header(body: bytes) -> Header:
     line, newline, rest = body.partition(b"\n")
     if not newline:
         raise ReplyError(error("Invalid script shebang"))
-    engine, *options = line.split()
+    words = split_arguments(line)
+    if words is None:
+        raise ReplyError(error("Invalid engine in script shebang"))
+    engine, *options = words
     if engine != b"#!lua":
         raise ReplyError(error(b"Unexpected engine in script shebang: " + engine))
     flags: set[bytes] = set()
@@ -79,7 +82,7 @@ def read_header(body: bytes) -> Header:
         name, equals, value = option.partition(b"=")
         if name != b"flags" or not equals:
             raise ReplyError(error(b"Unknown lua shebang option: " + option))
-        flags.update(flag for flag in value.split(b",") if flag)
+        flags.update(value.split(b",") if value else ())
     for flag in flags:
         if flag not in _FLAGS:
             raise ReplyError(error(b"Unexpected flag in script shebang: " + flag))

@@ -60,7 +60,9 @@ def function(view: View, args: list[bytes], proto: int) -> bytes:
     if sub == b"delete":
         return delete(view, words[0]) if len(words) == 1 else wrong_arity("function|delete")
     if sub == b"flush":
-        if len(words) > 1 or (words and words[0].lower() not in (b"sync", b"async")):
+        if len(words) > 1:
+            return _wrong_words(args)
+        if words and words[0].lower() not in (b"sync", b"async"):
             return error("FUNCTION FLUSH only supports SYNC|ASYNC option")
         for name, library in libraries(view):
             drop(view, name, library)
@@ -114,10 +116,12 @@ def delete(view: View, name: bytes) -> bytes:
 
 
 def restore(view: View, args: list[bytes]) -> bytes:
-    if len(args) > _RESTORE_WORDS:
-        text = b"unknown subcommand or wrong number of arguments for '%b'. Try FUNCTION HELP."
-        return error(text % args[1][:_MAX_QUOTED_BYTES])
-    return payloads.restore(view, *args[2:])
+    return _wrong_words(args) if len(args) > _RESTORE_WORDS else payloads.restore(view, *args[2:])
+
+
+def _wrong_words(args: list[bytes]) -> bytes:
+    text = b"unknown subcommand or wrong number of arguments for '%b'. Try FUNCTION HELP."
+    return error(text % args[1][:_MAX_QUOTED_BYTES])
 
 
 def list_(view: View, words: list[bytes], proto: int) -> bytes:

@@ -15,6 +15,7 @@ import msgspec
 from ....core.batch.overlay import View
 from ....errors import TooLarge
 from ..reply import ReplyError, error
+from ..resp import split_arguments
 from . import store
 from .runtime import RUNTIME, CompileError, Function, State, Stopped
 
@@ -118,7 +119,10 @@ def name_of(code: bytes) -> bytes:
         raise ReplyError(error("Missing library metadata"))
     if not newline:
         raise ReplyError(error("Invalid library metadata"))
-    engine, *options = line[2:].split() or [b""]
+    words = split_arguments(line)
+    if words is None:
+        raise ReplyError(error("Invalid library metadata"))
+    engine, *options = words
     name: bytes | None = None
     for option in options:
         key, equals, value = option.partition(b"=")
@@ -132,6 +136,6 @@ def name_of(code: bytes) -> bytes:
     if not _NAME.fullmatch(name) or len(name) > store.MAX_NAME_BYTES:
         text = "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"
         raise ReplyError(error(text))
-    if engine.lower() != b"lua":
-        raise ReplyError(error(b"Engine '%b' not found" % engine))
+    if engine[2:].lower() != b"lua":
+        raise ReplyError(error(b"Engine '%b' not found" % engine[2:]))
     return name
