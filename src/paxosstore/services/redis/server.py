@@ -28,6 +28,7 @@ from .room import Room
 from .scripting.runtime import RUNTIME
 from .session.monitor import Monitors
 from .session.parameters import Parameters
+from .session.pausing import Pause
 from .session.session import Session
 from .session.table import SPECS
 from .session.times import Times
@@ -123,6 +124,7 @@ class RedisServer:
         self.topology = topology or Topology()
         self.times = Times(self.parameters)
         self.monitors = Monitors()
+        self.pause = Pause(self.seconds, self.later, self._unpaused)
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
@@ -328,6 +330,10 @@ class RedisServer:
                     text = f"it holds {connection.held} bytes and has neither sent nor read anything for {STUCK_S:g} s"
                     self.closing("memory", connection.session, f"{text}, and there is no room: see redis.max_clients_bytes")
                     connection.give_up()
+
+    def _unpaused(self) -> None:
+        for connection in self._connections.values():
+            connection.wake()
 
     def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         return self._loop.call_later(seconds, call)

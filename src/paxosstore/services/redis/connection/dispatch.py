@@ -128,6 +128,8 @@ class Dispatch:
             session.transaction.refuse()
             return self.answer(args.reply)
         spec = TABLE.get(args[0]) or TABLE.get(args[0].lower())
+        if self.desk.pause.active and spec is not None and self.desk.pause.holds(spec, self._executes(spec)):
+            return False
         if spec is None or session.transaction.open:
             return self._unusual(spec, args)
         words, arity = len(args), spec.arity
@@ -146,6 +148,10 @@ class Dispatch:
             return self._everywhere(spec, run, args)
         entity = self.place(spec, args, session.db) if self._slots else REDIS_BASE + session.db
         return self.answer(entity) if isinstance(entity, bytes) else self.start(spec, run, args, entity)
+
+    def _executes(self, spec: Spec) -> bool:
+        """Whether it is the EXEC of a transaction that writes."""
+        return spec.name == "exec" and self.session.transaction.writes
 
     def answer(self, reply: bytes) -> bool:
         """A command is answered at once."""

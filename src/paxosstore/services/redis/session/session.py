@@ -32,6 +32,18 @@ class Monitors(Protocol):
     def tell(self, session: Session, spec: Spec, args: list[bytes]) -> None: ...
 
 
+class Pause(Protocol):
+    """Whether commands are held back (pausing.py)."""
+
+    active: bool
+
+    def begin(self, seconds: float, *, everything: bool) -> None: ...
+
+    def end(self) -> None: ...
+
+    def holds(self, spec: Spec, writes: bool) -> bool: ...
+
+
 class Host(Protocol):
     """What the server tells the sessions."""
 
@@ -71,6 +83,11 @@ class Host(Protocol):
     @property
     def monitors(self) -> Monitors:
         """Who listens to all commands."""
+        ...
+
+    @property
+    def pause(self) -> Pause:
+        """Whether commands of this node's clients are held back."""
         ...
 
     @property

@@ -8,6 +8,7 @@ from ..reply import error
 from . import acl, client, clustering, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
 from .killing import client_kill
 from .monitor import monitor
+from .pausing import client_pause, client_unpause
 from .sentinel import SENTINEL
 from .session import Session
 from .spec import Local, SessionSpec
@@ -35,12 +36,14 @@ _CLIENT: dict[bytes, tuple[int, Local]] = {
     b"kill": (-3, client_kill),
     b"list": (-2, client.client_list),
     b"no-evict": (3, client.client_no_evict),
+    b"pause": (-3, client_pause),
     b"reply": (3, client.client_reply),
     b"setinfo": (4, client.client_setinfo),
     b"setname": (3, client.client_setname),
     b"tracking": (-3, client.client_tracking),
     b"trackinginfo": (2, client.client_trackinginfo),
     b"unblock": (-3, client.client_unblock),
+    b"unpause": (2, client_unpause),
 }
 _COMMAND: dict[bytes, tuple[int, Local]] = {
     b"count": (2, introspection.command_count),
