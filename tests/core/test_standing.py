@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paxosstore.core.interface.message import Standing
 from paxosstore.core.interface.ready import SetFloor, SetStanding
-from paxosstore.core.turn.standing import END, Disk, OwnStanding, StandingRow, State, begin, decode_standing
+from paxosstore.core.turn.standing import END, Disk, OwnStanding, StandingRow, State, begin, decode_standing, reentering
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 
@@ -93,3 +93,29 @@ def test_a_copy_that_has_started_more_often_than_the_original_is_found_out_by_it
     assert standing.knows_better(word(Disk(MINE, 2, 22)))
     assert not standing.knows_better(word(Disk(MINE, 1, 1)))
     assert not standing.knows_better(word(Disk(MINE, 2, 77)))
+
+
+# -- which cluster it is
+
+
+def of_before() -> OwnStanding:
+    """Node 0 of a cluster that began before founding tables were noted."""
+    return OwnStanding(0, 2, begin(b"", 0, 3, MINE, 1, holds_data=True))
+
+
+def test_a_member_that_knows_no_founding_is_of_no_cluster_that_has_one() -> None:
+    """Else what such a one of the same name has chosen would be taken for chosen here: a hello that says nothing fits any."""
+    assert of_before().cluster_id
+    assert of_before().cluster_id == OwnStanding(1, 2, begin(b"", 1, 3, OTHERS[0], 5, holds_data=True)).cluster_id
+    assert of_before().cluster_id != started().cluster_id
+
+
+def test_who_is_not_a_member_yet_says_no_cluster() -> None:
+    assert OwnStanding(0, 2, begin(b"", 0, 3, MINE, 1, holds_data=False)).cluster_id == ""
+    assert OwnStanding(0, 2, reentering(0, 3, MINE, 99)).cluster_id == ""
+
+
+def test_a_member_takes_over_no_founding() -> None:
+    standing = of_before()
+    standing.heard(1, word(standing.disk))
+    assert standing.row.founding == ()

@@ -194,9 +194,13 @@ class OwnStanding:
 
     @property
     def cluster_id(self) -> str:
-        """Which cluster this is, of all that may have had this name: by the disks that it began with; empty: not known."""
-        founding = b" ".join(b"%d" % disk for disk in self.row.founding)
-        return blake2b(founding, digest_size=8).hexdigest() if founding else ""
+        """Which cluster this is, of all that may have had this name: by the disks that it began with; empty: not known.
+
+        A member that knows none is of a cluster that began before they were noted: nobody in it knows one.
+        """
+        if not self.row.founding and self.row.state is not State.MEMBER:
+            return ""
+        return blake2b(b" ".join(b"%d" % disk for disk in self.row.founding), digest_size=8).hexdigest()
 
     @property
     def confirmed(self) -> bool:
@@ -304,7 +308,7 @@ class OwnStanding:
             self._confirm((peer,))
         row = self.row
         if row.state is not State.NEW:
-            if word.founding and not row.founding:
+            if word.founding and not row.founding and row.state is State.REENTERING:
                 self.row = row._replace(founding=tuple(word.founding))
             return False
         if word.state == State.NEW.value:
