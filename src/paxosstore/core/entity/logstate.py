@@ -126,6 +126,18 @@ class LogState:
         if floor < INFINITE:
             self.no_preauth_through = max(self.no_preauth_through, floor)
 
+    def doubt_chosen(self, entry: int) -> bool:
+        """A majority has promised there, and none of it has accepted anything: no longer believe who has called that, or what
+        comes after it, chosen; whether anybody had. Else one wrong number has entries filled for ever.
+
+        Was it right, by a higher ballot since, this is no more than if its message had been lost: the number is in memory alone.
+        """
+        if not self.max_plog == entry <= self.max_chosen:
+            return False
+        self.max_chosen = entry - 1
+        self.vouched = min(self.vouched, self.max_chosen)
+        return True
+
     @property
     def learns_only(self) -> bool:
         """Whether this replica may lack what it has voted for on a disk that is lost: its word on that does not count."""

@@ -152,6 +152,8 @@ class Proposer:
         if machine.state is not State.PREPARING or not machine.has_promises:
             return
         found = machine.found
+        if found is None and entity.log.doubt_chosen(entry):
+            context.counters.claims_refuted += 1
         if found is None and machine.proposal is None:
             machine.proposal = self._new_value(self._nothing(entity, entry))
             context.counters.noops_proposed += 1

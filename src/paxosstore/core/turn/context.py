@@ -122,6 +122,7 @@ class Counters:
     dropped_for_the_disk: int = 0
     divergences_seen: int = 0
     values_unreadable: int = 0
+    claims_refuted: int = 0
     founded: int = 0
     peers_fenced: int = 0
     messages_fenced: int = 0

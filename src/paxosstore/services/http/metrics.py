@@ -82,6 +82,7 @@ HELP = {
     "entities_differing": "Comparisons that found data that differs. Anything above 0 is an alarm.",
     "entities_compared_in_part": "Comparisons that some node did not take part in.",
     "compared_bytes": "Bytes of data that were compared, of one replica.",
+    "claims_refuted": "Entries that a peer had called chosen and that a full round has found empty.",
     "values_unreadable": "Entities with a chosen value that cannot be read: the entity is stopped. Anything above 0 is an alarm.",
     "divergences_seen": "Entities of which replicas were seen to differ: the entity is stopped. Anything above 0 is an alarm.",
 }
