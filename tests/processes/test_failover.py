@@ -13,6 +13,8 @@ import pytest
 import redis.cluster
 import redis.exceptions
 import redis.sentinel
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import paxosstore.redis
 from paxosstore.cli.cluster import LocalCluster
@@ -78,9 +80,8 @@ def test_every_increment_is_done_once_while_every_node_is_killed(cluster: LocalC
 
 def sentinel_client(cluster: LocalCluster) -> Any:
     sentinel: Any = redis.sentinel.Sentinel
-    return sentinel(cluster.redis_servers, socket_timeout=5.0, socket_connect_timeout=1.0).master_for(
-        "mymaster", socket_timeout=5.0
-    )
+    once: Any = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 5.0, "socket_connect_timeout": 1.0}
+    return sentinel(cluster.redis_servers, sentinel_kwargs=once).master_for("mymaster", **once)
 
 
 def cluster_client(cluster: LocalCluster) -> Any:

@@ -155,3 +155,37 @@ def test_with_slots_there_is_one_database() -> None:
 )
 def test_sizes_are_written_as_redis_does(size: int, text: str) -> None:
     assert human(size) == text
+
+
+@pytest.mark.parametrize(
+    "line", ["PSYNC ? -1", "SYNC", "REPLCONF capa eof", "REPLICAOF a 1", "SLAVEOF a 1", "FAILOVER", "SHUTDOWN"]
+)
+@in_loop
+async def test_what_a_node_does_by_itself_or_not_at_all_is_refused(line: str) -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        client.send(line, "PING")
+        assert (await client.reader.readuntil(b"+PONG\r\n")).startswith(
+            b"-ERR the nodes replicate" if line != "SHUTDOWN" else b"-ERR a n"
+        )
+        await client.exchange("REPLICAOF NO ONE", b"+OK\r\n")
+
+
+@in_loop
+async def test_the_seconds_that_were_slow_are_drawn() -> None:
+    async with serving() as harness:
+        client = await harness.connect()
+        await client.exchange("LATENCY GRAPH command", b"-ERR No samples available for event 'command'\r\n")
+        await client.exchange("CONFIG SET latency-monitor-threshold 1", b"+OK\r\n")
+        harness.server.times.note(b"get", [b"get", b"k"], 30_000, b"", "", b"")
+        client.send("LATENCY GRAPH command", "PING")
+        found = await client.reader.readuntil(b"+PONG\r\n")
+        assert b"command: 30 ms at worst" in found
+        assert re.search(rb" s ago +30 ms #{40}\n", found)
+
+
+@needs_redis
+@pytest.mark.parametrize("name", ["MEMORY", "FUNCTION", "SCRIPT", "OBJECT", "XINFO", "XGROUP", "PUBSUB"])
+def test_containers_on_data_say_what_there_is(ports: tuple[int, int], name: str) -> None:
+    theirs, ours = (asked(port, name, "HELP") for port in ports)
+    assert theirs[0] == ours[0]

@@ -16,6 +16,14 @@ from .runtime import RUNTIME, Stopped
 _RESTORE_WORDS = 4
 _MAX_QUOTED_BYTES = 128
 _BAD_NUMBER = error("Bad number of keys provided")
+_HELP = (
+    "FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "LOAD [REPLACE] <FUNCTION CODE>, DELETE <LIBRARY NAME>, FLUSH [ASYNC|SYNC]: change the libraries, of all nodes.",
+    "LIST [LIBRARYNAME PATTERN] [WITHCODE]: the libraries and their functions.",
+    "DUMP, RESTORE <PAYLOAD> [FLUSH|APPEND|REPLACE]: all libraries as one payload, and back.",
+    "STATS, KILL: no function is ever running when they are answered.",
+    "HELP",
+)
 
 
 def fcall_command(read_only: bool) -> Run:
@@ -77,6 +85,8 @@ def function(view: View, args: list[bytes], proto: int) -> bytes:
         return payloads.dump(view) if not words else wrong_arity("function|dump")
     if sub == b"restore":
         return restore(view, args) if words else wrong_arity("function|restore")
+    if sub == b"help":
+        return array([simple(line) for line in _HELP]) if not words else wrong_arity("function|help")
     return error(b"unknown subcommand '%b'. Try FUNCTION HELP." % args[1][:_MAX_QUOTED_BYTES])
 
 

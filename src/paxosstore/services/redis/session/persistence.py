@@ -39,3 +39,22 @@ def module_list(session: Session, args: list[bytes]) -> bytes:
 
 def no_modules(session: Session, args: list[bytes]) -> bytes:
     return error("modules cannot be loaded here")
+
+
+def replicates_itself(session: Session, args: list[bytes]) -> bytes:
+    """Redis's way of copying everything to another server, redis-cli --rdb, or another master."""
+    return error(
+        "the nodes replicate by themselves, and every one is a master: for a copy of everything use `paxosstore backup`,"
+        " or `paxosstore export --redis`"
+    )
+
+
+def replicaof(session: Session, args: list[bytes]) -> bytes:
+    """NO ONE: it is a master already."""
+    if args[1].lower() == b"no" and args[2].lower() == b"one":
+        return OK
+    return replicates_itself(session, args)
+
+
+def shutdown(session: Session, args: list[bytes]) -> bytes:
+    return error("a node is stopped by SIGTERM, on its machine")

@@ -62,6 +62,7 @@ _CONFIG: dict[bytes, tuple[int, Local]] = {
 
 _LATENCY: dict[bytes, tuple[int, Local]] = {
     b"doctor": (2, timing.latency_doctor),
+    b"graph": (3, timing.latency_graph),
     b"help": (2, timing.latency_help),
     b"histogram": (-2, timing.latency_histogram),
     b"history": (3, timing.latency_history),
@@ -155,6 +156,13 @@ SESSION_COMMANDS = (
     SessionSpec("latency", -2, "server", "How long commands take.", (), subcommands=_LATENCY),
     SessionSpec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _ADMIN, local=_no_debug),
     SessionSpec("lastsave", 1, "server", "When all was saved: now.", ("loading", "stale", "fast"), local=persistence.lastsave),
+    SessionSpec("failover", -1, "server", "Refused: every node is a master.", _ADMIN, local=persistence.replicates_itself),
+    SessionSpec("psync", -3, "server", "Refused: nodes replicate by themselves.", _ADMIN, local=persistence.replicates_itself),
+    SessionSpec("replconf", -1, "server", "Refused, as PSYNC.", _ADMIN, local=persistence.replicates_itself),
+    SessionSpec("replicaof", 3, "server", "Refused, but for NO ONE.", _ADMIN, local=persistence.replicaof),
+    SessionSpec("shutdown", -1, "server", "Refused: a node is stopped by a signal.", _ADMIN, local=persistence.shutdown),
+    SessionSpec("slaveof", 3, "server", "Refused, but for NO ONE.", _ADMIN, local=persistence.replicaof),
+    SessionSpec("sync", 1, "server", "Refused, as PSYNC.", _ADMIN, local=persistence.replicates_itself),
     SessionSpec("role", 1, "server", "Every node is a master.", _ALWAYS, local=persistence.role),
     SessionSpec("save", 1, "server", "Everything is saved already.", (*_SAVING, "no_multi"), local=persistence.save),
     SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ..reply import OK, array, bulk, error, integer_reply, map_of, simple, text, verbatim
 from ..resp import integer
 from .session import Session
@@ -9,7 +11,8 @@ from .times import Took
 
 BAD_COUNT = error("count should be greater than or equal to -1")
 _ALL = 10
-_HELP = ("LATENCY <subcommand>: DOCTOR, HISTOGRAM [command ...], HISTORY event, LATEST, RESET [event ...], HELP",)
+_BAR = 40
+_HELP = ("LATENCY <subcommand>: DOCTOR, GRAPH event, HISTOGRAM [command ...], HISTORY event, LATEST, RESET [event ...], HELP",)
 
 
 def slowlog_get(session: Session, args: list[bytes]) -> bytes:
@@ -89,6 +92,18 @@ def _histogram(took: Took, proto: int) -> bytes:
             so_far += calls
             steps.append((integer_reply(1 << power), integer_reply(so_far)))
     return map_of([(text("calls"), integer_reply(took.calls)), (text("histogram_usec"), map_of(steps, proto))], proto)
+
+
+def latency_graph(session: Session, args: list[bytes]) -> bytes:
+    """A line for each second that had one: how long ago, how many milliseconds, and a bar."""
+    event = args[2].decode("latin-1")
+    samples = session.host.times.events.get(event)
+    if not samples:
+        return error(b"No samples available for event '%b'" % args[2][:128])
+    worst, now_s = max(ms for _, ms in samples), int(time.time())
+    lines = [f"{event}: {worst} ms at worst"]
+    lines += [f"{now_s - at_s:8d} s ago {ms:8d} ms {'#' * max(1, ms * _BAR // max(1, worst))}" for at_s, ms in samples]
+    return verbatim("\n".join(lines) + "\n", session.proto)
 
 
 def latency_help(session: Session, args: list[bytes]) -> bytes:

@@ -27,6 +27,12 @@ from ..resp import integer
 from . import objects
 
 _NO_SUCH_KEY = error("no such key")
+_MEMORY_HELP = (
+    "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DOCTOR, PURGE: there is nothing to tell and nothing to do.",
+    "USAGE <key> [SAMPLES <count>]: about how many bytes a key takes.",
+    "HELP",
+)
 _HARMLESS = frozenset((b"log", b"sleep", b"quicklist-packed-threshold", b"set-active-expire", b"set-disable-deny-scripts"))
 """With one word, they do nothing here, but say OK."""
 _RELOADS = frozenset((b"loadaof", b"reload", b"change-repl-id"))
@@ -150,6 +156,8 @@ def _truth(value: bool, proto: int) -> bytes:
 
 def memory(view: View, args: list[bytes], proto: int) -> bytes:
     sub, words = args[1].upper(), len(args)
+    if sub == b"HELP":
+        return array([simple(line) for line in _MEMORY_HELP]) if words == 2 else wrong_arity("memory|help")
     if sub == b"USAGE":
         return _usage(view, args, proto) if words > 2 else wrong_arity("memory|usage")
     if sub not in (b"DOCTOR", b"PURGE"):
