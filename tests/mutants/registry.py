@@ -13,6 +13,7 @@ from .learn_only import LEARN_ONLY
 from .lost_disk import LOST_DISK
 from .memory import MEMORY
 from .mutant import Mutant
+from .once import UNDER_UUID
 from .pace import PACING
 from .paxos import PAXOS
 from .redis import REDIS
@@ -21,6 +22,6 @@ from .snapshot import SNAPSHOT
 
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
-    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS + FEED),
+    *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS + FEED + UNDER_UUID),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

@@ -111,8 +111,10 @@ class Redis(redis.Redis):
             connection = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S, **options}
             retry = Patience(patience_s)
             pool = ConnectionPool(connection_class=NodeConnection, nodes=Nodes(nodes), db=db, retry=retry, **connection)
-            options = {"connection_pool": pool}
-        super().__init__(**options)
+            super().__init__(connection_pool=pool)
+            self.auto_close_connection_pool = True
+        else:
+            super().__init__(**options)
         self.clock = Clock()
         self.set_response_callback(ONCE, self._told)
 

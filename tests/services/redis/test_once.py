@@ -290,6 +290,16 @@ def test_a_uuid_that_may_be_forgotten_is_refused_by_its_time() -> None:
     assert len(view.rows[b"o"]) <= 16 * (once.SPANS + 3)
 
 
+@pytest.mark.usefixtures("small_window")
+def test_that_something_is_forgotten_is_known_through_flushall() -> None:
+    view = DictView()
+    incr(view, uuid7(NOW_MS))
+    view.entry, view.now_ms = 1_000, NOW_MS + 1_000_000
+    incr(view, uuid7(view.now_ms))
+    assert handle(view, encode(2, [b"FLUSHALL"])) == OK
+    assert incr(view, uuid7(NOW_MS)).startswith(b"-UUIDEXPIRED ")
+
+
 def test_a_uuid_from_ahead_is_refused() -> None:
     view = DictView()
     assert incr(view, uuid7(NOW_MS + once.SKEW_MS)) == b":1\r\n"

@@ -45,18 +45,23 @@ def made_ms(uuid: bytes) -> int | None:
 def run(command: Run, uuid: bytes, view: View, args: list[bytes], proto: int) -> bytes:
     """Run a command that nothing is known of under its uuid. Raises ReplyError if that does not mean that it is new."""
     row = view.get(ROW) or b""
-    marks = [(_number(row, at), _number(row, at + _HALF)) for at in range(0, len(row), _MARK)]
     entry, now_ms = view.entry, view.now_ms
     at_ms = made_ms(uuid)
     if at_ms is not None:
-        _refuse(at_ms, now_ms, forgotten_until(marks, entry))
-    if not marks or marks[-1][0] != entry:
-        view.put(ROW, b"".join([number.to_bytes(_HALF, "big") for mark in moved_on(marks, entry, now_ms) for number in mark]))
+        may_be_forgotten = row and _number(row, 0) <= entry - WINDOW.entries  # else they need not be read
+        _refuse(at_ms, now_ms, forgotten_until(_marks(row), entry) if may_be_forgotten else None)
+    if not row or _number(row, len(row) - _MARK) != entry:
+        moved = moved_on(_marks(row), entry, now_ms)
+        view.put(ROW, b"".join([number.to_bytes(_HALF, "big") for mark in moved for number in mark]))
     return command(view, args, proto)
 
 
 def _number(row: bytes, at: int) -> int:
     return int.from_bytes(row[at : at + _HALF], "big")
+
+
+def _marks(row: bytes) -> list[Mark]:
+    return [(_number(row, at), _number(row, at + _HALF)) for at in range(0, len(row), _MARK)]
 
 
 def _refuse(at_ms: int, now_ms: int, forgotten_ms: int | None) -> None:
@@ -72,7 +77,7 @@ def forgotten_until(marks: list[Mark], entry: int) -> int | None:
     """No outcome of later than this, of the entity's time, is forgotten where this entry is evaluated; None: none at all."""
     first = entry - WINDOW.entries
     if not marks or marks[0][0] > first:
-        return None
+        return None  # nothing was done so long ago
     return next((at_ms for used, at_ms in marks if used > first), marks[-1][1])
 
 

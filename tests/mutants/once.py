@@ -1,0 +1,87 @@
+"""What is under a client's uuid and is done twice, or not at all."""
+
+from __future__ import annotations
+
+from .mutant import Mutant, mutant
+
+ONCE = "services/redis/connection/once.py"
+AGED = "services/redis/commands/once.py"
+TRANSACTIONS = "services/redis/connection/transactions.py"
+KEYS = "services/redis/layout/keys.py"
+CLIENT = "redis/blocking.py"
+SHARED = "redis/once.py"
+TESTS = "tests/services/redis/test_once.py"
+CLIENT_TESTS = "tests/services/redis/test_redis_client.py"
+
+UNDER_UUID: tuple[Mutant, ...] = (
+    mutant(
+        "ONCE forgets the first outcome",
+        15,
+        "a repetition runs again",
+        (ONCE, "        self.uuid, self.digest = uuid, identity(proto, args)\n", ""),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "a transaction under ONCE is one without",
+        15,
+        "what was queued under a uuid is executed again",
+        (TRANSACTIONS, "        self.uuid = session.transaction.uuid\n", '        self.uuid = b""\n'),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "a transaction's uuid is of its watched keys as well",
+        15,
+        "who repeats it is told that it was another one",
+        (TRANSACTIONS, "identity(self._proto, self._args[2:])", "identity(self._proto, self._args)"),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "REPEATED means nothing",
+        15,
+        "a transaction is done without what it watched",
+        (ONCE, "    if repeated:\n", "    if False:\n"),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "what may be forgotten is new",
+        15,
+        "a repetition after the window runs again",
+        (AGED, "at_ms <= forgotten_ms + SKEW_MS", "at_ms < 0"),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "clocks of clients are right",
+        15,
+        "a uuid from ahead is not known any more, and not old either",
+        (AGED, "at_ms <= forgotten_ms + SKEW_MS", "at_ms <= forgotten_ms"),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "FLUSHALL forgets when uuids were used",
+        15,
+        "a repetition after the window, and a FLUSHALL, runs again",
+        (KEYS, "kept if once is None else [*kept, (ONCE, once)]", "kept"),
+        shown_by=TESTS,
+    ),
+    mutant(
+        "a repetition has another uuid",
+        15,
+        "the client draws one each time that it sends a transaction",
+        (CLIENT, "multi = (ONCE, self._uuid,", "multi = (ONCE, self.owner.uuid(),"),
+        shown_by=CLIENT_TESTS,
+    ),
+    mutant(
+        "a watch is forgotten on the way",
+        15,
+        "the client repeats a transaction at another node as if nothing had been watched",
+        (CLIENT, "self._repeated or self.watching, False", "False, False"),
+        shown_by=CLIENT_TESTS,
+    ),
+    mutant(
+        "INCR is no write",
+        15,
+        "the client repeats a command that is under no uuid",
+        (SHARED, " INCR INCRBY ", " INCRBY "),
+        shown_by=CLIENT_TESTS,
+    ),
+)
