@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paxosstore.errors import TooLarge
-from paxosstore.services.redis.glob import MAX_PIECE, compile_glob, steps_per_byte
+from paxosstore.services.redis.glob import MAX_PIECE, check_glob, compile_glob, steps_per_byte
 
 
 def matches(pattern: bytes, text: bytes) -> bool:
@@ -97,3 +97,12 @@ def test_patterns_that_would_take_too_long_are_refused() -> None:
 
 def test_a_set_is_as_long_as_its_pattern() -> None:
     assert len(compile_glob(b"[\x00-\xff]" * 200).pattern) <= 200 * 12
+
+
+@pytest.mark.parametrize("pattern", [b"a" * 1_025, b"*" + b"a" * (MAX_PIECE + 1) + b"*", b"*" + b"[ab]" * (MAX_PIECE + 1) + b"*"])
+def test_what_cannot_be_made_ready_is_known_before(pattern: bytes) -> None:
+    for make in (compile_glob, check_glob):
+        with pytest.raises(TooLarge):
+            make(pattern)
+    check_glob(b"a" * 1_024)
+    check_glob(b"*" + b"[ab]" * MAX_PIECE + b"*")

@@ -14,6 +14,7 @@ import pytest
 from paxosstore.core.batch.published import Published
 from paxosstore.services.redis.pubsub import hub as hub_module
 from paxosstore.services.redis.pubsub.hub import CHANNEL, SHARD_CHANNEL
+from paxosstore.services.redis.session.subscribe import MAX_LONG_BYTES
 
 from .support import DictView, MemoryStore, ServerThread, in_loop, serving
 from .support import pack as packed
@@ -306,3 +307,17 @@ def test_so_many_messages_wait_behind_one(monkeypatch: pytest.MonkeyPatch) -> No
         later.pop()()
     assert len(listener.got) == 4
     assert b"y" in listener.got[-1]
+
+
+@in_loop
+async def test_one_command_subscribes_to_so_many_bytes_of_long_patterns() -> None:
+    async with serving() as harness:
+        transport, connection = harness.plug()
+        connection.data_received(packed(b"PSUBSCRIBE", *[b"%04d*" % number + b"x" * 800 for number in range(100)]))
+        connection.data_received(packed(b"PSUBSCRIBE", b"*" + b"x" * 100 + b"*"))
+        connection.data_received(packed(b"PSUBSCRIBE", *[b"%04d*" % number + b"x" * 50 for number in range(900)]))
+        connection.data_received(packed(b"SUBSCRIBE", *[b"%04d" % number + b"x" * 800 for number in range(100)]))
+        await harness.settle()
+        assert transport.got.count(b"-TOOLARGE") == 2
+        assert harness.server.hub.patterns == MAX_LONG_BYTES // 805 + 900
+        assert len(harness.server.hub.channels()) == 100

@@ -20,21 +20,36 @@ _NOTHING = b"(?!)"
 @lru_cache(maxsize=256)
 def compile_glob(pattern: bytes) -> re.Pattern[bytes]:
     """A pattern with * ? [set] [^set] [a-z] and \\x, to be used with `fullmatch`. Raises TooLarge."""
-    if len(pattern) > MAX_PATTERN_BYTES:
-        raise TooLarge(f"a pattern of {len(pattern)} bytes is over the limit of {MAX_PATTERN_BYTES}")
+    _check_length(pattern)
     if len(pattern) > 1 and not pattern.strip(b"*"):
         return re.compile(b".+", re.DOTALL)  # as in Redis: it asks no pattern but "*" alone about an empty key, "**" not either
     first, *others = _pieces(pattern)
     if not others:
         return re.compile(b"".join(first), re.DOTALL)
     *middle, last = others
-    if max(map(len, middle), default=0) > MAX_PIECE:
-        raise TooLarge(f"a pattern with more than {MAX_PIECE} characters between two stars")
+    _check_pieces(middle)
     # between two stars the first place that fits is as good as any later one, so no other is ever tried; the last piece
     # has one place, the end
     fitting = b"".join(b"(?>.*?%b)" % b"".join(piece) for piece in middle if piece)
     end = b".{%d,}+(?<=%b)" % (len(last), b"".join(last)) if last else b".*"
     return re.compile(b"".join(first) + fitting + end, re.DOTALL)
+
+
+def check_glob(pattern: bytes) -> None:
+    """See that a pattern can be made ready, which takes ten times as long. Raises TooLarge."""
+    _check_length(pattern)
+    if len(pattern) > MAX_PIECE:
+        _check_pieces(_pieces(pattern)[1:-1])
+
+
+def _check_length(pattern: bytes) -> None:
+    if len(pattern) > MAX_PATTERN_BYTES:
+        raise TooLarge(f"a pattern of {len(pattern)} bytes is over the limit of {MAX_PATTERN_BYTES}")
+
+
+def _check_pieces(middle: list[list[bytes]]) -> None:
+    if max(map(len, middle), default=0) > MAX_PIECE:
+        raise TooLarge(f"a pattern with more than {MAX_PIECE} characters between two stars")
 
 
 def steps_per_byte(pattern: bytes) -> int:

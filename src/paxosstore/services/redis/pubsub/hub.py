@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 from ....core.batch.published import Published
 from ....errors import PaxosStoreError
-from ..glob import compile_glob
+from ..glob import check_glob, compile_glob
 from ..reply import bulk
 from .events import ALL, CLASSES, KEY_EVENT, interest
 
@@ -37,8 +37,9 @@ MAX_SUBSCRIPTIONS = 16_384
 """Of one client, of each kind."""
 PASS_S = 0.002
 """For so long messages are compared with patterns in one pass of the loop."""
-AT_ONCE_BYTES, LOOK_BYTES = 65_536, 64
-"""How much of names is compared between two looks at the time; a comparison counts as so many bytes more."""
+AT_ONCE_BYTES, LOOK_BYTES, READY_BYTES = 65_536, 64, 8_192
+"""How much of names is compared between two looks at the time; a comparison counts as so many bytes more, and to make a pattern
+ready for its first one as so many."""
 MAX_QUEUE = 4_096
 """Messages that wait meanwhile; with more, the loop waits."""
 
@@ -109,6 +110,7 @@ class Hub:
         self._shard_channels: Subscribers = {}
         self._patterns: Subscribers = {}
         self._matchers: dict[bytes, re.Pattern[bytes]] = {}
+        """Of those patterns that something has been compared with."""
         self.told = 0
         """Messages that clients were told."""
         self.events = ""
@@ -229,7 +231,12 @@ class Hub:
         left = AT_ONCE_BYTES
         for pattern, found in matching.left:
             matcher = self._matchers.get(pattern)
-            if matcher is not None and matcher.fullmatch(channel):
+            if matcher is None:
+                if pattern not in self._patterns:
+                    continue
+                matcher = self._matchers[pattern] = compile_glob(pattern)
+                left -= READY_BYTES
+            if matcher.fullmatch(channel):
                 self._push(found, (bulk(b"pmessage"), bulk(pattern), *rest))
             left -= LOOK_BYTES + len(channel)
             if left < 0:
@@ -264,8 +271,8 @@ class Hub:
 
     def subscribe_pattern(self, subscriber: Subscriber, pattern: bytes) -> bool:
         """Raises TooLarge for a pattern that would take too long to compare."""
-        if pattern not in self._matchers:
-            self._matchers[pattern] = compile_glob(pattern)
+        if pattern not in self._patterns:
+            check_glob(pattern)
         return _add(self._patterns, pattern, subscriber, subscriber.subscriptions.patterns)
 
     def unsubscribe_pattern(self, subscriber: Subscriber, pattern: bytes) -> bool:

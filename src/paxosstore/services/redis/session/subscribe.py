@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from ....errors import PaxosStoreError, TooLarge
+from ..glob import MAX_PIECE
 from ..pubsub.hub import CHANNEL, MAX_SUBSCRIPTIONS, SHARD_CHANNEL, Hub, push_of
 from ..reply import array, bulk, error, integer_reply, nil, simple, store_error
 from .session import Session
 
 _FULL = error(f"a client may have {MAX_SUBSCRIPTIONS} subscriptions of a kind", "TOOLARGE")
+MAX_LONG_BYTES = 16_384
+"""Of the long patterns of one command: they are looked through, on the loop."""
+_TOO_LONG = error(f"one PSUBSCRIBE takes {MAX_LONG_BYTES} bytes of patterns of more than {MAX_PIECE}: use several", "TOOLARGE")
 _HELP = (
     "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "CHANNELS [<pattern>]: channels that clients of this node have subscribed to, and that fit.",
@@ -50,8 +54,12 @@ def subscriber(what: bytes, kind: _Kind) -> Callable[[Session, list[bytes]], byt
 
     def run(session: Session, args: list[bytes]) -> bytes:
         session.confirm()
-        replies = []
+        replies, left = [], MAX_LONG_BYTES
         for name in args[1:]:
+            left -= len(name) if kind is PATTERNS and len(name) > MAX_PIECE else 0
+            if left < 0:
+                replies.append(_TOO_LONG)
+                break
             if len(kind.names(session)) >= MAX_SUBSCRIPTIONS and name not in kind.names(session):
                 replies.append(_FULL)
                 break
