@@ -107,6 +107,7 @@ class Desk:
         self.frozen: list[Frozen] = []
         self.submitted: list[Request] = []
         self.soon: list[Callable[[], object]] = []
+        self.later: list[Callable[[], None]] = []
         self.told = asyncio.Queue[Callable[[], object]]()
         self.fault: PaxosStoreError | None = None
         loop = asyncio.get_running_loop()
@@ -115,6 +116,7 @@ class Desk:
             self.submitted.append,
             self.soon.append,
             lambda call: loop.call_soon_threadsafe(self.told.put_nowait, call),
+            lambda seconds, call: self.later.append(call),
         )
 
     def freeze(self, entity: int) -> Frozen:
@@ -228,6 +230,71 @@ async def test_how_else_it_ends(desk: Desk) -> None:
     desk.reads.begin(closed)
     assert closed.outcomes == [(b"", desk.fault)]
     assert desk.reads.done == 2
+
+
+@in_desk
+async def test_no_thread_can_be_started(desk: Desk) -> None:
+    one, command, later = Reader(*GETALL), Prepared(), Reader(*GETALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        desk.reads.begin(one)
+        desk.reads.prepare(command, lambda: lambda view, args, proto: b"", lambda: None)
+    for outcomes in (one.outcomes, command.outcomes):
+        assert [isinstance(error, Overloaded) for _, error in outcomes] == [True]
+    assert not desk.submitted
+    desk.reads.begin(later)
+    await desk.end_one()
+    desk.confirm()
+    assert later.outcomes == [(HASH, None)]
+
+
+def no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+class Slow(Reader):
+    """One that goes on until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(*GETALL)
+        self.goes_on = threading.Event()
+
+    def read(self, view: View) -> bytes:
+        assert self.goes_on.wait(10)
+        return super().read(view)
+
+
+@in_desk
+async def test_what_goes_on_for_long_lets_others_begin(desk: Desk) -> None:
+    slow = [Slow() for _ in range(reads.MAX_SLOW + 1)]
+    quick = [Reader(*GETALL) for _ in range(2)]
+    for reader in (*slow, *quick):
+        desk.reads.begin(reader)
+    for begun in range(1, reads.MAX_SLOW + 1):
+        assert len(desk.submitted) == begun
+        desk.later.pop()()
+    assert len(desk.submitted) == len(slow)
+    desk.later.pop()()
+    assert len(desk.submitted) == len(slow), "as many are slow as may be"
+    slow[0].goes_on.set()
+    await desk.end_one()
+    assert len(desk.submitted) == len(slow), "nobody waited for that one"
+    desk.later.pop()()
+    assert len(desk.submitted) == len(slow) + 1
+    for _ in quick:
+        await desk.end_one()
+    for reader in slow[1:]:
+        reader.goes_on.set()
+    for _ in slow[1:]:
+        await desk.end_one()
+    while desk.submitted:
+        desk.confirm()
+    assert all(reader.outcomes == [(HASH, None)] for reader in (*slow, *quick))
+    while desk.later:
+        desk.later.pop()()
+    desk.reads.begin(quick[0])
+    assert len(desk.submitted) == 1, "it is free again"
+    await desk.end_one()
 
 
 @in_desk

@@ -109,7 +109,7 @@ class RedisServer:
         self.waiting = WaitingRoom(
             Feed(0) if feed is None else feed, self.seconds, lambda pause_s, call: self._loop.call_later(pause_s, call)
         )
-        self.beside = None if freeze is None else LongReads(freeze, submit, self._call_soon, self._from_thread)
+        self.beside = None if freeze is None else LongReads(freeze, submit, self._call_soon, self._from_thread, self.later)
         self._ticks = 0
         self.given_back = 0
         """Members that were taken for clients which had gone, and are where they were."""

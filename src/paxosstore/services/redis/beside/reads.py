@@ -1,4 +1,4 @@
-"""Long reads, one after the other: each in a thread, so that the loop goes on.
+"""Long reads, one after the other, but for those that are very long: each in a thread, so that the loop goes on.
 
     try on the loop ─► too long ─► its outcome ─► freeze the entity, not before the entry that the try saw ─► run in a thread
                                                         └─► a second read, of nothing, confirms ─► both done: reply
@@ -38,6 +38,9 @@ LISTING = frozenset(
     b" xrevrange keys".split()
 )
 """What lists what it reads, so that it may be more."""
+_NO_THREAD = "no thread can be started on this node: ask for less, or again later"
+SLOW_S, MAX_SLOW = 0.25, 3
+"""One that goes on for so long lets the next one begin, unless so many do so already."""
 TRIES = 64
 """Passes of the loop in which what is applied gets to the store."""
 
@@ -113,6 +116,7 @@ class _Prepare:
         self._read = read
         self._submit = submit
         self._run: Run | None = None
+        self.slow = self.ended = False
         self.finish = command.finish
 
     @property
@@ -145,14 +149,20 @@ class LongReads:
         submit: Callable[[Request], None],
         call_soon: Callable[[Callable[[], object]], object],
         from_thread: Callable[[Callable[[], object]], object],
+        later: Callable[[float, Callable[[], None]], object],
     ) -> None:
-        """`freeze` opens an entity; `call_soon` calls in the next pass of the loop, `from_thread` does so from another thread."""
+        """`freeze` opens an entity; `call_soon` calls in the next pass of the loop, `from_thread` the same from another thread,
+        `later` after so many seconds."""
         self._freeze = freeze
         self.submit = submit
         self._call_soon = call_soon
         self._from_thread = from_thread
         self._waiting: deque[Reader | _Prepare] = deque()
+        self._later = later
         self._busy = False
+        """The next one has to wait."""
+        self._slow = 0
+        """So many go on for long, and nobody waits for them."""
         self.done = 0
         """So many have been run."""
 
@@ -178,16 +188,25 @@ class LongReads:
                 reader.finish(b"", NotServing("its client has gone: nothing happened"))
                 continue
             if isinstance(reader, _Prepare):
-                threading.Thread(target=self._work, args=(reader,), name="paxosstore-prepare", daemon=True).start()
-                return
+                if _started(partial(self._work, reader)):
+                    self._later(SLOW_S, partial(self._look, reader))
+                    return
+                reader.finish(b"", Overloaded(_NO_THREAD))
+                continue
             try:
                 frozen = self._freeze(reader.entity)
             except PaxosStoreError as error:
                 reader.finish(b"", error)
                 continue
             if frozen.entry >= reader.saw_entry:
-                _Run(reader, frozen, self.submit, self._from_thread, self._ended)
-                return
+                run = _Run(reader, frozen, self._from_thread, self._ended)
+                if _started(run.work):
+                    self._later(SLOW_S, partial(self._look, run))
+                    self.submit(run.confirming)
+                    return
+                frozen.close()
+                reader.finish(b"", Overloaded(_NO_THREAD))
+                continue
             frozen.close()
             if tried < TRIES:
                 self._waiting.appendleft(reader)
@@ -205,12 +224,37 @@ class LongReads:
 
     def _worked(self, work: _Prepare) -> None:
         work.submit()
-        self._ended()
+        self._ended(work)
 
-    def _ended(self) -> None:
-        """The thread has ended."""
-        self.done += 1
+    def _look(self, job: _Run | _Prepare) -> None:
+        """One that goes on for long lets the next one begin."""
+        if job.ended:
+            return
+        if self._slow == MAX_SLOW:
+            self._later(SLOW_S, partial(self._look, job))
+            return
+        self._slow += 1
+        job.slow = True
         self._next(0)
+
+    def _ended(self, job: _Run | _Prepare) -> None:
+        """The thread has ended."""
+        job.ended = True
+        self.done += 1
+        if job.slow:
+            self._slow -= 1
+        else:
+            self._next(0)
+
+
+def _started(work: Callable[[], None]) -> bool:
+    """Whether there is a thread that does it."""
+    try:
+        threading.Thread(target=work, name="paxosstore-beside", daemon=True).start()
+    except RuntimeError:  # the system gives no more
+        log.warning("no thread can be started for what takes long")
+        return False
+    return True
 
 
 class _Run:
@@ -220,26 +264,27 @@ class _Run:
         self,
         reader: Reader,
         frozen: Frozen,
-        submit: Callable[[Request], None],
         from_thread: Callable[[Callable[[], object]], object],
-        ended: Callable[[], None],
+        ended: Callable[[_Run], None],
     ) -> None:
+        self.confirming = Confirm(reader.entity, self._confirm)
+        """To be submitted once the thread has been started."""
         self._reader = reader
+        self._frozen = frozen
         self._from_thread = from_thread
         self._ended = ended
+        self.slow = self.ended = False
         self._confirmed = False
         self._refused: PaxosStoreError | None = None
         """Why its outcome must not be told."""
         self._outcome: Outcome | None = None
-        threading.Thread(target=self._work, args=(frozen,), name="paxosstore-long-read", daemon=True).start()
-        submit(Confirm(reader.entity, self._confirm))
 
-    def _work(self, frozen: Frozen) -> None:
+    def work(self) -> None:
         """In the thread."""
         try:
-            outcome = self._read(frozen)
+            outcome = self._read(self._frozen)
         finally:
-            frozen.close()
+            self._frozen.close()
         with suppress(RuntimeError):  # the loop is closed
             self._from_thread(partial(self._done, outcome))
 
@@ -265,7 +310,7 @@ class _Run:
     def _done(self, outcome: Outcome) -> None:
         self._outcome = outcome
         self._finish()
-        self._ended()
+        self._ended(self)
 
     def _confirm(self, error: PaxosStoreError | None) -> None:
         self._confirmed, self._refused = True, error
