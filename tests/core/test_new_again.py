@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paxosstore.core.interface.event import Received
+from paxosstore.core.interface.event import Received, WritesAllowed
 from paxosstore.core.interface.message import Standing
 from paxosstore.core.interface.ready import SetStanding
 from paxosstore.core.turn.standing import Disk, OwnStanding, State, decode_standing, reentering
@@ -87,6 +87,18 @@ def test_of_five_one_may_be_empty_that_has_not_known_it() -> None:
     assert standing.begins_anew()
 
 
+def test_of_five_each_has_to_say_so() -> None:
+    standing = OwnStanding(0, 3, reentering(0, 5, MINE, OLD))
+    for peer in range(1, 5):
+        standing.sight(peer, Disk(100 + peer, 1, peer))
+    disks = [(MINE, 1, 11), *((100 + peer, 1, peer) for peer in range(1, 5))]
+    for peer in (1, 2, 3):
+        standing.heard(peer, Standing(State.NEW.value, disks, [], [OLD], False, []))
+        assert not standing.begins_anew(), "the last one may be a member"
+    standing.heard(4, Standing(State.NEW.value, disks, [], [OLD], False, []))
+    assert standing.begins_anew()
+
+
 def test_a_word_over_a_link_of_before_does_not_replace_a_disk() -> None:
     """Seed 64001531: node 1 was on another disk by then, which had never met the old one of node 2."""
     cluster = Cluster()
@@ -98,6 +110,35 @@ def test_a_word_over_a_link_of_before_does_not_replace_a_disk() -> None:
     cluster.wait()
     assert node.shard.context.standing.row.disks == known
     assert [cluster.state(number) for number in range(3)] == [State.MEMBER] * 3
+
+
+def test_one_whose_disk_takes_no_writes_is_not_new_before_it_does() -> None:
+    cluster = FirstMember()
+    cluster.weather.cuts.add((2, 1))  # one word is missing
+    cluster.damage(1)
+    cluster.wait(100.0)
+    assert cluster.state(1) is State.REENTERING
+    context = cluster.nodes[1].shard.context
+    context.cannot_write = "no room"
+    cluster.weather.cuts.clear()
+    cluster.wait(2_000.0)
+    assert cluster.state(1) is State.REENTERING
+    cluster.nodes[1].step(WritesAllowed(""))
+    cluster.until(lambda: all(cluster.state(node) is State.MEMBER for node in range(3)))
+    assert context.counters.new_again == 1
+
+
+def test_a_word_that_names_another_disk_than_its_link_replaces_none() -> None:
+    """Its sender has become another one since it made that link, and says so over one of the new disk, from its hello on."""
+    cluster = Cluster()
+    node = cluster.nodes[1]
+    known = node.shard.context.standing.row.disks
+    disks = [tuple(known[0]), tuple(known[1]), (999, 1, 5)]
+    word = Standing(State.REENTERING.value, disks, [], [], False, [5])  # type: ignore[arg-type]  # three numbers each
+    node.step(Received(2, [word], 0, known[2].id))
+    cluster.wait()
+    assert node.shard.context.standing.row.disks == known
+    assert node.shard.context.counters.peers_fenced == 0
 
 
 # -- the words
@@ -159,6 +200,23 @@ def test_an_empty_disk_with_another_past_is_not_new_again() -> None:
     """One that was made from a backup has data; one that was told that it is another has votes."""
     standing = damaged()
     standing.row = standing.row._replace(replaced=())
+    for peer in OTHERS:
+        standing.heard(peer, says(peer))
+    assert not standing.begins_anew()
+
+
+def test_who_has_walked_some_of_its_way_is_not_new_again() -> None:
+    """It votes for those entities, and has peers' word that there were any."""
+    standing = damaged()
+    standing.row = standing.row._replace(cursor=5)
+    for peer in OTHERS:
+        standing.heard(peer, says(peer))
+    assert not standing.begins_anew()
+
+
+def test_that_a_peers_disk_was_replaced_says_nothing_of_the_own_one() -> None:
+    standing = damaged()
+    standing.row = standing.row._replace(replaced=((1, OLD),))
     for peer in OTHERS:
         standing.heard(peer, says(peer))
     assert not standing.begins_anew()

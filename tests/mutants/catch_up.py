@@ -1,9 +1,10 @@
-"""Mistakes in finding out what differs: digests that are not of what is applied, nodes of the tree that are passed over."""
+"""Mistakes in finding out what differs, and in whom to believe: digests of what is not applied, wrong numbers."""
 
 from __future__ import annotations
 
 from .mutant import mutant
 
+LOGSTATE = "core/entity/logstate.py"
 MEMORY = "storage/memory.py"
 OPENED = "storage/opened.py"
 RECONCILE = "core/log/reconcile.py"
@@ -12,6 +13,7 @@ APPLIED = "self._digests.applied(spans_of(applies, changes, self.committed_entry
 
 STORE_TESTS = "tests/storage/test_digests.py"
 CORE_TESTS = "tests/core/test_reconcile.py"
+CLAIM_TESTS = "tests/core/test_false_claim.py"
 
 CATCH_UP = (
     mutant(
@@ -118,5 +120,26 @@ CATCH_UP = (
         "a walk that waits because much is behind never goes on",
         (RECONCILE, "        if held and len(self._found) < MAX_FOUND:\n", "        if False:\n"),
         shown_by=CORE_TESTS,
+    ),
+    mutant(
+        "a wrong number is believed for ever",
+        11,
+        "an entry that a full round has found empty, and all up to the number that somebody has named, counts as chosen",
+        ("core/log/write.py", "entity.log.doubt_chosen(entry)", "False"),
+        shown_by=CLAIM_TESTS,
+    ),
+    mutant(
+        "a row is doubted like a number",
+        11,
+        "what peers have shown above the empty entry is forgotten with the number",
+        (LOGSTATE, "if not self.max_plog == entry <= self.max_chosen:", "if entry > self.max_chosen:"),
+        shown_by=CLAIM_TESTS,
+    ),
+    mutant(
+        "a wrong number still vouches",
+        11,
+        "replies leave before the own row is durable, on the word of a number that was refuted",
+        (LOGSTATE, "        self.vouched = min(self.vouched, self.max_chosen)\n", ""),
+        shown_by=CLAIM_TESTS,
     ),
 )

@@ -9,6 +9,7 @@ from .comparing import COMPARING
 from .disk import DISK
 from .divergence import DIVERGENCE
 from .feed import FEED
+from .founding import FOUNDING
 from .learn_only import LEARN_ONLY
 from .lost_disk import LOST_DISK
 from .memory import MEMORY
@@ -21,7 +22,7 @@ from .replicated_log import REPLICATED_LOG
 from .snapshot import SNAPSHOT
 
 MUTANTS: tuple[Mutant, ...] = (
-    *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + MEMORY + SNAPSHOT),
+    *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + FOUNDING + MEMORY + SNAPSHOT),
     *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS + FEED + UNDER_UUID),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
