@@ -1,8 +1,11 @@
 // What every job needs; see jobs/support.py.
 const readline = require("node:readline");
 
-const [host, port] = (process.env.SERVERS || "127.0.0.1:6379").split(",")[0].split(":");
-const address = { host, port: Number(port) };
+const servers = (process.env.SERVERS || "127.0.0.1:6379").split(",").map((each) => {
+  const [host, port] = each.split(":");
+  return { host, port: Number(port) };
+});
+const address = servers[0];
 
 /** The middle of the job: the runner kills a node now, or does not. */
 function harm() {
@@ -44,4 +47,4 @@ function run(main) {
   main().then(() => process.exit(0), (error) => { console.error(error); process.exit(1); });
 }
 
-module.exports = { address, did, harm, patiently, pause, run, until, used };
+module.exports = { address, did, harm, patiently, pause, run, servers, until, used };

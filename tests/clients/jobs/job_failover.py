@@ -1,0 +1,72 @@
+"""Clients that are told of all nodes, and of nothing else: redis-py by its Sentinel and its RedisCluster, kombu by sentinel://."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kombu import Connection
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+from support import SERVERS, did, harm, patiently, used
+
+VALUES = 50
+ONCE = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 5, "socket_connect_timeout": 1}
+used("redis", "kombu")
+
+
+def fill(client: Any, prefix: str) -> None:
+    for number in range(VALUES):
+        patiently(lambda number=number: client.set(f"{prefix}:{number}", number))
+
+
+def check(client: Any, *prefixes: str) -> None:
+    for prefix in prefixes:
+        for number in range(VALUES):
+            found = patiently(lambda name=f"{prefix}:{number}": client.get(name))
+            assert found == b"%d" % number, f"{prefix}:{number} was lost"
+
+
+def main() -> None:
+    clients: dict[str, Any] = {
+        "sentinel": Sentinel(SERVERS, sentinel_kwargs=ONCE).master_for("mymaster", **ONCE),
+        "cluster": RedisCluster(startup_nodes=[ClusterNode(*server) for server in SERVERS], socket_timeout=5),
+    }
+    for name, client in clients.items():
+        fill(client, name)
+    url = ";".join(f"sentinel://{host}:{port}/0" for host, port in SERVERS)
+    with Connection(url, transport_options={"master_name": "mymaster", "socket_timeout": 5, "socket_connect_timeout": 1}) as jobs:
+        queue = jobs.SimpleQueue("jobs")
+        for number in range(VALUES):
+            queue.put(number)
+        harm()
+        longest_s = 0.0
+        for name, client in clients.items():
+            longest_s = max(longest_s, took(lambda client=client: patiently(client.ping)))
+            fill(client, f"{name} again")
+        for client in clients.values():
+            check(client, *(name + more for name in clients for more in ("", " again")))
+        queue = patiently(lambda: jobs.SimpleQueue("jobs"))
+        seen = {patiently(lambda: take(queue)) for _ in range(VALUES)}
+        assert seen == set(range(VALUES)), "a message was lost"
+    did(f"{VALUES} values each, and as many behind it, {VALUES} messages; answered after {longest_s:.1f} s at most")
+
+
+def take(queue: Any) -> int:
+    message = queue.get(timeout=30)
+    message.ack()
+    number: int = message.payload
+    return number
+
+
+def took(call: Callable[[], object]) -> float:
+    began_s = time.monotonic()
+    call()
+    return time.monotonic() - began_s
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+// ioredis and node-redis, told of all nodes and of nothing else, by sentinels and by a cluster.
+const assert = require("node:assert");
+const { Redis, Cluster } = require("ioredis");
+const { did, harm, patiently, run, servers, used } = require("./support");
+const nodeRedis = require("redis");
+
+const VALUES = 50;
+
+run(async () => {
+  used("ioredis", "redis");
+  const options = { retryStrategy: () => 100, sentinelRetryStrategy: () => 100, clusterRetryStrategy: () => 100 };
+  const rootNodes = servers.map(({ host, port }) => ({ url: `redis://${host}:${port}` }));
+  const clients = {
+    "ioredis sentinel": new Redis({ sentinels: servers, name: "mymaster", ...options }),
+    "ioredis cluster": new Cluster(servers, { scaleReads: "all", ...options }),
+    "node-redis cluster": await nodeRedis.createCluster({ rootNodes }).on("error", () => {}).connect(),
+    "node-redis sentinel": await nodeRedis.createSentinel({ name: "mymaster", sentinelRootNodes: servers }).on("error", () => {}).connect(),
+  };
+  for (const client of Object.values(clients)) client.on("error", () => {});
+  const fill = async (client, prefix) => {
+    for (let n = 0; n < VALUES; n++) await patiently(() => client.set(`${prefix}:${n}`, String(n)));
+  };
+  for (const [name, client] of Object.entries(clients)) await fill(client, name);
+  await harm();
+  for (const [name, client] of Object.entries(clients)) await fill(client, `${name} again`);
+  for (const client of Object.values(clients)) {
+    for (const name of Object.keys(clients)) {
+      for (const more of ["", " again"]) {
+        for (let n = 0; n < VALUES; n++) {
+          assert.equal(await patiently(() => client.get(`${name}${more}:${n}`)), String(n), "a value was lost");
+        }
+      }
+    }
+  }
+  did(`${VALUES} values by each of ${Object.keys(clients).length} clients, and as many behind it, read by all`);
+});
