@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paxosstore.core.entity.logstate import INFINITE
-from paxosstore.core.interface.event import FloorsLoaded, Received
+from paxosstore.core.interface.event import FloorsLoaded, Received, WritesAllowed
 from paxosstore.core.interface.message import LostPage, LostRequest, PaxosMessage, ReadAnswer
 from paxosstore.core.interface.ready import SetFloor
 from paxosstore.core.turn.standing import (
@@ -107,6 +107,29 @@ def test_damage_that_is_met_by_a_request_ends_the_life_and_the_next_one_goes_on(
     cluster.until(lambda: cluster.nodes[2].life == life + 1)
     cluster.until(lambda: is_whole(cluster, 2))
     assert cluster.do(2, b"get a", read_only=True).reply == b"2"
+    expect_equal(cluster)
+
+
+@pytest.mark.parametrize("asked_for", [False, True], ids=["nobody asks", "a read"])
+def test_damage_that_a_start_could_not_note_is_repaired_when_there_is_room(asked_for: bool) -> None:
+    """What was to be deleted is still there then: it is found again when it is read."""
+    cluster = two_entities()
+    node = cluster.nodes[2]
+    cluster.kill(2, node.store.unsynced)
+    node.store.damage(ENTITY)
+    node.store.full = True
+    node.lost_ranges = [(ENTITY, ENTITY)]
+    cluster.start(2)
+    assert node.shard.context.cannot_write
+    if asked_for:
+        assert cluster.do(2, b"get a", read_only=True).reply is None
+    assert cluster.do(0, b"put a 7").reply == b"done"
+    cluster.wait(1_000.0)
+    node.store.full = False
+    node.step(WritesAllowed(""))
+    cluster.until(lambda: is_whole(cluster, 2))
+    assert node.store.damaged == set()
+    assert cluster.do(2, b"get a", read_only=True).reply == b"7"
     expect_equal(cluster)
 
 
