@@ -84,6 +84,7 @@ step = st.one_of(
     st.tuples(st.just("low"), st.integers(1, 60), st.just(0)),
     st.tuples(st.just("high"), st.integers(1, 60), st.just(0)),
     st.tuples(st.just("middle"), st.integers(0, 100), st.integers(1, 100)),
+    st.tuples(st.just("scattered"), st.integers(0, 100), st.integers(1, 9)),
 )
 
 
@@ -127,6 +128,8 @@ def run(steps: list[Any]) -> None:
             model = {member: score for member, score in model.items() if (member, score) not in popped}
         elif name == "middle":
             gone = order[one : one + two]
+        elif name == "scattered":
+            gone = order[one::two]
         if gone:
             scored_set.remove_many(gone)
             for member, _ in gone:
@@ -295,9 +298,11 @@ def test_what_fits_into_one_request() -> None:
     filled(view, 20_000)
     run_here = partial(Overlay, Rows(view), 0, view.now_ms, max_request_rows=20_000)
     many = [b"%d" % number for number in range(4_000)]
+    names = [member for member, _ in ScoredSet(view, b"z").members()][::5]
     assert handle(run_here(), encode(2, [b"ZADD", b"z", *many])) == b":2000\r\n"
     assert handle(run_here(), encode(2, [b"ZADD", b"new", *many])) == b":2000\r\n"
     assert handle(run_here(), encode(2, [b"ZREMRANGEBYRANK", b"z", b"100", b"5099"])) == b":5000\r\n"
+    assert handle(run_here(), encode(2, [b"ZREM", b"z", *names[::2], *names])) == b":4000\r\n"
     assert handle(run_here(), encode(2, [b"RPUSH", b"l", *many, *many])) == b":8000\r\n"
     with pytest.raises(TooLarge):
         handle(run_here(), encode(2, [b"ZADD", b"z", *[b"%d" % number for number in range(10_000)]]))

@@ -116,7 +116,7 @@ class ScoredSet:
         return taken
 
     def remove_many(self, members: Sequence[Scored]) -> None:
-        """Members with their scores, in ascending order: all of them, or a range."""
+        """Members with their scores, each once, in ascending order."""
         rows = self.rows
         if len(members) == rows.size > _FEW:
             rows.drop()

@@ -81,15 +81,15 @@ def add_members(view: View, name: bytes, members: list[tuple[bytes, float]], opt
 
 def zrem(view: View, args: list[bytes], proto: int) -> bytes:
     scored = ScoredSet(view, args[1])
-    removed = 0
+    found: dict[bytes, float] = {}
     for member in args[2:] if scored.size else ():
-        score = scored.score(member)
+        score = None if member in found else scored.score(member)
         if score is not None:
-            scored.remove(member, score)
-            removed += 1
-    if removed:
+            found[member] = score
+    if found:
+        scored.remove_many(sorted(found.items(), key=lambda one: place_of(*one)))
         scored.save()
-    return integer_reply(removed)
+    return integer_reply(len(found))
 
 
 def zscore(view: View, args: list[bytes], proto: int) -> bytes:
