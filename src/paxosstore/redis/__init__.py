@@ -9,6 +9,11 @@ The same for asyncio: `from paxosstore.redis.asyncio import Redis`. It needs red
 does and what it cannot do: docs/CLIENTS.md.
 """
 
+try:
+    import redis as _redis_py  # noqa: F401
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError("paxosstore.redis needs redis-py: pip install 'paxosstore[redis]'") from missing
+
 from .blocking import Pipeline as Pipeline
 from .blocking import Redis as Redis
 from .once import Again as Again

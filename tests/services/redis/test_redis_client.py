@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
@@ -237,6 +239,12 @@ def test_what_goes_under_a_uuid_are_all_writes_to_one_entity() -> None:
 )
 def test_the_words_of_a_command(args: tuple[Any, ...], words: list[Any] | None) -> None:
     assert under_uuid(args) == words
+
+
+def test_where_redis_py_is_missing_it_says_so() -> None:
+    words = "import sys; sys.modules['redis'] = None; import paxosstore.redis"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: paxosstore.redis needs redis-py: pip install 'paxosstore[redis]'"
 
 
 def test_errors_that_pass_are_those_of_the_store() -> None:
