@@ -114,6 +114,8 @@ class Plan(NamedTuple):
     """Who does not come to know of any lost disk; where others are forced, who is down all the time."""
     damaged: tuple[int, ...] = ()
     """With a founding: whose lost disks are damaged stores, which re-enter and are not new, unless all others are (rule 19f)."""
+    at_once: bool = False
+    """Those are new whatever the others say: as an empty disk is, which rule 19f asks more of for people's sake."""
     force: bool = False
     """A majority is lost, and goes on with those that are left: what one of them has accepted stays."""
 
@@ -318,9 +320,9 @@ class Model:
                 yield f"proposes {value}", self._becomes(node, row._replace(accepted=row.prepared, value=value))
         if node.standing == NEW:
             yield from self._founds(nodes, me, node)
-        if node.damaged and node.standing == REENTERING and -1 not in node.known:
+        if node.damaged and node.standing == REENTERING:
             others = [(node.known[peer], other.news) for peer, other in enumerate(nodes) if peer != me]
-            if all((life, node.known) in news for life, news in others):
+            if plan.at_once or (-1 not in node.known and all((life, node.known) in news for life, news in others)):
                 yield "is new again: all others are new", node._replace(standing=NEW, damaged=False, asked=0, answers=0)
         if node.life < plan.losses[me] and sum(other.life for other in nodes) < plan.in_all:
             yield "loses its disk", self._lost(me, node, [other.life for other in nodes])

@@ -56,6 +56,7 @@ SMALL = {
     "five nodes, one away, some behind": FIVE_BEHIND,
     "an older copy of a directory": COPY,
     "a cluster begins, a store is damaged": FOUNDING_DAMAGED,
+    "a cluster begins, a store is damaged, and new at once": FOUNDING_DAMAGED._replace(at_once=True),
     "a majority lost, forced": FORCED,
     "a majority of five lost, forced": FORCED_FIVE,
 }
@@ -78,6 +79,9 @@ FULL = {
     "a cluster begins, two disks are lost": FOUNDING._replace(rounds=(0, 0, 0), losses=(2, 2, 2), in_all=2),
     "a cluster begins, a store is damaged, with a proposer": FOUNDING_DAMAGED._replace(rounds=(0, 0, 1)),
     "a cluster begins, two stores are damaged": FOUNDING_DAMAGED._replace(losses=(2, 2, 2), in_all=2),
+    "a cluster begins, a store is damaged, and new at once, another disk is lost": FOUNDING_DAMAGED._replace(
+        damaged=(0,), losses=(1, 1, 0), in_all=2, at_once=True
+    ),
     "a cluster begins, a store is damaged, another disk is lost": FOUNDING_DAMAGED._replace(
         damaged=(0,), losses=(2, 2, 2), in_all=2
     ),
