@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -271,6 +272,32 @@ def test_a_level_is_never_without_a_page(small_pages: None) -> None:
         scored_set.remove_many(gone)
         scored_set.save()
         check(view, dict([pair for pair in order if pair not in gone]))
+
+
+def test_many_come_and_go_before_the_index_is_told(small_pages: None) -> None:
+    """Members that are added, moved, taken out and looked up in one go, all over a set of several levels."""
+    for standing in (0, 5, 40, 400):
+        view, chance = DictView(), random.Random(standing)
+        model = {b"%07d" % number: float(number) for number in range(standing)}
+        if standing:
+            filled(view, standing)
+        for _ in range(6):
+            scored_set = ScoredSet(view, b"z")
+            for number in range(chance.choice((1, 30, 300))):
+                member = b"%07d" % chance.randrange(600)
+                if member in model and chance.random() < 0.4:
+                    scored_set.remove(member, model.pop(member))
+                else:
+                    score = float(chance.randrange(-50, 700))
+                    scored_set.put(member, score, model.get(member))
+                    model[member] = score
+                if number % 100 == 50 and model:
+                    order = sorted(model.items(), key=lambda pair: (pair[1], pair[0]))
+                    assert scored_set.ranked(0, 9) == order[:9]
+                    scored_set.remove_many(order[1:4])
+                    model = dict([*order[:1], *order[4:]])
+            scored_set.save()
+            check(view, model)
 
 
 class Rows:

@@ -10,6 +10,7 @@ empty at the low end, as those of a queue do, gives its members to the next, and
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 
@@ -39,14 +40,31 @@ class Pages:
         self.low = low
         """No member is lower."""
 
-    def add(self, place: bytes) -> None:
+    def add_many(self, places: Sequence[bytes]) -> None:
+        """These, in ascending order, have come."""
         for level in range(1, self.levels + 1):
-            found, count = self._page(level, place)
-            self._put(level, found, count + 1)
-            if count >= _limit(level):
-                self._split(level, found, count + 1)
-        if self._rows.size > _limit(self.levels + 1):
+            at = 0
+            while at < len(places):
+                found, count = self._page(level, places[at])
+                stop = at + 1
+                if stop < len(places):
+                    end = self._next(level, max(found, places[at]))
+                    stop = len(places) if end is None else bisect_left(places, end[0], stop)
+                count += stop - at
+                self._put(level, found, count)
+                self._divide(level, found, count)
+                at = stop
+        while self._rows.size > _limit(self.levels + 1):
             self._grow()
+
+    def _divide(self, level: int, place: bytes, count: int) -> None:
+        """Divide a page until none of what it becomes has too many members."""
+        if count <= _limit(level):
+            return
+        left, lowest, middle = self._split(level, place, count)
+        if middle:
+            self._divide(level, lowest, left)
+            self._divide(level, middle, count - left)
 
     def remove(self, place: bytes, count: int = 1) -> None:
         """So many members of the page of this place are gone."""
@@ -72,7 +90,7 @@ class Pages:
             end = self._next(1, max(found, places[at]))
             stop = len(places)
             if end is not None:
-                stop = next((later for later in range(at, stop) if places[later] >= end[0]), stop)
+                stop = bisect_left(places, end[0], at)
             self.remove(places[at], stop - at)
             at = stop
 
@@ -136,8 +154,8 @@ class Pages:
         self._rows.put(_row(level, place), count.to_bytes(8, "big"))
         self.last = max(self.last, above(place))
 
-    def _split(self, level: int, place: bytes, count: int) -> None:
-        """Divide a page in two at a place of the level below."""
+    def _split(self, level: int, place: bytes, count: int) -> tuple[int, bytes, bytes]:
+        """Divide a page in two at a place of the level below: how many the first has, and where both begin; b"": it cannot be."""
         first = self._is_first(level, place)
         if level == 1:
             start = self._members + (self.low if first else place)
@@ -147,12 +165,13 @@ class Pages:
         else:
             left, lowest, middle = self._middle(level - 1, b"" if first else place, count)
         if not middle:
-            return
+            return count, place, b""
         if first and middle <= place:
             self._lower(level, place, lowest)
             place = lowest
         self._put(level, place, left)
         self._put(level, middle, count - left)
+        return left, place, middle
 
     def _lower(self, level: int, place: bytes, lowest: bytes) -> None:
         """The first page of a level, and of those above that begin there, begins lower."""
@@ -224,7 +243,7 @@ class Pages:
             self.first = place[:HINT_BYTES]
         self.levels += 1
         self._put(self.levels, place, size)
-        self._split(self.levels, place, size)
+        self._divide(self.levels, place, size)
 
     def _shrink(self) -> None:
         """One level less: the set is small for it."""

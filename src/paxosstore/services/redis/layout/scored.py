@@ -42,12 +42,14 @@ Scored = tuple[bytes, float]
 class ScoredSet:
     """A sorted set as it stands, or as it will once `save` is called. Raises WrongType."""
 
-    __slots__ = ("_loose_high", "_loose_low", "_pages", "high", "rows")
+    __slots__ = ("_loose_high", "_loose_low", "_new", "_pages", "high", "rows")
 
     def __init__(self, view: View, name: bytes) -> None:
         rows = self.rows = Collection(view, name, ZSET)
         levels, first, last, low, self.high = _unpack(rows.extra) if rows.exists else (0, b"", b"", b"", b"")
         self._pages = Pages(rows, _BY_SCORE, levels, first, last, low)
+        self._new: set[bytes] = set()
+        """Places of which the index has not been told."""
         self._loose_low = self._loose_high = False
         """What may have been the member at that end is gone."""
 
@@ -89,7 +91,7 @@ class ScoredSet:
             self._pages.low, self.high = low, high
         else:
             self._pages.low, self.high = min(self.low, low), max(self.high, high)
-        self._pages.add(place)
+        self._new.add(place)
 
     def remove(self, member: bytes, score: float) -> None:
         place = place_of(member, score)
@@ -100,7 +102,17 @@ class ScoredSet:
     def _leave(self, place: bytes) -> None:
         self.rows.delete(_BY_SCORE + place)
         self._loosen(place)
-        self._pages.remove(place)
+        if place in self._new:
+            self._new.discard(place)
+        else:
+            self._pages.remove(place)
+
+    def _index(self) -> Pages:
+        """It has been told of all that has come."""
+        if self._new:
+            places, self._new = sorted(self._new), set()
+            self._pages.add_many(places)
+        return self._pages
 
     def pop(self, count: int, *, highest: bool) -> list[Scored]:
         """Remove up to so many from an end, and return them, the one at the end first."""
@@ -117,7 +129,7 @@ class ScoredSet:
 
     def remove_many(self, members: Sequence[Scored]) -> None:
         """Members with their scores, each once, in ascending order."""
-        rows = self.rows
+        rows, pages = self.rows, self._index()
         if len(members) == rows.size > _FEW:
             rows.drop()
             return
@@ -127,7 +139,7 @@ class ScoredSet:
             rows.delete(_name(member))
             rows.delete(_BY_SCORE + place)
             self._loosen(place)
-        self._pages.remove_many(places)
+        pages.remove_many(places)
 
     def _loosen(self, place: bytes) -> None:
         self._loose_low = self._loose_low or place[:HINT_BYTES] == self.low
@@ -153,7 +165,7 @@ class ScoredSet:
 
     def save(self) -> None:
         """Call it once, behind the last change. A sorted set without members is none."""
-        rows, pages = self.rows, self._pages
+        rows, pages = self.rows, self._index()
         if rows.size:
             if self._loose_low:
                 place = next(rows.scan(_BY_SCORE + self.low, _BY_SCORE + self.high))[0][1:]
@@ -183,7 +195,7 @@ class ScoredSet:
             return 0
         if place >= self.high:
             return self.size
-        before, start = self._pages.rank(place)
+        before, start = self._index().rank(place)
         start = max(start, self.low)
         return before + sum(1 for _ in self.rows.scan(_BY_SCORE + start, _BY_SCORE + place))
 
@@ -195,7 +207,7 @@ class ScoredSet:
         if start <= PAGE:
             return list(islice(self.members(reverse=reverse), start, stop))
         first = self.size - 1 - start if reverse else start
-        page, skipped = self._pages.at(first)
+        page, skipped = self._index().at(first)
         from_there = self.between(page or self.low, self.high)
         if not reverse:
             return list(islice(from_there, skipped, skipped + count))
