@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from ....core.batch.overlay import View
 from ....core.batch.request import Request
 from ....errors import PaxosStoreError
@@ -64,6 +66,7 @@ class Answer:
         self.reply: bytes | None = reply
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # by what waits, watches and goes in transactions
 class Command(Request):
     """One command on one entity. It holds its connection's place for the reply."""
 
@@ -83,11 +86,10 @@ class Command(Request):
         "reply",
         "saw_entry",
         "saw_ms",
+        "waits",
     )
 
     handler = HANDLER
-    waits = False
-    """It may take for ever: until there is something for its client."""
 
     def __init__(
         self,
@@ -122,6 +124,8 @@ class Command(Request):
         self.queued_read = False
         """It reads, in a place among the writes."""
         self.reply: bytes | None = None
+        self.waits = False
+        """It may take for ever: until there is something for its client."""
 
     def evaluate(self, view: View) -> bytes:
         owner = self._owner

@@ -190,7 +190,7 @@ def getrange(view: View, args: list[bytes], proto: int) -> bytes:
     if 0 > start > end:
         return bulk(b"")
     start, end = (max(at + len(value) if at < 0 else at, 0) for at in (start, end))
-    return bulk(value[start : end + 1])
+    return bulk(value[start : max(start, end + 1)])  # compiled, a slice that ends before it starts is an error
 
 
 def setrange(view: View, args: list[bytes], proto: int) -> bytes:

@@ -35,8 +35,6 @@ class WaitingCommand(Command):
 
     __slots__ = ("_drop", "_give_back", "_hung_up", "_minds_kind", "_place", "_room", "_submit", "_unblocked", "spec")
 
-    waits = True
-
     def __init__(
         self,
         owner: Owner,
@@ -53,6 +51,7 @@ class WaitingCommand(Command):
     ) -> None:
         """`drop` ends the connection; `give_back` takes the entity, words and reply of what its client does not get."""
         super().__init__(owner, partial(attempt, spec), args, proto, entity, True)
+        self.waits = True
         self.spec = spec
         self._submit = submit
         self._drop = drop
