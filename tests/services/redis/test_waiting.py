@@ -513,7 +513,7 @@ def test_how_long_a_command_may_wait(line: str, seconds: float | None) -> None:
 async def test_what_waits_for_nothing_is_told_so_in_the_end() -> None:
     async with waiting_service() as (harness, _):
         transport, connection = harness.plug()
-        connection.data_received(pack("BRPOPLPUSH none d 0x0.01;PING"))
+        connection.data_received(pack("BRPOPLPUSH none d 0x0.4;PING"))
         await harness.settle()
         assert transport.got == b""
         async with asyncio.timeout(10):
