@@ -33,7 +33,7 @@ for name in ("fcntl", "resource", "termios", "pwd", "grp", "_ctypes"):
 
 import paxosstore
 for module in pkgutil.walk_packages(paxosstore.__path__, "paxosstore."):
-    if module.name != "paxosstore.cli.__main__" and module.name != "paxosstore.__main__":
+    if not module.name.endswith(".__main__") and not module.name.startswith("paxosstore.compiled."):  # those are found by it
         __import__(module.name)
 
 from paxosstore.core.batch.overlay import WriteBatch
