@@ -72,6 +72,14 @@ def test_streams_and_their_errors(ports: tuple[int, int], proto: int) -> None:
     compare(ports, proto, script(SCRIPT))
 
 
+def test_who_claims_nothing_is_no_consumer(ports: tuple[int, int]) -> None:
+    asked = "XGROUP CREATE t g $ MKSTREAM / XAUTOCLAIM t g c 0 0 / XINFO STREAM t FULL / XADD t 1-1 f v"
+    told = (
+        "XREADGROUP GROUP g own STREAMS t > / XAUTOCLAIM t g c 100000 0 / XDEL t 1-1 / XAUTOCLAIM t g c 0 0 / XINFO STREAM t FULL"
+    )
+    compare(ports, 2, script(f"{asked} / {told}"))
+
+
 def test_inexact_trimming_drops_whole_nodes(ports: tuple[int, int]) -> None:
     fill: list[Words] = [(b"XADD", b"s", b"%d-0" % number, b"f", b"v") for number in range(1, 1_001)]
     asked = ["XTRIM s MAXLEN ~ 555", "XLEN s", "XTRIM s MINID ~ 650", "XLEN s", "XTRIM s MAXLEN ~ 0 LIMIT 150", "XLEN s"]

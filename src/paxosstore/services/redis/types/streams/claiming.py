@@ -166,7 +166,6 @@ def xautoclaim(view: View, args: list[bytes], proto: int) -> bytes:
 def _claim_idle(
     view: View, stream: Stream, group: Group, name: bytes, start: int, count: int, min_idle: int, *, just_id: bool
 ) -> bytes:
-    consumer = group.see(name, view.now_ms)
     claimed: list[bytes] = []
     gone: list[bytes] = []
     looked = list(islice(group.pending_range(start), count * ATTEMPTS + 1))
@@ -181,7 +180,7 @@ def _claim_idle(
             continue
         if view.now_ms - pending.delivered_ms < min_idle:
             continue
-        group.deliver(pending.number, consumer, view.now_ms, pending.deliveries + (not just_id))
+        group.deliver(pending.number, group.see(name, view.now_ms), view.now_ms, pending.deliveries + (not just_id))
         claimed.append(id_reply(pending.number) if just_id else entry_reply(pending.number, fields))
     group.save()
     stream.save()
