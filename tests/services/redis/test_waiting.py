@@ -18,10 +18,10 @@ from paxosstore.core.interface.ready import Apply
 from paxosstore.errors import NoQuorum
 from paxosstore.runtime.feed import Feed
 from paxosstore.runtime.node import Node
-from paxosstore.services.redis.commands.handler import HANDLER, handle
+from paxosstore.services.redis.commands.handler import HANDLER, encode, handle
 from paxosstore.services.redis.commands.spec import Spec
 from paxosstore.services.redis.commands.table import TABLE as DATA_TABLE
-from paxosstore.services.redis.commands.waits import MAX_SECONDS, found_nothing, wait_seconds
+from paxosstore.services.redis.commands.waits import MAX_SECONDS, THERE, found_nothing, wait_seconds
 from paxosstore.services.redis.layout.keys import STREAM, row_key
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.services.redis.reply import OK, bulk, nil_array
@@ -91,6 +91,38 @@ async def test_who_waits_is_served_by_a_push_in_order() -> None:
         assert clients[2][0].got == pack("r c") + b"+PONG\r\n"
         assert not store.feed
         assert len(harness.server.waiting) == 0
+
+
+class LooksElsewhere(FeedStore):
+    """Has its reads run by a peer, as a node does that cannot serve them."""
+
+    def _run(self, request: Request) -> bytes:
+        if not request.read_only or request.handler != HANDLER:
+            return super()._run(request)
+        return handle(self._view_for(request), request.payload())
+
+
+@in_loop
+async def test_a_peer_that_looks_takes_nothing_not_even_later() -> None:
+    """What it took when its answer is awaited no longer would be gone, and told to nobody."""
+    store = LooksElsewhere()
+    async with serving(store, feed=store.feed) as harness:
+        transport, connection = harness.plug()
+        connection.data_received(pack("BLPOP q 0"))
+        await harness.settle()
+        look = store.submitted[-1]
+        late = look.payload()
+        view = store.view(look.entity)
+        view.read_only = False
+        for word in (b"a", b"b"):
+            handle(view, encode(2, [b"RPUSH", b"q", word]))
+        assert handle(view, late) == THERE
+        assert handle(view, encode(2, [b"LLEN", b"q"])) == b":2\r\n"
+        other, pops = harness.plug()
+        pops.data_received(pack("BRPOP q r 0"))
+        await harness.settle()
+        assert other.got == pack("q b"), "what is there according to a peer is tried for"
+        assert transport.got == pack("q a"), "and so whoever waits hears of it"
 
 
 @in_loop

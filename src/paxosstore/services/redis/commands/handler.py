@@ -20,12 +20,14 @@ from ..scripting import commands as scripts
 from ..types import generic
 from . import once
 from .table import TABLE
-from .waits import attempt
+from .waits import attempt, look
 
 _WATCH = b"watch"
 _EXEC = b"exec"
 TRY = b"try"
 """In front of a command that waits where there is nothing for it."""
+LOOK = b"look"
+"""The same, as a read."""
 _DROP_EXPIRED = b"drop-expired"
 HANDLER = "redis"
 """The name under which every node knows `handle`."""
@@ -168,4 +170,11 @@ def run_attempt(view: View, args: list[bytes], proto: int) -> bytes:
     return call(partial(attempt, spec), view, args[1:], proto)
 
 
+def run_look(view: View, args: list[bytes], proto: int) -> bytes:
+    """A command that may wait looks whether there is something."""
+    spec = TABLE.get(args[1]) or TABLE[args[1].lower()]
+    return call(partial(look, spec), view, args[1:], proto)
+
+
 _HANDLED[TRY] = run_attempt
+_HANDLED[LOOK] = run_look

@@ -15,6 +15,8 @@ from .spec import Spec
 
 NOTHING = frozenset((b"*-1\r\n", b"$-1\r\n", b"_\r\n"))
 """What commands that may wait reply when there is nothing for them."""
+THERE = b"+THERE\r\n"
+"""What a look replies where there is a key to be served from: it has to be tried."""
 FROM_THE_FIRST = frozenset(("blmove", "brpoplpush"))
 """Of their keys they take from the first alone."""
 MAX_SECONDS = 1e9
@@ -103,6 +105,16 @@ def attempt(spec: Spec, view: View, args: list[bytes], proto: int) -> bytes:
         view.require_write()
     reply = spec.run(view, args, proto)
     return reply + _encode(spec.resumed(view, args)) if spec.resumed is not None and reply in NOTHING else reply
+
+
+def look(spec: Spec, view: View, args: list[bytes], proto: int) -> bytes:
+    """What the read that a try begins as does at a peer: it takes nothing there, not even later.
+
+    A copy of it may run long after its node has answered it itself: what it took then, nobody would be told.
+    """
+    if spec.writes and any(Key(view, name).exists for name in waits_for(spec, args)):
+        return THERE
+    return attempt(spec, view, args, proto)
 
 
 def found_nothing(reply: bytes) -> list[bytes] | None:

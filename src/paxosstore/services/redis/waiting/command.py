@@ -2,7 +2,7 @@
 over.
 
 A try is an ordinary request. The first one looks whether there is anything, as a read: only if there is, it becomes a write, so
-who asks in vain again and again writes nothing to the log.
+who asks in vain again and again writes nothing to the log. Where a peer has to look, it does no more than that.
 
 What a client is given is taken from the store only if it was decided for it. If the client has gone before the try is run, that
 is refused; if it goes while the outcome is on its way, what was taken is given back (giveback.py).
@@ -16,9 +16,9 @@ from functools import partial
 from ....core.batch.overlay import View
 from ....core.batch.request import Request
 from ....errors import PaxosStoreError, RequestFailed
-from ..commands.handler import TRY, call, encode
+from ..commands.handler import LOOK, TRY, call, encode
 from ..commands.spec import Spec
-from ..commands.waits import FROM_THE_FIRST, attempt, found_nothing, waits_for
+from ..commands.waits import FROM_THE_FIRST, THERE, attempt, found_nothing, waits_for
 from ..connection.requests import Command, Owner
 from ..layout.keys import LIST, STREAM, ZSET
 from ..reply import WRONG_TYPE, error, nil_array
@@ -93,15 +93,18 @@ class WaitingCommand(Command):
         return call(self._run, view, self._args, self._proto)
 
     def payload(self) -> bytes:
-        return encode(self._proto, [TRY, *self._args])
+        return encode(self._proto, [LOOK if self.read_only else TRY, *self._args])
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         place = self._place
+        if error is None and reply == THERE and not self._owner.gone:
+            self.retry()
+            return
         words = found_nothing(reply) if error is None else None
         nothing = words is not None or (error is None and place.tested and reply == WRONG_TYPE and not self._minds_kind)
         self._args = words or self._args
         if self._owner.gone:
-            if error is None and not nothing:
+            if error is None and not nothing and reply != THERE:
                 self._give_back(self.entity, self._args, reply)
             self._end(reply, error)
         elif nothing:
