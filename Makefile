@@ -20,7 +20,7 @@ help:
 	@echo "make check    formatting, lint, types, layers"
 	@echo "make bench    throughput and latency beside redis-server"
 	@echo "make sim      300 seeds of the simulated cluster"
-	@echo "make sim-redis  lists, sets, hashes and sorted sets of Redis in it, some with an end; 300 seeds"
+	@echo "make sim-redis  lists, sets, hashes and sorted sets of Redis in it, some with an end, and who waits for them; 300 seeds"
 	@echo "make mutants  every rule broken on purpose, and which check noticed"
 	@echo "make modelcheck    every order of events in a small scope"
 	@echo "make crash-images  what a power cut may leave of the store, opened and checked"
@@ -73,6 +73,7 @@ SEEDS ?= 300
 FIRST ?= 0
 sim-redis: $(COMPILED)
 	$(BIN)/python -m tests.services.redis.simulated_collections $(SEEDS) $(FIRST)
+	$(BIN)/python -m tests.services.redis.simulated_waiting $(SEEDS) $(FIRST)
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants $(ARGS)
@@ -104,6 +105,7 @@ $(CLIENTS_INSTALLED): $(wildcard $(CLIENTS)/requirements*.txt $(CLIENTS)/node/pa
 # Half of the time for seeds that were never run (they begin at the time of day), half for real processes; 10,000 harms between.
 soak: $(COMPILED)
 	$(BIN)/paxosstore sim --first $$(date +%s)000 --minutes $$(( ($(MINUTES) + 1) / 2 )) --keep out/soak/failed-seeds.txt
+	$(MAKE) sim-redis SEEDS=$$(( $(MINUTES) * 5 )) FIRST=$$(date +%s)000
 	$(BIN)/python -m tests.damage --harms 10000 --seed $$(date +%s)
 	$(BIN)/python -m chaos --seconds $$(( $(MINUTES) * 30 )) --seed $$(date +%s) --out out/soak/chaos
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .background import BACKGROUND
 from .catch_up import CATCH_UP
 from .clocks import CLOCKS
+from .collections import SIMULATED
 from .comparing import COMPARING
 from .disk import DISK
 from .divergence import DIVERGENCE
@@ -24,5 +25,6 @@ from .snapshot import SNAPSHOT
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + FOUNDING + MEMORY + SNAPSHOT),
     *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS + FEED + UNDER_UUID),
+    *SIMULATED,
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

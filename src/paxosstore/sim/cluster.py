@@ -6,11 +6,12 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.entry.ids import majority
 from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
 from ..core.interface.message import Message, PaxosMessage
+from ..core.interface.ready import Apply, Change
 from ..core.turn.context import Handler
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
@@ -62,6 +63,7 @@ class SimCluster:
         self.losses = [0] * nodes
         """Node -> how often it has found another disk."""
         self.on_turn: Callable[[SimNode], None] = lambda node: None
+        self.on_applied: Callable[[SimNode, Sequence[Apply], Sequence[Change]], None] = lambda node, applies, changes: None
         self.on_kill: list[Callable[[SimNode], None]] = []
         self._hash = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []

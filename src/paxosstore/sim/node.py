@@ -73,6 +73,8 @@ class World(Protocol):
     cuts: Counter[str]
     """At what the power was cut."""
     on_turn: Callable[[SimNode], None]
+    on_applied: Callable[[SimNode, Sequence[Apply], Sequence[Change]], None]
+    """Told what a durable turn has applied, as the feed of a real node is."""
 
     def new_disk(self) -> SimDisk: ...
 
@@ -326,7 +328,7 @@ class SimNode:
         self.cluster.note("node", self.number, "has lost an entity:", found)
 
     def applied(self, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
-        pass
+        self.cluster.on_applied(self, applies, changes)
 
     def _when_idle(self, action: Callable[[], None]) -> None:
         left_ms = self._idle_at_ms - self.cluster.now_ms

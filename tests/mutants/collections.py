@@ -1,0 +1,73 @@
+"""Mistakes in lists, hand-offs and expiry of the Redis service that the simulated cluster notices (`make sim-redis`): each is
+killed by one of the seeds that its test runs."""
+
+from __future__ import annotations
+
+from .mutant import mutant
+
+ENDS = "services/redis/types/lists/ends.py"
+ITEMS = "services/redis/layout/items.py"
+KEYS = "services/redis/layout/keys.py"
+CLOCK = "clock.py"
+COMMAND = "services/redis/waiting/command.py"
+WAITING = "tests/services/redis/test_simulated_waiting.py"
+COLLECTIONS = "tests/services/redis/test_simulated_collections.py"
+
+SIMULATED = (
+    mutant(
+        "a pop that is not logged",
+        14,
+        "BLPOP answers with what it leaves in the list",
+        (
+            ENDS,
+            "        value = items.pop(left=left)\n        items.save()\n",
+            "        value = items.get(0 if left else items.size - 1)\n",
+        ),
+        shown_by=WAITING,
+    ),
+    mutant(
+        "the count row is not kept",
+        14,
+        "a pop leaves the number of elements as it was",
+        (ITEMS, "        self._first += left\n        self._rows.size -= 1\n", "        self._first += left\n"),
+        shown_by=COLLECTIONS,
+    ),
+    mutant(
+        "handed to two",
+        14,
+        "what a client was told of goes back as well, and to the next one",
+        (
+            COMMAND,
+            "        else:\n            self._end(reply, error)\n\n    def _end",
+            "        else:\n            if error is None:\n                self._give_back(self.entity, self._args, reply)\n"
+            "            self._end(reply, error)\n\n    def _end",
+        ),
+        shown_by=WAITING,
+    ),
+    mutant(
+        "not given back",
+        14,
+        "what was taken for a client that has gone meanwhile goes with it",
+        (COMMAND, "                self._give_back(self.entity, self._args, reply)\n", "                pass\n"),
+        shown_by=WAITING,
+    ),
+    mutant(
+        "a look that takes",
+        14,
+        "a peer that is asked to look pops, though its answer may not be awaited any longer",
+        (COMMAND, "[LOOK if self.read_only else TRY, *self._args]", "[TRY, *self._args]"),
+        shown_by=WAITING,
+    ),
+    mutant(
+        "TTL by a local clock",
+        20,
+        "a node says that a key is gone by its own clock, and no entry makes it so",
+        (CLOCK, "        return median([clock_ms, *self._peers(monotonic_ms).values()])\n", "        return clock_ms\n"),
+        (
+            KEYS,
+            "    view.require_write()\n    _delete_due(view, name, where, row)\n    _Count(view).add(-1)\n    return None\n",
+            "    return None\n",
+        ),
+        shown_by=COLLECTIONS,
+    ),
+)

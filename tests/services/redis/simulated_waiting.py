@@ -1,0 +1,385 @@
+"""Blocking commands in the simulated cluster: the product's own feed and waiting room in each life of a node, its own commands on
+the real core, under all its faults, held against the models of sim/collections.py.
+
+    python -m tests.services.redis.simulated_waiting 1000 [FIRST]
+
+Clients wait at any node, for long or for a moment, and some go away; others push, pop and look, at any node. A node that dies
+loses those who wait at it. What must be true: an element is gone only if somebody was told of it who was there, or if the
+outcome of a try is unknown; it is told to one; who came first at a node tries first; and at peace nobody waits beside
+something that is there for him.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import NamedTuple
+
+from chaos import kinds
+from paxosstore.core.batch.overlay import View
+from paxosstore.core.batch.request import Request
+from paxosstore.core.interface.ready import Apply, Change
+from paxosstore.errors import PaxosStoreError
+from paxosstore.runtime.feed import Feed
+from paxosstore.services.redis.commands.handler import HANDLER, handle
+from paxosstore.services.redis.commands.table import TABLE
+from paxosstore.services.redis.connection.requests import Command
+from paxosstore.services.redis.layout.keys import key_in
+from paxosstore.services.redis.room import Room
+from paxosstore.services.redis.waiting.command import WaitingCommand, until
+from paxosstore.services.redis.waiting.giveback import GiveBack, parse, undo
+from paxosstore.services.redis.waiting.room import Place, WaitingRoom
+from paxosstore.sim.collections import COLLECTIONS
+from paxosstore.sim.history import Operation, Value
+from paxosstore.sim.invariants import Violation
+from paxosstore.sim.node import SimNode, SimTimer
+from paxosstore.sim.plan import draw_plan
+from paxosstore.sim.simulation import CONVERGE_MS, Report, Simulation
+from paxosstore.sim.workload import Call, Workload
+
+from .simulated_collections import run_command
+
+BLOCKING = {kinds.DEQUE: ("blpop", "brpop"), kinds.ZSET: ("bzpopmin",)}
+KEYS = {entity: [f"{kind}:{entity}{other}" for kind in BLOCKING for other in ("", "b")] for entity in (1, 2)}
+WAIT_SEED = 0x3A17
+PROBE_EVERY_MS = 250.0
+TIMEOUTS_S = (0.0, 0.0, 0.02, 0.2, 1.0)
+"""0: for ever."""
+
+
+class Desk(NamedTuple):
+    """What one life of a node has of the service."""
+
+    life: int
+    feed: Feed
+    room: WaitingRoom
+
+
+class Wish(NamedTuple):
+    """What a client wants to wait for."""
+
+    command: str
+    keys: tuple[str, ...]
+    entity: int
+    timeout_s: float
+
+
+class Waiter(WaitingCommand):
+    """The product's command; it says when it tries, and how it ends."""
+
+    __slots__ = ("customer", "settling")
+
+    customer: Customer
+
+    def evaluate(self, view: View) -> bytes:
+        saw = self.customer.node.saw
+        if self.read_only:
+            saw[self] = view.entry
+        else:
+            saw.pop(self, None)
+        return super().evaluate(view)
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self.settling = True
+        super().settle(reply, error)
+        self.settling = False
+
+    def retry(self) -> None:
+        if not self.settling:
+            self.customer.check_turn()
+        super().retry()
+
+    def finish(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self.customer.told(reply, error)
+        super().finish(reply, error)
+
+    @property
+    def where(self) -> Place:
+        return self._place
+
+
+class Customer:
+    """A client of its own connection, which has sent one command; the `Owner` of it."""
+
+    def __init__(self, run: Waiting, node: SimNode, wish: Wish) -> None:
+        self.room = Room(1 << 30)
+        self.crowded = self.gone = self.over = False
+        self.node = node
+        self._name = f"waiter {len(run.customers)}"
+        self.began_ms = 0.0
+        """When its last try began."""
+        self._run = run
+        self._wish = wish
+        self._hasty = run.chance.random() < 0.3
+        self._room = run.desk(node).room
+        words = [wish.command.upper().encode(), *(key.encode() for key in wish.keys), b"%g" % wish.timeout_s]
+        self.command = Waiter(
+            self,
+            TABLE[words[0]],
+            words,
+            2,
+            wish.entity,
+            room=self._room,
+            until_s=until(wish.timeout_s, node.monotonic_ms() / 1_000.0),
+            submit=self._submit,
+            drop=self.leave,
+            give_back=partial(run.give_back, self),
+        )
+        self.command.customer = self
+        self.command.settling = False
+
+    def leave(self) -> None:
+        """It hangs up, or is sent away."""
+        if not self.gone and not self.over:
+            self.gone = True
+            self.command.abandon()
+
+    def node_died(self) -> None:
+        if not self.over:
+            self.over = True
+            if self.command.where.trying:
+                self._unknown()
+
+    def check_turn(self) -> None:
+        """It tries because something has come: whoever came before it does too, or just has."""
+        place, now_ms = self.command.where, self._run.cluster.now_ms
+        for other in self._room.places:
+            before = other.number < place.number and other.kind == place.kind and other.entity == place.entity
+            if before and place.woken & set(other.keys) and not other.trying:
+                assert isinstance(other.waiter, Waiter)
+                if other.waiter.customer.began_ms < now_ms:
+                    raise Violation(f"{place.number} tries, {other.number} came before it to node {self.node.number} and waits")
+
+    def told(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self.over = True
+        if error is not None:
+            if error.outcome_known:
+                self._run.seen["refused" if not self.gone else "nothing taken: gone"] += 1
+            else:
+                self._unknown()
+        elif not self.gone:  # else nobody has seen it: what was taken goes back, or it is lost
+            found = parse(reply)
+            self._run.seen["served" if found else "timed out"] += 1
+            if found:
+                self.took(found)
+
+    def took(self, found: object) -> None:
+        """This was popped for it."""
+        assert isinstance(found, list), found
+        popped = self._operation(found[0].decode()).done(self._run.cluster.now_ms, kinds.value(self._wish.command, found))
+        self._run.history.append(popped)
+
+    def _unknown(self) -> None:
+        self._run.seen["unknown"] += 1
+        self._run.history += map(self._operation, self._wish.keys)
+
+    def _operation(self, key: str) -> Operation:
+        return Operation(self._name, key, self._wish.command, (), self.began_ms)
+
+    def _submit(self, command: Request) -> None:
+        self.began_ms = self._run.cluster.now_ms
+        if self._hasty and not command.read_only:  # it goes while its try is on its way
+            self._run.cluster.after(self._run.chance.uniform(0.0, 3.0), self.leave)
+        self.node.step(command)
+
+    # -- the rest of an owner
+
+    def settled(self, command: Command) -> None: ...
+
+    def deferred(self, command: Command) -> None:
+        raise AssertionError("its reply is small")
+
+    def is_next(self, command: Command) -> bool:
+        return True
+
+    def built(self, size: int) -> None: ...
+
+    def answered(self, reply: bytes) -> None: ...
+
+    def check_unread(self) -> None: ...
+
+
+class Returned(GiveBack):
+    """The product's request; it says how it ends."""
+
+    __slots__ = ("ended",)
+
+    ended: tuple[bytes, PaxosStoreError | None]
+
+    def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
+        self.ended = reply, error
+        super().settle(reply, error)
+
+
+class LoudFeed(Feed):
+    """What a follower raises is a finding."""
+
+    @staticmethod
+    def _tell(tell: Callable[..., None], *what: object) -> None:
+        tell(*what)
+
+
+class Waiting(Simulation):
+    """A simulation with clients that wait."""
+
+    def __init__(self, seed: int) -> None:
+        tokens = map(str, count(100))
+
+        def draw(rng: random.Random) -> Call:
+            entity = rng.choice((1, 1, 2))
+            key = rng.choice(KEYS[entity])
+            token = f"t{next(tokens)}"
+            kind, arguments = kinds.draw(rng, key, token)
+            if kinds.kind_of(key) == kinds.DEQUE and rng.random() < 0.3:  # or there is seldom anything to wait for
+                kind, arguments = "rpush", (token,)
+            return Call(entity, "collections", key, kind, arguments, read_only=kind in kinds.READS)
+
+        workload = Workload({"collections": run_command, HANDLER: handle}, draw, COLLECTIONS)
+        super().__init__(replace(draw_plan(seed, workload), doomed=False), workload)
+        self.seen: Counter[str] = Counter()
+        self.customers: list[Customer] = []
+        self._desks: dict[int, Desk] = {}
+        self._returning: dict[Returned, tuple[SimNode, Operation]] = {}
+        self.chance = random.Random(seed ^ WAIT_SEED)
+        """Who waits, and for how long."""
+
+    def run(self) -> Report:
+        cluster, rng = self.cluster, self.chance
+        cluster.on_applied = self._applied
+        cluster.on_kill.append(self._died)
+        for _ in range(rng.choice((3, 10, 30))):
+            cluster.after(rng.uniform(0.0, self.plan.length_ms), self._come)
+        cluster.after(PROBE_EVERY_MS, self._probe)
+        return super().run()
+
+    # -- what a node has of the service
+
+    def desk(self, node: SimNode) -> Desk:
+        found = self._desks.get(node.number)
+        if found is None or found.life != node.life:
+            feed = LoudFeed(node.number)
+            room = WaitingRoom(feed, lambda: node.monotonic_ms() / 1_000.0, partial(_call_later, node))
+            found = self._desks[node.number] = Desk(node.life, feed, room)
+        return found
+
+    def give_back(self, whose: Customer, entity: int, args: list[bytes], reply: bytes) -> None:
+        """As the server does it; what was taken and goes back is two operations."""
+        whose.took(parse(reply))
+        words = undo(args, reply)
+        assert words is not None, args
+        node = whose.node
+
+        def done(given: bool) -> None:
+            _, operation = self._returning.pop(request)
+            answer, error = request.ended
+            self.seen["given back" if given else "not known to be given back"] += 1
+            assert error is not None or not answer.startswith(b"-"), answer
+            self.history.append(operation.done(self.cluster.now_ms, int(answer[1:])) if given else operation)
+
+        request = Returned(entity, words, node.step, partial(_call_later, node), done)
+        key, *rest = (word.decode() for word in words[1:])
+        arguments: tuple[Value, ...] = tuple(rest) if words[0] != b"ZADD" else (rest[1], int(rest[0]))
+        operation = Operation("nobody", key, words[0].decode().lower(), arguments, self.cluster.now_ms)
+        self._returning[request] = node, operation
+        node.step(request)
+
+    def _applied(self, node: SimNode, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
+        self.desk(node).feed.take(applies, changes)
+
+    def _died(self, node: SimNode) -> None:
+        for customer in self.customers:
+            if customer.node is node:
+                customer.node_died()
+        for request, (where, operation) in list(self._returning.items()):
+            if where is node:
+                del self._returning[request]
+                self.history.append(operation)
+
+    def _probe(self) -> None:
+        for node in self.cluster.nodes:
+            if node.up and not node.suspended:
+                self.desk(node).room.probe()
+        self.cluster.after(PROBE_EVERY_MS, self._probe)
+
+    # -- who waits
+
+    def _come(self) -> None:
+        rng = self.chance
+        up = [node for node in self.cluster.nodes if node.up]
+        if not up or self.peace:
+            return
+        entity = rng.choice((1, 1, 2))
+        kind = rng.choice((kinds.DEQUE, kinds.DEQUE, kinds.ZSET))
+        names = [key for key in KEYS[entity] if kinds.kind_of(key) == kind]
+        keys = tuple(rng.sample(names, rng.choice((1, 1, 2))))
+        customer = Customer(self, rng.choice(up), Wish(rng.choice(BLOCKING[kind]), keys, entity, rng.choice(TIMEOUTS_S)))
+        self.customers.append(customer)
+        self.cluster.note("waiter", len(self.customers) - 1, "waits for", *keys, "at", customer.node.number)
+        customer.command.begin()
+        if rng.random() < 0.3:
+            self.cluster.after(rng.choice((rng.uniform(0.0, 5.0), rng.uniform(0.0, 200.0))), customer.leave)
+
+    # -- in the end
+
+    def _converge(self) -> None:
+        super()._converge()
+        cluster = self.cluster
+        if not self._comes_true(lambda: not self._returning and not self._in_vain(), cluster.now_ms + CONVERGE_MS):
+            raise Violation(f"what is there is not taken, or given back: {self._in_vain()} {self._returning}")
+        for entity, keys in KEYS.items():
+            for key in keys:
+                call = Call(entity, "collections", key, kinds.read_all(key), (), read_only=True)
+                self._awaited.add((0, call))
+                self._ask_for(cluster.nodes[0], call)
+        if not self._comes_true(self._all_have_answered, cluster.now_ms + CONVERGE_MS):
+            raise Violation(f"what is left is not told: {self._awaited}")
+
+    def _in_vain(self) -> list[str]:
+        """Who tries, or waits beside something."""
+        found = []
+        for customer in self.customers:
+            place, store = customer.command.where, customer.node.store
+            rows = [] if customer.over else [(key, store.get(place.entity, key)) for key in place.keys]
+            there = [key_in(key[1:], row) for key, row in rows if row is not None]
+            if there or (place.trying and not place.probing and not customer.over):
+                found.append(f"{place.number} at {customer.node.number}: {there}")
+        return found
+
+
+def _call_later(node: SimNode, pause_s: float, call: Callable[[], None]) -> SimTimer:
+    return node.call_later(pause_s * 1_000.0, call)
+
+
+def run(seed: int) -> tuple[Report, Waiting]:
+    """Run a seed. Raises Violation if a promise was broken."""
+    simulation = Waiting(seed)
+    return simulation.run(), simulation
+
+
+def main() -> None:
+    number, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    operations = undecided = 0
+    seen: Counter[str] = Counter()
+    failed = []
+    for seed in range(first, first + number):
+        try:
+            report, simulation = run(seed)
+        except Exception as error:  # whatever it is, it is the seed's finding
+            failed.append(seed)
+            print(f"seed {seed} fails: {type(error).__name__}: {error}", flush=True)
+            continue
+        operations, undecided, seen = operations + report.operations, undecided + report.undecided, seen + simulation.seen
+    print(
+        f"{number} seeds: {operations} operations, waiters {dict(seen)}, {undecided} histories undecided, "
+        f"failed: {failed or 'none'}"
+    )
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
