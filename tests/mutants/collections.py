@@ -7,6 +7,7 @@ from .mutant import mutant
 
 ENDS = "services/redis/types/lists/ends.py"
 ITEMS = "services/redis/layout/items.py"
+ROOM = "services/redis/waiting/room.py"
 KEYS = "services/redis/layout/keys.py"
 CLOCK = "clock.py"
 COMMAND = "services/redis/waiting/command.py"
@@ -56,6 +57,13 @@ SIMULATED = (
         14,
         "a peer that is asked to look pops, though its answer may not be awaited any longer",
         (COMMAND, "[LOOK if self.read_only else TRY, *self._args]", "[TRY, *self._args]"),
+        shown_by=WAITING,
+    ),
+    mutant(
+        "last come, first tried",
+        14,
+        "those who wait for a key are woken from the end of the queue",
+        (ROOM, "for place in self.queues.get(key, ()):", "for place in reversed(self.queues.get(key, {})):"),
         shown_by=WAITING,
     ),
     mutant(

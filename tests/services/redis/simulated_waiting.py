@@ -247,6 +247,8 @@ class Waiting(Simulation):
         self._returning: dict[Returned, tuple[SimNode, Operation]] = {}
         self.chance = random.Random(seed ^ WAIT_SEED)
         """Who waits, and for how long."""
+        self._crowd = seed % 4 == 2
+        """In a quarter of the seeds they wait at one node for one list, as far as that is possible."""
 
     def run(self) -> Report:
         cluster, rng = self.cluster, self.chance
@@ -317,7 +319,10 @@ class Waiting(Simulation):
         kind = rng.choice((kinds.DEQUE, kinds.DEQUE, kinds.ZSET))
         names = [key for key in KEYS[entity] if kinds.kind_of(key) == kind]
         keys = tuple(rng.sample(names, rng.choice((1, 1, 2))))
-        customer = Customer(self, rng.choice(up), Wish(rng.choice(BLOCKING[kind]), keys, entity, rng.choice(TIMEOUTS_S)))
+        node = rng.choice(up)
+        if self._crowd:
+            kind, entity, keys, node = kinds.DEQUE, 1, (KEYS[1][0],), up[0]
+        customer = Customer(self, node, Wish(rng.choice(BLOCKING[kind]), keys, entity, rng.choice(TIMEOUTS_S)))
         self.customers.append(customer)
         self.cluster.note("waiter", len(self.customers) - 1, "waits for", *keys, "at", customer.node.number)
         customer.command.begin()
