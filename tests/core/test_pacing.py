@@ -42,13 +42,12 @@ def test_catch_up_goes_as_fast_as_the_budget_allows() -> None:
     cluster = behind()
     wait(cluster, 4_000.0)
     assert 2 < learned(cluster) < ENTITIES / 2
-    assert cluster.counters()["catchups_paced"] > 0
     wait(cluster, 20_000.0)
     assert learned(cluster) == ENTITIES
     quick = behind(TuningSettings().background_bytes_per_second)
     wait(quick, 1_000.0)
     assert learned(quick) == ENTITIES
-    assert not quick.counters()["catchups_paced"]
+    assert cluster.counters()["catchups_paced"] > quick.counters()["catchups_paced"]  # whose processor time counts as well
 
 
 def test_what_a_request_waits_for_is_learned_at_once() -> None:

@@ -389,13 +389,47 @@ def test_what_nobody_waits_for_is_told_at_a_rate() -> None:
     assert pair.committed[0] == pair.committed[1]
 
 
+@pytest.mark.parametrize(("budget_ms", "at_least_ms"), [(1_000.0, 400.0), (100.0, 4_000.0)])
+def test_what_differs_is_found_out_behind_the_requests(budget_ms: float, at_least_ms: float) -> None:
+    """5,000 entities take half a second of the processor."""
+    pair = Pair(background_ms_per_second=budget_ms, catch_up_entities_per_second=10**9)
+    apply(pair.nodes[1].store, range(5_000))
+    began_ms = pair.now_ms
+    pair.link()
+    pair.run()
+    (comparison,) = pair.nodes[0].shard.reconciliation.comparisons
+    assert comparison.under_way
+    assert pair.count(1)[DigestReply], "that they differ is known at once"
+    while pair.nodes[0].shard.reconciliation.comparisons[0].under_way:
+        pair.later(10.0)
+    assert at_least_ms < pair.now_ms - began_ms < 10 * at_least_ms
+
+
+def test_few_entities_are_loaded_at_a_time_to_be_caught_up() -> None:
+    """So that a load for a request waits behind few."""
+    pair = Pair(catch_up_entities_per_second=10**9)
+    apply(pair.nodes[1].store, range(300))
+    pair.link()
+    context, most = pair.nodes[0].shard.context, 0
+    for _ in range(3_000):
+        pair.round()
+        pair.now_ms += 1.0
+        most = max(most, context.loading + len(context.loads))
+    assert 0 < most <= reconcile.MAX_LOADING
+    assert pair.committed[0] == pair.committed[1]
+
+
 def test_how_far_a_comparison_is() -> None:
     pair = Pair()
     mine = pair.nodes[0]
     apply(pair.nodes[1].store, range(2_000))
     pair.link()
     shares = []
-    while pair.round() and mine.shard.reconciliation.comparisons[0].share < 1.0:
+    for _ in range(5_000):
+        pair.round()
+        pair.now_ms += 1.0
+        if mine.shard.reconciliation.comparisons[0].share == 1.0:
+            break
         shares.append(mine.shard.reconciliation.comparisons[0].share)
     assert shares == sorted(shares)
     assert len(set(shares)) > 10
@@ -409,7 +443,7 @@ def test_questions_and_answers_are_bounded() -> None:
     pair = Pair()
     apply(pair.nodes[1].store, range(5_000))
     pair.link()
-    pair.run()
+    pair.later(20_000.0)
     most = 0
     for _, message in pair.sent:
         if isinstance(message, DigestRequest):

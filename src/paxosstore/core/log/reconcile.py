@@ -27,13 +27,19 @@ from ..turn.rate import BURST_MS, Rate
 
 MAX_FOUND = 16_384
 """Entities that are known to be behind and wait; with more, walks wait too."""
+MAX_LOADING = 8
+"""While so many entities are being loaded, for whatever reason, no more are begun: a request's load waits behind these."""
 PER_CATCH_UP = 4
 """So many entities a place among those that ask (`max_catch_ups`) are loaded and begun."""
 LOOKS = 256
 """So many of those are looked at in one go."""
 MAX_DOUBLINGS = 4
+COMPARED_WORK = 20
+"""What it costs to compare the children of a node, in units of `Context.work`, as the next two: there, on the way, and here."""
+LISTED_WORK = 100
+"""To find out whether one that a peer has listed is behind."""
 BEGIN_WORK = 500
-"""What it costs to load an entity, to ask and to write, in units of `Context.work`; its entries come on top."""
+"""To load an entity, to ask and to write; its entries come on top."""
 NOT_READY_MS = 200.0
 """How often the store is asked whether it knows its digests."""
 
@@ -69,7 +75,7 @@ class Reconciliation(NamedTuple):
 class Walk:
     """Down the tree of one peer."""
 
-    __slots__ = ("after", "asked_at_ms", "attempts", "began_ms", "behind", "ended_ms", "parts", "theirs")
+    __slots__ = ("after", "asked_at_ms", "attempts", "began_ms", "behind", "due_ms", "ended_ms", "parts", "theirs")
 
     def __init__(self, now_ms: float) -> None:
         self.parts: list[TreePart] = [(0, [0])]
@@ -80,6 +86,8 @@ class Walk:
         """The peer's digests for it, until this node's own are there."""
         self.asked_at_ms = NEVER
         """When the peer was asked about it; NEVER: it is not the peer that is waited for."""
+        self.due_ms = NEVER
+        """When the peer is to be asked about it; NEVER: it has been, or there is no room for what may be found."""
         self.attempts = 0
         self.behind = 0
         self.began_ms = self.ended_ms = now_ms
@@ -203,6 +211,7 @@ class Reconciler(Part):
         if walk is None or walk.theirs is None or walk.parts[-1] != (level, nodes):
             return  # a walk that has begun anew since
         others = differing(level, nodes, mine, walk.theirs)
+        self._context.pay(Job.CATCH_UP, 0, COMPARED_WORK * len(nodes))
         self._context.counters.comparisons += level == 0
         self._context.counters.digests_differed += len(others)
         walk.found(level + 1, others)
@@ -221,7 +230,9 @@ class Reconciler(Part):
                 before = self._found.get(number, (0, peer))
                 self._found[number] = max(before, (committed, peer))
                 context.agenda.add(self)
-        context.work += len(message.entities)
+        work = LISTED_WORK * len(message.entities)
+        context.work += work
+        context.pay(Job.CATCH_UP, 0, work)
         if message.more:
             walk.after, walk.attempts = message.entities[-1][0], 0
         else:
@@ -231,15 +242,21 @@ class Reconciler(Part):
 
     def _go_on(self, peer: int, walk: Walk) -> None:
         """Ask about the next part, if there is room for what may be found."""
-        walk.ended_ms = self._context.now_ms
-        walk.asked_at_ms = NEVER
-        if walk.parts and len(self._found) < MAX_FOUND:
-            level, nodes = walk.parts[-1]
-            walk.asked_at_ms = self._context.now_ms
-            self._context.agenda.add(self)
-            walk.attempts += 1
-            request = DigestRequest(level, nodes) if level < LEVELS else InventoryRequest(nodes, walk.after)
-            self._context.send_early(peer, request)
+        context = self._context
+        walk.ended_ms = context.now_ms
+        walk.asked_at_ms = walk.due_ms = NEVER
+        if not walk.parts or len(self._found) >= MAX_FOUND:
+            return
+        context.agenda.add(self)
+        level, nodes = walk.parts[-1]
+        wait_ms = context.patient_wait_ms if level else 0.0  # whether anything differs is known at once
+        if wait_ms:
+            walk.due_ms = context.now_ms + wait_ms
+            return
+        walk.asked_at_ms = context.now_ms
+        walk.attempts += 1
+        request = DigestRequest(level, nodes) if level < LEVELS else InventoryRequest(nodes, walk.after)
+        context.send_early(peer, request)
 
     def _read(self, peer: int, level: int, nodes: list[int], *, own: bool) -> None:
         self._context.digest_reads[peer, level, own] = DigestRead(peer, level, nodes, own)
@@ -269,7 +286,7 @@ class Reconciler(Part):
             self._entities.touch(entity)
         if held and len(self._found) < MAX_FOUND:
             for peer, walk in self._walks.items():
-                if walk.parts and walk.theirs is None and walk.asked_at_ms == NEVER:
+                if walk.parts and walk.theirs is None and walk.asked_at_ms == walk.due_ms == NEVER:
                     self._go_on(peer, walk)
 
     def ended(self, entity: Entity) -> None:
@@ -280,13 +297,16 @@ class Reconciler(Part):
 
     @property
     def _has_room(self) -> bool:
-        return len(self._begun) < PER_CATCH_UP * self._context.tuning.max_catch_ups and not self._context.cannot_write
+        context = self._context
+        if context.cannot_write or context.loading + len(context.loads) >= MAX_LOADING:  # who is loaded brings a turn
+            return False
+        return len(self._begun) < PER_CATCH_UP * context.tuning.max_catch_ups
 
     # -- time
 
     @property
     def at_work(self) -> bool:
-        asks = any(walk.asked_at_ms != NEVER for walk in self._walks.values())
+        asks = any(walk.asked_at_ms != NEVER or walk.due_ms != NEVER for walk in self._walks.values())
         return bool(self._found) or asks or self._look_at_ms != NEVER
 
     def tick(self) -> None:
@@ -300,14 +320,16 @@ class Reconciler(Part):
                 if walk.theirs is not None:
                     self._read(peer, *walk.parts[-1], own=True)
         for peer, walk in self._walks.items():
-            if now >= self._repeat_at_ms(walk):
+            if now >= walk.due_ms:
+                self._go_on(peer, walk)
+            elif now >= self._repeat_at_ms(walk):
                 self._context.counters.comparisons_repeated += 1
                 self._go_on(peer, walk)
         self.begin()
 
     @property
     def next_ms(self) -> float:
-        repeats = min(map(self._repeat_at_ms, self._walks.values()), default=NEVER)
+        repeats = min([min(walk.due_ms, self._repeat_at_ms(walk)) for walk in self._walks.values()], default=NEVER)
         begins = NEVER
         if self._found and self._has_room:
             wait_ms = self._rate.wait_ms(self._context.now_ms)
