@@ -15,9 +15,9 @@ SLOW = 40_000
 """Bytes per second: half a second an entity."""
 
 
-def behind(rate: int = SLOW) -> SimCluster:
+def behind(rate: int = SLOW, ms: float = TuningSettings().background_ms_per_second) -> SimCluster:
     """Node 2 was away while others wrote, has come back, and may learn so much of it in a second."""
-    cluster = SimCluster(1, 3, TuningSettings(background_bytes_per_second=rate), HANDLERS)
+    cluster = SimCluster(1, 3, TuningSettings(background_bytes_per_second=rate, background_ms_per_second=ms), HANDLERS)
     cluster.start_all()
     cluster.found()
     cluster.kill(2)
@@ -44,7 +44,7 @@ def test_catch_up_goes_as_fast_as_the_budget_allows() -> None:
     assert 2 < learned(cluster) < ENTITIES / 2
     wait(cluster, 20_000.0)
     assert learned(cluster) == ENTITIES
-    quick = behind(TuningSettings().background_bytes_per_second)
+    quick = behind(TuningSettings().background_bytes_per_second, 5_000.0)
     wait(quick, 1_000.0)
     assert learned(quick) == ENTITIES
     assert cluster.counters()["catchups_paced"] > quick.counters()["catchups_paced"]  # whose processor time counts as well

@@ -419,6 +419,25 @@ def test_few_entities_are_loaded_at_a_time_to_be_caught_up() -> None:
     assert pair.committed[0] == pair.committed[1]
 
 
+def test_catch_up_goes_on_though_requests_keep_the_loads_busy() -> None:
+    pair = Pair()
+    apply(pair.nodes[1].store, range(40))
+    pair.nodes[0].shard.context.loading = reconcile.MAX_LOADING  # as many as that, at all times
+    pair.link()
+    pair.later(10_000.0)
+    assert pair.committed[0] == pair.committed[1]
+
+
+def test_what_differs_is_found_out_however_slowly_peers_are_told() -> None:
+    pair = Pair(catch_up_bytes_per_second=1)
+    apply(pair.nodes[1].store, range(40))
+    context = pair.nodes[0].shard.context
+    context.catch_up_rate.pay(100_000, 1, pair.now_ms)  # it has told a peer as much: a day at this rate
+    pair.link()
+    pair.later(2_000.0)
+    assert pair.nodes[0].shard.reconciliation.comparisons[0].behind == 40
+
+
 def test_how_far_a_comparison_is() -> None:
     pair = Pair()
     mine = pair.nodes[0]

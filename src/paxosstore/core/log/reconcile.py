@@ -203,7 +203,7 @@ class Reconciler(Part):
             context.counters.digests_late += 1
             return
         walk.theirs = message.digests
-        walk.asked_at_ms = NEVER
+        walk.asked_at_ms = walk.due_ms = NEVER
         self._read(peer, message.level, message.nodes, own=True)
 
     def _compare(self, peer: int, level: int, nodes: list[int], mine: bytes) -> None:
@@ -249,7 +249,8 @@ class Reconciler(Part):
             return
         context.agenda.add(self)
         level, nodes = walk.parts[-1]
-        wait_ms = context.patient_wait_ms if level else 0.0  # whether anything differs is known at once
+        # whether anything differs is known at once
+        wait_ms = context.budget.wait_ms(Job.CATCH_UP, context.now_ms) if level else 0.0
         if wait_ms:
             walk.due_ms = context.now_ms + wait_ms
             return
@@ -298,7 +299,10 @@ class Reconciler(Part):
     @property
     def _has_room(self) -> bool:
         context = self._context
-        if context.cannot_write or context.loading + len(context.loads) >= MAX_LOADING:  # who is loaded brings a turn
+        if context.cannot_write:
+            return False
+        # who is loaded brings a turn; one goes on however many are loaded for requests
+        if self._begun and context.loading + len(context.loads) >= MAX_LOADING:
             return False
         return len(self._begun) < PER_CATCH_UP * context.tuning.max_catch_ups
 
