@@ -36,6 +36,8 @@ LOOKS = 256
 MAX_DOUBLINGS = 4
 COMPARED_WORK = 20
 """What it costs to compare the children of a node, in units of `Context.work`, as the next two: there, on the way, and here."""
+LOOK_WORK = 20
+"""To look here at one that a peer has listed."""
 LISTED_WORK = 100
 """To find out whether one that a peer has listed is behind."""
 BEGIN_WORK = 500
@@ -230,9 +232,8 @@ class Reconciler(Part):
                 before = self._found.get(number, (0, peer))
                 self._found[number] = max(before, (committed, peer))
                 context.agenda.add(self)
-        work = LISTED_WORK * len(message.entities)
-        context.work += work
-        context.pay(Job.CATCH_UP, 0, work)
+        context.work += LOOK_WORK * len(message.entities)
+        context.pay(Job.CATCH_UP, 0, LISTED_WORK * len(message.entities))
         if message.more:
             walk.after, walk.attempts = message.entities[-1][0], 0
         else:
