@@ -175,8 +175,7 @@ async def serve(number: int, base_port: int, directory: str, rate: int) -> None:
     tuning = replace(TUNING, catch_up_entities_per_second=rate)
     async with Node(CLUSTER, number, peers, directory, tuning, {"put": put, "get": get}) as node:
         await node.ready()
-        collections = ShortCollections()
-        collections.begin()
+        ShortCollections().begin()
         print(json.dumps({"ready_s": time.monotonic() - began}), flush=True)
         await Worker(node, traffic).run()
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 
-from servers import LOOPBACK, BenchError, Process, free_ports
+from servers import LOOPBACK, BenchError, Process, finished, free_ports
 
 NODES = 3
 MAX_CONNECTIONS = 12
@@ -83,10 +82,7 @@ class Etcd:
     def _generate(self, mode: str, *numbers: float) -> str:
         endpoints = ",".join(f"{LOOPBACK}:{port}" for port in self._clients)
         words = [str(self._generator), mode, endpoints, *map(str, numbers)]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=90)
-        except subprocess.TimeoutExpired:
-            raise BenchError(f"etcd: {mode} did not end within 90 s") from None
+        done = finished(words, f"etcd: {mode}")
         if done.returncode != 0:
             raise BenchError(f"etcd: the load generator failed: {(done.stderr + done.stdout).strip()[-200:]}")
         return (done.stdout.strip().splitlines() or [""])[-1]

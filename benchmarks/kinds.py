@@ -6,13 +6,12 @@ import csv
 import selectors
 import socket
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from servers import BenchError, Server, Servers
+from servers import BenchError, Server, Servers, finished
 
 CONNECTIONS = 50
 KEYSPACE = 100_000
@@ -52,10 +51,7 @@ def run_command(server: Server, name: str, requests: int) -> float:
     if name == MULTI:
         return _run_transactions(server, requests)
     options = f"-p {server.port} -c {CONNECTIONS} -n {requests} -r {KEYSPACE} --csv".split()
-    try:
-        done = subprocess.run(["redis-benchmark", *options, *COMMANDS[name]], capture_output=True, text=True, timeout=90)
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{server.name}: {name} did not end within 90 s") from None
+    done = finished(["redis-benchmark", *options, *COMMANDS[name]], f"{server.name}: {name}")
     if done.returncode != 0 or "rror" in done.stderr:
         raise BenchError(f"{server.name}: {name} failed: {(done.stderr + done.stdout).strip()[:200]}")
     return float(list(csv.reader(done.stdout.splitlines()))[-1][1])
@@ -64,10 +60,7 @@ def run_command(server: Server, name: str, requests: int) -> float:
 def _run_transactions(server: Server, requests: int) -> float:
     """The same by this module as a process of its own: redis-benchmark knows no MULTI. Counts the commands inside."""
     words = [sys.executable, __file__, str(server.port), str(requests)]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=90)
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{server.name}: {MULTI} did not end within 90 s") from None
+    done = finished(words, f"{server.name}: {MULTI}")
     if done.returncode != 0:
         raise BenchError(f"{server.name}: {MULTI} failed: {done.stderr.strip()[-200:]}")
     return float(done.stdout)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import statistics
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from etcd import WARM_S, Etcd
-from servers import BenchError, Process, Server, Servers
+from servers import BenchError, Process, Server, Servers, finished
 
 KEYSPACE = 10_000
 VALUE_BYTES = 64
@@ -85,24 +85,16 @@ class Row:
         """Ours to another system's: more is better."""
         return self.ours.median.per_s / other.median.per_s
 
-    def latency_ratio(self, figure: str) -> float:
-        """Ours to Redis's: less is better."""
-        redis: float = getattr(self.redis.median, figure)
-        ours: float = getattr(self.ours.median, figure)
-        return ours / redis if redis else float("inf")
-
 
 def run_benchmark(server: Server, command: str, load: Load, requests: int) -> Figures:
     """One run of redis-benchmark. Raises BenchError if it fails, or if the server answered with errors."""
     arguments = f"-p {server.port} -t {command.lower()} -c {load.connections} -P {load.pipeline} -n {requests}"
     arguments += f" -d {VALUE_BYTES} -r {KEYSPACE} --csv"
-    try:
-        done = subprocess.run(["redis-benchmark", *arguments.split()], capture_output=True, text=True, timeout=90)
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{server.name}: {command} with {load} connections did not end within 90 s") from None
+    what = f"{server.name}: {command} with {load} connections"
+    done = finished(["redis-benchmark", *arguments.split()], what)
     if done.returncode != 0 or "rror" in done.stdout + done.stderr:
         text = (done.stderr + done.stdout).strip().splitlines()
-        raise BenchError(f"{server.name}: {command} with {load} connections failed: {text[0] if text else 'no output'}")
+        raise BenchError(f"{what} failed: {text[0] if text else 'no output'}")
     for row in csv.DictReader(done.stdout.splitlines()):
         if row["test"].startswith(command):
             return Figures(float(row["rps"]), float(row["p50_latency_ms"]), float(row["p99_latency_ms"]))
@@ -120,11 +112,11 @@ def measure(servers: Servers, etcd: Etcd | None, rounds: int, seconds: float, sa
             for server in (servers.redis, ours)
         }
         measures = [
-            lambda row=row, count=counts[servers.redis.name]: _measure_redis(servers, row, count),
-            lambda row=row, count=counts[ours.name]: _measure_ours(servers, row, count),
+            partial(_measure_redis, servers, row, counts[servers.redis.name]),
+            partial(_measure_ours, servers, row, counts[ours.name]),
         ]
         if etcd is not None and row.load.pipeline == 1:
-            measures.append(lambda row=row, etcd=etcd: _measure_etcd(etcd, row, seconds))
+            measures.append(partial(_measure_etcd, etcd, row, seconds))
         for turn in range(rounds):
             for one in measures if turn % 2 else reversed(measures):
                 one()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import resource
 import shutil
@@ -28,6 +27,7 @@ from paxosstore.cli.cluster import HOST, free_base_port
 from paxosstore.cli.interpreter import let_the_loop_go_soon
 from paxosstore.core.batch.overlay import View
 from paxosstore.errors import PaxosStoreError
+from servers import processor_s
 
 NODES = 3
 PARTS = 10
@@ -36,7 +36,6 @@ SAMPLE = 1_000
 IDLE_S = 10.0
 SETTLE_S = 120.0
 MAX_TRIES = 20
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def put(view: View, payload: bytes) -> bytes:
@@ -167,8 +166,7 @@ class Process:
         return answer
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return processor_s(self._process.pid)
 
     def stop(self) -> None:
         assert self._process.stdin is not None

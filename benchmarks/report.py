@@ -74,9 +74,8 @@ class Result:
         return [
             *(target for at in ETCD_TARGETS if (target := self._beside_etcd(*at)) is not None),
             *(
-                Target(f"{command} at {Load(*load)}, of Redis's", row.throughput_ratio(row.redis), bound, True)
-                for command, load, bound in REDIS_TARGETS
-                for row in [self.row(command, *load)]
+                Target(f"{row.command} at {row.load}, of Redis's", row.throughput_ratio(row.redis), bound, True)
+                for row, bound in [(self.row(command, *load), bound) for command, load, bound in REDIS_TARGETS]
             ),
             *(target for at in CPU_TARGETS if (target := self._processors(*at)) is not None),
             Target("longest gap in writes after kill -9, ms", longest_ms, 20.0, False),

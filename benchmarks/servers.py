@@ -26,6 +26,8 @@ PORTS_PER_NODE = 10
 REDIS, HTTP = 1, 3
 """Offsets of a node's ports."""
 START_TIMEOUT_S = 20.0
+RUN_TIMEOUT_S = 90.0
+"""Of a load generator."""
 
 
 class BenchError(Exception):
@@ -65,6 +67,20 @@ class Client:
 
 def _encode(args: tuple[bytes, ...]) -> bytes:
     return b"*%d\r\n" % len(args) + b"".join(b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args)
+
+
+def finished(words: Sequence[str], what: str) -> subprocess.CompletedProcess[str]:
+    """A program that has ended, with what it printed. Raises BenchError if it takes too long."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=RUN_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{what} did not end within {RUN_TIMEOUT_S:g} s") from None
+
+
+def processor_s(pid: int) -> float:
+    """Processor seconds that a process has used so far, by all its threads, in the program and in the kernel for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Process:
@@ -108,9 +124,7 @@ class Process:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def cpu_s(self) -> float:
-        """Processor seconds used so far, by all its threads, in the program and in the kernel for it."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_s(self.pid)
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None

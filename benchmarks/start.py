@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from paxosstore.cli.cluster import HOST, PROGRAM, LocalCluster
+from servers import processor_s
 
 PYTHON = sys.executable
 COMMANDS = {
@@ -55,6 +57,11 @@ def ran(command: list[str]) -> Took:
     return took
 
 
+def again(command: list[str], number: int) -> Took:
+    """The same each time."""
+    return ran(command)
+
+
 def served(cluster: LocalCluster, node: int) -> Took:
     """Start a node again, the others serve; until it has answered a SET."""
     assert cluster.stop(node) == 0
@@ -64,7 +71,7 @@ def served(cluster: LocalCluster, node: int) -> Took:
         assert time.perf_counter() - began < WAIT_S, cluster.log(node)
         time.sleep(0.002)
     wall = time.perf_counter() - began
-    return Took(wall, _processor_seconds(process.pid))
+    return Took(wall, processor_s(process.pid))
 
 
 def all_served(folder: Path) -> Took:
@@ -77,7 +84,7 @@ def all_served(folder: Path) -> Took:
             assert time.perf_counter() - began < WAIT_S, cluster.log(0)
             time.sleep(0.002)
         wall = time.perf_counter() - began
-        return Took(wall, sum(_processor_seconds(process.pid) for process in processes))
+        return Took(wall, sum(processor_s(process.pid) for process in processes))
 
 
 def _answers(port: int) -> bool:
@@ -87,11 +94,6 @@ def _answers(port: int) -> bool:
             return client.recv(100) == b"+OK\r\n"
     except OSError:
         return False
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -106,7 +108,7 @@ def main() -> None:
         table.add_row(what, f"{wall:.3f}", f"{processor:.3f}", "" if limit is None else f"{limit:g}")
 
     for what, (command, limit) in COMMANDS.items():
-        add(what, lambda number, command=command: ran(command), limit)  # type: ignore[misc]
+        add(what, partial(again, command), limit)
     with tempfile.TemporaryDirectory(prefix="paxosstore-start-") as folder:
         with LocalCluster(Path(folder)) as cluster:
             cluster.init()
