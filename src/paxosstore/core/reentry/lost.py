@@ -173,7 +173,6 @@ class LostEntities(Part):
                 loaded.log.changed_turn = context.ready.turn
                 floor = standing.floor_of(loaded.id, floors.get(loaded.id, 0), loaded.log.committed)
                 loaded.log.set_floor(floor, stored=loaded.id in floors)
-                self._unseen.take(loaded.id)
                 self._entities.touch(loaded)
         self._step_turn = context.ready.turn
         self._passing.begin()

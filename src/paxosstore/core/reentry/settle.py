@@ -99,7 +99,6 @@ class Settling:
                 elif upto == END:
                     entity.log.set_floor(0, stored=False)
                     self._entities.touch(entity)
-                self._unseen.take(entity.id)
         self._pages = {}
         self._ask_at_ms = 0.0
         self._step_turn = context.ready.turn

@@ -21,13 +21,15 @@ class UnseenFloors:
         """Entity -> the turns that write its floors, and the floors, in order."""
 
     def note(self, floors: Mapping[int, int]) -> None:
-        """This turn writes them."""
+        """This turn writes them; what is in memory has been told by whoever sets them."""
         turn, durable = self._context.ready.turn, self._context.durable_turn
         for entity in [entity for entity, noted in self._floors.items() if noted[-1][0] <= durable]:
-            if not self._is_loading(entity):
+            if self._entities.find(entity) is None:
                 del self._floors[entity]  # its next load finds it on the disk
         for entity, floor in floors.items():
-            self._floors.setdefault(entity, []).append((turn, floor))
+            found = self._entities.find(entity)
+            if found is None or found.mailbox is not None:
+                self._floors.setdefault(entity, []).append((turn, floor))
 
     def take(self, entity: int) -> int | None:
         """The floor of an entity that is in memory from now on; None: the one that was read with it is the last one."""
@@ -39,7 +41,3 @@ class UnseenFloors:
         durable = self._context.durable_turn
         kept = {entity: [one for one in noted if one[0] <= durable] for entity, noted in self._floors.items()}
         self._floors = {entity: noted for entity, noted in kept.items() if noted}
-
-    def _is_loading(self, entity: int) -> bool:
-        found = self._entities.find(entity)
-        return found is not None and found.mailbox is not None

@@ -193,7 +193,6 @@ class FloorWalk(Part):
                 if standing.is_damaged(loaded.id):
                     floor = INFINITE
                 loaded.log.set_floor(floor, stored=loaded.id in floors and loaded.id not in passed)
-                self._unseen.take(loaded.id)
                 self._entities.touch(loaded)
         self._step_turn = context.ready.turn
         if upto == reach:
