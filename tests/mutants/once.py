@@ -67,7 +67,7 @@ UNDER_UUID: tuple[Mutant, ...] = (
         "a repetition has another uuid",
         15,
         "the client draws one each time that it sends a transaction",
-        (CLIENT, "multi = (ONCE, self._uuid,", "multi = (ONCE, self.owner.uuid(),"),
+        (CLIENT, "multi = multi_of(self._uuid,", "multi = multi_of(self.owner.uuid(),"),
         shown_by=CLIENT_TESTS,
     ),
     mutant(

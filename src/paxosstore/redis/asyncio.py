@@ -14,19 +14,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from .once import (
-    CONNECT_TIMEOUT_S,
     ONCE,
     PATIENCE_S,
-    REPEATED,
     RETRIED,
-    SOCKET_TIMEOUT_S,
-    Again,
     Begun,
     Clock,
     Nodes,
+    check_again,
     limit,
+    multi_of,
     nodes_of,
     patience,
+    pool_over,
     told,
     under_uuid,
 )
@@ -108,9 +107,7 @@ class Redis(redis.asyncio.Redis):
     ) -> None:
         """As that of the client that blocks."""
         if "connection_pool" not in options:
-            connection = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S, **options}
-            retry = Patience(patience_s)
-            pool = ConnectionPool(connection_class=NodeConnection, nodes=Nodes(nodes), db=db, retry=retry, **connection)
+            pool = pool_over(ConnectionPool, NodeConnection, Patience(patience_s), nodes, {"db": db, **options})
             super().__init__(connection_pool=pool)
             self.auto_close_connection_pool = True
         else:
@@ -119,7 +116,7 @@ class Redis(redis.asyncio.Redis):
         self.set_response_callback(ONCE, self._told)
 
     @classmethod
-    def from_url(cls, url: str, **options: Any) -> Redis:  # type: ignore[override]
+    def from_url(cls, url: str, **options: Any) -> Redis:  # type: ignore[override]  # redis-py gives each of its options a place
         """Of "redis://node-a:6379,node-b:6379/0"."""
         nodes, db = nodes_of(url)
         return cls(nodes, db=db, **options)
@@ -170,14 +167,12 @@ class Pipeline(BasePipeline):
         return (args, options) if words is None else ((ONCE, await self.owner.uuid(), *words), {**options, "once_of": args[0]})
 
     async def _execute_transaction(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
-        multi = (ONCE, self._uuid, "MULTI", *([REPEATED] if self._repeated else []))
+        multi = multi_of(self._uuid, repeated=self._repeated)
         return await super()._execute_transaction(cast(Any, Begun(connection, multi)), commands, raise_on_error)
 
     async def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
         responses = await super()._execute_pipeline(connection, commands, False)
-        again = next((one for one in responses if isinstance(one, Again)), None)
-        if again is not None:
-            raise again
+        check_again(responses)
         if raise_on_error:
             self.raise_first_error(commands, responses)
         return responses

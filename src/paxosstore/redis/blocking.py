@@ -13,19 +13,18 @@ from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 from redis.retry import Retry
 
 from .once import (
-    CONNECT_TIMEOUT_S,
     ONCE,
     PATIENCE_S,
-    REPEATED,
     RETRIED,
-    SOCKET_TIMEOUT_S,
-    Again,
     Begun,
     Clock,
     Nodes,
+    check_again,
     limit,
+    multi_of,
     nodes_of,
     patience,
+    pool_over,
     told,
     under_uuid,
 )
@@ -108,9 +107,7 @@ class Redis(redis.Redis):
         """`nodes`: "host:port", the first one is used until it fails. `patience_s`: for how long a command looks for a node that
         does it, before it raises what the last one said. Other options are those of redis-py's connections."""
         if "connection_pool" not in options:
-            connection = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S, **options}
-            retry = Patience(patience_s)
-            pool = ConnectionPool(connection_class=NodeConnection, nodes=Nodes(nodes), db=db, retry=retry, **connection)
+            pool = pool_over(ConnectionPool, NodeConnection, Patience(patience_s), nodes, {"db": db, **options})
             super().__init__(connection_pool=pool)
             self.auto_close_connection_pool = True
         else:
@@ -170,14 +167,12 @@ class Pipeline(redis.client.Pipeline):
         return (args, options) if words is None else ((ONCE, self.owner.uuid(), *words), {**options, "once_of": args[0]})
 
     def _execute_transaction(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
-        multi = (ONCE, self._uuid, "MULTI", *([REPEATED] if self._repeated else []))
+        multi = multi_of(self._uuid, repeated=self._repeated)
         return super()._execute_transaction(cast(Any, Begun(connection, multi)), commands, raise_on_error)
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
         responses = super()._execute_pipeline(connection, commands, False)
-        again = next((one for one in responses if isinstance(one, Again)), None)
-        if again is not None:
-            raise again
+        check_again(responses)
         if raise_on_error:
             self.raise_first_error(commands, responses)
         return responses

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
+P = TypeVar("P")
 PORT = 6379
 PATIENCE_S = 30.0
 """For how long a command goes on looking for a node that can do it."""
@@ -65,6 +66,26 @@ def limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         _until.reset(token)
+
+
+def pool_over(
+    kind: Callable[..., P], connection_class: type, retry: object, nodes: Sequence[str | tuple[str, int]], options: dict[str, Any]
+) -> P:
+    """A pool of connections to the node that is used now."""
+    patient = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S, **options}
+    return kind(connection_class=connection_class, nodes=Nodes(nodes), retry=retry, **patient)
+
+
+def multi_of(uuid: bytes, *, repeated: bool) -> tuple[Any, ...]:
+    """MULTI, in the words that make its EXEC take effect once."""
+    return (ONCE, uuid, "MULTI", *([REPEATED] if repeated else []))
+
+
+def check_again(responses: Sequence[Any]) -> None:
+    """Raises Again if one of a pipeline's replies says so."""
+    again = next((one for one in responses if isinstance(one, Again)), None)
+    if again is not None:
+        raise again
 
 
 def told(error: ResponseError) -> Again | None:
