@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-import sys
+from collections import Counter
 from itertools import count
 
 from chaos import kinds
@@ -21,6 +21,8 @@ from paxosstore.sim.leases import TOLERANCE_MS
 from paxosstore.sim.plan import draw_plan
 from paxosstore.sim.simulation import Report, Simulation
 from paxosstore.sim.workload import Call, Workload
+
+from .seeds import run_seeds
 
 KEYS = tuple(prefix + kind for kind in COLLECTIONS for prefix in ("", kinds.BRIEF))
 
@@ -67,24 +69,5 @@ def run(seed: int) -> tuple[Report, Collecting]:
     return simulation.run(), simulation
 
 
-def main() -> None:
-    number, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    operations = undecided = ends = 0
-    failed = []
-    for seed in range(first, first + number):
-        try:
-            report, simulation = run(seed)
-        except Exception as error:  # whatever it is, it is the seed's finding
-            failed.append(seed)
-            print(f"seed {seed} fails: {type(error).__name__}: {error}", flush=True)
-            continue
-        operations, undecided = operations + report.operations, undecided + report.undecided
-        ends += simulation.seen(EXPIRE, reply=1)
-    print(
-        f"{number} seeds: {operations} operations, {ends} ends set, {undecided} histories undecided, failed: {failed or 'none'}"
-    )
-    sys.exit(bool(failed))
-
-
 if __name__ == "__main__":
-    main()
+    run_seeds(run, lambda simulation: Counter({"ends set": simulation.seen(EXPIRE, reply=1)}))

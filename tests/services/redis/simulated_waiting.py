@@ -12,7 +12,6 @@ something that is there for him.
 from __future__ import annotations
 
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -42,6 +41,7 @@ from paxosstore.sim.plan import draw_plan
 from paxosstore.sim.simulation import CONVERGE_MS, Report, Simulation
 from paxosstore.sim.workload import Call, Workload
 
+from .seeds import run_seeds
 from .simulated_collections import run_command
 
 BLOCKING = {kinds.DEQUE: ("blpop", "brpop"), kinds.ZSET: ("bzpopmin",)}
@@ -366,25 +366,5 @@ def run(seed: int) -> tuple[Report, Waiting]:
     return simulation.run(), simulation
 
 
-def main() -> None:
-    number, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    operations = undecided = 0
-    seen: Counter[str] = Counter()
-    failed = []
-    for seed in range(first, first + number):
-        try:
-            report, simulation = run(seed)
-        except Exception as error:  # whatever it is, it is the seed's finding
-            failed.append(seed)
-            print(f"seed {seed} fails: {type(error).__name__}: {error}", flush=True)
-            continue
-        operations, undecided, seen = operations + report.operations, undecided + report.undecided, seen + simulation.seen
-    print(
-        f"{number} seeds: {operations} operations, waiters {dict(seen)}, {undecided} histories undecided, "
-        f"failed: {failed or 'none'}"
-    )
-    sys.exit(bool(failed))
-
-
 if __name__ == "__main__":
-    main()
+    run_seeds(run, lambda simulation: simulation.seen)

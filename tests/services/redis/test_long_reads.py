@@ -320,7 +320,7 @@ async def test_what_is_done_before_a_command_is_proposed(desk: Desk) -> None:
 
     for one in (command, gone):
         desk.reads.prepare(one, read, partial(submitted.append, one))
-    desk.reads.prepare(broken, lambda: 1 / 0, partial(submitted.append, broken))  # type: ignore[arg-type, return-value]
+    desk.reads.prepare(broken, lambda: 1 / 0, partial(submitted.append, broken))  # type: ignore[arg-type, return-value]  # what breaks is of no type
     gone.wanted = False
     for _ in range(2):
         assert len(submitted) < 2
@@ -355,7 +355,7 @@ class TestBounds:
         for most, fits in ((60, True), (20, False)):
             metered = Metered(view, most)
             try:
-                call(TABLE[b"lrange"].run, metered, [b"lrange", b"a", b"0", b"-1"], 2)  # type: ignore[arg-type]
+                call(TABLE[b"lrange"].run, metered, [b"lrange", b"a", b"0", b"-1"], 2)  # type: ignore[arg-type]  # every command of this table has a run
             except TooLong:
                 assert not fits
             else:

@@ -317,7 +317,7 @@ class Incr(Request):
         self.reply = b""
 
     def evaluate(self, view: object) -> object:
-        return handle(view, self.payload())  # type: ignore[arg-type]
+        return handle(view, self.payload())  # type: ignore[arg-type]  # a view
 
     def payload(self) -> bytes:
         return encode(2, [once.ONCE, self.uuid, b"INCR", self.uuid])
