@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from paxosstore.core.batch.published import Published
+from paxosstore.services.redis.commands import handler
 from paxosstore.services.redis.commands.handler import encode, handle
-from paxosstore.services.redis.pubsub.events import KEY_EVENT, interest
+from paxosstore.services.redis.commands.table import TABLE
+from paxosstore.services.redis.portable.importing import IMPORT
+from paxosstore.services.redis.pubsub.events import COMPOSED, KEY_EVENT, interest
 from paxosstore.services.redis.pubsub.hub import RENEWALS, WANTED, Hub
 
 from .support import DictView, ServerThread, in_loop, serving
@@ -133,3 +136,10 @@ async def test_a_server_that_ends_wants_nothing_any_more() -> None:
         await harness.settle()
         assert interest.classes
     assert not interest.classes
+
+
+def test_what_runs_other_commands_is_not_watched_itself() -> None:
+    """Each of those is watched."""
+    around = handler._HANDLED.keys() - TABLE.keys() - {IMPORT, handler._DROP_EXPIRED}
+    assert around
+    assert around <= COMPOSED

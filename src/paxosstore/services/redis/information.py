@@ -149,7 +149,8 @@ def _server(source: Source) -> Section:
 
 def _memory(clients_bytes: int) -> Section:
     """That of the process: what its data takes of it is not told apart."""
-    used, peak = resident_bytes(), max(_peak_bytes(), resident_bytes())
+    used = resident_bytes()
+    peak = max(_peak_bytes(), used)
     sizes = {
         "used_memory": used,
         "used_memory_rss": used,

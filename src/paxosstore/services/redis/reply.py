@@ -89,6 +89,11 @@ def error(message: str | bytes, code: str = "ERR") -> bytes:
     return b"-%b %b\r\n" % (code.encode(), line.replace(b"\r", b" ").replace(b"\n", b" "))
 
 
+def lines_of(lines: Iterable[str]) -> bytes:
+    """As HELP of a command is answered."""
+    return array([simple(line) for line in lines])
+
+
 def wrong_arity(name: str) -> bytes:
     return error(f"wrong number of arguments for '{name}' command")
 

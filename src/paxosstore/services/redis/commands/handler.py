@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import thread_time
 from typing import Any
@@ -19,6 +19,7 @@ from ..run import Run
 from ..scripting import commands as scripts
 from ..types import generic
 from . import once
+from .spec import Spec
 from .table import TABLE
 from .waits import attempt, look
 
@@ -164,17 +165,15 @@ _HANDLED[once.ONCE] = run_once
 # -- waiting
 
 
-def run_attempt(view: View, args: list[bytes], proto: int) -> bytes:
-    """A command that may wait tries once."""
-    spec = TABLE.get(args[1]) or TABLE[args[1].lower()]
-    return call(partial(attempt, spec), view, args[1:], proto)
+def _once_by(way: Callable[[Spec, View, list[bytes], int], bytes]) -> Run:
+    """A command that may wait is tried once, in one of two ways (waits.py)."""
+
+    def run(view: View, args: list[bytes], proto: int) -> bytes:
+        spec = TABLE.get(args[1]) or TABLE[args[1].lower()]
+        return call(partial(way, spec), view, args[1:], proto)
+
+    return run
 
 
-def run_look(view: View, args: list[bytes], proto: int) -> bytes:
-    """A command that may wait looks whether there is something."""
-    spec = TABLE.get(args[1]) or TABLE[args[1].lower()]
-    return call(partial(look, spec), view, args[1:], proto)
-
-
-_HANDLED[TRY] = run_attempt
-_HANDLED[LOOK] = run_look
+_HANDLED[TRY] = _once_by(attempt)
+_HANDLED[LOOK] = _once_by(look)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ....core.batch.overlay import View
 from ..glob import compile_glob
-from ..reply import OK, array, bulk, error, integer_reply, map_of, nil, set_of, simple, text, wrong_arity
+from ..reply import OK, array, bulk, error, integer_reply, lines_of, map_of, nil, set_of, simple, text, wrong_arity
 from ..run import Run
 from . import payloads
 from .commands import NOT_BUSY, NOT_READ_ONLY, caller, number_of_keys
@@ -86,7 +86,7 @@ def function(view: View, args: list[bytes], proto: int) -> bytes:
     if sub == b"restore":
         return restore(view, args) if words else wrong_arity("function|restore")
     if sub == b"help":
-        return array([simple(line) for line in _HELP]) if not words else wrong_arity("function|help")
+        return lines_of(_HELP) if not words else wrong_arity("function|help")
     return error(b"unknown subcommand '%b'. Try FUNCTION HELP." % args[1][:_MAX_QUOTED_BYTES])
 
 

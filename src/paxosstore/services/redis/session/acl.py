@@ -7,9 +7,10 @@ import secrets
 from ..commands.spec import Spec
 from ..reply import OK, array, bulk, error, map_of, nil, simple, text
 from ..resp import integer
+from .handshake import DEFAULT_USER
 from .session import Session
 
-USER = "default"
+USER = DEFAULT_USER.decode()
 FIXED = error("there is one user, who may do everything: users cannot be changed here")
 NO_FILE = error(
     "This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and"
@@ -77,20 +78,8 @@ def cat(session: Session, args: list[bytes]) -> bytes:
     return array([text(spec.name) for spec in session.host.specs.values() if name in categories(spec)])
 
 
-def whoami(session: Session, args: list[bytes]) -> bytes:
-    return text(USER)
-
-
-def users(session: Session, args: list[bytes]) -> bytes:
-    return array([text(USER)])
-
-
-def users_listed(session: Session, args: list[bytes]) -> bytes:
-    return array([text(f"user {USER} on nopass ~* &* +@all")])
-
-
 def getuser(session: Session, args: list[bytes]) -> bytes:
-    if args[2] != USER.encode():
+    if args[2] != DEFAULT_USER:
         return nil(session.proto)
     facts = [
         ("flags", array([text("on"), text("nopass")])),
@@ -117,17 +106,9 @@ def genpass(session: Session, args: list[bytes]) -> bytes:
 
 
 def dryrun(session: Session, args: list[bytes]) -> bytes:
-    if args[2] != USER.encode():
+    if args[2] != DEFAULT_USER:
         return error(b"User '%b' not found" % args[2])
     return OK if args[3].lower() in session.host.specs else error(b"Command '%b' not found" % args[3])
-
-
-def fixed(session: Session, args: list[bytes]) -> bytes:
-    return FIXED
-
-
-def no_file(session: Session, args: list[bytes]) -> bytes:
-    return NO_FILE
 
 
 def told(spec: Spec) -> list[bytes]:

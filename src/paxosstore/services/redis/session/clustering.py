@@ -5,9 +5,9 @@ replicas. So they send it everything, and come to another one when it is gone: n
 from __future__ import annotations
 
 from ..layout.keyspace import CLUSTER_SLOTS, hash_slot
-from ..reply import OK, array, error, integer_reply, map_of, simple, text, verbatim
+from ..reply import OK, array, error, integer_reply, lines_of, map_of, text, verbatim
 from .session import Session
-from .spec import Local
+from .spec import Local, always
 from .topology import Member, majority
 
 FIXED = error("the nodes are those of the configuration file, and each of them has all slots: nothing to change")
@@ -112,44 +112,26 @@ def count_failure_reports(session: Session, args: list[bytes]) -> bytes:
     return _unknown(args[2]) if asked is None else integer_reply(0 if asked.up else 1)
 
 
-def links(session: Session, args: list[bytes]) -> bytes:
-    """Of Redis's bus: there is none."""
-    return array([])
-
-
-def saveconfig(session: Session, args: list[bytes]) -> bytes:
-    return OK
-
-
-def _fixed(session: Session, args: list[bytes]) -> bytes:
-    return FIXED
-
-
 def _on_data(session: Session, args: list[bytes]) -> bytes:
     return error(b"CLUSTER %b is not possible in a transaction" % args[1].upper())
 
 
-def cluster_help(session: Session, args: list[bytes]) -> bytes:
-    return array([simple(line) for line in _HELP])
-
-
-def accepted(session: Session, args: list[bytes]) -> bytes:
-    """READONLY, READWRITE, ASKING: every node takes reads and writes, of every slot."""
-    return OK
+ACCEPTED = always(OK)
+"""READONLY, READWRITE, ASKING: every node takes reads and writes, of every slot."""
 
 
 CLUSTER: dict[bytes, tuple[int, Local]] = {
     b"count-failure-reports": (3, count_failure_reports),
     b"countkeysinslot": (3, _on_data),
     b"getkeysinslot": (4, _on_data),
-    b"help": (2, cluster_help),
+    b"help": (2, always(lines_of(_HELP))),
     b"info": (2, cluster_info),
     b"keyslot": (3, keyslot),
-    b"links": (2, links),
+    b"links": (2, always(array([]))),  # of Redis's bus: there is none
     b"myid": (2, myid),
     b"nodes": (2, nodes),
     b"replicas": (3, replicas),
-    b"saveconfig": (2, saveconfig),
+    b"saveconfig": (2, always(OK)),
     b"shards": (2, shards),
     b"slaves": (3, replicas),
     b"slots": (2, slots),
@@ -169,7 +151,7 @@ CLUSTER: dict[bytes, tuple[int, Local]] = {
             b"set-config-epoch",
             b"setslot",
         ),
-        (-2, _fixed),
+        (-2, always(FIXED)),
     ),
 }
 """By the second word: how many words, and what runs it."""

@@ -7,6 +7,13 @@ import time
 from ..reply import OK, SYNTAX_ERROR, array, error, integer_reply, simple, text
 from .session import Session
 
+NO_MODULES = error("modules cannot be loaded here")
+REPLICATES_ITSELF = error(
+    "the nodes replicate by themselves, and every one is a master: for a copy of everything use `paxosstore backup`,"
+    " or `paxosstore export --redis`"
+)
+"""To Redis's way of copying everything to another server, redis-cli --rdb, or another master."""
+
 
 def save(session: Session, args: list[bytes]) -> bytes:
     """Whatever was answered is on a majority of the nodes' disks already."""
@@ -33,28 +40,8 @@ def role(session: Session, args: list[bytes]) -> bytes:
     return array([text("master"), integer_reply(0), array([])])
 
 
-def module_list(session: Session, args: list[bytes]) -> bytes:
-    return array([])
-
-
-def no_modules(session: Session, args: list[bytes]) -> bytes:
-    return error("modules cannot be loaded here")
-
-
-def replicates_itself(session: Session, args: list[bytes]) -> bytes:
-    """Redis's way of copying everything to another server, redis-cli --rdb, or another master."""
-    return error(
-        "the nodes replicate by themselves, and every one is a master: for a copy of everything use `paxosstore backup`,"
-        " or `paxosstore export --redis`"
-    )
-
-
 def replicaof(session: Session, args: list[bytes]) -> bytes:
     """NO ONE: it is a master already."""
     if args[1].lower() == b"no" and args[2].lower() == b"one":
         return OK
-    return replicates_itself(session, args)
-
-
-def shutdown(session: Session, args: list[bytes]) -> bytes:
-    return error("a node is stopped by SIGTERM, on its machine")
+    return REPLICATES_ITSELF

@@ -4,10 +4,10 @@ replicas and the sentinels beside it. When it is gone they ask the next one of t
 
 from __future__ import annotations
 
-from ..reply import OK, array, error, integer_reply, map_of, nil, nil_array, simple, text
+from ..reply import OK, array, error, integer_reply, lines_of, map_of, nil, nil_array, simple, text
 from .clustering import members
 from .session import Session
-from .spec import Local
+from .spec import Local, always
 from .topology import Member, majority
 
 NO_MASTER = error("No such master with that name")
@@ -135,46 +135,25 @@ def myid(session: Session, args: list[bytes]) -> bytes:
     return text(members(session)[0].id)
 
 
-def is_master_down(session: Session, args: list[bytes]) -> bytes:
-    """No: it answers."""
-    return array([integer_reply(0), text("*"), integer_reply(0)])
-
-
 def info_cache(session: Session, args: list[bytes]) -> bytes:
     """Nobody's INFO is kept: ask for it."""
     return nil(session.proto)
 
 
-def _nothing(session: Session, args: list[bytes]) -> bytes:
-    return array([])
-
-
-def _ok(session: Session, args: list[bytes]) -> bytes:
-    return OK
-
-
-def _fixed(session: Session, args: list[bytes]) -> bytes:
-    return FIXED
-
-
-def sentinel_help(session: Session, args: list[bytes]) -> bytes:
-    return array([simple(line) for line in _HELP])
-
-
 SENTINEL: dict[bytes, tuple[int, Local]] = {
     b"ckquorum": (3, ckquorum),
-    b"flushconfig": (2, _ok),
+    b"flushconfig": (2, always(OK)),
     b"get-master-addr-by-name": (3, get_master_addr),
-    b"help": (2, sentinel_help),
+    b"help": (2, always(lines_of(_HELP))),
     b"info-cache": (-3, info_cache),
-    b"is-master-down-by-addr": (6, is_master_down),
+    b"is-master-down-by-addr": (6, always(array([integer_reply(0), text("*"), integer_reply(0)]))),  # no: it answers
     b"master": (3, master),
     b"masters": (2, masters),
     b"myid": (2, myid),
-    b"pending-scripts": (2, _nothing),
+    b"pending-scripts": (2, always(array([]))),
     b"replicas": (3, replicas),
     b"sentinels": (3, sentinels),
     b"slaves": (3, replicas),
-    **dict.fromkeys((b"config", b"debug", b"failover", b"monitor", b"remove", b"reset", b"set"), (-2, _fixed)),
+    **dict.fromkeys((b"config", b"debug", b"failover", b"monitor", b"remove", b"reset", b"set"), (-2, always(FIXED))),
 }
 """By the second word: how many words, and what runs it."""

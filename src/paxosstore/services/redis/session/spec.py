@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..commands.spec import Spec
-from ..reply import array, error, simple, wrong_arity
+from ..reply import error, lines_of, wrong_arity
 from .session import Session
 
 Local = Callable[[Session, list[bytes]], bytes]
@@ -15,6 +15,11 @@ Local = Callable[[Session, list[bytes]], bytes]
 
 def _missing(session: Session, args: list[bytes]) -> bytes:
     raise AssertionError("a session's command must say what it does")
+
+
+def always(reply: bytes) -> Local:
+    """What has one answer."""
+    return lambda session, args: reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +69,4 @@ class SessionSpec(Spec):
         for sub, (words, _) in sorted(self.subcommands.items()):
             arguments = abs(words) - 2
             lines.append(sub.decode().upper() + " <arg>" * arguments + " [<arg> ...]" * (words < 0))
-        return array([simple(line) for line in [*lines, "HELP"]])
+        return lines_of([*lines, "HELP"])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ....errors import PaxosStoreError, TooLarge
 from ..glob import MAX_PIECE
 from ..pubsub.hub import CHANNEL, MAX_SUBSCRIPTIONS, SHARD_CHANNEL, Hub, push_of
-from ..reply import array, bulk, error, integer_reply, nil, simple, store_error
+from ..reply import array, bulk, error, integer_reply, lines_of, nil, store_error
 from .session import Session
 
 _FULL = error(f"a client may have {MAX_SUBSCRIPTIONS} subscriptions of a kind", "TOOLARGE")
@@ -130,7 +130,7 @@ def _numbers(*, shard: bool) -> Callable[[Session, list[bytes]], bytes]:
 
 PUBSUB: dict[bytes, tuple[int, Callable[[Session, list[bytes]], bytes]]] = {
     b"channels": (-2, _channels(shard=False)),
-    b"help": (2, lambda session, args: array([simple(line) for line in _HELP])),
+    b"help": (2, lambda session, args: lines_of(_HELP)),
     b"numpat": (2, lambda session, args: integer_reply(session.host.hub.patterns)),
     b"numsub": (-2, _numbers(shard=False)),
     b"shardchannels": (-2, _channels(shard=True)),

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from ..commands.spec import Spec, index
 from ..commands.table import DATA_COMMANDS
-from ..reply import error
+from ..reply import array, error, text
 from . import acl, client, clustering, configuration, handshake, info, introspection, persistence, subscribe, timing, transactions
 from .killing import client_kill
 from .monitor import monitor
 from .pausing import client_pause, client_unpause
 from .sentinel import SENTINEL
-from .session import Session
-from .spec import Local, SessionSpec
+from .spec import Local, SessionSpec, always
 
 _ACL: dict[bytes, tuple[int, Local]] = {
     b"cat": (-2, acl.cat),
-    b"deluser": (-3, acl.fixed),
+    b"deluser": (-3, always(acl.FIXED)),
     b"dryrun": (-4, acl.dryrun),
     b"genpass": (-2, acl.genpass),
     b"getuser": (3, acl.getuser),
-    b"list": (2, acl.users_listed),
-    b"load": (2, acl.no_file),
+    b"list": (2, always(array([text(f"user {acl.USER} on nopass ~* &* +@all")]))),
+    b"load": (2, always(acl.NO_FILE)),
     b"log": (-2, acl.log),
-    b"save": (2, acl.no_file),
-    b"setuser": (-3, acl.fixed),
-    b"users": (2, acl.users),
-    b"whoami": (2, acl.whoami),
+    b"save": (2, always(acl.NO_FILE)),
+    b"setuser": (-3, always(acl.FIXED)),
+    b"users": (2, always(array([text(acl.USER)]))),
+    b"whoami": (2, always(text(acl.USER))),
 }
 _CLIENT: dict[bytes, tuple[int, Local]] = {
     b"caching": (3, client.client_caching),
@@ -63,17 +62,17 @@ _CONFIG: dict[bytes, tuple[int, Local]] = {
 _LATENCY: dict[bytes, tuple[int, Local]] = {
     b"doctor": (2, timing.latency_doctor),
     b"graph": (3, timing.latency_graph),
-    b"help": (2, timing.latency_help),
+    b"help": (2, always(timing.HELP)),
     b"histogram": (-2, timing.latency_histogram),
     b"history": (3, timing.latency_history),
     b"latest": (2, timing.latency_latest),
     b"reset": (-2, timing.latency_reset),
 }
 _MODULE: dict[bytes, tuple[int, Local]] = {
-    b"list": (2, persistence.module_list),
-    b"load": (-3, persistence.no_modules),
-    b"loadex": (-3, persistence.no_modules),
-    b"unload": (3, persistence.no_modules),
+    b"list": (2, always(array([]))),
+    b"load": (-3, always(persistence.NO_MODULES)),
+    b"loadex": (-3, always(persistence.NO_MODULES)),
+    b"unload": (3, always(persistence.NO_MODULES)),
 }
 _SLOWLOG: dict[bytes, tuple[int, Local]] = {
     b"get": (-2, timing.slowlog_get),
@@ -88,8 +87,9 @@ def keys_under_uuid(args: list[bytes]) -> list[bytes]:
     return spec.key_names(words) if spec is not None and spec.fits(len(words)) and spec.name != "paxos.once" else []
 
 
-def _no_debug(session: Session, args: list[bytes]) -> bytes:
-    return error("DEBUG is not possible in a transaction")
+_ITSELF = always(persistence.REPLICATES_ITSELF)
+_SIGNAL = always(error("a node is stopped by SIGTERM, on its machine"))
+_NO_DEBUG = always(error("DEBUG is not possible in a transaction"))
 
 
 _STALE = ("loading", "stale")
@@ -142,10 +142,10 @@ SESSION_COMMANDS = (
     SessionSpec("sunsubscribe", -1, "pubsub", "Listen to shard channels no more.", _LISTEN, local=subscribe.sunsubscribe),
     SessionSpec("unsubscribe", -1, "pubsub", "Listen to channels no more.", _LISTEN, local=subscribe.unsubscribe),
     # where the nodes are
-    SessionSpec("asking", 1, "cluster", "Accepted: no slot is ever elsewhere.", ("fast",), local=clustering.accepted),
+    SessionSpec("asking", 1, "cluster", "Accepted: no slot is ever elsewhere.", ("fast",), local=clustering.ACCEPTED),
     SessionSpec("cluster", -2, "cluster", "Every slot is at every node.", _STALE, subcommands=clustering.CLUSTER),
-    SessionSpec("readonly", 1, "cluster", "Accepted: any node reads.", _ALWAYS, local=clustering.accepted),
-    SessionSpec("readwrite", 1, "cluster", "Accepted: any node writes.", _ALWAYS, local=clustering.accepted),
+    SessionSpec("readonly", 1, "cluster", "Accepted: any node reads.", _ALWAYS, local=clustering.ACCEPTED),
+    SessionSpec("readwrite", 1, "cluster", "Accepted: any node writes.", _ALWAYS, local=clustering.ACCEPTED),
     SessionSpec("sentinel", -2, "sentinel", "Every node is the master.", _ADMIN, subcommands=SENTINEL),
     # this node
     SessionSpec("acl", -2, "server", "Who may do what: there is one user.", (), subcommands=_ACL),
@@ -154,15 +154,22 @@ SESSION_COMMANDS = (
     SessionSpec("module", -2, "server", "There are no modules.", ("admin", "noscript"), subcommands=_MODULE),
     SessionSpec("monitor", 1, "server", "Be told of every command.", _ADMIN, local=monitor),
     SessionSpec("latency", -2, "server", "How long commands take.", (), subcommands=_LATENCY),
-    SessionSpec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _ADMIN, local=_no_debug),
+    SessionSpec("debug", -2, "server", "For tests: looks at values, and changes nothing.", _ADMIN, local=_NO_DEBUG),
     SessionSpec("lastsave", 1, "server", "When all was saved: now.", ("loading", "stale", "fast"), local=persistence.lastsave),
-    SessionSpec("failover", -1, "server", "Refused: every node is a master.", _ADMIN, local=persistence.replicates_itself),
-    SessionSpec("psync", -3, "server", "Refused: nodes replicate by themselves.", _ADMIN, local=persistence.replicates_itself),
-    SessionSpec("replconf", -1, "server", "Refused, as PSYNC.", _ADMIN, local=persistence.replicates_itself),
+    SessionSpec("failover", -1, "server", "Refused: every node is a master.", _ADMIN, local=_ITSELF),
+    SessionSpec("psync", -3, "server", "Refused: nodes replicate by themselves.", _ADMIN, local=_ITSELF),
+    SessionSpec("replconf", -1, "server", "Refused, as PSYNC.", _ADMIN, local=_ITSELF),
     SessionSpec("replicaof", 3, "server", "Refused, but for NO ONE.", _ADMIN, local=persistence.replicaof),
-    SessionSpec("shutdown", -1, "server", "Refused: a node is stopped by a signal.", _ADMIN, local=persistence.shutdown),
+    SessionSpec(
+        "shutdown",
+        -1,
+        "server",
+        "Refused: a node is stopped by a signal.",
+        _ADMIN,
+        local=_SIGNAL,
+    ),
     SessionSpec("slaveof", 3, "server", "Refused, but for NO ONE.", _ADMIN, local=persistence.replicaof),
-    SessionSpec("sync", 1, "server", "Refused, as PSYNC.", _ADMIN, local=persistence.replicates_itself),
+    SessionSpec("sync", 1, "server", "Refused, as PSYNC.", _ADMIN, local=_ITSELF),
     SessionSpec("role", 1, "server", "Every node is a master.", _ALWAYS, local=persistence.role),
     SessionSpec("save", 1, "server", "Everything is saved already.", (*_SAVING, "no_multi"), local=persistence.save),
     SessionSpec("command", -1, "server", "What commands there are.", _STALE, local=introspection.command, subcommands=_COMMAND),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..reply import OK, array, bulk, error, integer_reply, map_of, simple, text, verbatim
+from ..reply import OK, array, bulk, error, integer_reply, lines_of, map_of, text, verbatim
 from ..resp import integer
 from .session import Session
 from .times import Took
@@ -12,7 +12,9 @@ from .times import Took
 BAD_COUNT = error("count should be greater than or equal to -1")
 _ALL = 10
 _BAR = 40
-_HELP = ("LATENCY <subcommand>: DOCTOR, GRAPH event, HISTOGRAM [command ...], HISTORY event, LATEST, RESET [event ...], HELP",)
+HELP = lines_of(
+    ["LATENCY <subcommand>: DOCTOR, GRAPH event, HISTOGRAM [command ...], HISTORY event, LATEST, RESET [event ...], HELP"]
+)
 
 
 def slowlog_get(session: Session, args: list[bytes]) -> bytes:
@@ -104,7 +106,3 @@ def latency_graph(session: Session, args: list[bytes]) -> bytes:
     lines = [f"{event}: {worst} ms at worst"]
     lines += [f"{now_s - at_s:8d} s ago {ms:8d} ms {'#' * max(1, ms * _BAR // max(1, worst))}" for at_s, ms in samples]
     return verbatim("\n".join(lines) + "\n", session.proto)
-
-
-def latency_help(session: Session, args: list[bytes]) -> bytes:
-    return array([simple(line) for line in _HELP])

@@ -12,9 +12,9 @@ from ..resp import integer
 from .strings import MAX_REDIS_BYTES, check_length
 
 _PIECE = 65_536
+"""Numbers of so many bytes stay in the cache."""
 _BYTES_SHIFT = 13
 """8 KiB are as much work as a row."""
-"""Numbers of so many bytes stay in the cache."""
 _BAD_OFFSET = error("bit offset is not an integer or out of range")
 _BAD_BIT = error("bit is not an integer or out of range")
 _BAD_TYPE = error("Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ....core.batch.overlay import View
-from ..reply import array, error, simple, wrong_arity
+from ..reply import error, lines_of, wrong_arity
 from ..run import Run
 
 
@@ -14,7 +14,7 @@ def container(name: str, subcommands: Mapping[str, tuple[int, Run]], help_lines:
     table = {sub.upper().encode(): (sub, arity, run) for sub, (arity, run) in subcommands.items()}
     first = f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
     lines = [first, *help_lines, "HELP", "    Prints this help."]
-    helped = array([simple(line) for line in lines])
+    helped = lines_of(lines)
 
     def run(view: View, args: list[bytes], proto: int) -> bytes:
         word = args[1].upper()

@@ -16,6 +16,7 @@ from ..reply import (
     bulk,
     error,
     integer_reply,
+    lines_of,
     map_of,
     nil,
     set_of,
@@ -157,7 +158,7 @@ def _truth(value: bool, proto: int) -> bytes:
 def memory(view: View, args: list[bytes], proto: int) -> bytes:
     sub, words = args[1].upper(), len(args)
     if sub == b"HELP":
-        return array([simple(line) for line in _MEMORY_HELP]) if words == 2 else wrong_arity("memory|help")
+        return lines_of(_MEMORY_HELP) if words == 2 else wrong_arity("memory|help")
     if sub == b"USAGE":
         return _usage(view, args, proto) if words > 2 else wrong_arity("memory|usage")
     if sub not in (b"DOCTOR", b"PURGE"):

@@ -17,11 +17,11 @@ from ..reply import NOT_AN_INTEGER, SYNTAX_ERROR, ReplyError, WrongType, array, 
 from ..resp import integer
 
 MAX_CELLS = 1 << 24
-_CELLS_SHIFT = 14
-"""So many are as much work as a row."""
 """Lengths of the two strings, multiplied …"""
 MAX_BYTES = 10_000
 """… and that of each: so it takes some 20 ms at most."""
+_CELLS_SHIFT = 14
+"""So many cells are as much work as a row."""
 _NO_STRINGS = error("The specified keys must contain string values")
 _ONE_OF_BOTH = error("If you want both the length and indexes, please just use IDX.")
 

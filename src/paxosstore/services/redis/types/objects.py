@@ -5,7 +5,7 @@ from __future__ import annotations
 from ....core.batch.overlay import View
 from ..layout.collection import LARGE, flags_in
 from ..layout.keys import HASH, LIST, SET, STREAM, STRING, ZSET, Key
-from ..reply import ONE, ZERO, array, error, integer_reply, nil, simple, text, wrong_arity
+from ..reply import ONE, ZERO, error, integer_reply, lines_of, nil, text, wrong_arity
 from ..resp import integer
 
 _ENCODINGS = {HASH: ("listpack", "hashtable"), LIST: ("quicklist", "quicklist"), SET: ("intset", "hashtable")}
@@ -39,7 +39,7 @@ HELP
 def object_(view: View, args: list[bytes], proto: int) -> bytes:
     sub = args[1].upper()
     if sub == b"HELP":
-        return array([simple(line) for line in HELP.split("\n")]) if len(args) == 2 else wrong_arity("object|help")
+        return lines_of(HELP.split("\n")) if len(args) == 2 else wrong_arity("object|help")
     if sub not in (b"ENCODING", b"FREQ", b"IDLETIME", b"REFCOUNT"):
         return error(b"unknown subcommand '%b'. Try OBJECT HELP." % args[1][:128])
     if len(args) != 3:
