@@ -58,6 +58,8 @@ CLUSTER = ClusterSettings("many-entities")
 PIECE = 2_000
 TASKS = 100
 PAUSE_S = 0.02
+QUIET_S = 20.0
+"""How long requests are measured while there is nothing else to do."""
 KEEP = Keep(1_000_000, 1_000_000_000, 86_400.0)
 TUNING = TuningSettings(
     plog_keep_bytes=KEEP.bytes, plog_keep_seconds=KEEP.seconds, max_mem_entities=50_000, request_timeout_ms=10_000.0
@@ -331,13 +333,17 @@ def measure(entities: int, changed: int, load: float, rate: int, directory: Path
     part_ways(nodes, numbers[:changed])
     hot = numbers[2 * changed :]
     come_back(nodes, hot)
-    begin_load(nodes, hot, load)
-    time.sleep(15.0)
-    end_load("nothing else", nodes)
+    for what in ("first touches", "nothing else"):  # an entity's first request loads it, which is no measure for the others
+        begin_load(nodes, hot, load)
+        time.sleep(QUIET_S)
+        end_load(what, nodes)
     part_ways(nodes, numbers[changed : 2 * changed])
     begin_load(nodes[1:], hot, load)
     come_back(nodes, hot, load)
     end_load("node 0 catches up", nodes)
+    begin_load(nodes, hot, load)
+    time.sleep(QUIET_S)
+    end_load("nothing else, after it", nodes)
     for node in nodes:
         node.stop()
 
