@@ -57,7 +57,8 @@ NODES = 3
 CLUSTER = ClusterSettings("many-entities")
 PIECE = 2_000
 TASKS = 100
-PAUSE_S = 0.02
+PAUSE_S = 0.25
+"""Between looks at a node. To look costs it a millisecond, which its requests feel."""
 QUIET_S = 20.0
 """How long requests are measured while there is nothing else to do."""
 KEEP = Keep(1_000_000, 1_000_000_000, 86_400.0)
