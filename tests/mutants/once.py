@@ -46,14 +46,14 @@ UNDER_UUID: tuple[Mutant, ...] = (
         "what may be forgotten is new",
         15,
         "a repetition after the window runs again",
-        (AGED, "at_ms <= forgotten_ms + SKEW_MS", "at_ms < 0"),
+        (AGED, "at_ms <= forgotten_ms + self.skew_ms", "at_ms < 0"),
         shown_by=TESTS,
     ),
     mutant(
         "clocks of clients are right",
         15,
         "a uuid from ahead is not known any more, and not old either",
-        (AGED, "at_ms <= forgotten_ms + SKEW_MS", "at_ms <= forgotten_ms"),
+        (AGED, "at_ms <= forgotten_ms + self.skew_ms", "at_ms <= forgotten_ms"),
         shown_by=TESTS,
     ),
     mutant(

@@ -29,6 +29,7 @@ from ..services.http.server import HttpServer, Page, SlowPage
 from ..services.http.settings import settings_actions, settings_pages
 from ..services.http.verify import verify_actions, verify_pages
 from ..services.redis.commands import handler as redis_commands
+from ..services.redis.commands.once import Window
 from ..services.redis.information import more as more_info
 from ..services.redis.server import RedisServer
 from ..services.redis.session.topology import Topology
@@ -55,7 +56,6 @@ IGNORED = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasa
 
 HANDLERS = {
     card_rules.HANDLER: card_rules.handle,
-    redis_commands.HANDLER: redis_commands.handle,
     importing.HANDLER: importing.handle,
 }
 """What a request may name; the same on every node."""
@@ -80,7 +80,8 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
     """Start the node, then its services; say so on standard output; at the signal drain and stop them, then the node."""
     signals, config = Signals(), content.check()
     room = share_out(config.redis.max_clients)
-    node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, HANDLERS, force_reentry=force_reentry)
+    handlers = {**HANDLERS, redis_commands.HANDLER: redis_commands.handler_of(Window(config.cluster.uuid_window_entries))}
+    node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, handlers, force_reentry=force_reentry)
     node.elsewhere.update((number, services(at)) for number, at in enumerate(config.nodes))
     redis = RedisServer(
         node.submit,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
 
+from paxosstore.core.batch.overlay import View
 from paxosstore.core.batch.request import Request
+from paxosstore.core.turn.context import Handler
 from paxosstore.services.redis.commands import once
-from paxosstore.services.redis.commands.handler import encode, handle, unpack_replies
+from paxosstore.services.redis.commands.handler import encode, handle, handler_of, unpack_replies
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
@@ -48,7 +50,6 @@ async def two_nodes(store: LogStore) -> AsyncIterator[tuple[Harness, Harness]]:
             for client in harness.clients:
                 client.writer.close()
             await harness.server.stop()
-        once.WINDOW.entries = 65_536
 
 
 # -- once
@@ -264,18 +265,13 @@ async def test_any_node_can_run_it() -> None:
 # -- what is too old
 
 
+SMALL = handler_of(once.Window(320))
+
+
 def incr(view: DictView, uuid: bytes) -> bytes:
-    return handle(view, encode(2, [once.ONCE, uuid, b"INCR", b"k"]))
+    return SMALL(view, encode(2, [once.ONCE, uuid, b"INCR", b"k"]))
 
 
-@pytest.fixture
-def small_window() -> Iterator[None]:
-    once.WINDOW.entries = 320
-    yield
-    once.WINDOW.entries = 65_536
-
-
-@pytest.mark.usefixtures("small_window")
 def test_a_uuid_that_may_be_forgotten_is_refused_by_its_time() -> None:
     view = DictView()
     for entry in range(1, 321):
@@ -290,7 +286,6 @@ def test_a_uuid_that_may_be_forgotten_is_refused_by_its_time() -> None:
     assert len(view.rows[b"o"]) <= 16 * (once.SPANS + 3)
 
 
-@pytest.mark.usefixtures("small_window")
 def test_that_something_is_forgotten_is_known_through_flushall() -> None:
     view = DictView()
     incr(view, uuid7(NOW_MS))
@@ -302,9 +297,9 @@ def test_that_something_is_forgotten_is_known_through_flushall() -> None:
 
 def test_a_uuid_from_ahead_is_refused() -> None:
     view = DictView()
-    assert incr(view, uuid7(NOW_MS + once.SKEW_MS)) == b":1\r\n"
+    assert incr(view, uuid7(NOW_MS + once.Window().skew_ms)) == b":1\r\n"
     text = b"by its time the uuid was made 10001 ms from now: nothing happened, set the client's clock"
-    assert incr(view, uuid7(NOW_MS + once.SKEW_MS + 1)) == b"-ERR " + text + b"\r\n"
+    assert incr(view, uuid7(NOW_MS + once.Window().skew_ms + 1)) == b"-ERR " + text + b"\r\n"
 
 
 class Incr(Request):
@@ -312,12 +307,13 @@ class Incr(Request):
 
     handler = "redis"
 
-    def __init__(self, uuid: bytes) -> None:
+    def __init__(self, uuid: bytes, run: Handler) -> None:
         super().__init__(REDIS_BASE, uuid=uuid)
         self.reply = b""
+        self._run = run
 
-    def evaluate(self, view: object) -> object:
-        return handle(view, self.payload())  # type: ignore[arg-type]  # a view
+    def evaluate(self, view: View) -> object:
+        return self._run(view, self.payload())
 
     def payload(self) -> bytes:
         return encode(2, [once.ONCE, self.uuid, b"INCR", self.uuid])
@@ -332,20 +328,15 @@ def test_nothing_is_ever_done_twice_whenever_it_is_repeated(seed: int) -> None:
     """With clients whose clocks are wrong, a store whose time jumps, and a window of few entries."""
     rng = random.Random(seed)
     store = LogStore(window=rng.choice((16, 40, 100)))
-    once.WINDOW.entries = store.window
-    try:
-        uuids: list[bytes] = []
-        for number in range(1_500):
-            store.now_ms += rng.choice((0, 1, 300, 2_000, 30_000, -5_000))
-            if not uuids or rng.random() < 0.6:
-                uuids.append(uuid7(store.now_ms + rng.choice((0, 0, -8_000, 8_000, 9_999)), number))
-            several = (
-                rng.sample(uuids[-60:], min(len(uuids[-60:]), rng.choice((1, 1, 2, 5)))) if rng.random() < 0.6 else uuids[-1:]
-            )
-            requests = [Incr(uuid) for uuid in [*several, rng.choice(uuids)]]
-            store.apply_all(requests)
-            assert not [request for request in requests if request.reply not in (b":1\r\n",) and request.reply[:1] == b":"]
-        told = store.reader.data[REDIS_BASE]
-        assert sum(key.startswith(b"dk") for key in told) > 300, "most are done"
-    finally:
-        once.WINDOW.entries = 65_536
+    run = handler_of(once.Window(store.window))
+    uuids: list[bytes] = []
+    for number in range(1_500):
+        store.now_ms += rng.choice((0, 1, 300, 2_000, 30_000, -5_000))
+        if not uuids or rng.random() < 0.6:
+            uuids.append(uuid7(store.now_ms + rng.choice((0, 0, -8_000, 8_000, 9_999)), number))
+        several = rng.sample(uuids[-60:], min(len(uuids[-60:]), rng.choice((1, 1, 2, 5)))) if rng.random() < 0.6 else uuids[-1:]
+        requests = [Incr(uuid, run) for uuid in [*several, rng.choice(uuids)]]
+        store.apply_all(requests)
+        assert not [request for request in requests if request.reply not in (b":1\r\n",) and request.reply[:1] == b":"]
+    told = store.reader.data[REDIS_BASE]
+    assert sum(key.startswith(b"dk") for key in told) > 300, "most are done"

@@ -18,7 +18,7 @@ from ...runtime.feed import Feed
 from ...runtime.sockets import listening, said, where
 from .beside.reads import LongReads
 from .beside.view import Frozen
-from .commands.once import WINDOW
+from .commands.once import Window
 from .commands.spec import Spec
 from .connection.connection import Connection
 from .information import sections
@@ -120,7 +120,7 @@ class RedisServer:
         self.specs: Mapping[bytes, Spec] = SPECS
         self.parameters = Parameters()
         RUNTIME.budget_ms = settings.script_budget_ms
-        WINDOW.entries = uuid_window_entries
+        self.once_window = Window(uuid_window_entries)
         self.topology = topology or Topology()
         self.times = Times(self.parameters)
         self.monitors = Monitors()

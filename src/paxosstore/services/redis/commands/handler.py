@@ -18,7 +18,7 @@ from ..reply import ReplyError
 from ..run import Run
 from ..scripting import commands as scripts
 from ..types import generic
-from . import once
+from .once import ONCE, Window
 from .spec import Spec
 from .table import TABLE
 from .waits import attempt, look
@@ -64,11 +64,6 @@ def dropped(reply: bytes) -> tuple[int, int, int]:
     what `drop_expired_payload` was answered."""
     _, count, last_ms, members, _ = reply.split(b"\r\n")
     return int(count[1:]), int(last_ms[1:]), int(members[1:])
-
-
-def handle(view: View, payload: bytes) -> bytes:
-    """The handler: run a command that came as bytes. Raises InvalidRequest for what no node of this version sends."""
-    return _handle(view, payload, _HANDLED)
 
 
 def _handle(view: View, payload: bytes, known: Mapping[bytes, Run]) -> bytes:
@@ -149,17 +144,14 @@ _HANDLED[_WATCH] = stamps
 # -- under a uuid
 
 
-def run_once(view: View, args: list[bytes], proto: int) -> bytes:
+def run_once(window: Window, view: View, args: list[bytes], proto: int) -> bytes:
     """ONCE, a uuid, and the words of a command or transaction."""
     try:
         uuid, words = args[1], args[2:]
         run = run_transaction if words[0] == _EXEC else (_COMMANDS.get(words[0]) or _COMMANDS[words[0].lower()])
     except LookupError as error:
         raise InvalidRequest(f"no Redis command that this node knows: {error}") from error
-    return call(partial(once.run, run, uuid), view, words, proto)
-
-
-_HANDLED[once.ONCE] = run_once
+    return call(partial(window.run, run, uuid), view, words, proto)
 
 
 # -- waiting
@@ -177,3 +169,17 @@ def _once_by(way: Callable[[Spec, View, list[bytes], int], bytes]) -> Run:
 
 _HANDLED[TRY] = _once_by(attempt)
 _HANDLED[LOOK] = _once_by(look)
+
+
+# -- all of it
+
+
+def handler_of(window: Window) -> Callable[[View, bytes], bytes]:
+    """The handler of a cluster: it runs a command that came as bytes. It raises InvalidRequest for what no node of this version
+    sends."""
+    known: dict[bytes, Run] = {**_HANDLED, ONCE: partial(run_once, window)}
+    return lambda view, payload: _handle(view, payload, known)
+
+
+handle = handler_of(Window())
+"""That of a cluster whose settings are the defaults."""

@@ -14,8 +14,8 @@ from typing import Protocol
 from uuid import UUID
 
 from ....core.batch.request import digest_of
-from ..commands import once as aged
 from ..commands.handler import HANDLER, encode
+from ..commands.once import ONCE
 from ..commands.spec import Spec
 from ..commands.waits import wait_seconds
 from ..reply import OK, error, unknown_command, wrong_arity
@@ -59,8 +59,9 @@ class Once(Command):
 
     __slots__ = ()
 
-    def __init__(self, order: Order, run: Run, args: list[bytes], proto: int, entity: int, uuid: bytes) -> None:
-        super().__init__(order, partial(aged.run, run, uuid), args, proto, entity, False)
+    def __init__(self, order: Order, run: Run, args: list[bytes], session: Session, entity: int, uuid: bytes) -> None:
+        proto = session.proto
+        super().__init__(order, partial(session.host.once_window.run, run, uuid), args, proto, entity, False)
         self.uuid, self.digest = uuid, identity(proto, args)
 
     def payload(self) -> bytes:
@@ -74,7 +75,7 @@ def identity(proto: int, words: list[bytes]) -> bytes:
 
 def packed(proto: int, uuid: bytes, words: list[bytes]) -> bytes:
     """The payload for another node."""
-    return encode(proto, [aged.ONCE, uuid, *words])
+    return encode(proto, [ONCE, uuid, *words])
 
 
 def parse_uuid(word: bytes) -> bytes | None:
@@ -107,7 +108,7 @@ def once(starter: Starter, spec: Spec, args: Request) -> bool:
     run = inner.run
     assert run is not None, "it is a command on data"
     starter.count(spec, args)
-    command = Once(starter.order, run, words, starter.session.proto, entity, uuid)
+    command = Once(starter.order, run, words, starter.session, entity, uuid)
     command.began_s = starter.session.host.seconds()
     starter.order.start(command)
     return True

@@ -18,7 +18,6 @@ from functools import partial
 from typing import Protocol
 
 from ....errors import PaxosStoreError
-from ..commands import once as aged
 from ..commands.handler import encode, pack_transaction, run_transaction, stamps, unpack_replies
 from ..commands.spec import Spec
 from ..reply import OK, array, error, nil_array
@@ -112,7 +111,7 @@ class OnceExec(Exec):
         super().__init__(session, order)
         self.uuid = session.transaction.uuid
         self.digest = once.identity(self._proto, self._args[2:])
-        self._run = partial(aged.run, self._run, self.uuid)
+        self._run = partial(session.host.once_window.run, self._run, self.uuid)
 
     def payload(self) -> bytes:
         return once.packed(self._proto, self.uuid, self._args)

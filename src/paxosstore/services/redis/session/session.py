@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from ..commands.once import Window
 from ..commands.spec import Spec
 from ..pubsub.hub import Hub, Subscriptions
 from ..room import Share
@@ -68,6 +69,11 @@ class Host(Protocol):
     @property
     def replicas(self) -> int:
         """Nodes beside this one that have every write that was answered, at least."""
+        ...
+
+    @property
+    def once_window(self) -> Window:
+        """For how long the cluster remembers what was done under a uuid."""
         ...
 
     @property
