@@ -5,6 +5,8 @@ from __future__ import annotations
 from .mutant import Mutant, mutant
 
 ONCE = "services/redis/connection/once.py"
+EVALUATE = "core/batch/evaluate.py"
+WRITE = "core/log/write.py"
 AGED = "services/redis/commands/once.py"
 TRANSACTIONS = "services/redis/connection/transactions.py"
 KEYS = "services/redis/layout/keys.py"
@@ -12,6 +14,7 @@ CLIENT = "redis/blocking.py"
 SHARED = "redis/once.py"
 TESTS = "tests/services/redis/test_once.py"
 CLIENT_TESTS = "tests/services/redis/test_redis_client.py"
+SIMULATED = "tests/services/redis/test_simulated_once.py"
 
 UNDER_UUID: tuple[Mutant, ...] = (
     mutant(
@@ -19,14 +22,62 @@ UNDER_UUID: tuple[Mutant, ...] = (
         15,
         "a repetition runs again",
         (ONCE, "        self.uuid, self.digest = uuid, identity(proto, args)\n", ""),
-        shown_by=TESTS,
+        shown_by=SIMULATED,
     ),
     mutant(
         "a transaction under ONCE is one without",
         15,
         "what was queued under a uuid is executed again",
         (TRANSACTIONS, "        self.uuid = session.transaction.uuid\n", '        self.uuid = b""\n'),
-        shown_by=TESTS,
+        shown_by=SIMULATED,
+    ),
+    mutant(
+        "half of a transaction is under its uuid",
+        15,
+        "what was queued first is executed again, the rest is not",
+        (
+            TRANSACTIONS,
+            "        super().__init__(session, order)\n        self.uuid = session",
+            "        steps = session.transaction.steps\n        session.transaction.steps = steps[:1]\n"
+            "        super().__init__(session, order)\n        session.transaction.steps = steps[1:]\n"
+            "        self.uuid = session",
+        ),
+        (
+            TRANSACTIONS,
+            "    transaction.clear()\n    order.start(command, alone=alone)",
+            "    rest = Exec(session, order) if transaction.uuid else None\n    transaction.clear()\n"
+            "    if rest is not None:\n        order.start(rest)\n    order.start(command, alone=alone)",
+        ),
+        shown_by=SIMULATED,
+    ),
+    mutant(
+        "half of an outcome is remembered",
+        15,
+        "a repetition is not told what the last command of its transaction answered",
+        (
+            EVALUATE,
+            "    if len(reply.content) <= max_bytes:\n        return reply\n",
+            "    if len(reply.content) <= max_bytes:\n        return Reply(reply.content[: len(reply.content) // 2])\n",
+        ),
+        shown_by=SIMULATED,
+    ),
+    mutant(
+        "a uuid is not carried over a retry",
+        15,
+        "a client repeats a transaction under another one",
+        (SHARED, 'return (ONCE, uuid, "MULTI"', 'return (ONCE, uuid[:15] + bytes([repeated]), "MULTI"'),
+        shown_by=SIMULATED,
+    ),
+    mutant(
+        "outcomes are forgotten before their time",
+        15,
+        "a repetition within the window runs again",
+        (
+            WRITE,
+            "                context.cluster.uuid_window_entries,\n",
+            "                context.cluster.uuid_window_entries // 2,\n",
+        ),
+        shown_by=SIMULATED,
     ),
     mutant(
         "a transaction's uuid is of its watched keys as well",
@@ -47,7 +98,7 @@ UNDER_UUID: tuple[Mutant, ...] = (
         15,
         "a repetition after the window runs again",
         (AGED, "at_ms <= forgotten_ms + self.skew_ms", "at_ms < 0"),
-        shown_by=TESTS,
+        shown_by=SIMULATED,
     ),
     mutant(
         "clocks of clients are right",
