@@ -60,11 +60,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "services.redis": (*FOR_SERVICES, "services.redis"),
     "services.importing": FOR_SERVICES,
     "services": (),
-    "redis": ("redis",),
+    "app": (*BASE, "core.batch.overlay"),
+    "client": (*BASE, "app", "client"),
+    "redis": ("client", "redis"),
     "sim": (*BASE, "core", "storage", "sim"),
     "cli": ("",),
     "__main__": ("cli",),
-    "public": (*BASE, "core", "runtime", "storage"),
+    "public": (*BASE, "app", "client", "core", "runtime", "storage"),
     "": ("compiled", "public"),
 }
 """Part -> what it may import of this package; "" is the package itself, and as a permission: anything."""

@@ -5,6 +5,8 @@
     │   ├── ConfigError             a setting is missing, unknown or out of range
     │   ├── InvalidRequest          malformed arguments
     │   ├── RequestFailed           the request's own function raised; its writes were dropped
+    │   ├── Refused                 the request's own function refuses it, for a reason of its own; its writes were dropped
+    │   ├── UnknownHandler          this node has no function of that name: nothing happened
     │   ├── TooLarge                a key, value or request over a limit
     │   ├── WrongEntry              run_paxos: the entry named is not the next one
     │   ├── DuplicateUuid           run_paxos: a uuid was applied before
@@ -12,7 +14,8 @@
     ├── ClusterError                no majority answered in time
     │   ├── NoQuorum                no majority, or none answered in time: nothing happened
     │   ├── OutcomeUnknown          it was proposed or handed over, and may or may not have happened
-    │   │   └── ReplyNotKept        it has happened under this uuid before; what it replied is known no longer
+    │   │   ├── ReplyNotKept        it has happened under this uuid before; what it replied is known no longer
+    │   │   └── UuidExpired         what happened under a uuid that old may be forgotten (the caller's fault as well)
     │   ├── Diverged                this entity is stopped, as its replicas differ; others are served
     │   ├── CommitLimitReached      catch_up applied `max_commit_num` entries and there are more
     │   └── NotCaughtUp             entries this replica needs are not here yet
@@ -36,8 +39,12 @@ between nodes and prefixes Redis errors. `exit_code` is what a command ends with
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from typing import ClassVar
+
+MAX_REFUSAL_CHARACTERS = 4_000
+"""Of an application's own refusal: it travels, and is remembered under a uuid."""
 
 
 class Fault(Enum):
@@ -79,6 +86,43 @@ class TooLarge(CallerError):
     code = "TOOLARGE"
 
 
+class Refused(CallerError):
+    """Raised by a request's function: it refuses the request, for a `reason` that is the application's own word, with `data` of
+    what JSON can say. Both arrive at whoever made the request, at any node. Raises TooLarge, or InvalidRequest for other data.
+
+    Its text is how it travels: the reason and, behind a space, the data as JSON. Of such a text alone it is made as well.
+    """
+
+    code = "REFUSED"
+
+    def __init__(self, reason: str, data: object = None) -> None:
+        text = reason
+        if data is not None:
+            try:
+                text = f"{reason} {json.dumps(data, allow_nan=False, separators=(',', ':'))}"
+            except (TypeError, ValueError, RecursionError) as error:
+                raise InvalidRequest(f"Refused({reason!r:.80}): its data is none that JSON can say: {error}") from None
+        else:
+            reason, _, rest = reason.partition(" ")
+            try:
+                data = json.loads(rest) if rest else None
+            except (ValueError, RecursionError):
+                data = rest
+        if len(text) > MAX_REFUSAL_CHARACTERS:
+            raise TooLarge(f"a refusal of {len(text)} characters is over the limit of {MAX_REFUSAL_CHARACTERS}: say less in it")
+        super().__init__(text)
+        self.reason, self.data = reason, data
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[str]]:
+        return type(self), (str(self),)
+
+
+class UnknownHandler(CallerError):
+    """Another node may have it, while a new version of an application is being brought to one node after the other."""
+
+    code = "NOHANDLER"
+
+
 class WrongEntry(CallerError):
     code = "WRONGENTRY"
 
@@ -115,6 +159,14 @@ class ReplyNotKept(OutcomeUnknown):
     """It was done once; its reply was too large to be kept. No repetition says more."""
 
     code = "NOTKEPT"
+
+
+class UuidExpired(OutcomeUnknown, CallerError):
+    """By its own time the uuid is older than what is remembered: this attempt did nothing, of an earlier one nothing is known."""
+
+    fault = Fault.CALLER
+    code = "UUIDEXPIRED"
+    exit_code = 2
 
 
 class Diverged(ClusterError):

@@ -1,5 +1,8 @@
 """What the package shows at its top: every error, and every type that a public call takes or gives."""
 
+from .app import App
+from .client.asyncio import AsyncClient
+from .client.blocking import Client
 from .core.batch.overlay import View, WriteBatch
 from .core.batch.published import Published
 from .core.batch.request import Request
@@ -34,9 +37,12 @@ from .errors import (
     Overloaded,
     PaxosStoreError,
     PortTaken,
+    Refused,
     ReplyNotKept,
     RequestFailed,
     TooLarge,
+    UnknownHandler,
+    UuidExpired,
     UuidReused,
     WireError,
     WrongEntry,
@@ -53,10 +59,13 @@ from .storage.findings import DamageFound
 from .storage.frozen import FrozenEntity
 
 __all__ = [
+    "App",
+    "AsyncClient",
     "BackgroundUse",
     "BackupError",
     "BlockingNode",
     "CallerError",
+    "Client",
     "ClockStatus",
     "ClusterError",
     "ClusterSettings",
@@ -96,12 +105,15 @@ __all__ = [
     "Progress",
     "Published",
     "Reconciliation",
+    "Refused",
     "ReplyNotKept",
     "Request",
     "RequestFailed",
     "TooLarge",
     "Transfer",
     "TuningSettings",
+    "UnknownHandler",
+    "UuidExpired",
     "UuidReused",
     "View",
     "WireError",

@@ -77,6 +77,23 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AppSettings:
+    """Which application's functions the node runs for its clients; the same on every node."""
+
+    module: str = ""
+    """"module:name" of a mapping from names to functions, as `App` is one; empty: there is none."""
+    path: str = "."
+    """Where the module is looked for first; relative to the file."""
+
+    def __post_init__(self) -> None:
+        module, _, name = self.module.partition(":")
+        if self.module and not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+            raise ConfigError(f'module: "module:name" is needed, not {self.module!r:.100}')
+        if not self.path or "\0" in self.path:
+            raise ConfigError("path: name the directory of the module")
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """Everything that one node needs to run."""
 
@@ -91,6 +108,7 @@ class NodeConfig:
     redis: RedisSettings
     http: HttpSettings
     log: LogSettings
+    app: AppSettings
 
     @property
     def http_hosts(self) -> set[str]:
@@ -129,6 +147,7 @@ class _File:
     redis: dict[str, Any] = field(default_factory=dict)
     http: dict[str, Any] = field(default_factory=dict)
     log: dict[str, Any] = field(default_factory=dict)
+    app: dict[str, Any] = field(default_factory=dict)
 
 
 class Content(NamedTuple):
@@ -222,6 +241,7 @@ def _check(table: dict[str, Any], base: Path) -> NodeConfig:
         redis=replace(redis, host=listen.redis.host, port=listen.redis.port),
         http=_section(file.http, HttpSettings, "http"),
         log=_section(file.log, LogSettings, "log"),
+        app=_section(file.app, AppSettings, "app"),
     )
 
 

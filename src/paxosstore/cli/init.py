@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..services.redis.settings import RedisSettings
 from ..settings import ClusterSettings, TuningSettings
-from .config import LOCALHOST, Address, Addresses
+from .config import LOCALHOST, Address, Addresses, AppSettings
 
 PORTS_PER_NODE = 10
 DEFAULT_BASE_PORT = 7400
@@ -21,8 +22,12 @@ def addresses_of(node: int, base_port: int) -> Addresses:
     return Addresses(*(Address(LOCALHOST, first + offset) for offset in range(4)))
 
 
-def write_configs(directory: Path, nodes: int, base_port: int, cluster: str = "") -> list[Path]:
-    """Write node-0.toml, node-1.toml, … and return their paths. Existing files are never touched. Raises ConfigError."""
+def write_configs(directory: Path, nodes: int, base_port: int, cluster: str = "", app: str = "") -> list[Path]:
+    """Write node-0.toml, node-1.toml, … and return their paths. Existing files are never touched. Raises ConfigError.
+
+    `app`: "module:name" of an application in the current directory.
+    """
+    AppSettings(app)
     settings = ClusterSettings(cluster or f"cluster-{secrets.token_hex(4)}", nodes)
     if not settings.cluster.isprintable():
         raise ConfigError("cluster: the name must be printable")
@@ -37,13 +42,20 @@ def write_configs(directory: Path, nodes: int, base_port: int, cluster: str = ""
         directory.mkdir(parents=True, exist_ok=True)
         for node, path in enumerate(paths):
             with path.open("x", encoding="utf-8") as file:
-                file.write(render(node, settings, base_port))
+                file.write(render(node, settings, base_port, _app_lines(app, directory)))
     except OSError as error:
         raise ConfigError(f"{error.filename or directory}: cannot be written: {error.strerror}") from error
     return paths
 
 
-def render(node: int, cluster: ClusterSettings, base_port: int) -> str:
+def _app_lines(app: str, directory: Path) -> str:
+    if not app:
+        return '# module = "bank:app"\n# path = "."'
+    path = os.path.relpath(Path.cwd(), directory.resolve())
+    return f"module = {json.dumps(app)}\npath = {json.dumps(path, ensure_ascii=False)}"
+
+
+def render(node: int, cluster: ClusterSettings, base_port: int, app: str) -> str:
     """The configuration file of one node."""
     own = addresses_of(node, base_port)
     others = "\n\n".join(
@@ -98,6 +110,11 @@ hosts = []
 format = "human"
 # "debug", "info", "warning" or "error"
 level = "info"
+
+# An application's own functions, for PAXOS.CALL and paxosstore.Client: what holds them, as "module:name", and where the module
+# is, relative to this file. The same on every node.
+[app]
+{app}
 
 # What tunes this node alone. Change it here and send the node SIGHUP, or try it with `paxosstore set`. Shown are the defaults.
 [tuning]

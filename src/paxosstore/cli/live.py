@@ -33,6 +33,7 @@ FIXED = {
     "cluster.nodes": f"{_FOR_EVER}, and majorities of other sizes need not meet",
     "cluster.uuid_window_entries": f"{_FOR_EVER}: nodes that forget outcomes at different entries would differ",
     "redis.keyspace": f"{_FOR_EVER}: it decides in which entity a key lives",
+    **dict.fromkeys(("app.module", "app.path"), "the application's functions are loaded at the start: restart the node"),
     **{f"listen.{name}": _LISTENS for name in Addresses._fields},
 }
 """What cannot change while the node runs, and why."""
@@ -168,7 +169,7 @@ def _flat(config: NodeConfig) -> Iterator[tuple[str, Any]]:
     yield "nodes", [_addresses(node) for node in config.nodes]
     for name, address in _addresses(config.listen).items():
         yield f"listen.{name}", address
-    for section in ("cluster", "tuning", "redis", "http", "log"):
+    for section in ("cluster", "tuning", "redis", "http", "log", "app"):
         part = getattr(config, section)
         for field in fields(part):
             if (section, field.name) not in (("cluster", "services"), ("redis", "host"), ("redis", "port")):

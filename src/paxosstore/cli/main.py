@@ -77,11 +77,17 @@ def init(
         int, typer.Option(help="Node i listens on this + 10 i for its peers, then +1 Redis, +2 gRPC, +3 HTTP.")
     ] = 7400,
     cluster: Annotated[str, typer.Option(help="The cluster's name; none: a random one.", show_default=False)] = "",
+    application: Annotated[
+        str,
+        typer.Option(
+            "--app", metavar="MODULE:NAME", help="An application here, whose functions clients call.", show_default=False
+        ),
+    ] = "",
 ) -> None:
     """Write a commented configuration file for each node of a new cluster on this machine."""
     from .init import write_configs
 
-    paths = write_configs(directory, nodes, base_port, cluster)
+    paths = write_configs(directory, nodes, base_port, cluster, application)
     for path in paths:
         typer.echo(f"wrote {path}")
     typer.echo("Start each node in a terminal of its own; the cluster begins when all of them have started once:")

@@ -28,6 +28,7 @@ from ..services.http.pages import describe, node_pages
 from ..services.http.server import HttpServer, Page, SlowPage
 from ..services.http.settings import settings_actions, settings_pages
 from ..services.http.verify import verify_actions, verify_pages
+from ..services.redis.commands import calls
 from ..services.redis.commands import handler as redis_commands
 from ..services.redis.commands.once import Window
 from ..services.redis.information import more as more_info
@@ -35,6 +36,7 @@ from ..services.redis.server import RedisServer
 from ..services.redis.session.topology import Topology
 from ..services.redis.sweeper import Sweeper
 from .allocator import give_memory_back
+from .application import load_app
 from .bar import is_wanted, show_progress
 from .config import Content, NodeConfig, services
 from .descriptors import share_out
@@ -79,8 +81,10 @@ def run(content: Content, *, force_reentry: bool = False) -> None:
 async def serve(content: Content, *, force_reentry: bool = False) -> None:
     """Start the node, then its services; say so on standard output; at the signal drain and stop them, then the node."""
     signals, config = Signals(), content.check()
+    app = load_app(content, config.app)
+    window = Window(config.cluster.uuid_window_entries)
+    handlers = {**HANDLERS, redis_commands.HANDLER: redis_commands.handler_of(window), **calls.handlers(app or {}, window)}
     room = share_out(config.redis.max_clients)
-    handlers = {**HANDLERS, redis_commands.HANDLER: redis_commands.handler_of(Window(config.cluster.uuid_window_entries))}
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, handlers, force_reentry=force_reentry)
     node.elsewhere.update((number, services(at)) for number, at in enumerate(config.nodes))
     redis = RedisServer(
@@ -93,6 +97,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         replicas=len(config.peers) // 2,
         uuid_window_entries=config.cluster.uuid_window_entries,
         info=more_info(node.peek, config.redis.slots, lambda: sweeper.dropped_keys),
+        app=app,
         topology=Topology(config.cluster.cluster, config.node, [each.redis for each in config.nodes], node.is_up),
     )
     node.on_told.append(redis.flush)

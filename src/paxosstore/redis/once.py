@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
+from ..client.clock import Clock as Clock
+from ..client.nodes import Nodes as Nodes
+
 P = TypeVar("P")
-PORT = 6379
 PATIENCE_S = 30.0
 """For how long a command goes on looking for a node that can do it."""
 SOCKET_TIMEOUT_S = 5.0
 """Longer than the nodes take to say that they do not know (tuning.request_timeout_ms: 3 s)."""
 CONNECT_TIMEOUT_S = 1.0
 LONGEST_PAUSE_S = 0.5
-LEARN_S = 600.0
-"""So often the store is asked what time it is."""
 ONCE = "PAXOS.ONCE"
 REPEATED = "REPEATED"
 AGAIN = frozenset(("UNKNOWN", "NOQUORUM", "OVERLOADED", "NOTSERVING", "LEARNSONLY", "DISKFULL", "TRYAGAIN"))
@@ -108,58 +106,6 @@ def _waits(args: Sequence[Any]) -> bool:
         if text.upper() in ("BLOCK", "STREAMS"):
             return text.upper() == "BLOCK"
     return False
-
-
-class Clock:
-    """The store's time, told by one of its nodes and counted on from there: uuids say when they were made, and a client's own
-    clock may be wrong."""
-
-    def __init__(self) -> None:
-        self._ahead_s = 0.0
-        """How far the store's time is ahead of the monotonic clock."""
-        self._learned_s = -LEARN_S
-
-    @property
-    def due(self) -> bool:
-        """The store should be asked."""
-        return time.monotonic() - self._learned_s >= LEARN_S
-
-    def learn(self, seconds: int, us: int) -> None:
-        self._learned_s = time.monotonic()
-        self._ahead_s = seconds + us / 1e6 - self._learned_s
-
-    def uuid(self) -> bytes:
-        """A new one, of version 7."""
-        at_ms = int((time.monotonic() + self._ahead_s) * 1_000)
-        tail = secrets.token_bytes(10)
-        return at_ms.to_bytes(6, "big") + bytes((0x70 | tail[0] & 0x0F, tail[1], 0x80 | tail[2] & 0x3F)) + tail[3:]
-
-
-class Nodes:
-    """The nodes' addresses, and which one is used: the first one until it fails."""
-
-    def __init__(self, nodes: Sequence[str | tuple[str, int]]) -> None:
-        if isinstance(nodes, str) or not nodes:
-            raise ValueError('a list of nodes is needed, as ["node-a:6379", "node-b:6379"]')
-        self._addresses = [address_of(node) if isinstance(node, str) else node for node in nodes]
-        self._at = 0
-
-    @property
-    def current(self) -> tuple[str, int]:
-        return self._addresses[self._at]
-
-    def leave(self, host: str, port: int) -> None:
-        """That node does not answer, or cannot do what it is asked: use the next one."""
-        if (host, port) == self.current:
-            self._at = (self._at + 1) % len(self._addresses)
-
-
-def address_of(text: str) -> tuple[str, int]:
-    """ "host", "host:port", "[v6]:port". Raises ValueError."""
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise ValueError(f'{text!r} is no address: "host:port" is needed')
-    return parts.hostname, parts.port or PORT
 
 
 def nodes_of(url: str) -> tuple[list[str], int]:

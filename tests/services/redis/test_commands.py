@@ -161,7 +161,7 @@ def test_every_error_of_the_store_has_one_of_redis() -> None:
         assert reply.endswith(b"line 1  line 2\r\n")
         assert reply.count(b"\n") == 1
         # what a client may repeat without a thought must not look like what it may not
-        assert (CODES[code] in ("UNKNOWN", "NOTKEPT")) == (not kind.outcome_known)
+        assert (CODES[code] in ("UNKNOWN", "NOTKEPT", "UUIDEXPIRED")) == (not kind.outcome_known)
         if kind.fault is not Fault.CALLER and kind.retry:
             assert CODES[code] != "ERR"
 

@@ -249,7 +249,9 @@ def test_where_redis_py_is_missing_it_says_so() -> None:
 
 def test_errors_that_pass_are_those_of_the_store() -> None:
     assert set(CODES.values()) >= AGAIN
-    assert {"ERR", "TOOLARGE", "NOTKEPT", "UUIDREUSED", "DIVERGED"} == set(CODES.values()) - AGAIN
+    assert {"ERR", "TOOLARGE", "NOTKEPT", "UUIDREUSED", "UUIDEXPIRED", "DIVERGED", "REFUSED", "NOHANDLER"} == set(
+        CODES.values()
+    ) - AGAIN
 
 
 def test_uuids_are_of_version_7_by_the_stores_time() -> None:

@@ -18,6 +18,7 @@ from ...runtime.feed import Feed
 from ...runtime.sockets import listening, said, where
 from .beside.reads import LongReads
 from .beside.view import Frozen
+from .commands.calls import Function, handlers
 from .commands.once import Window
 from .commands.spec import Spec
 from .connection.connection import Connection
@@ -96,12 +97,14 @@ class RedisServer:
         replicas: int = 0,
         uuid_window_entries: int = 65_536,
         topology: Topology | None = None,
+        app: Mapping[str, Function] | None = None,
     ) -> None:
         """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity.
         `freeze` opens an entity as it is now, for reads that are too long for the loop; None: they are done on it, in one go.
 
         `replicas`: nodes beside this one that have every write that was answered, at least. `uuid_window_entries`: the
-        cluster's setting. `topology`: where clients find the nodes; None: there is this one alone.
+        cluster's setting. `topology`: where clients find the nodes; None: there is this one alone. `app`: an application's
+        functions, which every node has among its handlers as well (commands/calls.py); None: there is none.
         """
         self.now_ms = now_ms
         self.replicas = replicas
@@ -122,6 +125,8 @@ class RedisServer:
         RUNTIME.budget_ms = settings.script_budget_ms
         self.once_window = Window(uuid_window_entries)
         self.topology = topology or Topology()
+        self.has_app = app is not None
+        self.calls: Mapping[str, Function] = handlers(app or {}, self.once_window)
         self.times = Times(self.parameters)
         self.monitors = Monitors()
         self.pause = Pause(self.seconds, self.later, self._unpaused)

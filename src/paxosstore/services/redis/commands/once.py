@@ -39,7 +39,12 @@ class Window:
 
     def run(self, command: Run, uuid: bytes, view: View, args: list[bytes], proto: int) -> bytes:
         """Run a command that nothing is known of under its uuid. Raises ReplyError if that does not mean that it is new."""
-        row = view.get(ROW) or b""
+        self.check(view, uuid, ROW)
+        return command(view, args, proto)
+
+    def check(self, view: View, uuid: bytes, key: bytes) -> None:
+        """What nothing is known of under its uuid is new, or else raises ReplyError. `key` is that of the entity's row."""
+        row = view.get(key) or b""
         entry, now_ms = view.entry, view.now_ms
         at_ms = made_ms(uuid)
         if at_ms is not None:
@@ -47,8 +52,7 @@ class Window:
             self._refuse(at_ms, now_ms, self.forgotten_until(_marks(row), entry) if may_be_forgotten else None)
         if not row or _number(row, len(row) - _MARK) != entry:
             moved = self.moved_on(_marks(row), entry, now_ms)
-            view.put(ROW, b"".join([number.to_bytes(_HALF, "big") for mark in moved for number in mark]))
-        return command(view, args, proto)
+            view.put(key, b"".join([number.to_bytes(_HALF, "big") for mark in moved for number in mark]))
 
     def _refuse(self, at_ms: int, now_ms: int, forgotten_ms: int | None) -> None:
         if at_ms > now_ms + self.skew_ms:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
 from ....core.batch.request import Request as StoreRequest
 from ....errors import NotServing
 from ..beside.reads import LongReads
+from ..commands.calls import Function
 from ..commands.spec import Spec
 from ..commands.table import TABLE as DATA_TABLE
 from ..commands.waits import wait_seconds
@@ -27,7 +28,7 @@ from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
 from ..types.slots import slot_named
 from ..waiting.command import WaitingCommand, until
 from ..waiting.room import WaitingRoom
-from . import once, transactions
+from . import calls, once, transactions
 from .naps import Nap, Timer
 from .order import Order
 from .requests import SMALL_BYTES, Command, Spread, Whole, merge_by, merge_ok, merge_sum
@@ -60,6 +61,9 @@ class Desk(Host, Protocol):
     """What this pass of the loop may still do, in commands."""
     limits: Limits
     room: Room
+    calls: Mapping[str, Function]
+    """An application's functions, by the names under which nodes know them."""
+    has_app: bool
     submit: Callable[[StoreRequest], None]
     waiting: WaitingRoom
     beside: LongReads | None
@@ -355,10 +359,17 @@ def cluster(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
     return dispatch.start(data, data.run, args, SLOT_BASE + slot % slots if slots else REDIS_BASE + session.db)
 
 
+def call(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
+    """PAXOS.CALL, PAXOS.READ."""
+    return calls.call(dispatch, dispatch.desk, spec, args)
+
+
 STARTERS: dict[str, Callable[[Dispatch, Spec, Request], bool]] = {
     "cluster": cluster,
     "debug": debug_or_sleep,
     "exec": transactions.execute,
+    calls.CALL: call,
+    calls.READ: call,
     once.NAME: once.once,
     "watch": transactions.watch,
 }

@@ -76,7 +76,7 @@ _DELETE = frozenset(("del", "unlink", "getdel", "flushdb", "flushall"))
 """That a key is gone is all that they have done."""
 
 
-COMPOSED = frozenset((b"exec", b"look", b"once", b"try", b"watch", b"eval", b"evalsha", b"fcall"))
+COMPOSED = frozenset((b"exec", b"look", b"once", b"try", b"watch", b"eval", b"evalsha", b"fcall", b"paxos.call", b"paxos.read"))
 """What runs other commands, each of which is watched by itself."""
 
 

@@ -101,6 +101,10 @@ _SAVING = ("admin", "noscript", "no_async_loading")
 _LISTEN = ("pubsub", "noscript", "loading", "stale")
 _PUBLISH = ("pubsub", "loading", "stale", "fast")
 _ALL = (1, -1, 1)
+_CALL = ("write", "noscript", "no_multi")
+_CALL_READ = ("readonly", "noscript", "no_multi")
+_ENTITY = (2, 2, 1)
+"""The entity stands where clients for clusters look for a key: they send it to any node."""
 SESSION_COMMANDS = (
     # connection
     SessionSpec("auth", -2, "connection", "Authenticate; there are no passwords.", _ALWAYS, local=handshake.auth),
@@ -125,6 +129,8 @@ SESSION_COMMANDS = (
         ("write", "noscript", "movablekeys", "no_multi"),
         find_keys=keys_under_uuid,
     ),
+    SessionSpec("paxos.call", 5, "scripting", "Run a function of the application, once under its uuid.", _CALL, keys=_ENTITY),
+    SessionSpec("paxos.read", 4, "scripting", "Run a function of the application that only reads.", _CALL_READ, keys=_ENTITY),
     SessionSpec("unwatch", 1, "transactions", "Watch no key any more.", _ALONE, local=transactions.unwatch),
     SessionSpec(
         "watch", -2, "transactions", "EXEC does nothing once one of these keys changes.", _ALONE, keys=_ALL, at_once=True
