@@ -44,7 +44,11 @@ class Losses:
         row = node.store.durable_standing
         if row is None or node.store.owes or row.disks[node.number].id == self._stale.get(node.number):
             return False
-        return row.state is State.MEMBER or (row.state is State.NEW and not self._cluster.losses[node.number])
+        if row.state is State.MEMBER:
+            return not any(
+                map(node.store.durable_floor, ENTITIES)
+            )  # the default one, of what was not written yet (seed 86005743)
+        return row.state is State.NEW and not self._cluster.losses[node.number]
 
     def bearable(self, node: SimNode) -> bool:
         """Whether the disk of this node may be lost now."""
