@@ -73,14 +73,6 @@ def test_answers_are_those_of_redis(ports: tuple[int, int], proto: int) -> None:
     compare(ports, proto, script(text))
 
 
-@needs_redis
-def test_keys_stand_where_redis_says(ports: tuple[int, int]) -> None:
-    names = ["get", "mget", "mset", "blpop", "lmpop", "bzmpop", "sintercard", "zdiff", "ping"]
-    theirs, ours = (asked(port, "COMMAND", "INFO", *names) for port in ports)
-    for one, other in zip(theirs, ours, strict=True):
-        assert [spec[3:] for spec in one[8]][:1] == [spec[3:] for spec in other[8]], one[0]
-
-
 @pytest.mark.parametrize("name", sorted(CONTAINERS))
 @in_loop
 async def test_containers_say_what_there_is(name: str) -> None:

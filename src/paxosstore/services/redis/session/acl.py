@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 
 from ..commands.spec import Spec
-from ..reply import OK, array, bulk, error, map_of, nil, simple, text
+from ..reply import OK, array, bulk, error, map_of, nil, text
 from ..resp import integer
 from .handshake import DEFAULT_USER
+from .known import redis7, subcommands
 from .session import Session
 
 USER = DEFAULT_USER.decode()
@@ -75,7 +76,12 @@ def cat(session: Session, args: list[bytes]) -> bytes:
     name = args[2].decode("latin-1").lower()
     if name not in CATEGORIES:
         return error(b"Unknown category '%b'" % args[2])
-    return array([text(spec.name) for spec in session.host.specs.values() if name in categories(spec)])
+    found = []
+    for spec in session.host.specs.values():
+        own = redis7().get(spec.name)
+        found += [spec.name] if name in (categories(spec) if own is None else own.categories) else []
+        found += [sub.name for sub in subcommands(spec) if name in sub.categories]
+    return array(list(map(text, found)))
 
 
 def getuser(session: Session, args: list[bytes]) -> bytes:
@@ -109,8 +115,3 @@ def dryrun(session: Session, args: list[bytes]) -> bytes:
     if args[2] != DEFAULT_USER:
         return error(b"User '%b' not found" % args[2])
     return OK if args[3].lower() in session.host.specs else error(b"Command '%b' not found" % args[3])
-
-
-def told(spec: Spec) -> list[bytes]:
-    """As COMMAND tells them."""
-    return [simple(f"@{name}") for name in categories(spec)]
