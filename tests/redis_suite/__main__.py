@@ -24,8 +24,8 @@ from .source import PATCHES, SuiteError, suite
 
 _TYPES = ("string", "incr", "list", "set", "zset", "hash", "stream", "stream-cgroups")
 _OTHERS = (
-    "expire keyspace scan protocol multi pubsub scripting functions bitops bitfield sort hyperloglog geo dump introspection other"
-    " slowlog latency-monitor"
+    "expire keyspace scan protocol multi pubsub scripting functions bitops bitfield sort hyperloglog geo dump introspection"
+    " introspection-2 other slowlog latency-monitor querybuf"
 )
 UNITS = (*(f"unit/type/{name}" for name in _TYPES), *(f"unit/{name}" for name in _OTHERS.split()))
 OUT = Path("out/redis-suite")

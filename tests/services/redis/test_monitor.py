@@ -57,13 +57,22 @@ async def test_who_listens_is_named_and_stops_with_reset_or_goes() -> None:
         await other.exchange("PING", b"+PONG\r\n")
         assert (await listener.reader.readline()).endswith(b'] "PING"\r\n')
         listener.send("RESET")
-        assert (await listener.reader.readline()).endswith(b'] "RESET"\r\n')
         await listener.expect(b"+RESET\r\n")
         assert not harness.server.monitors
         await listener.exchange("MONITOR", b"+OK\r\n")
         await other.exchange("CLIENT KILL SKIPME yes", b":1\r\n")
         assert await listener.reader.read() == b""
         assert not harness.server.monitors
+
+
+@in_loop
+async def test_the_exec_of_what_is_discarded_is_told_as_well() -> None:
+    async with serving() as harness:
+        listener, other = await harness.connect(), await harness.connect()
+        await listener.exchange("MONITOR", b"+OK\r\n")
+        other.send("MULTI", "NOSUCH", "EXEC")
+        for word in (b"MULTI", b"EXEC"):
+            assert (await listener.reader.readline()).endswith(b'] "%b"\r\n' % word)
 
 
 @in_loop

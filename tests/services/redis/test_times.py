@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import Any
 
+import redis
 from hiredis import Reader
 
 from paxosstore.services.redis.session.parameters import Parameters
@@ -17,6 +20,29 @@ SCRIPT = """
 SLOWLOG GET x / SLOWLOG GET -2 / SLOWLOG GET 1 2 / SLOWLOG foo / LATENCY HISTORY none / LATENCY RESET none / LATENCY LATEST x
 LATENCY foo / LATENCY HISTOGRAM none / SLOWLOG LEN x / LATENCY HISTORY / LATENCY RESET / LATENCY LATEST / CONFIG RESETSTAT
 """
+
+
+COUNTED = """
+LPUSH l a b / BRPOP l 0 / BLPOP l x 0 / BLPOP l 0.01 / SET k a / MULTI / SET k b / INCR k / EXPIRE k 0 / EXEC / MULTI / EXEC
+INCR k / FLUSHALL / DBSIZE / WATCH k / UNWATCH / MULTI / DISCARD / INCR k / GETDEL k / CONFIG GET hz / XADD s * f v
+XREAD BLOCK 10 STREAMS s 0 / XREAD BLOCK 10 STREAMS s $ / EVAL return(1) 0 / LPUSH l a / INCR l / HGET l f
+MULTI / NOPE / EXEC / MULTI / SET k 1 / SELECT 1 / CONFIG GET hz / SELECT 0 / EXEC / MULTI / PING / EXEC
+"""
+
+
+@needs_redis
+def test_calls_and_failures_are_those_that_redis_counts(ports: tuple[int, int]) -> None:
+    counted = []
+    for port in ports:
+        with redis.Redis(port=port, protocol=2, single_connection_client=True, decode_responses=True) as client:
+            client.response_callbacks.clear()
+            for words in [(b"FLUSHALL",), (b"CONFIG", b"RESETSTAT"), *script(COUNTED)]:
+                with suppress(redis.ResponseError):
+                    client.execute_command(*words)
+            told = client.execute_command("INFO", "commandstats")
+        rows = re.findall(r"cmdstat_(\S+?):calls=(\d+).*failed_calls=(\d+)", told)
+        counted.append({name: numbers for name, *numbers in rows if not name.startswith(("client", "hello"))})
+    assert counted[0] == counted[1]
 
 
 @needs_redis

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -31,7 +31,7 @@ from ..waiting.room import WaitingRoom
 from . import calls, once, transactions
 from .naps import Nap, Timer
 from .order import Order
-from .requests import SMALL_BYTES, Command, Spread, Whole, merge_by, merge_ok, merge_sum
+from .requests import SMALL_BYTES, Command, Ended, Spread, Whole, merge_by, merge_ok, merge_sum
 
 CROSS_SLOT = error("Keys in request don't hash to the same slot", "CROSSSLOT")
 TOO_LARGE = "TOOLARGE"
@@ -222,9 +222,13 @@ class Dispatch:
 
     def _note(self, command: Command) -> None:
         """A command has its reply."""
-        desk, session, words = self.desk, self.session, command.words
-        took_us = int((desk.seconds() - command.began_s) * 1e6)
-        desk.times.note(words[0], words, took_us, command.reply or b"", session.address, session.name)
+        words = command.words
+        self.took(words[0], words, command.began_s, command.reply or b"")
+
+    def took(self, name: bytes, words: list[bytes], began_s: float, reply: bytes) -> None:
+        """A command that began then has this reply."""
+        session, took_us = self.session, int((self.desk.seconds() - began_s) * 1e6)
+        self.desk.times.note(name, words, took_us, reply, session.address, session.name)
 
     def _wait(self, spec: Spec, args: Request, entity: int, seconds: float) -> None:
         """Start a command that waits where there is nothing for it."""
@@ -263,8 +267,7 @@ class Dispatch:
             session.last = name.decode()
         began_s = self.desk.seconds()
         reply = spec.answer(session, args)
-        took_us = int((self.desk.seconds() - began_s) * 1e6)
-        self.desk.times.note(name, args, took_us, reply, session.address, session.name)
+        self.took(name, args, began_s, reply)
         if spec.name == "psubscribe":
             self.desk.work -= sum(map(len, args)) >> PATTERN_SHIFT
         if spec.group == "pubsub" and spec.name not in ("publish", "spublish", "pubsub"):
@@ -309,7 +312,14 @@ class Dispatch:
             return self.start(spec, run, args, REDIS_BASE + self.session.db)
         self.count(spec, args)
         merge = merge_by(spec.gather) if spec.gather else merge_ok if spec.writes else merge_sum
-        whole = Whole(self.order, len(entities), merge)
+        began_s = self.desk.seconds()
+
+        def noted(parts: Sequence[Ended], number: int) -> bytes:
+            reply = merge(parts, number)
+            self.took(args[0], args, began_s, reply)
+            return reply
+
+        whole = Whole(self.order, len(entities), noted)
         self.order.spread(Spread(whole, run, args, self.session.proto, entities, spec.writes))
         return True
 
@@ -336,8 +346,7 @@ def debug_or_sleep(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
     began_s = desk.seconds()
 
     def woken(nap: Nap) -> None:
-        took_us = int((desk.seconds() - began_s) * 1e6)
-        desk.times.note(args[0], args, took_us, OK, session.address, session.name)
+        dispatch.took(args[0], args, began_s, OK)
         dispatch.order.rested(nap)
 
     dispatch.order.rest(Nap(seconds, desk.later, woken))

@@ -55,6 +55,10 @@ class Starter(Protocol):
 
     def count(self, spec: Spec, args: Request) -> None: ...
 
+    def took(self, name: bytes, words: list[bytes], began_s: float, reply: bytes) -> None:
+        """A command that began then has this reply."""
+        ...
+
     def place(self, spec: Spec, args: Request, db: int) -> int | bytes:
         """The one entity that a command is on, or an error."""
         ...
@@ -85,7 +89,7 @@ class Watch(Command):
 class Exec(Command):
     """A transaction on its way."""
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_names", "_steps", "_times")
 
     def __init__(self, session: Session, order: Order) -> None:
         transaction = session.transaction
@@ -93,11 +97,19 @@ class Exec(Command):
         payloads = [step for step in transaction.steps if isinstance(step, bytes)]
         args = pack_transaction(transaction.watched, payloads)
         super().__init__(order, run_transaction, args, session.proto, transaction.entity, read_only=not transaction.writes)
-        self._steps = transaction.steps
+        self._steps, self._names = transaction.steps, transaction.names
+        self._times = session.host.times
+        self.began_s = session.host.seconds()
+
+    @property
+    def words(self) -> list[bytes]:
+        return [b"exec"]
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         if error is None and not self._put_off:
             found = unpack_replies(reply)
+            for name, one in zip(self._names, found or (), strict=False):
+                self._times.count(name, one)
             reply = nil_array(self._proto) if found is None else answers(self._steps, found)
         super().settle(reply, error)
 
@@ -160,7 +172,9 @@ def watch(starter: Starter, spec: Spec, args: Request) -> bool:
     if not starter.order.may_read(entity):
         return False
     starter.count(spec, args)
-    starter.order.start(Watch(session, starter.order, args, entity), alone=True)
+    command = Watch(session, starter.order, args, entity)
+    command.began_s = session.host.seconds()
+    starter.order.start(command, alone=True)
     return True
 
 
@@ -206,7 +220,7 @@ def _queue(starter: Starter, spec: Spec, args: Request) -> bytes | None:
     if refusal is not None:
         return refusal
     if isinstance(spec, SessionSpec):
-        transaction.add(partial(spec.answer, starter.session, args), size)
+        transaction.add(partial(_answer, spec, starter.session, args), size)
         if spec.name in MODES:
             _look_ahead(starter.session, spec, args)
         return None
@@ -217,8 +231,14 @@ def _queue(starter: Starter, spec: Spec, args: Request) -> bytes | None:
     if refusal is None:
         transaction.entity = entity
         transaction.writes = transaction.writes or spec.writes
-        transaction.add(encode(transaction.proto, args), size)
+        transaction.add(encode(transaction.proto, args), size, args[0])
     return refusal
+
+
+def _answer(spec: SessionSpec, session: Session, args: Request) -> bytes:
+    reply = spec.answer(session, args)
+    session.host.times.count(spec.full_name(args), reply)
+    return reply
 
 
 def _look_ahead(session: Session, spec: SessionSpec, args: Request) -> None:
@@ -237,13 +257,18 @@ def execute(starter: Starter, spec: Spec, args: Request) -> bool:
         return starter.answer(NO_EXEC)
     if transaction.broken:
         transaction.clear()
+        starter.count(spec, args)
+        starter.took(args[0], args, session.host.seconds(), ABORTED)
         return starter.answer(ABORTED)
     entity = transaction.entity
     if entity is None:  # neither watched nor queued keys
         steps = transaction.steps
         transaction.clear()
         starter.count(spec, args)
-        return starter.answer(answers(steps, []))
+        began_s = session.host.seconds()
+        reply = answers(steps, [])
+        starter.took(args[0], args, began_s, reply)
+        return starter.answer(reply)
     if order.reads if transaction.writes else not order.may_read(entity):
         return False
     starter.count(spec, args)

@@ -41,7 +41,8 @@ class Monitors:
             return
         line = line_of(session, args)
         for listener in list(self._sessions):
-            listener.push(line)
+            if listener is not session or spec.name != "reset":  # it listens no more
+                listener.push(line)
 
 
 def line_of(session: Session, args: list[bytes]) -> bytes:

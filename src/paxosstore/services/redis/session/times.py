@@ -1,7 +1,7 @@
 """How long commands take at this node: per command, the slow ones (SLOWLOG), and the worst of each second (LATENCY).
 
 The time is that from a command's arrival until its outcome is known, so it includes what is ahead of it and the agreement of
-the nodes. Waiting for something to come (BLPOP, ...) is no such time.
+the nodes. Waiting for something to come (BLPOP, ...) is no such time: there it is that of the last try.
 """
 
 from __future__ import annotations
@@ -85,6 +85,13 @@ class Times:
             self._failed(took, reply)
         if us >= self._least_us:
             self._slow(words, us, address, client)
+
+    def count(self, name: bytes, reply: bytes) -> None:
+        """A command has its reply, and what it took is part of what another one did: of a transaction's."""
+        took = self._spelled.get(name) or self._find(name)
+        took.calls += 1
+        if reply.startswith(b"-"):
+            self._failed(took, reply)
 
     def _find(self, name: bytes) -> Took:
         """What is known of a command, by whatever spelling."""

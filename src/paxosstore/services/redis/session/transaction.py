@@ -19,7 +19,7 @@ Step = bytes | Callable[[], bytes]
 class Transaction:
     """The state of one session's transaction."""
 
-    __slots__ = ("broken", "db", "entity", "held", "open", "proto", "steps", "uuid", "watched", "writes")
+    __slots__ = ("broken", "db", "entity", "held", "names", "open", "proto", "steps", "uuid", "watched", "writes")
 
     def __init__(self) -> None:
         self.clear()
@@ -31,6 +31,8 @@ class Transaction:
         self.broken = False
         """A command could not be queued: EXEC does nothing."""
         self.steps: list[Step] = []
+        self.names: list[bytes] = []
+        """Of the commands among them that are requests, in order."""
         self.writes = False
         """One of them writes."""
         self.db, self.proto = 0, 2
@@ -53,12 +55,14 @@ class Transaction:
         if not self.open:
             return
         self.broken = True
-        self.steps = []
+        self.steps, self.names = [], []
         self.held = sum([_size(name) for name in self.watched])
 
-    def add(self, step: Step, size: int) -> None:
-        """Queue a command of so many bytes."""
+    def add(self, step: Step, size: int, name: bytes = b"") -> None:
+        """Queue a command of so many bytes; with its name, if it is a request."""
         if not self.broken:
+            if name:
+                self.names.append(name)
             self.steps.append(step)
             self.held += size + STEP_BYTES
 

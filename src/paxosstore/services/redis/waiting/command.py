@@ -61,6 +61,7 @@ class WaitingCommand(Command):
         self._hung_up = False
         self._minds_kind = spec.name in FROM_THE_FIRST or spec.name == "xreadgroup"
         """It is told of a key of the wrong kind: that is where it moves to, or its group is gone. Others wait on."""
+        self.began_s = room.seconds()
         self._place = Place(self, entity, waits_for(spec, args), KINDS[spec.group], until_s)
 
     def begin(self) -> None:
@@ -131,10 +132,11 @@ class WaitingCommand(Command):
     def _try(self, *, read_only: bool) -> None:
         size = self.size
         Request.__init__(self, self.entity, read_only=read_only)
-        self.size = size
+        self.size, self.began_s = size, self._room.seconds()
         self._submit(self)
 
     def time_out(self) -> None:
+        self.began_s = self._room.seconds()
         self._end(UNBLOCKED if self._unblocked else nil_array(self._proto), None)
 
     def fail(self, error: PaxosStoreError) -> None:

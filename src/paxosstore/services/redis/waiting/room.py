@@ -109,7 +109,7 @@ class WaitingRoom:
         self, feed: Follows, seconds: Callable[[], float], call_later: Callable[[float, Callable[[], None]], Timer]
     ) -> None:
         self._feed = feed
-        self._seconds = seconds
+        self.seconds = seconds
         self._call_later = call_later
         self._halls: dict[int, _Hall] = {}
         self._timeouts: list[tuple[float, int, Place]] = []
@@ -220,11 +220,11 @@ class WaitingRoom:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at_s = first_s
-            self._timer = self._call_later(max(0.0, first_s - self._seconds()), self._on_timer)
+            self._timer = self._call_later(max(0.0, first_s - self.seconds()), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer, self._timer_at_s = None, NEVER
-        now_s = self._seconds()
+        now_s = self.seconds()
         while self._timeouts and self._timeouts[0][0] <= now_s:
             place = heappop(self._timeouts)[2]
             if place in self.places:
