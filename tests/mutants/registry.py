@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .background import BACKGROUND
+from .calls import CALLS
 from .catch_up import CATCH_UP
 from .clocks import CLOCKS
 from .collections import SIMULATED
@@ -25,6 +26,6 @@ from .snapshot import SNAPSHOT
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + FOUNDING + MEMORY + SNAPSHOT),
     *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS + FEED + UNDER_UUID),
-    *SIMULATED,
+    *(SIMULATED + CALLS),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

@@ -47,9 +47,13 @@ class LocalCluster:
     A context manager: at the end no process is left, whatever its state. The methods block.
     """
 
-    def __init__(self, directory: Path, nodes: int = 3, base_port: int = 0) -> None:
+    def __init__(
+        self, directory: Path, nodes: int = 3, base_port: int = 0, *, app: str = "", app_path: Path | None = None
+    ) -> None:
+        """`app`: "module:name" of an application, which is in `app_path`."""
         self.directory = directory
         self.nodes = nodes
+        self._app, self._app_path = app, app_path
         self.base_port = base_port or free_base_port(nodes)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._closed = False
@@ -98,7 +102,7 @@ class LocalCluster:
 
     def init(self, **tuning: float) -> None:
         """Write the nodes' configurations, as `paxosstore init` does, with these settings of [tuning]. Raises ConfigError."""
-        for path in write_configs(self.directory, self.nodes, self.base_port):
+        for path in write_configs(self.directory, self.nodes, self.base_port, app=self._app, app_path=self._app_path):
             with path.open("a", encoding="utf-8") as file:  # [tuning] comes last
                 file.writelines(f"{name} = {value}\n" for name, value in tuning.items())
 

@@ -22,10 +22,12 @@ def addresses_of(node: int, base_port: int) -> Addresses:
     return Addresses(*(Address(LOCALHOST, first + offset) for offset in range(4)))
 
 
-def write_configs(directory: Path, nodes: int, base_port: int, cluster: str = "", app: str = "") -> list[Path]:
+def write_configs(
+    directory: Path, nodes: int, base_port: int, cluster: str = "", app: str = "", app_path: Path | None = None
+) -> list[Path]:
     """Write node-0.toml, node-1.toml, … and return their paths. Existing files are never touched. Raises ConfigError.
 
-    `app`: "module:name" of an application in the current directory.
+    `app`: "module:name" of an application, in `app_path` or the current directory.
     """
     AppSettings(app)
     settings = ClusterSettings(cluster or f"cluster-{secrets.token_hex(4)}", nodes)
@@ -42,16 +44,16 @@ def write_configs(directory: Path, nodes: int, base_port: int, cluster: str = ""
         directory.mkdir(parents=True, exist_ok=True)
         for node, path in enumerate(paths):
             with path.open("x", encoding="utf-8") as file:
-                file.write(render(node, settings, base_port, _app_lines(app, directory)))
+                file.write(render(node, settings, base_port, _app_lines(app, directory, app_path or Path.cwd())))
     except OSError as error:
         raise ConfigError(f"{error.filename or directory}: cannot be written: {error.strerror}") from error
     return paths
 
 
-def _app_lines(app: str, directory: Path) -> str:
+def _app_lines(app: str, directory: Path, app_path: Path) -> str:
     if not app:
         return '# module = "bank:app"\n# path = "."'
-    path = os.path.relpath(Path.cwd(), directory.resolve())
+    path = os.path.relpath(app_path.resolve(), directory.resolve())
     return f"module = {json.dumps(app)}\npath = {json.dumps(path, ensure_ascii=False)}"
 
 
