@@ -75,6 +75,7 @@ sim-redis: $(COMPILED)
 	$(BIN)/python -m tests.services.redis.simulated_collections $(SEEDS) $(FIRST)
 	$(BIN)/python -m tests.services.redis.simulated_waiting $(SEEDS) $(FIRST)
 	$(BIN)/python -m tests.services.redis.simulated_once $(SEEDS) $(FIRST)
+	$(BIN)/python -m tests.services.redis.simulated_calls $(SEEDS) $(FIRST)
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutants $(ARGS)

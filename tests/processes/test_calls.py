@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import redis.cluster
+import redis.sentinel
 
+import paxosstore.redis
 from paxosstore import AsyncClient, Client, Refused, UnknownHandler
 from paxosstore.cli.cluster import LocalCluster
 
@@ -108,6 +112,27 @@ def test_every_call_is_done_once_while_every_node_is_killed_and_suspended(cluste
             assert client.read("total", ENTITY, into=int) == len(replies)
     hashes = cluster.wait_equal()
     assert len(set(hashes)) == 1
+
+
+def test_any_client_of_redis_calls_them(cluster: LocalCluster) -> None:
+    sentinel: Any = redis.sentinel.Sentinel
+    ring: Any = redis.cluster.RedisCluster
+    node: Any = redis.cluster.ClusterNode
+    clients = [
+        redis.Redis(port=cluster.redis_port(0)),
+        redis.Redis(port=cluster.redis_port(1), protocol=2, decode_responses=True),
+        sentinel(cluster.redis_servers).master_for("mymaster"),
+        ring(startup_nodes=[node(*server) for server in cluster.redis_servers]),
+        paxosstore.redis.Redis(cluster.redis_servers),
+    ]
+    for number, client in enumerate(clients, 1):
+        uuid = uuid4()
+        for form in (str(uuid), uuid.bytes):
+            assert int(client.execute_command("PAXOS.CALL", "add", ENTITY, form, "1")) == number
+        assert int(client.execute_command("PAXOS.READ", "total", ENTITY, "")) == number
+        with pytest.raises(redis.ResponseError, match=r'REFUSED NEGATIVE {"amount":-1}'):
+            client.execute_command("PAXOS.CALL", "add", ENTITY, str(uuid4()), "-1")
+        client.close()
 
 
 def test_a_new_version_comes_to_one_node_after_the_other(cluster: LocalCluster) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, cast
 
+from ..app import MAX_NAME
 from ..core.batch.overlay import View
 from ..errors import ConfigError, InvalidRequest
 from ..runtime.arguments import exact_handlers
 from .config import AppSettings, Content, line_of
+
+log = logging.getLogger(__name__)
 
 MAX_SHOWN = 200
 
@@ -22,10 +26,12 @@ def load_app(content: Content, settings: AppSettings) -> Mapping[str, Callable[[
     if not settings.module:
         return None
     try:
-        return _load(content, settings)
+        found = _load(content, settings)
     except ConfigError as error:
         line = line_of(content.text, "app.module")
         raise ConfigError(f"{content.path}{f', line {line}' if line else ''}: app.module: {error}") from error.__cause__
+    log.info("the application %s has %s", settings.module, ", ".join(found))
+    return found
 
 
 def _load(content: Content, settings: AppSettings) -> Mapping[str, Callable[[View, bytes], bytes]]:
@@ -59,6 +65,8 @@ def _load(content: Content, settings: AppSettings) -> Mapping[str, Callable[[Vie
         handlers = exact_handlers(found)
     except InvalidRequest as error:
         raise ConfigError(f"{settings.module}: {error}: it must be an App, or a mapping from names to functions") from error
+    if long := next((one for one in handlers if len(one) > MAX_NAME or not one.isprintable() or " " in one), None):
+        raise ConfigError(f"{settings.module}: {long!r:.80}: a handler's name is a word of 1 to {MAX_NAME} characters")
     if not handlers:
         raise ConfigError(f"{settings.module} has no handlers: decorate its functions with @{name}.handler")
     return cast("Mapping[str, Callable[[View, bytes], bytes]]", handlers)

@@ -55,6 +55,10 @@ class Client:
         self._free = threading.Semaphore(self._settings.max_connections)
         self._idle: list[_Connection] = []
 
+    def _own(self) -> None:
+        if self._process != os.getpid():
+            self._begin()
+
     def __enter__(self) -> Client:
         return self
 
@@ -63,6 +67,7 @@ class Client:
 
     def close(self) -> None:
         """Take no further call; those under way end as they would. Safe to repeat."""
+        self._own()
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -129,8 +134,7 @@ class Client:
         return self._clock.uuid()
 
     def _do(self, packed: bytes, what: str, until_s: float, *, writes: bool) -> object:
-        if self._process != os.getpid():
-            self._begin()
+        self._own()
         if self._closed:
             raise NotServing("the client is closed")
         if not self._free.acquire(timeout=max(0.0, until_s - time.monotonic())):

@@ -19,7 +19,7 @@ from ..core.interface.ready import Apply, Change, Release
 from ..core.shard.shard import SWEEP_MS, Shard
 from ..core.turn.context import Handler, Identity
 from ..core.turn.standing import Disk
-from ..errors import Damaged, DiskFull, PaxosStoreError, RequestFailed, TooLarge, UuidReused
+from ..errors import Damaged, DiskFull, InvalidRequest, PaxosStoreError, Refused, RequestFailed, TooLarge, UuidReused
 from ..settings import ClusterSettings, TuningSettings
 from ..storage.body import MsgpackBodyCodec
 from ..storage.driver import Driver
@@ -446,7 +446,7 @@ class SimNode:
                 invariants.told(self.number, request.entity, self.saw.get(request) or self._told_of(request.entity))
             self.saw.pop(request, None)
             shown = self._shown.pop(request, ())
-            outcome = isinstance(error, RequestFailed | TooLarge)
+            outcome = isinstance(error, RequestFailed | TooLarge | Refused | InvalidRequest)
             if error is not None and error.outcome_known and not outcome:
                 invariants.refused(self.number, shown)
             request.settle(reply, error)

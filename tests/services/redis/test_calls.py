@@ -278,6 +278,23 @@ def test_a_function_sees_all_of_its_entity_but_the_stores_own_key() -> None:
     assert overlay.get(calls.ROW) == b"v"
 
 
+@in_loop
+async def test_what_was_imported_from_another_log_says_nothing_of_this_one() -> None:
+    store = LogStore(window=16)
+    mark = (1_000_000).to_bytes(8, "big") + NOW_MS.to_bytes(8, "big")
+    store.reader.data[7] = {DATA + calls.ROW: mark}
+    async with nodes(store) as (one, _):
+        client = await one.connect()
+        await client.exchange(f"PAXOS.CALL add 7 {A} 1", b"$1\r\n1\r\n")
+        for number in range(2, 20):
+            store.now_ms += 60_000
+            client.writer.write(pack(b"PAXOS.CALL", b"clear", b"7", uuid7(store.now_ms, number), b""))
+            await client.expect(b"$0\r\n\r\n")
+        client.send(f"PAXOS.CALL add 7 {A} 1")
+        got = await client.reader.readline()
+        assert got.startswith(b"-UUIDEXPIRED "), got
+
+
 # -- nodes with other functions
 
 

@@ -46,6 +46,8 @@ class Window:
         """What nothing is known of under its uuid is new, or else raises ReplyError. `key` is that of the entity's row."""
         row = view.get(key) or b""
         entry, now_ms = view.entry, view.now_ms
+        if row and _number(row, len(row) - _MARK) > entry:
+            row = b""  # it was imported, and is of another log
         at_ms = made_ms(uuid)
         if at_ms is not None:
             may_be_forgotten = row and _number(row, 0) <= entry - self.entries  # else they need not be read
