@@ -31,8 +31,8 @@ REDIS: tuple[Mutant, ...] = (
         "who runs a transaction that was handed over does not look at the watched keys",
         (
             TRANSACTIONS,
-            '    __slots__ = ("_steps",)\n',
-            '    __slots__ = ("_steps",)\n\n    def payload(self) -> bytes:\n'
+            '    __slots__ = ("_names", "_steps", "_times")\n',
+            '    __slots__ = ("_names", "_steps", "_times")\n\n    def payload(self) -> bytes:\n'
             '        return encode(self._proto, [self._args[0], b"\\x90", *self._args[2:]])\n',
         ),
         shown_by=TESTS,
@@ -43,8 +43,8 @@ REDIS: tuple[Mutant, ...] = (
         "a transaction behind a WATCH that is not answered yet leaves without its stamps",
         (
             TRANSACTIONS,
-            "Watch(session, starter.order, args, entity), alone=True)",
-            "Watch(session, starter.order, args, entity))",
+            "    command.began_s = session.host.seconds()\n    starter.order.start(command, alone=True)\n",
+            "    command.began_s = session.host.seconds()\n    starter.order.start(command)\n",
         ),
         shown_by=TESTS,
     ),
