@@ -18,9 +18,11 @@ ONCE = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 5, "socket_connect_tim
 used("redis", "kombu")
 
 
-def fill(client: Any, prefix: str) -> None:
-    for number in range(VALUES):
-        patiently(lambda number=number: client.set(f"{prefix}:{number}", number))
+def fill(client: Any, prefix: str) -> float:
+    """Returns how long the longest of them has taken, in seconds."""
+    return max(
+        [took(lambda number=number: patiently(lambda: client.set(f"{prefix}:{number}", number))) for number in range(VALUES)]
+    )
 
 
 def check(client: Any, *prefixes: str) -> None:
@@ -43,16 +45,14 @@ def main() -> None:
         for number in range(VALUES):
             queue.put(number)
         harm()
-        longest_s = 0.0
-        for name, client in clients.items():
-            longest_s = max(longest_s, took(lambda client=client: patiently(client.ping)))
-            fill(client, f"{name} again")
+        gaps_s = {name: fill(client, f"{name} again") for name, client in clients.items()}
         for client in clients.values():
             check(client, *(name + more for name in clients for more in ("", " again")))
         queue = patiently(lambda: jobs.SimpleQueue("jobs"))
         seen = {patiently(lambda: take(queue)) for _ in range(VALUES)}
         assert seen == set(range(VALUES)), "a message was lost"
-    did(f"{VALUES} values each, and as many behind it, {VALUES} messages; answered after {longest_s:.1f} s at most")
+    longest = ", ".join([f"{name} {gap_s:.1f} s" for name, gap_s in gaps_s.items()])
+    did(f"{VALUES} values each, and as many behind it, {VALUES} messages; longest gap: {longest}")
 
 
 def take(queue: Any) -> int:

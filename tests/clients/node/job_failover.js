@@ -17,12 +17,17 @@ run(async () => {
     "node-redis sentinel": await nodeRedis.createSentinel({ name: "mymaster", sentinelRootNodes: servers }).on("error", () => {}).connect(),
   };
   for (const client of Object.values(clients)) client.on("error", () => {});
-  const fill = async (client, prefix) => {
-    for (let n = 0; n < VALUES; n++) await patiently(() => client.set(`${prefix}:${n}`, String(n)));
+  const gaps = {};
+  const fill = async (client, name, prefix) => {
+    for (let n = 0; n < VALUES; n++) {
+      const began = Date.now();
+      await patiently(() => client.set(`${prefix}:${n}`, String(n)));
+      gaps[name] = Math.max(gaps[name] || 0, Date.now() - began);
+    }
   };
-  for (const [name, client] of Object.entries(clients)) await fill(client, name);
+  for (const [name, client] of Object.entries(clients)) await fill(client, name, name);
   await harm();
-  for (const [name, client] of Object.entries(clients)) await fill(client, `${name} again`);
+  for (const [name, client] of Object.entries(clients)) await fill(client, name, `${name} again`);
   for (const client of Object.values(clients)) {
     for (const name of Object.keys(clients)) {
       for (const more of ["", " again"]) {
@@ -32,5 +37,6 @@ run(async () => {
       }
     }
   }
-  did(`${VALUES} values by each of ${Object.keys(clients).length} clients, and as many behind it, read by all`);
+  const longest = Object.entries(gaps).map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)} s`).join(", ");
+  did(`${VALUES} values by each of ${Object.keys(clients).length} clients, and as many behind it, read by all; longest gap: ${longest}`);
 });

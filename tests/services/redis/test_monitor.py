@@ -21,6 +21,13 @@ COMMANDS: tuple[tuple[bytes, ...], ...] = (
     (b"get", b"k"),
     (b"auth", b"x"),
     (b"hello", b"2", b"auth", b"default", b"secret"),
+    (b"hello", b"2", b"setname", b"auth"),
+    (b"acl", b"setuser", b"x", b">secret"),
+    (b"migrate", b"127.0.0.1", b"1", b"none", b"0", b"1", b"auth2", b"u", b"secret"),
+    (b"client", b"setname", b"x"),
+    (b"client", b"list"),
+    (b"slowlog", b"len"),
+    (b"object", b"encoding", b"k"),
 )
 LINE = re.compile(rb"\+\d+\.\d{6} \[(\d+) [^]]+\] (.*)")
 

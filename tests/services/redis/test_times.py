@@ -12,8 +12,8 @@ from hiredis import Reader
 from paxosstore.services.redis.session.parameters import Parameters
 from paxosstore.services.redis.session.times import MAX_SAMPLES, Times, trimmed
 
+from .oracle import Connection, needs_redis, parsed, script
 from .oracle import compare as compare_with_redis
-from .oracle import needs_redis, script
 from .support import Client, in_loop, serving
 
 SCRIPT = """
@@ -43,6 +43,27 @@ def test_calls_and_failures_are_those_that_redis_counts(ports: tuple[int, int]) 
         rows = re.findall(r"cmdstat_(\S+?):calls=(\d+).*failed_calls=(\d+)", told)
         counted.append({name: numbers for name, *numbers in rows if not name.startswith(("client", "hello"))})
     assert counted[0] == counted[1]
+
+
+SECRETS = """
+AUTH secret / AUTH user secret / HELLO 2 AUTH user secret SETNAME x / HELLO 2 SETNAME auth / ACL SETUSER x on >secret
+ACL DELUSER x / CONFIG SET masterauth secret / CONFIG SET hz 10 masteruser secret / CONFIG GET masterauth / SET auth x
+MIGRATE 127.0.0.1 1 none 0 1 AUTH secret / MIGRATE 127.0.0.1 1 none 0 1 AUTH2 user secret
+"""
+
+
+@needs_redis
+def test_passwords_are_hidden_as_redis_hides_them(ports: tuple[int, int]) -> None:
+    logs: list[list[list[bytes]]] = []
+    for port in ports:
+        connection = Connection(port)
+        with connection.socket:
+            connection.ask_all([(b"CONFIG", b"SET", b"slowlog-log-slower-than", b"0"), (b"SLOWLOG", b"RESET"), *script(SECRETS)])
+            connection.ask(b"CONFIG", b"SET", b"slowlog-log-slower-than", b"10000")
+            told: Any = parsed(connection.ask(b"SLOWLOG", b"GET", b"100"))
+        logs.append([entry[3] for entry in told if entry[3][0] != b"ECHO"])
+    assert logs[0] == logs[1]
+    assert not any(b"secret" in word for words in logs[1] for word in words)
 
 
 @needs_redis

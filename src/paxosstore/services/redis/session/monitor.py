@@ -6,12 +6,13 @@ import time
 
 from ..commands.spec import Spec
 from ..reply import OK
+from .known import redis7
+from .secrets import without_secrets
 from .session import Session
 
 MAX_WORDS = 256
 MAX_WORD_BYTES = 4_096
 """What is told of a command: each of those who listen gets it all."""
-_SECRET = frozenset((b"auth",))
 _ESCAPES = {ord("\\"): "\\\\", ord('"'): '\\"', 7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 13: "\\r"}
 _SHOWN = [_ESCAPES.get(byte, chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in range(256)]
 
@@ -37,7 +38,8 @@ class Monitors:
 
     def tell(self, session: Session, spec: Spec, args: list[bytes]) -> None:
         """A session's command is taken."""
-        if "admin" in spec.flags or spec.name == "client":
+        known = redis7().get(spec.full_name(args).decode())
+        if "admin" in (spec if known is None else known).flags:
             return
         line = line_of(session, args)
         for listener in list(self._sessions):
@@ -47,10 +49,7 @@ class Monitors:
 
 def line_of(session: Session, args: list[bytes]) -> bytes:
     us = time.time_ns() // 1_000
-    words, secret = [], False
-    for word in args[:MAX_WORDS]:
-        words.append("(redacted)" if secret else "".join([_SHOWN[byte] for byte in word[:MAX_WORD_BYTES]]))
-        secret = secret or (word.lower() in _SECRET and args[0].lower() in (b"auth", b"hello"))
+    words = ["".join([_SHOWN[byte] for byte in word[:MAX_WORD_BYTES]]) for word in without_secrets(args[:MAX_WORDS])]
     text = " ".join(f'"{word}"' for word in words)
     return f"+{us // 1_000_000}.{us % 1_000_000:06} [{session.db} {session.address}] {text}\r\n".encode()
 

@@ -11,6 +11,7 @@ from collections import deque
 from typing import NamedTuple
 
 from .parameters import Parameters
+from .secrets import without_secrets
 
 MAX_WORDS = 32
 MAX_WORD_BYTES = 128
@@ -108,7 +109,7 @@ class Times:
 
     def _slow(self, words: list[bytes], us: int, address: str, client: bytes) -> None:
         if us >= self._slower_us:
-            self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(words), address, client))
+            self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(without_secrets(words)), address, client))
             self._number += 1
             if len(self.slow) > self._most:
                 self.slow.pop()
