@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ from paxosstore.storage.background import Background
 from paxosstore.storage.digests import Digests
 from paxosstore.storage.memory import MemoryStore
 from paxosstore.storage.rocks import RocksStore
+from paxosstore.storage.rocks_table import RocksTable
 
 from .support import SEGMENT_BYTES, killed, new_rocks, puts
 
@@ -260,11 +261,11 @@ def test_a_write_that_fails_adds_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     write(store, ("apply", 1, 1))
     before = of_all(store)
 
-    def fails(self: RocksStore, spans: Mapping[int, tuple[int, int]], *others: object) -> None:
+    def fails(self: RocksTable, operations: object) -> None:
         raise NotServing("no")
 
     with monkeypatch.context() as patched:
-        patched.setattr(RocksStore, "_write", fails)
+        patched.setattr(RocksTable, "write", fails)
         with pytest.raises(NotServing):
             write(store, ("apply", 1, 1))
     assert of_all(store) == before

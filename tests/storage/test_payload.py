@@ -16,12 +16,12 @@ from paxosstore.core.interface.ready import Apply, BeginInstall, Change, EndInst
 from paxosstore.errors import Damaged, DiskFull
 from paxosstore.storage import payload
 from paxosstore.storage.body import MsgpackBodyCodec
-from paxosstore.storage.journal import Journal
 from paxosstore.storage.keys import PLOG, plog_key
 from paxosstore.storage.memory import MemoryStore
 from paxosstore.storage.payload import replayed
 from paxosstore.storage.record_codec import encode_row
 from paxosstore.storage.rocks import RocksStore
+from paxosstore.storage.rocks_table import RocksTable
 
 from ..crash_images.turns import Turns, fingerprint
 from .support import END, SEGMENT_BYTES, journal_of, killed, new_rocks, puts, row
@@ -168,7 +168,7 @@ def test_a_failed_write_is_not_named_later(tmp_path: Path, monkeypatch: pytest.M
     store = new_rocks(tmp_path / "store")
     batch = puts(a=b"1")
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "reserve", full)
+        patched.setattr(RocksTable, "write", full)
         with pytest.raises(DiskFull):
             store.write({(1, 1): accepted(value(batch))}, [])
     store.write({(1, 1): chosen(value(batch))}, [Apply(1, 1, batch)])
@@ -178,7 +178,7 @@ def test_a_failed_write_is_not_named_later(tmp_path: Path, monkeypatch: pytest.M
     store.close()
 
 
-def full(*_: object) -> bool:
+def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "no room")
 
 

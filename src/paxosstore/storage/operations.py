@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ..core.batch.overlay import DATA as DATA_SPACE
 from ..core.batch.overlay import WriteBatch
@@ -29,6 +30,18 @@ Operation = tuple[bytes, bytes | tuple[bytes] | None]
 """(key, value), (key, None) to delete it, or (start, (end,)) to delete start <= key < end."""
 
 _DATA_SPACE_END = bytes((DATA_SPACE[0] + 1,))
+
+
+def fill(batch: Any, operations: Iterable[Operation]) -> None:
+    """Put them into a WriteBatch of RocksDB."""
+    put, delete = batch.put, batch.delete
+    for key, value in operations:
+        if isinstance(value, bytes):
+            put(key, value)
+        elif value is None:
+            delete(key)
+        else:
+            batch.delete_range(key, value[0])
 
 
 def apply_operations(entity: int, batch: WriteBatch, generation: bytes) -> list[Operation]:

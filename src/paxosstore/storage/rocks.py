@@ -4,7 +4,7 @@
     path/rocksdb/    PLog, data and meta in one table, told apart by the first byte of a key; no log of its own
 
 A write goes into RocksDB's memory and into the journal, under the journal's next sequence. RocksDB writes its memory out in whole
-batches, in order, and each batch carries its sequence in a key of its own (`_SEQUENCE`): so what RocksDB has on the disk is
+batches, in order, and each batch carries its sequence in a key of its own (`SEQUENCE`): so what RocksDB has on the disk is
 always the first batches up to the sequence found there, and opening replays those of the journal above it. It may be more
 than a torn journal still has: nothing was acknowledged there, and a longer beginning of the same order is as good.
 When a segment of the journal is full, a thread has RocksDB write out its memory, deletes the segment and makes a new one. It
@@ -36,7 +36,7 @@ from .background import Background
 from .checkpoint import TABLE, link_table
 from .damage import damaged, disk_full, os_failed
 from .durable import sync_path
-from .epochs import Epochs, Keep, Span, replayed_spans, reset_spans, spans_of
+from .epochs import Epochs, Keep, replayed_spans
 from .expiry import LogKept
 from .forking import give_up_in_child, used_in_child
 from .frozen import FrozenEntity
@@ -61,7 +61,7 @@ from .keys import (
     plog_end,
     plog_key,
 )
-from .loading import assert_applies, range_load, take_rows
+from .loading import range_load, take_rows
 from .manifest import cut_torn_manifest
 from .marks import (
     FLOOR,
@@ -75,16 +75,15 @@ from .marks import (
     decode_standing,
     decode_stopped,
 )
-from .opened import Opened
-from .operations import Operation, place_operations
+from .opened import SEQUENCE, Opened
+from .operations import place_operations
 from .payload import replayed
 from .rocks_table import ReadOnlyTable, RocksTable, create_table
 from .scrub import Scrub, is_beside_tables
+from .summing import build_digests
 from .upgrade import add_what_lacks, give_up_mixtures
 from .warming import warm
 
-_SEQUENCE = META + b"s"
-"""Where the sequence of the last batch stands."""
 _COMMITTED_END = META + marks_end(META_COMMITTED)
 
 
@@ -156,21 +155,14 @@ class RocksStore:
         opened = self._use()
         if opened.journal is None or opened.failed:
             self._make_writable()
-        assert_applies(applies, changes, self.committed_entry)
-        spans = spans_of(applies, changes, self.committed_entry)
-        reset = reset_spans(changes, self.committed_entry) if changes else {}
+            opened = self._use()
         try:
-            self._write(spans, *self._use().payloads.of(records, applies, changes))
+            opened.write(records, applies, changes)
         except DiskFull:
-            if not self._use().failed:
+            if not opened.failed:
                 raise
             self._make_writable()  # what RocksDB says may be old: its last flush met a disk that has room by now
-            self._write(spans, *self._use().payloads.of(records, applies, changes))
-        opened = self._use()
-        opened.payloads.written(records, applies)
-        if reset:
-            opened.digests.applied(reset)
-        opened.wrote(applies, changes, spans)
+            self._use().write(records, applies, changes)
 
     def sync(self) -> None:
         with self._lock:
@@ -194,8 +186,7 @@ class RocksStore:
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes, self.path)
 
     def get(self, entity: int, key: bytes) -> bytes | None:
-        opened = self._use()
-        return opened.table.get(opened.generations.of(entity) + entity_prefix(entity) + key)
+        return self._use().get(entity, key)
 
     def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         opened = self._use()
@@ -360,7 +351,7 @@ class RocksStore:
         give_up_mixtures(table)
         opened = Opened(table, None)
         if not self._read_only:
-            opened.build_digests(self.background)
+            build_digests(opened.digests, opened.table, self.background)
         return opened
 
     def _open_for_writing(self) -> Opened:
@@ -373,11 +364,11 @@ class RocksStore:
             read, held = self._replay(table, epochs)
             mixtures = give_up_mixtures(table)
             if read.highest > held or mixtures:
-                table.write([(_SEQUENCE, encode_entry(read.highest))])
+                table.write([(SEQUENCE, encode_entry(read.highest))])
                 table.flush()
             with _os_errors(self.path):
                 opened = Opened(table, Journal(read, self._segment_bytes), epochs, self.background)
-            opened.build_digests(self.background)
+            build_digests(opened.digests, opened.table, self.background)
             return opened
         except BaseException:
             table.release()
@@ -385,7 +376,7 @@ class RocksStore:
 
     def _replay(self, table: RocksTable, epochs: Epochs | None = None) -> tuple[JournalReader, int]:
         """Bring a table up to the end of the journal. Returns the journal as read, and the sequence that the table had."""
-        found = table.get(_SEQUENCE)
+        found = table.get(SEQUENCE)
         held = 0 if found is None else decode_entry(found)
         with _os_errors(self.path):
             read = JournalReader(self.path / "journal")
@@ -395,31 +386,10 @@ class RocksStore:
                 if epochs is not None:
                     operations += epochs.applied(spans, size)
                 operations += place_operations(spans)
-                table.write([*operations, (_SEQUENCE, encode_entry(sequence))])
+                table.write([*operations, (SEQUENCE, encode_entry(sequence))])
         if add_what_lacks(table) and epochs is not None:
             epochs.begin_with_0()
         return read, held
-
-    def _write(self, spans: dict[int, Span], operations: list[Operation], payload: bytes, chosen_bytes: int) -> None:
-        """One batch, into RocksDB's memory and the journal. Raises DiskFull, NodeError: then it is in neither."""
-        opened = self._use()
-        journal = opened.journal
-        assert journal is not None
-        try:
-            moved = journal.reserve(len(payload))
-            if (spans or chosen_bytes) and opened.epochs is not None:
-                operations += opened.epochs.applied(spans, chosen_bytes)
-            operations += place_operations(spans)
-            operations.append((_SEQUENCE, encode_entry(journal.sequence + 1)))
-            opened.table.write(operations)
-        except OSError as error:
-            raise os_failed(self.path, error) from error
-        except NodeError:
-            opened.failed = True
-            raise
-        journal.append(payload)  # if that fails, every sync does: nothing that is now in RocksDB is ever acknowledged
-        if moved and opened.upkeep is not None:
-            opened.upkeep.wake()
 
     def _make_writable(self) -> None:
         """Open anew for writing. Raises DiskFull if that does not help, or clearly would not."""

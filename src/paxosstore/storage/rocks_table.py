@@ -15,7 +15,7 @@ from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from .damage import damaged, disk_failed, disk_full
 from .forking import keep_for_ever
-from .operations import Operation
+from .operations import Operation, fill
 from .ranges import Ranges
 from .rocks_options import table_options, write_options
 from .sorted_map import SortedMap
@@ -61,14 +61,7 @@ class RocksTable:
     def write(self, operations: Iterable[Operation]) -> None:
         """All or nothing, in order. Raises DiskFull, NodeError."""
         batch = WriteBatch(raw_mode=True)
-        put, delete = batch.put, batch.delete
-        for key, value in operations:
-            if isinstance(value, bytes):
-                put(key, value)
-            elif value is None:
-                delete(key)
-            else:
-                batch.delete_range(key, value[0])
+        fill(batch, operations)
         try:
             self._db.write(batch)
         except Exception as error:
