@@ -38,7 +38,7 @@ CATCH_UP = (
         "the store's digests stay",
         10,
         "writes to the durable store add nothing to its digests",
-        (OPENED, "        if spans:\n            self.digests.applied(spans)\n", ""),
+        (OPENED, "            self.digests.applied(spans)\n", ""),
         shown_by=STORE_TESTS,
     ),
     mutant(

@@ -95,6 +95,17 @@ SNAPSHOT = (
         shown_by="tests/storage/test_conformance.py",
     ),
     mutant(
+        "rows kept beyond a copy",
+        16,
+        "rows that were read before a copy ended are told after it",
+        (
+            "storage/opened.py",
+            "                self.recent.forget()\n        for change in changes:",
+            "        for change in changes:",
+        ),
+        shown_by="tests/storage/test_recent.py",
+    ),
+    mutant(
         "replayed into the wrong generation",
         10,
         "after a crash entries are applied to where the data was at first",
