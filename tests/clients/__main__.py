@@ -210,7 +210,7 @@ def table(outcomes: dict[str, dict[str, Outcome]], kills: list[str]) -> str:
         used = next((run.used for run in runs.values() if run.used), "")
         cells = ["works" if runs[kill].works else "fails" for kill in kills]
         failed = next((run for run in runs.values() if not run.works), None)
-        last = next(iter(runs.values())).did if failed is None else failed.reason.replace("|", "\\|")
+        last = list(runs.values())[-1].did if failed is None else failed.reason.replace("|", "\\|")
         lines.append(f"| {name} | {used} | " + " | ".join(cells) + f" | {last} |")
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from .__main__ import Job, Outcome, run, table
+from .__main__ import HERE, Job, Outcome, run, table
 
 HARMED = "print('@with thing 1.0'); print('@harm', flush=True); input(); print('@did something')"
 
@@ -55,3 +55,9 @@ def test_the_table_has_a_row_for_each_job_and_says_why_one_fails() -> None:
     lines = table({"one": {"none": good, "own": good}, "two": {"none": good, "own": bad}}, ["none", "own"]).splitlines()
     assert lines[2] == "| one | a 1 | works | works | much |"
     assert lines[3] == "| two | a 1 | works | fails | Error: x \\| y |"
+
+
+def test_no_job_hides_another_of_its_name() -> None:
+    """One of node.js had the name of one in Python, which was never run."""
+    names = [path.stem[4:] for folder in ("jobs", "node") for path in (HERE / folder).glob("job_*.[jp]*")]
+    assert len(names) == len(set(names)) > 15

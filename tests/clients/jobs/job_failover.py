@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kombu import Connection
@@ -45,7 +46,8 @@ def main() -> None:
         for number in range(VALUES):
             queue.put(number)
         harm()
-        gaps_s = {name: fill(client, f"{name} again") for name, client in clients.items()}
+        with ThreadPoolExecutor() as pool:
+            gaps_s = dict(zip(clients, pool.map(fill, clients.values(), [f"{name} again" for name in clients]), strict=True))
         for client in clients.values():
             check(client, *(name + more for name in clients for more in ("", " again")))
         queue = patiently(lambda: jobs.SimpleQueue("jobs"))

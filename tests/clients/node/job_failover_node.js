@@ -27,7 +27,7 @@ run(async () => {
   };
   for (const [name, client] of Object.entries(clients)) await fill(client, name, name);
   await harm();
-  for (const [name, client] of Object.entries(clients)) await fill(client, name, `${name} again`);
+  await Promise.all(Object.entries(clients).map(([name, client]) => fill(client, name, `${name} again`)));
   for (const client of Object.values(clients)) {
     for (const name of Object.keys(clients)) {
       for (const more of ["", " again"]) {
