@@ -112,6 +112,20 @@ def test_nothing_runs_idle_while_a_peer_is_waited_for() -> None:
     assert (comparison.result.nodes, comparison.result.differing) == ((0, 1, 2), 0)
 
 
+def test_what_a_turn_has_shown_that_was_not_written_is_told_to_nobody() -> None:
+    """A comparison that begins in the turn of an entry, on a disk that takes no write (seed 86011768)."""
+    node = Node()
+    node.run(PeerUp(1), PeerUp(2))
+    node.learns(1, 1)  # it is in memory now
+    node.store.fail_next_write = DiskFull("no room")
+    learned = Learned(2, 1, value_id(1, 1, 2), CODEC.encode(WriteBatch(dict([row("e2")]))))
+    node.run(Received(1, [CatchUpReply(E, 2, [learned])]), Compare(Comparison(E, 1e9)))
+    node.wait(500.0)
+    asked = [message for _, message in node.said if isinstance(message, CompareRequest)]
+    assert asked
+    assert {(request.entry, request.known) for request in asked if request.limit} == {(1, 1)}
+
+
 def test_the_digest_is_of_all_spaces() -> None:
     node = Node()
     (before,) = node.ask(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paxosstore.core.batch.overlay import DATA, UUID, WriteBatch
+from paxosstore.core.batch.overlay import DATA, TIME, UUID, WriteBatch
 from paxosstore.core.entity.ahead import KEY_BYTES, Ahead
 from paxosstore.core.entity.entity import Entity
 from paxosstore.core.entry.machine import EntryMachine
@@ -167,6 +167,17 @@ def test_the_size_of_what_is_held() -> None:
     ahead.apply(WriteBatch({DATA + b"c": b""}, cleared=True))
     assert (ahead.applied, ahead.size) == (7, KEY_BYTES + 2)
     assert ahead.batch == WriteBatch({DATA + b"c": b""}, cleared=True)
+
+
+def test_the_time_goes_on_in_memory() -> None:
+    """Else a key that is gone by the log is there again, where the own clock is behind (rule 20; seed 86007600)."""
+    ahead = Ahead(4)
+    ahead.apply(WriteBatch({TIME: b"12345678", DATA + b"a": None}))
+    assert ahead.batch.writes[TIME] == b"12345678"
+    ahead.apply(WriteBatch({DATA + b"c": b""}, cleared=True))
+    assert ahead.batch == WriteBatch({TIME: b"12345678", DATA + b"c": b""}, cleared=True)
+    ahead.apply(WriteBatch({TIME: b"12345679"}))
+    assert ahead.batch.writes[TIME] == b"12345679"
 
 
 def test_a_witness_sees_the_choice_and_casts_no_vote() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .mutant import mutant
 
+AHEAD = "core/entity/ahead.py"
 CLOCK = "clock.py"
 LEASES = "sim/leases.py"
 OVERLAY = "core/batch/overlay.py"
@@ -46,6 +47,13 @@ CLOCKS = (
         20,
         "no entry carries the time that it was evaluated at",
         (OVERLAY, '            self.kept[TIME] = now_ms.to_bytes(8, "big")\n', "            pass\n"),
+    ),
+    mutant(
+        "an entity's time is not kept in memory",
+        20,
+        "who serves reads from memory, as the disk is full, goes by its own clock",
+        (AHEAD, "            if key == TIME:\n", "            if key == TIME and False:\n"),
+        shown_by="tests/core/test_onlooker.py::test_the_time_goes_on_in_memory",
     ),
     mutant(
         "a read that is answered and written",

@@ -54,6 +54,8 @@ class Invariants:
         """(entity, entry, ballot) -> nodes that accepted under it."""
         self.chosen: dict[Place, bytes] = {}
         """(entity, entry) -> id of the value that a majority has accepted under one ballot."""
+        self._deciders: dict[Place, set[int]] = {}
+        """(entity, entry) -> nodes whose votes are among those that chose its value."""
         self.latest: dict[int, int] = {}
         """Entity -> its highest chosen entry."""
         self._starts = [0] * nodes
@@ -75,8 +77,8 @@ class Invariants:
         """A node has another disk: what was chosen with its votes stays chosen, what was not may be forgotten (rule 19)."""
         for place in [place for place in self._accepted if place[0] == node]:
             self._lost[place] = max(self._lost.get(place, 0), self._accepted.pop(place))
-        for asked in self._asked.values():
-            asked.votes[node] = min(asked.votes[node], asked.chosen)
+        for (entity, _), asked in self._asked.items():
+            asked.votes[node] = self._decided(node, entity, min(asked.votes[node], asked.chosen))
 
     def entity_lost(self, node: int, entity: int) -> None:
         """The same of one entity, whose rows were damaged."""
@@ -84,12 +86,17 @@ class Invariants:
             self._lost[node, entity] = max(self._lost.get((node, entity), 0), self._accepted.pop((node, entity)))
         for (number, _), asked in self._asked.items():
             if number == entity:
-                asked.votes[node] = min(asked.votes[node], asked.chosen)
+                asked.votes[node] = self._decided(node, entity, min(asked.votes[node], asked.chosen))
 
     def _voted(self, node: int, entity: int, chosen: int) -> int:
         """The highest entry at which a node must not hide its vote; below its floor it does not answer at all."""
         place = node, entity
-        return max(self._accepted.get(place, 0), min(self._lost.get(place, 0), chosen))
+        return max(self._accepted.get(place, 0), self._decided(node, entity, min(self._lost.get(place, 0), chosen)))
+
+    def _decided(self, node: int, entity: int, through: int) -> int:
+        """The highest entry up to this one that was chosen with a vote of this node: one that decided nothing may be forgotten
+        with its disk, also where another value was chosen later (seed 86006382)."""
+        return next((entry for entry in range(through, 0, -1) if node in self._deciders.get((entity, entry), ())), 0)
 
     def written(self, node: int, before: Mapping[Place, Record], rows: Mapping[Place, Record]) -> None:
         """Rows only move forward on a disk, within the life of that disk."""
@@ -205,6 +212,7 @@ class Invariants:
             if self.chosen.setdefault((entity, entry), value_id) != value_id:
                 raise Violation(f"two values chosen at {(entity, entry)}")
             self.latest[entity] = max(self.latest.get(entity, 0), entry)
+            self._deciders.setdefault((entity, entry), set()).update(voters)
 
     def _shown(self, node: int, message: PaxosMessage, disk: Mapping[Place, Record]) -> None:
         if message.body is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..batch.overlay import DATA, WriteBatch
+from ..batch.overlay import DATA, TIME, WriteBatch
 
 KEY_BYTES = 200
 """What a key costs in memory besides its bytes and its value's."""
@@ -20,12 +20,16 @@ class Ahead:
         """Bytes it takes, roughly."""
 
     def apply(self, batch: WriteBatch) -> None:
-        """The next entry's writes. The outcomes under uuids are left out: they are for writers."""
+        """The next entry's writes. The outcomes under uuids are left out: they are for writers. The entity's time is not: what
+        was gone by it stays gone (rule 20)."""
         if batch.cleared:
-            self.batch, self.size = WriteBatch(cleared=True), 0
+            time = self.batch.writes.get(TIME)
+            self.batch, self.size = WriteBatch({} if time is None else {TIME: time}, cleared=True), 0
         writes = self.batch.writes
         for key, value in batch.writes.items():
-            if key.startswith(DATA):
+            if key == TIME:
+                writes[key] = value
+            elif key.startswith(DATA):
                 if key in writes:
                     self.size -= _size(key, writes[key])
                 writes[key] = value

@@ -451,7 +451,7 @@ class Shard:
         self._learner.forget()
         self._reconciler.forget()
         self._installer.forget()
-        self.comparer.views.forget()
+        self.comparer.forget()
         self._membership.write_failed()
         self._walk.forget()
         self._lost.forget()

@@ -244,6 +244,13 @@ class Comparer(Part):
             run.replies[peer] = reply
             self._touched[reply.entity] = None
 
+    def forget(self) -> None:
+        """A turn was not written. What this node has shown itself of it never was: begin at what the disk knows."""
+        self.views.forget()
+        for entity, run in self._runs.items():
+            run.known = self._context.reader.committed_entry(entity)
+            self._open(run)
+
     def go_on(self) -> None:
         """Do what can be done now. Called when the turn is about to end: what is applied in it stays as it is."""
         if not (self._waiting or self._runs or self.views.own_replies):

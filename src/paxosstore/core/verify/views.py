@@ -258,6 +258,7 @@ class ComparedViews(Part):
 
     def forget(self) -> None:
         """A turn was not written, and with it views were not opened: whoever has asked asks again."""
+        self.own_replies = []
         for reader in list(self._views):
             self._drop(reader)
 
