@@ -141,7 +141,7 @@ BAD = [
     ("PAXOS.CALL add 7 x 5", "INVALID PAXOS.CALL: 'x' is no uuid: it has 16 bytes, or is text, as RFC 9562 has it"),
     (f"PAXOS.CALL add 7 {A[:-1]}g 5", "INVALID PAXOS.CALL: '"),
     ("PAXOS.CALL add 7 00000000-0000-0000-0000-000000000000 5", "INVALID PAXOS.CALL: '00000000-"),
-    (f"PAXOS.CALL sub 7 {A} 5", "NOHANDLER this node has no handler 'sub': it has others"),
+    (f"PAXOS.CALL sub 7 {A} 5", "NOHANDLER this node has no handler 'sub': it has add, total, rows, clear, fail, text, none"),
     ("PAXOS.READ redis 7 5", "NOHANDLER this node has no handler 'redis'"),
     (f"PAXOS.CALL app:add 7 {A} 5", "NOHANDLER this node has no handler 'app:add'"),
     (f"PAXOS.CALL add 7 {A}", "ERR wrong number of arguments for 'paxos.call' command"),

@@ -24,6 +24,8 @@ from .requests import Command
 
 CALL, READ = "paxos.call", "paxos.read"
 _MAX_SHOWN = 80
+_MAX_NAMES = 400
+"""Characters of the names that a node says it has."""
 _NOT_THERE = "has no handler"
 """In the words of a peer to which a call was handed over and which has another version of the application (core/handover)."""
 
@@ -62,7 +64,7 @@ def told(failure: PaxosStoreError) -> bytes:
 class Call(Command):
     """A function's call on its way: a write under a uuid, or a read."""
 
-    __slots__ = ("_desk", "_function", "_packed", "handler")
+    __slots__ = ("_desk", "_function", "handler")
 
     def __init__(
         self, desk: Desk, order: Order, name: str, function: Function, args: Request, entity: int, uuid: bytes, proto: int
@@ -70,15 +72,14 @@ class Call(Command):
         super().__init__(order, self._apply, args, proto, entity, read_only=not uuid)
         self._desk = desk
         self._function = function
-        self._packed = (uuid or NO_UUID) + args[-1]
         self.handler = name  # type: ignore[misc]  # a class constant elsewhere, a slot here
         self.uuid = uuid
 
     def _apply(self, view: View, args: list[bytes], proto: int) -> bytes:
-        return self._function(view, self._packed)
+        return self._function(view, self.payload())
 
     def payload(self) -> bytes:
-        return self._packed
+        return (self.uuid or NO_UUID) + self._args[-1]
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         if error is None:
@@ -140,7 +141,8 @@ def _function(desk: Desk, word: bytes) -> tuple[str, Function]:
     name = PREFIX + word.decode("utf-8", "replace")
     function = desk.calls.get(name)
     if function is None:
-        remedy = "it has others" if desk.has_app else "it has no application: set app.module in its file"
+        has = ", ".join([one.removeprefix(PREFIX) for one in desk.calls])
+        remedy = f"it has {has:.{_MAX_NAMES}}" if desk.has_app else "it has no application: set app.module in its file"
         raise UnknownHandler(f"this node has no handler {_shown(word)}: {remedy}")
     return name, function
 
