@@ -31,6 +31,8 @@ from .weather import Weather
 from .workload import COSTLY
 
 SOON_MS = 0.01
+LONG_READ_MS = 50.0
+"""How slow the disk is now is looked at so often while something is read."""
 SHORTEST_TIMER_MS = 0.05
 GULP_MS = 1.0
 
@@ -318,8 +320,15 @@ class SimNode:
         if random.random() < 0.5:
             self.driver.warmed(entities)
         else:
-            delay_ms = random.uniform(0.0, 3.0) * random.uniform(*self.cluster.weather.sync_ms) * self.slowness
-            self._after(delay_ms, partial(self._when_idle, partial(self.driver.warmed, entities)))
+            self._read(random.uniform(0.0, 3.0) * random.uniform(*self.cluster.weather.sync_ms), entities)
+
+    def _read(self, left_ms: float, entities: Sequence[int]) -> None:
+        """So much of it is left, on a disk that may be slow now, and mended before it is over (seed 86010157)."""
+        took_ms = left_ms * self.slowness
+        if took_ms > LONG_READ_MS:
+            self._after(LONG_READ_MS, partial(self._read, left_ms - LONG_READ_MS / self.slowness, entities))
+        else:
+            self._after(took_ms, partial(self._when_idle, partial(self.driver.warmed, entities)))
 
     def reads_on(self) -> bool:
         return self.cluster.random.random() < 0.5
