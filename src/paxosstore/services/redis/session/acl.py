@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 
 from ..commands.spec import Spec
-from ..reply import OK, array, bulk, error, map_of, nil, text
+from ..reply import NOT_AN_INTEGER, OK, array, bulk, error, map_of, nil, text, wrong_arity
 from ..resp import integer
 from .handshake import DEFAULT_USER
 from .known import redis7, subcommands
 from .session import Session
+from .spec import SessionSpec, misused
 
 USER = DEFAULT_USER.decode()
 FIXED = error("there is one user, who may do everything: users cannot be changed here")
@@ -70,7 +71,7 @@ def categories(spec: Spec) -> list[str]:
 
 def cat(session: Session, args: list[bytes]) -> bytes:
     if len(args) > 3:
-        return error(b"unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.")
+        return misused(args)
     if len(args) == 2:
         return array([text(name) for name in CATEGORIES])
     name = args[2].decode("latin-1").lower()
@@ -100,12 +101,18 @@ def getuser(session: Session, args: list[bytes]) -> bytes:
 
 def log(session: Session, args: list[bytes]) -> bytes:
     """Nobody is ever refused."""
-    return OK if len(args) == 3 and args[2].upper() == b"RESET" else array([])
+    if len(args) > 3:
+        return misused(args)
+    if len(args) == 3 and args[2].upper() == b"RESET":
+        return OK
+    return array([]) if len(args) == 2 or integer(args[2]) is not None else NOT_AN_INTEGER
 
 
 def genpass(session: Session, args: list[bytes]) -> bytes:
     bits = integer(args[2]) if len(args) == 3 else 256
-    if bits is None or not 0 < bits <= _MAX_BITS:
+    if bits is None:
+        return NOT_AN_INTEGER
+    if not 0 < bits <= _MAX_BITS:
         return error("ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096")
     digits = (bits + 3) // 4
     return bulk(secrets.token_hex(digits)[:digits].encode())
@@ -114,4 +121,12 @@ def genpass(session: Session, args: list[bytes]) -> bytes:
 def dryrun(session: Session, args: list[bytes]) -> bytes:
     if args[2] != DEFAULT_USER:
         return error(b"User '%b' not found" % args[2])
-    return OK if args[3].lower() in session.host.specs else error(b"Command '%b' not found" % args[3])
+    spec, words = session.host.specs.get(args[3].lower()), args[3:]
+    if spec is None:
+        return error(b"Command '%b' not found" % args[3][:128])
+    if not spec.fits(len(words)):
+        return wrong_arity(spec.name)
+    if not spec.full_name(words):
+        return error(b"Command '%b' not found" % args[3][:128])
+    refusal = spec.fault(words) if isinstance(spec, SessionSpec) else None
+    return refusal or OK

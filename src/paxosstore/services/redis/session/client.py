@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ..reply import NOT_AN_INTEGER, OK, SYNTAX_ERROR, array, bulk, error, integer_reply, map_of, nil, set_of, verbatim
 from ..resp import integer
 from .session import Session
+from .spec import misused
 
 Chosen = Callable[[Session], bool]
 TYPES: dict[bytes, Chosen] = {
@@ -22,6 +23,7 @@ TYPES: dict[bytes, Chosen] = {
 BAD_NAME = error("Client names cannot contain spaces, newlines or special characters.")
 _PLAIN = re.compile(rb"[!-~]*")
 FOR_EVER = 2**62
+TRACKING = frozenset((b"BCAST", b"OPTIN", b"OPTOUT", b"NOLOOP"))
 MAX_LABEL_BYTES = 1_024
 """Of a client's name: CLIENT LIST shows all of them."""
 
@@ -68,12 +70,14 @@ def client_reply(session: Session, args: list[bytes]) -> bytes:
 
 def client_unblock(session: Session, args: list[bytes]) -> bytes:
     """End the wait of another client's command."""
+    if len(args) > 4:
+        return misused(args)
     number = integer(args[2])
     if number is None:
         return NOT_AN_INTEGER
     how = args[3].upper() if len(args) == 4 else b"TIMEOUT"
-    if len(args) > 4 or how not in (b"TIMEOUT", b"ERROR"):
-        return SYNTAX_ERROR if len(args) > 4 else error("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    if how not in (b"TIMEOUT", b"ERROR"):
+        return error("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
     found = [other for other in session.host.sessions() if other.id == number]
     return integer_reply(any(other.unblock(how == b"ERROR") for other in found))
 
@@ -110,8 +114,10 @@ def client_getredir(session: Session, args: list[bytes]) -> bytes:
 
 def client_tracking(session: Session, args: list[bytes]) -> bytes:
     """It is off."""
-    mode = args[2].upper()
-    if mode == b"OFF" and len(args) == 3:
+    mode, options = args[2].upper(), [word.upper() for word in args[3:]]
+    while options and (options[0] in TRACKING or (options[0] == b"PREFIX" and len(options) > 1)):
+        del options[: 1 + (options[0] == b"PREFIX")]
+    if mode == b"OFF" and not options:
         return OK
     return error("client side caching is not supported") if mode == b"ON" else SYNTAX_ERROR
 

@@ -17,6 +17,12 @@ def _missing(session: Session, args: list[bytes]) -> bytes:
     raise AssertionError("a session's command must say what it does")
 
 
+def misused(args: list[bytes]) -> bytes:
+    """The error of a subcommand that does not take so many words."""
+    name = args[0].upper()
+    return error(b"unknown subcommand or wrong number of arguments for '%b'. Try %b HELP." % (args[1][:128], name))
+
+
 def always(reply: bytes) -> Local:
     """What has one answer."""
     return lambda session, args: reply
