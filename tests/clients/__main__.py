@@ -249,7 +249,7 @@ def _run_all(jobs: list[Job], target: Target, kills: list[str]) -> dict[str, dic
         for kill in kills:
             outcome = run(job, target, kill)
             outcomes.setdefault(job.name, {})[kill] = outcome
-            print(f"{job.name}, {KILLS[kill]}: {'works' if outcome.works else 'FAILS'}", flush=True)
+            print(f"{job.name}, {KILLS[kill]}: {'works' if outcome.works else 'FAILS'}: {outcome.did}", flush=True)
             if not outcome.works:
                 print("\n".join(f"    {word}" for word in outcome.words), flush=True)
     return outcomes
