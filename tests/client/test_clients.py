@@ -211,6 +211,8 @@ async def test_wrong_calls_are_refused_before_anything_is_sent(form: type[Any]) 
         (("add", 7), {"uuid": b"short"}, "a uuid has 16 bytes"),
         (("add", 7), {"uuid": bytes(16)}, "is no uuid as RFC 9562 has it"),
         (("add", 7), {"timeout_s": -1}, "timeout_s must be"),
+        (("add", 7), {"into": list[int] | list[str]}, "into: a reply cannot be read as a value of type "),
+        (("add", 7), {"into": 7}, "into: a reply cannot be read as 7: "),
     ]
     for arguments, options, text in wrong:
         with pytest.raises(InvalidRequest, match=text):

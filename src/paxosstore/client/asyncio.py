@@ -12,7 +12,7 @@ from uuid import UUID
 import hiredis
 
 from ..errors import InvalidRequest, NotServing, Overloaded
-from .calls import ATTEMPT_S, CONNECT_S, MAX_REPLY_BYTES, READ_BYTES, TIME, TIMEOUT_S, Settings, Words, given_uuid, read_as
+from .calls import ATTEMPT_S, CONNECT_S, MAX_REPLY_BYTES, READ_BYTES, TIME, TIMEOUT_S, Settings, Words, given_uuid, reader_of
 from .clock import Clock
 from .effort import Effort
 from .nodes import Address
@@ -86,10 +86,11 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> Any:
         """See `Client.call`."""
-        words, limit_s, given = Words(handler, entity, payload), self._settings.limit_s(timeout_s), given_uuid(uuid)
+        words, read = Words(handler, entity, payload), reader_of(into)
+        limit_s, given = self._settings.limit_s(timeout_s), given_uuid(uuid)
         until_s = time.monotonic() + limit_s
         drawn = given or await self._draw(limit_s)
-        return read_as(await self._do(words.packed(drawn), words.what(drawn), until_s, writes=True), into)
+        return read(await self._do(words.packed(drawn), words.what(drawn), until_s, writes=True))
 
     @overload
     async def read(self, handler: str, entity: int, payload: object = ..., *, timeout_s: float | None = ...) -> bytes: ...
@@ -103,8 +104,9 @@ class AsyncClient:
         self, handler: str, entity: int, payload: object = None, *, into: Any = bytes, timeout_s: float | None = None
     ) -> Any:
         """See `Client.read`."""
-        words, until_s = Words(handler, entity, payload), time.monotonic() + self._settings.limit_s(timeout_s)
-        return read_as(await self._do(words.packed(b""), words.what(b""), until_s, writes=False), into)
+        words, read = Words(handler, entity, payload), reader_of(into)
+        until_s = time.monotonic() + self._settings.limit_s(timeout_s)
+        return read(await self._do(words.packed(b""), words.what(b""), until_s, writes=False))
 
     async def _draw(self, limit_s: float) -> bytes:
         if self._clock.due:

@@ -15,7 +15,7 @@ from uuid import UUID
 import hiredis
 
 from ..errors import NotServing, Overloaded
-from .calls import ATTEMPT_S, CONNECT_S, MAX_REPLY_BYTES, READ_BYTES, TIME, TIMEOUT_S, Settings, Words, given_uuid, read_as
+from .calls import ATTEMPT_S, CONNECT_S, MAX_REPLY_BYTES, READ_BYTES, TIME, TIMEOUT_S, Settings, Words, given_uuid, reader_of
 from .clock import Clock
 from .effort import Effort
 from .nodes import Address
@@ -109,10 +109,11 @@ class Client:
 
         `uuid`: another call under it is refused (UuidReused), a repetition gets the first outcome. None given: one is drawn.
         """
-        words, limit_s, given = Words(handler, entity, payload), self._settings.limit_s(timeout_s), given_uuid(uuid)
+        words, read = Words(handler, entity, payload), reader_of(into)
+        limit_s, given = self._settings.limit_s(timeout_s), given_uuid(uuid)
         until_s = time.monotonic() + limit_s
         drawn = given or self._draw(limit_s)
-        return read_as(self._do(words.packed(drawn), words.what(drawn), until_s, writes=True), into)
+        return read(self._do(words.packed(drawn), words.what(drawn), until_s, writes=True))
 
     @overload
     def read(self, handler: str, entity: int, payload: object = ..., *, timeout_s: float | None = ...) -> bytes: ...
@@ -124,8 +125,9 @@ class Client:
         self, handler: str, entity: int, payload: object = None, *, into: Any = bytes, timeout_s: float | None = None
     ) -> Any:
         """Run a function that writes nothing, linearizably; its reply, read as `into`."""
-        words, until_s = Words(handler, entity, payload), time.monotonic() + self._settings.limit_s(timeout_s)
-        return read_as(self._do(words.packed(b""), words.what(b""), until_s, writes=False), into)
+        words, read = Words(handler, entity, payload), reader_of(into)
+        until_s = time.monotonic() + self._settings.limit_s(timeout_s)
+        return read(self._do(words.packed(b""), words.what(b""), until_s, writes=False))
 
     def _draw(self, limit_s: float) -> bytes:
         if self._clock.due:

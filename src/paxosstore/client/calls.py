@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import hiredis
 import msgspec
 
 from ..app import MAX_NAME, encoded
-from ..boundary import exact_entity, exact_int, exact_list, exact_number, exact_text, exact_uuid, kind
+from ..boundary import exact_entity, exact_int, exact_list, exact_number, exact_text, exact_uuid, kind, shown
 from ..errors import InvalidRequest, TooLarge
 from .nodes import Address, Nodes
 
@@ -86,8 +86,21 @@ def given_uuid(uuid: object) -> bytes:
     return exact
 
 
-def read_as(reply: object, into: Any) -> Any:
-    """A reply as the type that is wanted: what was done is done, so whoever wants the wrong one gets msgspec's own error."""
-    if type(reply) is not bytes:
-        raise InvalidRequest(f"the server's reply is a {kind(reply)}, no call's: is it a node of a paxosstore?")
-    return reply if into is bytes else msgspec.json.decode(reply, type=into)
+def reader_of(into: Any) -> Callable[[object], Any]:
+    """What reads a reply as the type that is wanted. Raises InvalidRequest for a type that msgspec knows nothing of.
+
+    Once a call is done it is done: whoever gets something of another type then gets msgspec's own error.
+    """
+    decode: Callable[[bytes], Any] = bytes
+    if into is not bytes:
+        try:
+            decode = msgspec.json.Decoder(into).decode
+        except Exception as error:
+            raise InvalidRequest(f"into: a reply cannot be read as {shown(into)}: {error}") from None
+
+    def read(reply: object) -> Any:
+        if type(reply) is not bytes:
+            raise InvalidRequest(f"the server's reply is a {kind(reply)}, no call's: is it a node of a paxosstore?")
+        return decode(reply)
+
+    return read
