@@ -95,3 +95,13 @@ def test_it_is_bounded(size: int) -> None:
             recent.get(key)
             recent.wrote(b"", {key: table[key]})
     assert reads == 2 * len(table), "what is used is kept"
+
+
+def test_rows_that_grow_are_bounded_too() -> None:
+    recent = RecentRows(lambda key: b"")
+    keys = [b"%d" % number for number in range(HALF_BYTES // 250)]
+    for key in keys:
+        recent.get(key)
+    for key in keys:
+        recent.wrote(b"", {key: bytes(MAX_VALUE_BYTES)})
+    assert sum(len(value) for half in (recent._young, recent._old) for value in half.values()) <= 2 * HALF_BYTES

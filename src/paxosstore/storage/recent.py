@@ -36,8 +36,7 @@ class RecentRows:
         if found is not None and len(found) <= MAX_VALUE_BYTES:
             self._size += ROW_BYTES + len(key) + len(found)
             self._young[key] = found
-            if self._size >= HALF_BYTES:
-                self._old, self._young, self._size = self._young, {}, 0
+            self._look_at_size()
         return found
 
     def wrote(self, prefix: bytes, rows: Mapping[bytes, bytes | None]) -> None:
@@ -58,6 +57,11 @@ class RecentRows:
             else:
                 self._size += ROW_BYTES + len(key) + len(value)
                 young[key] = value
+        self._look_at_size()
+
+    def _look_at_size(self) -> None:
+        if self._size >= HALF_BYTES:
+            self._old, self._young, self._size = self._young, {}, 0
 
     def forget(self) -> None:
         """More has changed than single rows."""
