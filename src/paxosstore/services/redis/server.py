@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
 from ...core.batch.request import Request
 from ...errors import NodeError, PortTaken
@@ -163,7 +164,7 @@ class RedisServer:
         self._started_s = loop.time()
         host, port = self.settings.host, self.settings.port
         try:
-            self._server = await loop.create_server(self.accept, backlog=1024, **listening(host, port))
+            self._server = await loop.create_server(self._protocol, backlog=1024, **listening(host, port))
         except OSError as fault:
             what = f"cannot listen for Redis on {where(host, port)}"
             if fault.errno == errno.EADDRINUSE:
@@ -226,6 +227,9 @@ class RedisServer:
         """A connection for a client that has come."""
         self._connections_total += 1
         return Connection(self, self._connections_total)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, self.accept())
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more client; there is none while the server is being stopped."""

@@ -22,7 +22,8 @@ from .once import parse_uuid
 from .order import Order
 from .requests import Command
 
-CALL, READ = "paxos.call", "paxos.read"
+CALL: str = "paxos.call"
+READ: str = "paxos.read"
 _MAX_SHOWN = 80
 _MAX_NAMES = 400
 """Characters of the names that a node says it has."""

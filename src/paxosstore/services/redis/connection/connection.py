@@ -57,8 +57,8 @@ class Hub(Desk, Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """One client."""
+class Connection:
+    """One client. In all but its class it is an asyncio.Protocol: a compiled class has no interpreted parent."""
 
     __slots__ = (
         "_backlog",
