@@ -38,6 +38,13 @@ REDIS: tuple[Mutant, ...] = (
         shown_by=TESTS,
     ),
     mutant(
+        "a WATCH that failed is none",
+        14,
+        "what it should have guarded is done",
+        (TRANSACTIONS, 'self._session.transaction.watch(self.entity, {b"": once.NO_STAMP})', "pass"),
+        shown_by=TESTS,
+    ),
+    mutant(
         "EXEC does not wait for WATCH",
         14,
         "a transaction behind a WATCH that is not answered yet leaves without its stamps",

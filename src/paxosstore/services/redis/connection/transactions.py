@@ -83,6 +83,8 @@ class Watch(Command):
             assert found is not None
             self._session.transaction.watch(self.entity, dict(zip(self._args[1:], found, strict=True)))
             reply = OK
+        elif error is not None:  # in Redis it never fails, so clients may not look: what was to be guarded is not done
+            self._session.transaction.watch(self.entity, {b"": once.NO_STAMP})
         super().settle(reply, error)
 
 
