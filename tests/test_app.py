@@ -137,6 +137,9 @@ def test_what_a_refusal_cannot_say() -> None:
         Refused("X", float("nan"))
     with pytest.raises(TooLarge, match="a refusal of 5005 characters"):
         Refused("X", "y" * 5_001)
+    assert Refused("X " + "y" * 5_001).data == "y" * 5_001, "what comes as a text raises nothing: it may have travelled"
+    assert Refused("X " + "[" * 5_000).data == "[" * 5_000
+    assert Refused("X " + "1" * 5_000).data == "1" * 5_000
     cut = Refused('X {"balance": ')
     assert (cut.reason, cut.data) == ("X", '{"balance": ')
 

@@ -98,23 +98,27 @@ class Refused(CallerError):
     def __init__(self, reason: str, data: object = None) -> None:
         text = reason
         if data is not None:
-            try:
-                text = f"{reason} {json.dumps(data, allow_nan=False, separators=(',', ':'))}"
-            except (TypeError, ValueError, RecursionError) as error:
-                raise InvalidRequest(f"Refused({reason!r:.80}): its data is none that JSON can say: {error}") from None
-        else:
-            reason, _, rest = reason.partition(" ")
+            text = f"{reason} {_as_json(reason, data)}"
+            if len(text) > MAX_REFUSAL_CHARACTERS:
+                raise TooLarge(f"a refusal of {len(text)} characters is over the limit of {MAX_REFUSAL_CHARACTERS}: say less")
+        else:  # it has travelled, or is to: it raises nothing, whatever the text
+            reason, _, rest = text.partition(" ")
             try:
                 data = json.loads(rest) if rest else None
             except (ValueError, RecursionError):
                 data = rest
-        if len(text) > MAX_REFUSAL_CHARACTERS:
-            raise TooLarge(f"a refusal of {len(text)} characters is over the limit of {MAX_REFUSAL_CHARACTERS}: say less in it")
         super().__init__(text)
         self.reason, self.data = reason, data
 
     def __reduce__(self) -> tuple[type[Refused], tuple[str]]:
         return type(self), (str(self),)
+
+
+def _as_json(reason: str, data: object) -> str:
+    try:
+        return json.dumps(data, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"Refused({reason!r:.80}): its data is none that JSON can say: {error}") from None
 
 
 class UnknownHandler(CallerError):

@@ -185,7 +185,7 @@ class _Connection:
         self._reader = hiredis.Reader()
 
     def close(self) -> None:
-        self._writer.close()
+        self._writer.transport.abort()  # what a node has not taken is kept for nobody
 
     async def aclose(self) -> None:
         """Close it, and wait until that is done."""

@@ -53,11 +53,18 @@ def clear(view: View) -> None:
     view.clear()
 
 
+class Wordy(Refused):
+    def __str__(self) -> str:
+        return "WORDY " + "[" * 10_000
+
+
 @app.handler
 def fail(view: View, what: str) -> Any:
     view.put(b"total", b"7")
     if what == "exit":
         raise SystemExit(3)
+    if what == "wordy":
+        raise Wordy("x")
     if what == "odd":
         return object()
     return 1 // 0 if what == "zero" else bytearray(10**15)
@@ -152,6 +159,7 @@ BAD = [
     (f'PAXOS.CALL fail 7 {A} "\\"memory\\""', "FAILED the request raised MemoryError: "),
     (f'PAXOS.CALL fail 7 {A} "\\"exit\\""', "FAILED the request raised SystemExit: 3"),
     (f'PAXOS.CALL fail 7 {A} "\\"odd\\""', "FAILED fail: it returned a value of type object, which cannot be written as JSON"),
+    (f'PAXOS.CALL fail 7 {A} "\\"wordy\\""', "REFUSED WORDY [["),
     (f"PAXOS.CALL text 7 {A} 5", "INVALID what handler text returns must be bytes, not str"),
     (f"PAXOS.ONCE {A} PAXOS.CALL add 7 {A} 5", "ERR PAXOS.ONCE is for commands on data, and for MULTI: PAXOS.CALL is none"),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from ....core.batch.overlay import View
@@ -25,8 +26,8 @@ from .requests import Command
 CALL: str = "paxos.call"
 READ: str = "paxos.read"
 _MAX_SHOWN = 80
-_MAX_NAMES = 400
-"""Characters of the names that a node says it has."""
+_MAX_NAMES = 15
+"""So many of its handlers a node names to who asks for another one."""
 _NOT_THERE = "has no handler"
 """In the words of a peer to which a call was handed over and which has another version of the application (core/handover)."""
 
@@ -142,8 +143,8 @@ def _function(desk: Desk, word: bytes) -> tuple[str, Function]:
     name = PREFIX + word.decode("utf-8", "replace")
     function = desk.calls.get(name)
     if function is None:
-        has = ", ".join([one.removeprefix(PREFIX) for one in desk.calls])
-        remedy = f"it has {has:.{_MAX_NAMES}}" if desk.has_app else "it has no application: set app.module in its file"
+        has = ", ".join([one.removeprefix(PREFIX) for one in islice(desk.calls, _MAX_NAMES)])
+        remedy = f"it has {has}" if desk.has_app else "it has no application: set app.module in its file"
         raise UnknownHandler(f"this node has no handler {_shown(word)}: {remedy}")
     return name, function
 
