@@ -180,6 +180,8 @@ class Customer:
         self._tries = 0
         self._repeated = False
         """It has said EXEC before, and what it watched is not watched any more."""
+        self._hasty = run.chance.random() < 0.5
+        """It does not wait for the reply to its WATCH."""
         self._asks_first = False
         """What it has said is its WATCH alone."""
         self._uncertain = run.chance.choice((0, 0, 0, 1, 2, 5))
@@ -204,12 +206,12 @@ class Customer:
         self._connection = run.desk(self.node).accept()
         self._connection.connection_made(cast(Any, Wire(run, partial(self._receive, self._tries))))
         select = [b"SELECT", b"%d" % self._wish.db]
-        if self._wish.way == "watching" and not self._repeated:
-            self._asks_first = True
+        watches = self._wish.way == "watching" and not self._repeated
+        self._asks_first = watches and not self._hasty
+        if self._asks_first:
             self._say(select, [b"WATCH", COUNT])
         else:
-            self._asks_first = False
-            self._say(select, *self._words())
+            self._say(select, *([[b"WATCH", COUNT]] if watches else []), *self._words())
         cluster.after(run.plan.patience_ms, partial(self._leave, self._tries))
 
     def node_died(self, node: SimNode) -> None:
@@ -239,9 +241,11 @@ class Customer:
         replies = replies_of(self._received)
         if len(replies) < self._expected:
             return
-        error = next((reply for reply in replies if isinstance(reply, bytes) and reply.startswith(b"-")), None)
-        if error is not None:
-            self._failed(error.decode())
+        errors = [reply for reply in replies if isinstance(reply, bytes) and reply.startswith(b"-")]
+        if errors and (self._asks_first or replies[-1] in errors):
+            self._failed(errors[-1].decode())
+        elif errors and replies[-1] is not None:
+            raise Violation(f"{self._wish}: EXEC is done behind a WATCH that failed: {replies}")
         elif self._asks_first:
             self._asks_first = False
             self._say(*self._words())
