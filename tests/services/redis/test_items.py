@@ -19,7 +19,7 @@ class CountingView(DictView):
 
     def __init__(self) -> None:
         super().__init__()
-        self.touched = 0
+        self.touched = self.scans = 0
 
     def get(self, key: bytes) -> bytes | None:
         self.touched += 1
@@ -34,6 +34,7 @@ class CountingView(DictView):
         super().delete(key)
 
     def scan(self, *args: Any, **options: Any) -> Any:
+        self.scans += 1
         for row in super().scan(*args, **options):
             self.touched += 1
             yield row

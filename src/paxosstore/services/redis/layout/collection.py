@@ -48,6 +48,11 @@ class Collection:
         return bool(self._prefix)
 
     @property
+    def prefix(self) -> bytes:
+        """In front of the rows of its members; empty: it has none yet."""
+        return self._prefix
+
+    @property
     def is_large(self) -> bool:
         return bool(self.flags & LARGE)
 

@@ -1,11 +1,15 @@
 """How many members a sorted set has before a place: a small counted index, so that ranks and offsets cost no walk.
 
-    b"c" + level (1) + place -> count (8)     the members from this place to the next one of the level
+    b"c" + level (1) + place -> count (8) + next place    the members from this place to the next one of the level
 
 A level divides all members into pages: one of level 1 has up to 256 members, one of each further level up to 64 times as
 many. Levels come and go with the size of the set; a small one has none. A place of one level is one of each level below.
 A page reaches up to the next place; the first of a level begins with the set, wherever its own place is. So one that runs
 empty at the low end, as those of a queue do, gives its members to the next, and no row that is gone lies before those in use.
+
+As a page says where the next one begins, one that was met before (starts.py) is known by a get to be still the right one: to
+search for it backwards takes six times as long. b"\xff\xff" is behind all places; nothing: it is too long, or was written before
+that was kept, and has to be searched for.
 """
 
 from __future__ import annotations
@@ -15,12 +19,24 @@ from collections.abc import Sequence
 from itertools import islice
 
 from .collection import Collection, after
+from .starts import known_here
 
 PAGES = b"c"
 PAGE = 256
 FAN = 64
 HINT_BYTES = 64
 """Of a place, as it is kept in the head of the key: what is cut off makes it lower."""
+
+
+LAST = b"\xff\xff"
+"""Behind every place: no score is a NaN."""
+MAX_NEXT_BYTES = 512
+"""A longer next place is not kept."""
+_HOPS = 4
+"""From a page that was right once to the next one."""
+
+Page = tuple[bytes, int, bytes]
+"""Where it begins, how many members it has, where the next one begins."""
 
 
 class Pages:
@@ -45,39 +61,36 @@ class Pages:
         for level in range(1, self.levels + 1):
             at = 0
             while at < len(places):
-                found, count = self._page(level, places[at])
-                stop = at + 1
-                if stop < len(places):
-                    end = self._next(level, max(found, places[at]))
-                    stop = len(places) if end is None else bisect_left(places, end[0], stop)
+                found, count, end = self._page(level, places[at])
+                stop = bisect_left(places, end, at + 1)
                 count += stop - at
-                self._put(level, found, count)
-                self._divide(level, found, count)
+                self._put(level, found, count, end)
+                self._divide(level, found, count, end)
                 at = stop
         while self._rows.size > _limit(self.levels + 1):
             self._grow()
 
-    def _divide(self, level: int, place: bytes, count: int) -> None:
+    def _divide(self, level: int, place: bytes, count: int, end: bytes) -> None:
         """Divide a page until none of what it becomes has too many members."""
         if count <= _limit(level):
             return
-        left, lowest, middle = self._split(level, place, count)
+        left, lowest, middle = self._split(level, place, count, end)
         if middle:
-            self._divide(level, lowest, left)
-            self._divide(level, middle, count - left)
+            self._divide(level, lowest, left, middle)
+            self._divide(level, middle, count - left, end)
 
     def remove(self, place: bytes, count: int = 1) -> None:
         """So many members of the page of this place are gone."""
         if self._rows.size <= _limit(self.levels) // 4 and self.levels:
             self._shrink()
         for level in range(self.levels, 0, -1):
-            found, before = self._page(level, place)
+            found, before, end = self._page(level, place)
             left = before - count
-            self._put(level, found, left)
+            self._put(level, found, left, end)
             most = _limit(level)
             step = most // 16 or 1
             if not left or (left <= most // 4 and left // step != before // step):  # now and then is enough
-                self._merge(level, found, left)
+                self._merge(level, found, left, end)
 
     def remove_many(self, places: Sequence[bytes]) -> None:
         """These, in ascending order, are gone."""
@@ -86,11 +99,7 @@ class Pages:
             return
         at = 0
         while at < len(places) and self.levels:
-            found, _ = self._page(1, places[at])
-            end = self._next(1, max(found, places[at]))
-            stop = len(places)
-            if end is not None:
-                stop = bisect_left(places, end[0], at)
+            stop = bisect_left(places, self._page(1, places[at])[2], at)
             self.remove(places[at], stop - at)
             at = stop
 
@@ -104,7 +113,7 @@ class Pages:
                 if page is not None:
                     total += page[1]
                     begin = row[2:]
-                page = row[2:], int.from_bytes(value, "big")
+                page = row[2:], _count(value)
             start = begin
         return total, start
 
@@ -115,7 +124,7 @@ class Pages:
             begin = start
             for number, (row, value) in enumerate(self._rows.scan(_row(level, start or self.first), _row(level, self.last))):
                 begin = row[2:] if number else start
-                count = int.from_bytes(value, "big")
+                count = _count(value)
                 if rank < count:
                     break
                 rank -= count
@@ -130,31 +139,61 @@ class Pages:
             self.levels += 1
             step = _limit(self.levels) * 3 // 4
             for at in range(0, size, step):
-                self._put(self.levels, places[at], min(step, size - at))
+                end = places[at + step] if at + step < size else LAST
+                self._put(self.levels, places[at], min(step, size - at), end)
         self.first = places[0][:HINT_BYTES] if self.levels else b""
 
-    def _page(self, level: int, place: bytes) -> tuple[bytes, int]:
+    def _page(self, level: int, place: bytes) -> Page:
         """The page that a place is in."""
         rows = self._rows
-        for row, value in rows.scan(_row(level, self.first), _row(level, place) + b"\0", reverse=True):
-            return row[2:], int.from_bytes(value, "big")
-        first = self._next(level, b"")
-        assert first is not None, "a level has a page"
-        return first
+        known, where = known_here(), (rows.view.entity, rows.prefix, level)
+        start = self.first if place < self.first else known.before(where, place)
+        for _ in range(_HOPS):
+            if start is None:
+                break
+            value = rows.get(_row(level, start))
+            if value is None:
+                known.forget(where, start)
+                break
+            end = value[8:]
+            if place < end:
+                return start, _count(value), end
+            if not end:
+                break
+            known.learn(where, end)
+            start = end
+        page = self._search(level, place)
+        known.learn(where, page[0])
+        return page
 
-    def _next(self, level: int, place: bytes) -> tuple[bytes, int] | None:
-        """The page behind a place."""
+    def _search(self, level: int, place: bytes) -> Page:
+        for row, value in self._rows.scan(_row(level, self.first), _row(level, place) + b"\0", reverse=True):
+            found: tuple[bytes, bytes] | None = (row[2:], value)
+            break
+        else:
+            found = self._next(level, b"")
+        assert found is not None, "a level has a page"
+        start, value = found
+        return start, _count(value), value[8:] or self._end(level, start)
+
+    def _end(self, level: int, start: bytes) -> bytes:
+        following = self._next(level, start)
+        return LAST if following is None else following[0]
+
+    def _next(self, level: int, place: bytes) -> tuple[bytes, bytes] | None:
+        """Where the page behind a place begins, and its row's value."""
         start = _row(level, place + b"\0") if place > self.first else _row(level, self.first)
         for row, value in self._rows.scan(start, _row(level, self.last)):
             if row[2:] > place:
-                return row[2:], int.from_bytes(value, "big")
+                return row[2:], value
         return None
 
-    def _put(self, level: int, place: bytes, count: int) -> None:
-        self._rows.put(_row(level, place), count.to_bytes(8, "big"))
+    def _put(self, level: int, place: bytes, count: int, end: bytes) -> None:
+        following = end if len(end) <= MAX_NEXT_BYTES else b""
+        self._rows.put(_row(level, place), count.to_bytes(8, "big") + following)
         self.last = max(self.last, above(place))
 
-    def _split(self, level: int, place: bytes, count: int) -> tuple[int, bytes, bytes]:
+    def _split(self, level: int, place: bytes, count: int, end: bytes) -> tuple[int, bytes, bytes]:
         """Divide a page in two at a place of the level below: how many the first has, and where both begin; b"": it cannot be."""
         first = self._is_first(level, place)
         if level == 1:
@@ -169,8 +208,8 @@ class Pages:
         if first and middle <= place:
             self._lower(level, place, lowest)
             place = lowest
-        self._put(level, place, left)
-        self._put(level, middle, count - left)
+        self._put(level, place, left, middle)
+        self._put(level, middle, count - left, end)
         return left, place, middle
 
     def _lower(self, level: int, place: bytes, lowest: bytes) -> None:
@@ -197,24 +236,24 @@ class Pages:
                 left, best = total, row[2:]
                 if 2 * total >= count:
                     break
-            total += int.from_bytes(value, "big")
+            total += _count(value)
         return left, lowest, best
 
-    def _merge(self, level: int, place: bytes, count: int) -> None:
+    def _merge(self, level: int, place: bytes, count: int, end: bytes) -> None:
         """Give the members of a page to its neighbour, if they are few, and if no higher level is divided there."""
         most = _limit(level) * 3 // 4
         before = next(self._rows.scan(_row(level, self.first), _row(level, place), reverse=True), None)
         if before is None:
             following = self._next(level, place)
-            if following is not None and (count + following[1] <= most or not count):
+            if following is not None and (count + _count(following[1]) <= most or not count):
                 self._pass_on(level, place, following[0])
             return
         if self._rows.get(_row(level + 1, place)) is None:
-            total = count + int.from_bytes(before[1], "big")
+            total = count + _count(before[1])
             if total <= most or not count:
-                self._put(level, before[0][2:], total)
+                self._put(level, before[0][2:], total, end)
                 self._rows.delete(_row(level, place))
-                if level == 1 and self._next(1, place) is None:
+                if level == 1 and end == LAST:
                     self.last = above(before[0][2:])
 
     def _pass_on(self, level: int, place: bytes, following: bytes) -> None:
@@ -225,8 +264,8 @@ class Pages:
             if value is None:
                 break
             rows.delete(_row(higher, place))
-            there = rows.get(_row(higher, following)) or b""
-            self._put(higher, following, int.from_bytes(value, "big") + int.from_bytes(there, "big"))
+            there = rows.get(_row(higher, following)) or bytes(8) + value[8:]
+            self._put(higher, following, _count(value) + _count(there), there[8:])
         if level == 1:
             self.first = following[:HINT_BYTES]
 
@@ -242,8 +281,8 @@ class Pages:
             place = next(self._rows.scan(self._members + self.low))[0][len(self._members) :]
             self.first = place[:HINT_BYTES]
         self.levels += 1
-        self._put(self.levels, place, size)
-        self._divide(self.levels, place, size)
+        self._put(self.levels, place, size, LAST)
+        self._divide(self.levels, place, size, LAST)
 
     def _shrink(self) -> None:
         """One level less: the set is small for it."""
@@ -267,3 +306,7 @@ def _limit(level: int) -> int:
 
 def _row(level: int, place: bytes) -> bytes:
     return PAGES + bytes((level,)) + place
+
+
+def _count(value: bytes) -> int:
+    return int.from_bytes(value[:8], "big")
