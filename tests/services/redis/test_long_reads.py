@@ -488,6 +488,14 @@ def test_more_rows_than_one_request_may_visit(tmp_path: Path) -> None:
             assert isinstance(stored, Exception), "a write is done on the loop"
             assert count == 0
             assert client.long_reads == before + 1
+            # what costs by its words is long if they are many
+            await client.ask(("MSET", *[word for number in range(500) for word in (f"k{number}", number)]))
+            names = [f"k{number}" for number in range(500)]
+            few, many, fields = await client.ask(("MGET", *names[:255]), ("MGET", *names), ("HMGET", "hash", "f1", *["f2"] * 500))
+            assert few == numbers[:255]
+            assert many == numbers[:500]
+            assert fields == [b"1", *[b"2"] * 500]
+            assert client.long_reads == before + 3
 
     asyncio.run(story())
 

@@ -11,6 +11,8 @@ from ..resp import integer
 from ..run import Run
 
 MAX_OPTION_BYTES = 16
+MANY_WORDS = 256
+"""What is fast costs by its words: with more than so many it may be a long read."""
 
 
 def keys_after_timeout(args: list[bytes]) -> list[bytes]:
@@ -104,6 +106,10 @@ class Spec:
     def writes_with(self, args: list[bytes]) -> bool:
         """Whether it may write with these words."""
         return self.writes and (self.only_reads is None or not self.only_reads(args))
+
+    def may_be_long_with(self, args: list[bytes]) -> bool:
+        """Whether it may be a long read with these words."""
+        return self.may_be_long or (len(args) > MANY_WORDS and "fast" in self.flags)
 
     def full_name(self, args: list[bytes]) -> bytes:
         """As errors call it; empty: there is no such subcommand."""

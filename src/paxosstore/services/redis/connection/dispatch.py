@@ -210,7 +210,7 @@ class Dispatch:
         self.session.last = spec.name
         if desk.monitors:
             desk.monitors.tell(self.session, spec, args)
-        beside = desk.beside if spec.may_be_long and not writes else None
+        beside = desk.beside if not writes and spec.may_be_long_with(args) else None
         command = Command(self.order, run, args, self.session.proto, entity, not writes, beside)
         command.began_s = self.desk.seconds()
         if spec.prepare is not None and desk.beside is not None and command.size > spec.prepare.from_bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ....core.batch.overlay import View
 from ..layout.collection import LARGE
@@ -41,6 +41,15 @@ class Set(HashedCollection):
         if self.size > limits["set-max-intset-entries"] or (not self.is_large and integer(member) is None):
             self.flags |= LARGE
         return True
+
+    def fill(self, members: Sequence[bytes]) -> None:
+        """These, each once, are the members of a set that had none."""
+        self.size = len(members)
+        is_intset = self.size <= limits["set-max-intset-entries"] and all(integer(member) is not None for member in members)
+        self.flags = 0 if is_intset else LARGE
+        put = self.put
+        for member in members:
+            put(member, b"")
 
     def remove(self, member: bytes) -> bool:
         """Whether it was there."""
@@ -227,8 +236,7 @@ def stored_combination(combine: Combination) -> Callable[[View, list[bytes], int
         Key(view, args[1]).delete()
         if members:
             target = Set(view, args[1])
-            for member in members:
-                target.add(member)
+            target.fill(members)
             target.save()
         return integer_reply(len(members))
 
