@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paxosstore import App, InvalidRequest, Refused, RequestFailed, TooLarge, View
 from paxosstore.errors import BY_CODE, Fault, UuidExpired, from_code
@@ -142,6 +144,15 @@ def test_what_a_refusal_cannot_say() -> None:
     assert Refused("X " + "1" * 5_000).data == "1" * 5_000
     cut = Refused('X {"balance": ')
     assert (cut.reason, cut.data) == ("X", '{"balance": ')
+
+
+@given(st.sampled_from(sorted(BY_CODE)), st.text() | st.builds(lambda word, rest: f"{word} {rest}", st.text(), st.text('[{1"}]')))
+def test_every_error_can_be_made_of_any_text_that_has_travelled(code: str, text: str) -> None:
+    """Where one cannot, whoever reads what was decided can go no further."""
+    for whole in (text, text * 500):
+        found = from_code(code, whole)
+        assert type(found) is BY_CODE[code]
+        assert str(found) == whole
 
 
 def test_what_new_errors_say() -> None:
