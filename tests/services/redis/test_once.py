@@ -14,6 +14,7 @@ from paxosstore.core.batch.request import Request
 from paxosstore.core.turn.context import Handler
 from paxosstore.services.redis.commands import once
 from paxosstore.services.redis.commands.handler import encode, handle, handler_of, unpack_replies
+from paxosstore.services.redis.connection import once as once_words
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.services.redis.server import RedisServer
 from paxosstore.services.redis.settings import RedisSettings
@@ -235,6 +236,23 @@ async def test_what_cannot_be_done_once_is_refused(line: str, error: str) -> Non
         got = await client.reader.readuntil(b"+PONG\r\n")
         assert got.startswith(b"-" + error.encode())
         assert harness.store.submitted == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_no_uuid_is_none(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(300):
+        raw = rng.randbytes(16)
+        valid = 1 <= raw[6] >> 4 <= 8 and raw[8] >> 6 == 2
+        text = str(UUID(bytes=raw))
+        assert once_words.parse_uuid(raw) == (raw if valid else None)
+        for spelled in (text, text.upper()):
+            assert once_words.parse_uuid(spelled.encode()) == (raw if valid else None)
+        at = rng.randrange(36)
+        for wrong in (text[:at] + "-" + text[at:], text[:at] + text[at + 1 :], text[:at] + "g" + text[at + 1 :], text + "\n"):
+            assert once_words.parse_uuid(wrong.encode()) is None
+    for word in (b"", b"{" + b"0" * 34 + b"}", b"urn:uuid:" + b"1" * 27, "１".encode() * 12, b"x" * 15, b"x" * 17):
+        assert once_words.parse_uuid(word) is None
 
 
 @in_loop

@@ -9,9 +9,9 @@ What is too old to be remembered: commands/once.py.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Protocol
-from uuid import UUID
 
 from ....core.batch.request import digest_of
 from ..commands.handler import HANDLER, encode
@@ -29,7 +29,7 @@ from .order import Order
 from .requests import Command
 
 NAME = "paxos.once"
-_UUID_TEXT = 36
+_TEXT = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 NO_STAMP = b"?"
 """Which no key ever has: who watches for it finds a change."""
 NO_UUID = error("PAXOS.ONCE: a uuid is needed, of 16 bytes or as text, as RFC 9562 has it: uuid7() is best, uuid4() will do")
@@ -79,12 +79,10 @@ def packed(proto: int, uuid: bytes, words: list[bytes]) -> bytes:
 
 
 def parse_uuid(word: bytes) -> bytes | None:
-    """The 16 bytes of a uuid."""
-    try:
-        uuid = UUID(word.decode("ascii")) if len(word) == _UUID_TEXT else UUID(bytes=word)
-    except ValueError:
-        return None
-    return uuid.bytes if uuid.version is not None and 1 <= uuid.version <= 8 else None
+    """The 16 bytes of a uuid. (`uuid.UUID` takes five times as long, and more than what is one.)"""
+    if len(word) == 16:
+        return word if 1 <= word[6] >> 4 <= 8 and word[8] >> 6 == 2 else None
+    return bytes.fromhex(word.replace(b"-", b"").decode()) if _TEXT.fullmatch(word) else None
 
 
 def once(starter: Starter, spec: Spec, args: Request) -> bool:
