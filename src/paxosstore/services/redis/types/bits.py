@@ -15,6 +15,7 @@ _PIECE = 65_536
 """Numbers of so many bytes stay in the cache."""
 _BYTES_SHIFT = 13
 """8 KiB are as much work as a row."""
+_INVERTED = bytes(range(255, -1, -1))
 _BAD_OFFSET = error("bit offset is not an integer or out of range")
 _BAD_BIT = error("bit is not an integer or out of range")
 _BAD_TYPE = error("Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
@@ -78,6 +79,9 @@ def bitop(view: View, args: list[bytes], proto: int) -> bytes:
     if not length:
         target.delete()
         return ZERO
+    if name == b"NOT":
+        target.set(values[0].translate(_INVERTED))
+        return integer_reply(length)
     pieces = [
         _combine(name, [value[at : at + _PIECE] for value in values], min(_PIECE, length - at)) for at in range(0, length, _PIECE)
     ]
@@ -87,9 +91,7 @@ def bitop(view: View, args: list[bytes], proto: int) -> bytes:
 
 def _combine(name: bytes, values: list[bytes], length: int) -> bytes:
     """Missing bytes are zeros."""
-    result, *others = [int.from_bytes(value.ljust(length, b"\0"), "big") for value in values]
-    if name == b"NOT":
-        result ^= (1 << 8 * length) - 1
+    result, *others = [int.from_bytes(value.ljust(length, b"\0"), "little") for value in values]
     for other in others:
         if name == b"AND":
             result &= other
@@ -97,7 +99,7 @@ def _combine(name: bytes, values: list[bytes], length: int) -> bytes:
             result |= other
         else:
             result ^= other
-    return result.to_bytes(length, "big")
+    return result.to_bytes(length, "little")
 
 
 # -- counting and finding

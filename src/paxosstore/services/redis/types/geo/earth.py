@@ -22,6 +22,7 @@ _LETTERS = b"0123456789bcdefghjkmnpqrstuvwxyz"
 _NEIGHBOURS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 """Steps north and east, in the order in which Redis looks at them."""
 _MASK = 0xFFFFFFFF
+_EVEN = bytes([byte & 1 | byte >> 1 & 2 | byte >> 2 & 4 | byte >> 3 & 8 for byte in range(256)])
 
 
 class Place(NamedTuple):
@@ -138,8 +139,8 @@ def cell_of(place: Place, steps: int = STEPS, max_latitude: float = MAX_LATITUDE
 def place_at(score: float) -> Place:
     """The middle of the smallest cell, for any score that a sorted set may have."""
     bits = int(score) & (1 << 64) - 1 if -(2.0**63) <= score < 2.0**64 else 1 << 63
-    south, north = Cell(_gather(bits), 0, STEPS).latitudes()
-    west, east = Cell(0, _gather(bits >> 1), STEPS).longitudes()
+    south, north = _sides(_gather(bits), STEPS, MAX_LATITUDE)
+    west, east = _sides(_gather(bits >> 1), STEPS, MAX_LONGITUDE)
     longitude, latitude = (west + east) / 2, (south + north) / 2
     return Place(_limited(longitude, MAX_LONGITUDE), _limited(latitude, MAX_LATITUDE))
 
@@ -208,10 +209,5 @@ def _spread(number: int) -> int:
 
 
 def _gather(number: int) -> int:
-    """The bits at the even places."""
-    number &= 0x5555555555555555
-    number = (number | number >> 1) & 0x3333333333333333
-    number = (number | number >> 2) & 0x0F0F0F0F0F0F0F0F
-    number = (number | number >> 4) & 0x00FF00FF00FF00FF
-    number = (number | number >> 8) & 0x0000FFFF0000FFFF
-    return (number | number >> 16) & _MASK
+    """The bits at the even places, of 64: 4 of each byte, as digits."""
+    return int(number.to_bytes(8, "big").translate(_EVEN).hex()[1::2], 16)
