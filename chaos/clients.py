@@ -26,28 +26,33 @@ from paxosstore.errors import BY_CODE, Fault, PaxosStoreError
 from paxosstore.services.card.card_pb2 import BALANCE_NOT_ENOUGH, CARD_DOES_NOT_EXIST, CARD_EXISTS, OK, CardResponse
 from paxosstore.services.card.client import CardClient
 
-from .journal import ALL_NODES, Journal, Outcome, Word
+from . import kinds
+from .journal import ALL_NODES, Journal, Outcome, Reply, Word
 
 PATIENCE_S = 2.5
 """How long a Redis client waits for an answer."""
 CARD_PATIENCE_S = 3.0
 ABANDON = 0.01
 """Part of the commands whose answer nobody waits for."""
+LEAVE = 0.05
+"""Part of the blocking commands whose client goes away a moment later."""
+LEAVE_WITHIN_S = 0.2
 ABANDONED = "abandoned by the client"
 REPEAT_FOR_S = 10.0
 """How long a change to a card is repeated under its uuid until its outcome is known."""
 ADD_WATCHED = "add watched"
+"""An addition in a transaction."""
 CHANGED = "the key has changed"
 """What a transaction is told that lost against another one: as it should be."""
-"""An addition in a transaction."""
 TOKEN_LENGTH = 10
 LEASES_MS = (20, 100, 500)
 """For how long a key is set that expires."""
 KEYS = 2
-"""Keys of each kind in one generation."""
+"""Keys of each kind in one generation; one of each of kinds.py."""
+READS = kinds.READS | {"get", "select"}
 _CODES = {OK: "ok", BALANCE_NOT_ENOUGH: "not enough", CARD_DOES_NOT_EXIST: "missing", CARD_EXISTS: "exists"}
 
-End = tuple[Outcome, Word, str]
+End = tuple[Outcome, Reply, str]
 """Outcome, reply, error."""
 
 
@@ -55,7 +60,7 @@ class Plan(msgspec.Struct):
     """What one client is to do."""
 
     service: str
-    """"redis" or "card"."""
+    """One of RUN."""
     client: int
     seed: int
     servers: list[str]
@@ -80,23 +85,24 @@ class RedisCaller:
         self._connection: redis.Redis | None = None
         self._node = 0
 
-    def call(self, node: int, *words: Word, wait: bool = True) -> End:
-        """One command at one node; an error ends the connection, and so does not waiting for the answer."""
+    def call(self, node: int, *words: Word, leave_after_s: float | None = None) -> End:
+        """One command at one node; an error ends the connection, and so does leaving without the answer."""
         try:
             connection = self._connected(node)
         except redis.RedisError as error:
             return Outcome.REFUSED, None, f"no connection: {error}"
         try:
-            if not wait:
+            if leave_after_s is not None:
                 assert connection.connection is not None
                 connection.connection.send_command(*words)  # type: ignore[no-untyped-call]  # redis-py does not say
+                time.sleep(leave_after_s)
                 self.close()
                 return Outcome.UNKNOWN, None, ABANDONED
             reply = connection.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py does not say
         except redis.RedisError as error:
             self.close()
             return _outcome(error), None, str(error)
-        return Outcome.DONE, reply.decode() if isinstance(reply, bytes) else reply, ""
+        return Outcome.DONE, _plain(reply), ""
 
     def add_watched(self, node: int, key: str, amount: int) -> End:
         """Add to a counter by WATCH, GET, MULTI, SET, EXEC. Refused, too, if the key has changed meanwhile: nothing happened."""
@@ -139,6 +145,12 @@ class RedisCaller:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _plain(reply: Any) -> Any:
+    if isinstance(reply, list):
+        return tuple(map(_plain, reply))
+    return reply.decode() if isinstance(reply, bytes) else reply
 
 
 def _outcome(error: redis.RedisError) -> Outcome:
@@ -194,7 +206,10 @@ def _card_reply(name: str, response: CardResponse) -> Word:
 
 def draw_redis_call(rng: random.Random, generation: int, token: str) -> tuple[str, str, list[Word]]:
     """(key, name, arguments) of a client's next call. Tokens are unique and of one length."""
-    kind = rng.choice(("register", "counter", "once", "list", "lease"))
+    kind = rng.choice(("register", "counter", "once", "list", "lease", *kinds.in_use(generation)))
+    if kind in kinds.MODELS:
+        key = f"{kind}:{generation}:0"
+        return key, *_listed(kinds.draw(rng, key, token))
     key = f"{kind}:{generation}:{rng.randrange(KEYS)}"
     if rng.random() < 0.3:
         return key, "get", []
@@ -209,7 +224,18 @@ def draw_redis_call(rng: random.Random, generation: int, token: str) -> tuple[st
     return key, "append", [token]
 
 
-REDIS_WORDS: dict[str, Callable[[str, list[Word]], list[Word]]] = {
+def draw_wait(rng: random.Random, generation: int, token: str) -> tuple[str, str, list[Word]]:
+    """The same of a client that waits for what others push."""
+    key = f"{rng.choice([*kinds.WAITED_FOR])}:{generation}:0"
+    return key, *_listed(kinds.draw_wait(rng, key))
+
+
+def _listed(drawn: kinds.Drawn) -> tuple[str, list[Word]]:
+    name, arguments = drawn
+    return name, list(arguments)  # type: ignore[arg-type]  # words, all of them
+
+
+_REDIS_WORDS: dict[str, Callable[[str, list[Word]], list[Word]]] = {
     "get": lambda key, arguments: ["GET", key],
     "set": lambda key, arguments: ["SET", key, *arguments],
     "swap": lambda key, arguments: ["SET", key, *arguments, "GET"],
@@ -219,7 +245,25 @@ REDIS_WORDS: dict[str, Callable[[str, list[Word]], list[Word]]] = {
     "add": lambda key, arguments: ["INCRBY", key, *arguments],
     "append": lambda key, arguments: ["APPEND", key, *arguments],
 }
-"""Operation -> the command."""
+"""Operation -> the command, where kinds.py does not know it."""
+
+
+def redis_words(key: str, name: str, arguments: list[Word]) -> list[Word]:
+    """The command of an operation."""
+    if name in _REDIS_WORDS:
+        return _REDIS_WORDS[name](key, arguments)
+    return kinds.words(name, key, tuple(arguments))  # type: ignore[return-value]  # words, all of them
+
+
+def said(key: str, name: str, end: End) -> End:
+    """The end of an operation, its reply as the model of the key has it."""
+    outcome, reply, _ = end
+    if outcome is not Outcome.DONE or key.partition(":")[0] not in kinds.MODELS:
+        return end
+    try:
+        return Outcome.DONE, kinds.value(name, reply), ""  # type: ignore[return-value]  # what JSON has
+    except (ValueError, TypeError, IndexError):
+        return Outcome.WRONG, None, f"no reply to {name}: {reply!r}"
 
 
 def draw_card_call(rng: random.Random, generation: int) -> tuple[int, str, int]:
@@ -250,19 +294,32 @@ def told_to_end(within_s: float) -> bool:
 
 
 def run_redis(plan: Plan) -> None:
+    _ask(plan, draw_redis_call, lambda rng: 0.0 if rng.random() < ABANDON else None)
+
+
+def run_waiter(plan: Plan) -> None:
+    """It waits at one node for what others push at others, and now and then goes away."""
+    _ask(plan, draw_wait, lambda rng: rng.uniform(0.0, LEAVE_WITHIN_S) if rng.random() < LEAVE else None)
+
+
+def _ask(
+    plan: Plan,
+    draw: Callable[[random.Random, int, str], tuple[str, str, list[Word]]],
+    leave_after_s: Callable[[random.Random], float | None],
+) -> None:
     rng = random.Random(f"client {plan.seed} {plan.client}")
     caller = RedisCaller(plan.servers)
     node = rng.randrange(len(plan.servers))
     number = 0
     with Journal(Path(plan.journal), plan.client) as journal:
         while not told_to_end(rng.expovariate(1.0 / plan.pace_s)):
-            key, name, arguments = draw_redis_call(rng, plan.generation, token(plan.client, number))
+            key, name, arguments = draw(rng, plan.generation, token(plan.client, number))
             journal.call(node, key, name, arguments)
             if name == ADD_WATCHED:
                 end = caller.add_watched(node, key, int(arguments[0] or 0))
             else:
-                end = caller.call(node, *REDIS_WORDS[name](key, arguments), wait=rng.random() >= ABANDON)
-            journal.end(*end)
+                end = caller.call(node, *redis_words(key, name, arguments), leave_after_s=leave_after_s(rng))
+            journal.end(*(end := said(key, name, end)))
             number += 1
             if end[0] is not Outcome.DONE or rng.random() < 0.03:
                 node = rng.randrange(len(plan.servers))
@@ -289,12 +346,17 @@ async def run_cards(plan: Plan) -> None:
     await caller.close()
 
 
+RUN: dict[str, Callable[[Plan], None]] = {
+    "redis": run_redis,
+    "waiter": run_waiter,
+    "card": lambda plan: asyncio.run(run_cards(plan)),
+}
+"""By the kind of client."""
+
+
 def main() -> None:
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
-    if plan.service == "redis":
-        run_redis(plan)
-    else:
-        asyncio.run(run_cards(plan))
+    RUN[plan.service](plan)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ import msgspec
 
 ALL_NODES = -1
 
-Word: TypeAlias = "str | int | None"
+Word: TypeAlias = str | int | None
 """An argument or a reply."""
+Reply: TypeAlias = str | int | tuple[str | int | tuple[str | int, ...], ...] | None
+"""A reply may also be members, or pairs of a member and what it has."""
 
 
 class Outcome(Enum):
@@ -49,7 +51,7 @@ class Operation:
     returned_s: float | None = None
     """None: no end is known."""
     outcome: Outcome = Outcome.UNKNOWN
-    reply: Word = None
+    reply: Reply = None
     error: str = ""
 
     @property
@@ -85,7 +87,7 @@ class Return(msgspec.Struct, tag="return", array_like=True):
     """The line after."""
 
     outcome: Literal["done", "refused", "unknown", "wrong"]
-    reply: Word
+    reply: Reply
     error: str
     at_s: float
 
@@ -111,7 +113,7 @@ class Journal:
         """To be written before anything is sent."""
         self._write(Call(self._client, node, key, name, arguments, uuid, time.monotonic()))
 
-    def end(self, outcome: Outcome, reply: Word = None, error: str = "") -> None:
+    def end(self, outcome: Outcome, reply: Reply = None, error: str = "") -> None:
         """To be written when the answer is there."""
         self._write(Return(outcome.value, reply, error, time.monotonic()))
 

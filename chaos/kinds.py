@@ -1,7 +1,6 @@
 """What clients ask of lists, sets, hashes and sorted sets: what they draw, Redis's words for it, and what its replies say.
 
-Of what the models call a command the words may be longer: `lrange` is all of a list. The simulated cluster draws them; chaos
-does not yet.
+Of what the models call a command the words may be longer: `lrange` is all of a list. The simulated cluster and chaos draw them.
 """
 
 from __future__ import annotations
@@ -10,12 +9,24 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from paxosstore.sim.collections import EXPIRE
+from paxosstore.sim.collections import COLLECTIONS, EXPIRE, Collection
 from paxosstore.sim.history import Value
 
 DEQUE, SET, HASH, ZSET = "deque", "set", "hash", "zset"
+QUEUE, PILE = "queue", "pile"
+"""A list and a sorted set of tokens that some clients push and others wait for; nobody deletes them."""
 BRIEF = "brief-"
 """In front of a kind: such a key is also given an end."""
+PLAIN = (DEQUE, SET, HASH, ZSET)
+MODELS: dict[str, type[Collection]] = {
+    **{prefix + kind: COLLECTIONS[kind] for kind in PLAIN for prefix in ("", BRIEF)},
+    QUEUE: COLLECTIONS[DEQUE],
+    PILE: COLLECTIONS[ZSET],
+}
+"""By the kind of a key, as its name says it."""
+AT_ONCE = 3
+"""So many kinds are in use in one generation, besides those that are waited for: each key gets a history worth checking."""
+TIMEOUTS_S = ("0.05", "0.3", "1")
 ENDS_MS = (3, 30, 200)
 MEMBERS = ("a", "b", "c")
 COUNTS = ("m", "n")
@@ -24,13 +35,16 @@ COUNTS = ("m", "n")
 Drawn = tuple[str, tuple[Value, ...]]
 """A command and its arguments."""
 
-_ALL = {DEQUE: "lrange", SET: "smembers", HASH: "hgetall", ZSET: "zrange"}
+_ALL = {DEQUE: "lrange", SET: "smembers", HASH: "hgetall", ZSET: "zrange", QUEUE: "lrange", PILE: "zrange"}
 _DRAWN = {
     DEQUE: ("lpush", "lpush", "rpush", "rpush", "lpop", "lpop", "rpop", "lmove", "llen", "lrange"),
     SET: ("sadd", "sadd", "sadd", "srem", "sismember", "scard", "smembers"),
     HASH: ("hset", "hset", "hincrby", "hdel", "hget", "hlen", "hgetall"),
     ZSET: ("zadd", "zadd", "zincrby", "zrem", "zscore", "zcard", "zrange", "zpopmin"),
+    QUEUE: ("rpush", "rpush", "rpush", "rpush", "lpush", "lpop", "llen", "lrange"),
+    PILE: ("zadd", "zadd", "zadd", "zadd", "zpopmin", "zcard", "zrange"),
 }
+WAITED_FOR = {QUEUE: ("blpop", "blpop", "brpop"), PILE: ("bzpopmin",)}
 READS = frozenset(("llen", "lrange", "sismember", "scard", "smembers", "hget", "hlen", "hgetall", "zscore", "zcard", "zrange"))
 _NUMBERS = READS - {*_ALL.values(), "hget"} | {
     *("lpush", "rpush", "sadd", "srem", "hset", "hincrby", "hdel", "zadd", "zrem", "zincrby", "delete", EXPIRE)
@@ -58,7 +72,7 @@ def draw(rng: random.Random, key: str, token: str) -> Drawn:
     kind = kind_of(key)
     if key.startswith(BRIEF) and rng.random() < 0.2:
         return EXPIRE, (rng.choice(ENDS_MS),)
-    if rng.random() < 0.04:
+    if kind not in WAITED_FOR and rng.random() < 0.04:
         return "delete", ()
     command = rng.choice(_DRAWN[kind])
     member: Value = rng.choice(MEMBERS)
@@ -69,11 +83,22 @@ def draw(rng: random.Random, key: str, token: str) -> Drawn:
         "hincrby": (rng.choice(COUNTS), rng.choice((1, 1, 7, -3))),
         "hdel": (rng.choice(MEMBERS + COUNTS),),
         "hget": (rng.choice(MEMBERS + COUNTS),),
-        "zadd": (member, rng.randrange(20)),
+        "zadd": (token if kind == PILE else member, rng.randrange(20)),
         "zincrby": (member, rng.choice((1, 5, -3))),
         **dict.fromkeys(("sadd", "srem", "sismember", "zrem", "zscore"), (member,)),
     }
     return command, arguments.get(command, ())
+
+
+def in_use(generation: int) -> list[str]:
+    """The kinds that clients use in a generation."""
+    every = [*MODELS][: -len(WAITED_FOR)]
+    return [every[(AT_ONCE * generation + at) % len(every)] for at in range(AT_ONCE)] + [*WAITED_FOR]
+
+
+def draw_wait(rng: random.Random, key: str) -> Drawn:
+    """What a client asks that waits at a key; the argument is its timeout in seconds."""
+    return rng.choice(WAITED_FOR[kind_of(key)]), (rng.choice(TIMEOUTS_S),)
 
 
 def read_all(key: str) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from paxosstore.sim import history
+from paxosstore.sim.collections import BLOCKING
 from paxosstore.sim.history import Value
 from paxosstore.sim.models import UNSEEN, AppendList, Counter, Model, Unseen
 
+from . import kinds
 from .clients import ADD_WATCHED, TOKEN_LENGTH
-from .journal import Operation, Outcome, Word
+from .journal import Operation, Outcome, Reply
 
 _READS_OF_CARDS = {"exists", "missing", "not enough"}
 """Replies that say that nothing was changed."""
@@ -116,13 +118,14 @@ MODELS: dict[str, type[Model[Any]]] = {
     "list": AppendList,
     "lease": Lease,
     "card": Card,
+    **kinds.MODELS,
 }
 """By the kind of a key."""
 
 _NAMES = {"get": "read", "set": "write", "set if missing": "put", ADD_WATCHED: "add"}
 
 
-def tokens(reply: Word) -> tuple[str, ...]:
+def tokens(reply: Reply) -> tuple[str, ...]:
     """What a list holds. What is no whole token stays, and fits nothing."""
     text = "" if reply is None else str(reply)
     return tuple(text[at : at + TOKEN_LENGTH] for at in range(0, len(text), TOKEN_LENGTH))
@@ -135,7 +138,7 @@ def for_checker(operation: Operation, started_s: float) -> history.Operation:
         client=f"{operation.client} at {operation.where}",
         key=operation.key,
         kind=_NAMES.get(operation.name, operation.name),
-        arguments=tuple(operation.arguments),
+        arguments=() if operation.name in BLOCKING else tuple(operation.arguments),  # a timeout is nothing to the model
         called=(operation.called_s - started_s) * 1000.0,
         returned=(operation.returned_s - started_s) * 1000.0 if known and operation.returned_s is not None else None,
         reply=_reply(operation) if known else None,
@@ -149,8 +152,10 @@ def _reply(operation: Operation) -> Value:
     if operation.kind == "list":
         if operation.name == "get":
             return tokens(reply)
+        assert not isinstance(reply, tuple)
         count, rest = divmod(int(reply or 0), TOKEN_LENGTH)
         return count if rest == 0 else reply
     if operation.kind == "counter":
+        assert not isinstance(reply, tuple)
         return int(reply or 0)
     return None if operation.name == "set" else reply

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from paxosstore.sim.collections import BLOCKING, EXPIRE
 
 from .checks import SHOWN, Check, gaps, longest_gap
 from .journal import Operation, Outcome
@@ -19,6 +21,7 @@ from .run import Record
 PICTURE = "timeline.png"
 PAGE = "index.html"
 FAULTS_HEAD = ("at", "fault", "lasted", "longest gap in writes")
+KINDS_HEAD = ("kind of keys", "besides", "keys", *(outcome.value for outcome in Outcome))
 CHECKS_HEAD = ("check", "on", "took", "violations")
 
 
@@ -72,16 +75,43 @@ class Findings:
             lines.append((f"{struck.began_s - record.started_s:.1f} s", struck.text, lasted, gap))
         return lines
 
+    def kind_lines(self) -> Sequence[Sequence[str]]:
+        """What was asked of each kind of keys, and how that ended."""
+        by_kind: dict[str, list[Operation]] = defaultdict(list)
+        for operation in self.operations:
+            if operation.client < self.record.first_reader:
+                by_kind[operation.kind].append(operation)
+        lines = []
+        for kind, ones in sorted(by_kind.items()):
+            counted = Counter(one.outcome for one in ones)
+            keys = len({one.key for one in ones})
+            lines.append((kind, _besides(ones), f"{keys:,}", *(f"{counted[outcome]:,}" for outcome in Outcome)))
+        return lines
+
     def check_lines(self) -> Sequence[Sequence[str]]:
         return [(c.name, c.detail, f"{c.seconds:.2f} s", str(len(c.violations) or "none")) for c in self.checks]
+
+
+def _besides(operations: Sequence[Operation]) -> str:
+    done = [one for one in operations if one.outcome is Outcome.DONE]
+    ends = sum(one.name == EXPIRE and one.reply == 1 for one in done)
+    waits = [one for one in operations if one.name in BLOCKING]
+    waited = [one for one in waits if one.outcome is Outcome.DONE]
+    served = sum(one.reply is not None for one in waited)
+    words = [f"{ends:,} ends set"] if ends else []
+    if waits:
+        unknown = sum(one.outcome is Outcome.UNKNOWN for one in waits)
+        words.append(f"{served:,} waited and were served, {len(waited) - served:,} in vain, {unknown:,} unknown")
+    return "; ".join(words)
 
 
 def show(findings: Findings, console: Console) -> None:
     for title, head, lines in (
         (findings.title(), FAULTS_HEAD, findings.fault_lines()),
+        ("", KINDS_HEAD, findings.kind_lines()),
         (findings.outcomes(), CHECKS_HEAD, findings.check_lines()),
     ):
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=title or None, title_justify="left", title_style="bold")
         for at, name in enumerate(head):
             table.add_column(name, justify="right" if at > 1 else "left")
         for line in lines:
@@ -115,6 +145,7 @@ td, th {{ border-bottom: 1px solid #ddd; padding: .2em 1em .2em 0; text-align: l
 <img src="data:image/png;base64,{picture}" alt="operations, faults and gaps over time">
 {_table(CHECKS_HEAD, findings.check_lines())}
 {violations}
+{_table(KINDS_HEAD, findings.kind_lines())}
 {_table(FAULTS_HEAD, findings.fault_lines())}
 <p>Check the history again: <code>{html.escape(findings.again)}</code><br>
 Let the same faults strike again: <code>{html.escape(findings.repeat)}</code></p>

@@ -15,8 +15,8 @@ import msgspec
 
 from paxosstore.errors import PaxosStoreError
 
-from . import journal
-from .clients import REDIS_WORDS, CardCaller, Plan, RedisCaller, card_of
+from . import journal, kinds
+from .clients import CardCaller, Plan, RedisCaller, card_of, redis_words, said
 from .disk import why_not
 from .errors import CannotRun
 from .faults import Faults, Struck
@@ -25,6 +25,9 @@ from .schedule import Kind, draw
 
 REDIS_CLIENTS = 5
 CARD_CLIENTS = 2
+WAITERS = 2
+CLIENTS = ("redis",) * REDIS_CLIENTS + ("card",) * CARD_CLIENTS + ("waiter",) * WAITERS
+"""The service that each of them uses, by their numbers."""
 SETTLE_S = 5.0
 """How long the nodes may take, once all is healed, to be linked again and to take writes."""
 RETURN_S = 30.0
@@ -55,7 +58,7 @@ class Record(msgspec.Struct):
     keyspace: str
     tuning: dict[str, float]
     started_s: float
-    first_reader: int = REDIS_CLIENTS + CARD_CLIENTS
+    first_reader: int = len(CLIENTS)
     """From this number on, clients are those that read every key when all is over."""
     healed_s: float = 0.0
     settled_s: float = 0.0
@@ -154,11 +157,11 @@ class Round:
 
     def _start_clients(self, record: Record) -> list[subprocess.Popen[bytes]]:
         clients = []
-        for number in range(REDIS_CLIENTS + CARD_CLIENTS):
-            redis = number < REDIS_CLIENTS
-            servers = [f"{host}:{port}" for host, port in self.nodes.redis_servers] if redis else self.nodes.card_servers
+        redis_servers = [f"{host}:{port}" for host, port in self.nodes.redis_servers]
+        for number, service in enumerate(CLIENTS):
+            servers = self.nodes.card_servers if service == "card" else redis_servers
             path = self._directory / f"client-{number}.jsonl"
-            plan = Plan("redis" if redis else "card", number, self._seed, servers, str(path), record.started_s)
+            plan = Plan(service, number, self._seed, servers, str(path), record.started_s)
             client = start_module("chaos.clients", msgspec.json.encode(plan).decode())
             self._running.callback(client.kill)
             clients.append(client)
@@ -239,8 +242,9 @@ def _end_clients(clients: list[subprocess.Popen[bytes]]) -> Iterator[str]:
 def _read_redis(book: journal.Journal, node: int, servers: list[tuple[str, int]], keys: list[str]) -> None:
     caller = RedisCaller([f"{host}:{port}" for host, port in servers])
     for key in keys:
-        book.call(node, key, "get", [])
-        book.end(*caller.call(node, *REDIS_WORDS["get"](key, [])))
+        name = kinds.read_all(key) if key.partition(":")[0] in kinds.MODELS else "get"
+        book.call(node, key, name, [])
+        book.end(*said(key, name, caller.call(node, *redis_words(key, name, []))))
     caller.close()
 
 

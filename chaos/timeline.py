@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .checks import READS, Gap, gaps
+from .checks import Gap, gaps, has_changed
 from .journal import Operation, Outcome
-from .run import REDIS_CLIENTS, Record
+from .run import CLIENTS, Record
 from .schedule import Kind, Track
 
 COLORS = {
@@ -132,7 +132,7 @@ def _draw_clients(axis: Any, record: Record, operations: Sequence[Operation]) ->
             rasterized=True,
         )
     clients = range(record.first_reader)
-    axis.set_yticks(clients, [f"{'redis' if client < REDIS_CLIENTS else 'card'} {client}" for client in clients])
+    axis.set_yticks(clients, [f"{service} {client}" for client, service in enumerate(CLIENTS)])
     axis.set_ylim(record.first_reader - 0.5, -0.5)
     axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False)
 
@@ -146,7 +146,7 @@ def _draw_writes(axis: Any, record: Record, operations: Sequence[Operation], all
     ends = [
         o.returned_s - record.started_s
         for o in operations
-        if o.outcome is Outcome.DONE and o.name not in READS and o.returned_s is not None and o.client < record.first_reader
+        if has_changed(o) and o.returned_s is not None and o.client < record.first_reader
     ]
     bins = int((record.ended_s - record.started_s) / BIN_S) + 1
     counts = [0.0] * bins

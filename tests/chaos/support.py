@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chaos.journal import Operation, Outcome, Word
+from chaos import kinds
+from chaos.journal import Operation, Outcome, Reply, Word
 from chaos.nodes import MEMBER
 from chaos.run import REDIS_CLIENTS, Record
 
@@ -27,7 +28,7 @@ class History:
         key: str,
         name: str,
         *arguments: Word,
-        reply: Word = None,
+        reply: Reply = None,
         outcome: Outcome = Outcome.DONE,
         client: int = 0,
         uuid: str = "",
@@ -44,11 +45,12 @@ class History:
         """From now on nothing may fail."""
         self.record.healed_s = self.record.settled_s = self.record.calm_s = self._now_s
 
-    def look(self, finals: dict[str, Word]) -> None:
+    def look(self, finals: dict[str, Reply]) -> None:
         """Every node is asked for every key."""
         for node in range(NODES):
             for key, reply in finals.items():
-                name = "select" if key.startswith("card:") else "get"
+                kind = key.partition(":")[0]
+                name = kinds.read_all(key) if kind in kinds.MODELS else "select" if kind == "card" else "get"
                 self.add(key, name, *([0] if name == "select" else []), reply=reply, client=self.record.first_reader + node)
         self.record.ended_s = self._now_s
 
@@ -89,6 +91,7 @@ def good() -> History:
     add("card:0:0", "update", 4, reply=14, client=CARD, uuid="04")
     add("card:0:0", "update", 4, reply=14, client=CARD, uuid="04")
     add("card:0:0", "select", 0, reply=14, client=CARD)
+    _collect(history)
     history.heal()
     add("counter:0:0", "add", 1, reply=9)
     history.look(
@@ -99,6 +102,63 @@ def good() -> History:
             "lease:0:0": None,
             "list:0:0": "00.000014;00.000017;",
             "card:0:0": 14,
+            "deque:0:0": ("t1", "t0"),
+            "queue:0:0": ("t15", "t16"),
+            "pile:0:0": (("t31", 5),),
+            "set:0:0": ("b",),
+            "hash:0:0": (("a", "t43"), ("m", "8")),
+            "zset:0:0": (("a", 6),),
+            "brief-set:0:0": (),
         }
     )
     return history
+
+
+def _collect(history: History) -> None:
+    """The same of lists, sets, hashes and sorted sets. Of the queue t12 goes to a client whose connection died, t13 goes back."""
+    add = history.add
+    add("deque:0:0", "rpush", "t0", reply=1)
+    add("deque:0:0", "lpush", "t1", reply=2)
+    add("deque:0:0", "rpush", "t2", outcome=Outcome.UNKNOWN)
+    add("deque:0:0", "rpush", "t3", outcome=Outcome.REFUSED)
+    add("deque:0:0", "lmove", reply="t1")
+    add("deque:0:0", "lrange", reply=("t0", "t1"))
+    add("deque:0:0", "lmove", reply="t0")
+    add("queue:0:0", "rpush", "t10", reply=1)
+    add("queue:0:0", "rpush", "t11", reply=2)
+    add("queue:0:0", "blpop", "1", reply="t10", client=7)
+    add("queue:0:0", "brpop", "1", reply="t11", client=7)
+    add("queue:0:0", "blpop", "1", reply=None, client=7)
+    add("queue:0:0", "rpush", "t12", reply=1)
+    add("queue:0:0", "blpop", "1", outcome=Outcome.UNKNOWN, client=7)
+    add("queue:0:0", "lrange", reply=())
+    add("queue:0:0", "rpush", "t13", reply=1)
+    add("queue:0:0", "rpush", "t14", reply=2)
+    add("queue:0:0", "blpop", "1", outcome=Outcome.UNKNOWN, client=8)
+    add("queue:0:0", "lrange", reply=("t14",))
+    add("queue:0:0", "lrange", reply=("t13", "t14"))
+    add("queue:0:0", "blpop", "1", reply="t13", client=7)
+    add("queue:0:0", "blpop", "1", reply="t14", client=8)
+    add("queue:0:0", "rpush", "t15", reply=1)
+    add("queue:0:0", "rpush", "t16", reply=2)
+    add("pile:0:0", "zadd", "t30", 3, reply=1)
+    add("pile:0:0", "zadd", "t31", 5, reply=1)
+    add("pile:0:0", "bzpopmin", "1", reply=("t30", 3), client=8)
+    add("set:0:0", "sadd", "a", reply=1)
+    add("set:0:0", "sadd", "b", reply=1)
+    add("set:0:0", "sadd", "b", reply=0)
+    add("set:0:0", "srem", "a", outcome=Outcome.UNKNOWN)
+    add("hash:0:0", "hset", "a", "t42", reply=1)
+    add("hash:0:0", "hset", "a", "t43", reply=0)
+    add("hash:0:0", "hincrby", "m", 7, reply=7)
+    add("hash:0:0", "hincrby", "m", 1, outcome=Outcome.UNKNOWN)
+    add("zset:0:0", "zadd", "a", 1, reply=1)
+    add("zset:0:0", "zincrby", "a", 5, reply=6)
+    add("zset:0:0", "zadd", "b", 5, reply=1)
+    add("zset:0:0", "zrem", "b", reply=1)
+    add("brief-set:0:0", "sadd", "a", reply=1)
+    add("brief-set:0:0", "expire", 30, reply=1)
+    add("brief-set:0:0", "smembers", reply=("a",))
+    add("brief-set:0:0", "scard", reply=0)
+    add("brief-set:0:0", "sadd", "b", reply=1)
+    add("brief-set:0:0", "expire", 30, outcome=Outcome.UNKNOWN)

@@ -7,9 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.checks import accounts_hold, check, gaps, linearizable, longest_gap, nodes_agree, nothing_fails_after_healing
+from chaos.checks import (
+    accounts_hold,
+    check,
+    gaps,
+    has_changed,
+    linearizable,
+    longest_gap,
+    nodes_agree,
+    nothing_fails_after_healing,
+)
 from chaos.faults import Struck
-from chaos.journal import Operation, Outcome, Word
+from chaos.journal import Operation, Outcome, Reply, Word
 from chaos.nodes import MEMBER
 from chaos.schedule import Kind
 
@@ -68,9 +77,35 @@ def test_a_good_round_passes() -> None:
         ("card:0:0", 18, {LINEARIZABLE, ACCOUNTS}),
         ("card:0:0", 10, {LINEARIZABLE, ACCOUNTS}),
         ("card:0:0", "missing", {LINEARIZABLE, ACCOUNTS}),
+        ("deque:0:0", ("t0", "t1"), {LINEARIZABLE}),
+        ("deque:0:0", ("t1",), {LINEARIZABLE, ACCOUNTS}),
+        ("deque:0:0", ("t1", "t0", "t2"), set()),
+        ("deque:0:0", ("t1", "t0", "t3"), {LINEARIZABLE, ACCOUNTS}),
+        ("deque:0:0", ("t1", "t0", "t0"), {LINEARIZABLE, ACCOUNTS}),
+        ("queue:0:0", ("t16",), {LINEARIZABLE}),  # plain sums: an unknown wait may have taken t15
+        ("queue:0:0", ("t16", "t15"), {LINEARIZABLE}),
+        ("queue:0:0", ("t13", "t15", "t16"), {LINEARIZABLE, ACCOUNTS}),
+        ("queue:0:0", ("t12", "t15", "t16"), set()),  # given back late
+        ("queue:0:0", ("t99", "t15", "t16"), {LINEARIZABLE, ACCOUNTS}),
+        ("queue:0:0", (), {LINEARIZABLE, ACCOUNTS}),
+        ("pile:0:0", (), {LINEARIZABLE, ACCOUNTS}),
+        ("pile:0:0", (("t30", 3), ("t31", 5)), {LINEARIZABLE, ACCOUNTS}),
+        ("pile:0:0", (("t31", 6),), {LINEARIZABLE}),
+        ("set:0:0", ("a", "b"), set()),
+        ("set:0:0", (), {LINEARIZABLE, ACCOUNTS}),
+        ("set:0:0", ("b", "c"), {LINEARIZABLE, ACCOUNTS}),
+        ("hash:0:0", (("a", "t42"), ("m", "8")), {LINEARIZABLE}),
+        ("hash:0:0", (("a", "t44"), ("m", "8")), {LINEARIZABLE, ACCOUNTS}),
+        ("hash:0:0", (("a", "t43"), ("m", "7")), set()),
+        ("hash:0:0", (("a", "t43"), ("m", "9")), {LINEARIZABLE, ACCOUNTS}),
+        ("hash:0:0", (("m", "8"),), {LINEARIZABLE, ACCOUNTS}),
+        ("zset:0:0", (("a", 1),), {LINEARIZABLE}),
+        ("zset:0:0", (("b", 5),), {LINEARIZABLE, ACCOUNTS}),
+        ("brief-set:0:0", ("b",), set()),
+        ("brief-set:0:0", ("a", "b"), {LINEARIZABLE}),
     ],
 )
-def test_something_else_is_there_at_the_end(key: str, final: Word, checks: set[str]) -> None:
+def test_something_else_is_there_at_the_end(key: str, final: Reply, checks: set[str]) -> None:
     history = good()
     for last in finals(history, key):
         last.reply = final
@@ -92,9 +127,18 @@ def test_something_else_is_there_at_the_end(key: str, final: Word, checks: set[s
         ("card:0:0", "insert", 20, "ok"),
         ("card:0:0", "update", -11, -1),
         ("card:0:0", "select", None, 10),
+        ("deque:0:0", "rpush", "t0", 2),
+        ("queue:0:0", "blpop", None, "t11"),
+        ("queue:0:0", "brpop", None, "t10"),
+        ("queue:0:0", "blpop", None, None),
+        ("pile:0:0", "bzpopmin", None, ("t31", 5)),
+        ("set:0:0", "sadd", "b", 0),
+        ("hash:0:0", "hset", "a", 0),
+        ("hash:0:0", "hincrby", "m", 8),
+        ("zset:0:0", "zincrby", "a", 5),
     ],
 )
-def test_a_reply_is_wrong(key: str, name: str, argument: Word, reply: Word) -> None:
+def test_a_reply_is_wrong(key: str, name: str, argument: Word, reply: Reply) -> None:
     history = good()
     find(history, key, name, argument).reply = reply
     assert LINEARIZABLE in violated(history)
@@ -115,6 +159,52 @@ def test_an_unknown_outcome_may_take_effect_late_and_once() -> None:
     assert not linearizable(history.record, history.operations).violations
     history.add("counter:0:0", "get", reply="2")
     assert linearizable(history.record, history.operations).violations
+
+
+def handed(*popped: str, unknown: int = 0, pushed: int = 3) -> History:
+    """Of a queue that has t1, t2, … pushed these were popped; at the end nothing is left."""
+    history = History()
+    for number in range(1, pushed + 1):
+        history.add("queue:0:0", "rpush", f"t{number}", reply=number)
+    for _ in range(unknown):
+        history.add("queue:0:0", "blpop", "1", outcome=Outcome.UNKNOWN, client=7)
+    for token in popped:
+        history.add("queue:0:0", "blpop", "1", reply=token, client=8)
+    history.heal()
+    history.add("queue:0:0", "llen", reply=0)
+    history.look({"queue:0:0": ()})
+    return history
+
+
+def test_what_was_pushed_is_popped_once_or_went_to_who_had_gone() -> None:
+    assert violated(handed("t1", "t2", "t3")) == set()
+    assert violated(handed("t2", "t3", unknown=1)) == set()
+    assert violated(handed("t3", unknown=3)) == set()
+    assert violated(handed("t2", "t3")) == {LINEARIZABLE, ACCOUNTS}  # lost
+    assert violated(handed("t3", unknown=1)) == {LINEARIZABLE, ACCOUNTS}
+    assert violated(handed("t1", "t1", "t2", "t3")) == {LINEARIZABLE, ACCOUNTS}  # handed twice
+    assert violated(handed("t1", "t2", "t3", "t9")) == {LINEARIZABLE, ACCOUNTS}  # nobody pushed it
+    assert violated(handed("t2", "t1", "t3")) == {LINEARIZABLE}  # out of order
+
+
+def test_what_has_ended_is_read_later() -> None:
+    history = good()
+    gone = find(history, "brief-set:0:0", "scard")
+    later = replace(gone, client=1, name="smembers", reply=("a",), called_s=gone.called_s + 0.95, returned_s=gone.called_s + 0.98)
+    history.operations.append(later)
+    assert violated(history) == {LINEARIZABLE}
+
+
+def test_a_key_ends_that_was_given_no_end() -> None:
+    history = good()
+    history.operations.remove(find(history, "brief-set:0:0", "expire", 30))
+    assert violated(history) == {LINEARIZABLE}
+
+
+def test_a_wait_in_vain_is_no_write() -> None:
+    history = good()
+    waits = [o for o in history.operations if o.name == "blpop" and o.outcome is Outcome.DONE]
+    assert [has_changed(wait) for wait in waits] == [True, False, True, True]
 
 
 def test_one_uuid_is_answered_in_two_ways() -> None:

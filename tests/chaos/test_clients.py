@@ -15,7 +15,6 @@ from chaos.clients import (
     ABANDONED,
     ADD_WATCHED,
     KEYS,
-    REDIS_WORDS,
     TOKEN_LENGTH,
     CardCaller,
     RedisCaller,
@@ -23,12 +22,15 @@ from chaos.clients import (
     card_of,
     draw_card_call,
     draw_redis_call,
+    draw_wait,
+    redis_words,
+    said,
     token,
 )
 from chaos.journal import Outcome
 from chaos.models import MODELS
 from paxosstore.cli.cluster import HOST, free_base_port
-from paxosstore.errors import BY_CODE
+from paxosstore.errors import BY_CODE, Fault
 from paxosstore.services.redis.reply import store_error
 
 Answer = Callable[[bytes], bytes]
@@ -83,7 +85,10 @@ def caller_of(answer: Answer) -> Iterator[tuple[RedisCaller, Server]]:
         server.close()
 
 
-@pytest.mark.parametrize(("answer", "reply"), [(b"+OK\r\n", "OK"), (b":-3\r\n", -3), (b"$-1\r\n", None), (b"$2\r\nab\r\n", "ab")])
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [(b"+OK\r\n", "OK"), (b":-3\r\n", -3), (b"$-1\r\n", None), (b"$2\r\nab\r\n", "ab"), (b"*2\r\n$1\r\na\r\n:1\r\n", ("a", 1))],
+)
 def test_replies(answer: bytes, reply: object) -> None:
     with caller_of(lambda data: answer) as (caller, server):
         assert caller.call(0, "GET", "key") == (Outcome.DONE, reply, "")
@@ -120,7 +125,7 @@ def test_an_abandoned_call_is_sent_and_unknown() -> None:
         return b""
 
     with caller_of(answer) as (caller, _):
-        assert caller.call(0, "INCRBY", "key", 1, wait=False) == (Outcome.UNKNOWN, None, ABANDONED)
+        assert caller.call(0, "INCRBY", "key", 1, leave_after_s=0.0) == (Outcome.UNKNOWN, None, ABANDONED)
         assert answered.wait(5.0)
 
 
@@ -157,7 +162,7 @@ def test_an_addition_that_ends_before_exec_did_not_happen() -> None:
 def test_every_error_of_the_store(code: str) -> None:
     error = BY_CODE[code]
     said = store_error(error("because"))
-    if said.startswith(b"-ERR") or code in ("TOOLARGE", "UUIDREUSED"):  # a mistake of the caller's
+    if said.startswith(b"-ERR") or error.fault is Fault.CALLER:
         expected = Outcome.WRONG
     else:
         expected = Outcome.REFUSED if error.outcome_known else Outcome.UNKNOWN
@@ -183,18 +188,35 @@ def test_calls_are_drawn_from_the_seed_and_fit_the_models() -> None:
 
     assert drawn(1) == drawn(1) != drawn(2)
     rng = random.Random(1)
-    kinds = set()
-    for number in range(1_000):
-        key, name, arguments = draw_redis_call(rng, 3, token(1, number))
+    seen = set()
+    for number in range(2_000):
+        key, name, arguments = draw_redis_call(rng, number // 100, token(1, number))
         kind, generation, at = key.split(":")
-        kinds.add(kind)
-        assert (generation, int(at) < KEYS) == ("3", True)
-        assert name == ADD_WATCHED or REDIS_WORDS[name](key, arguments)[1] == key
+        seen.add(kind)
+        assert (int(generation), int(at) < KEYS) == (number // 100, True)
+        assert name == ADD_WATCHED or redis_words(key, name, arguments)[1] == key
         card, name, argument = draw_card_call(rng, 3)
         assert card_of(card_key(card)) == card
         assert name in ("insert", "update", "select", "delete")
         assert argument >= 0 or name == "update"
-    assert {*kinds, "card"} == set(MODELS)
+    assert {*seen, "card"} == set(MODELS)
+
+
+def test_waits_are_drawn_for_what_is_pushed() -> None:
+    rng = random.Random(1)
+    drawn = [draw_wait(rng, 3, token(1, number)) for number in range(100)]
+    assert {key for key, _, _ in drawn} == {"queue:3:0", "pile:3:0"}
+    assert {name for _, name, _ in drawn} == {"blpop", "brpop", "bzpopmin"}
+    assert redis_words("queue:3:0", "blpop", ["0.3"]) == ["BLPOP", "queue:3:0", "0.3"]
+
+
+def test_what_no_reply_says_is_wrong() -> None:
+    assert said("hash:0:0", "hgetall", (Outcome.DONE, ("a", "t1"), "")) == (Outcome.DONE, (("a", "t1"),), "")
+    assert said("queue:0:0", "blpop", (Outcome.DONE, ("queue:0:0", "t1"), "")) == (Outcome.DONE, "t1", "")
+    assert said("hash:0:0", "hgetall", (Outcome.DONE, ("a",), ""))[0] is Outcome.WRONG
+    assert said("set:0:0", "sadd", (Outcome.DONE, "OK", ""))[0] is Outcome.WRONG
+    assert said("set:0:0", "smembers", (Outcome.DONE, None, ""))[0] is Outcome.WRONG
+    assert said("set:0:0", "sadd", (Outcome.UNKNOWN, None, "late")) == (Outcome.UNKNOWN, None, "late")
 
 
 def test_tokens_are_of_one_length() -> None:

@@ -31,7 +31,7 @@ class Kept(NamedTuple):
     ends: Hashable = None
     """The `expire` by which its end comes."""
     taken: frozenset[tuple[Hashable, str, Value | Unseen]] = frozenset()
-    """For whom, by which command, what."""
+    """For whom, by which command, what; by none: it was given back. Nobody takes twice, so that a search ends which repeats."""
 
 
 class Collection(Model[Kept]):
@@ -78,6 +78,8 @@ class Collection(Model[Kept]):
 
     def _take_for(self, state: Kept, operation: Operation) -> Kept:
         command = BLOCKING[operation.kind]
+        if any(whose == _who(operation) for whose, _, _ in state.taken):
+            return state
         content, item = self.commands[command](state.content)
         if content == state.content:
             return state
@@ -87,9 +89,9 @@ class Collection(Model[Kept]):
     def _give_back(self, state: Kept, operation: Operation) -> Kept:
         for one in state.taken:
             whose, command, item = one
-            if whose == operation.arguments:
+            if whose == operation.arguments and command:
                 content, _ = self._returned(state.content, command, item)
-                return self._with(state, content)._replace(taken=state.taken - {one})
+                return self._with(state, content)._replace(taken=state.taken - {one} | {(whose, "", None)})
         return state
 
     def _returned(self, content: Content, command: str, item: Any) -> tuple[Content, object]:

@@ -59,8 +59,9 @@ def check(operations: Iterable[Operation], model: ModelOf, budget: int = BUDGET)
     return Verdict(True)
 
 
-def shrink(operations: Iterable[Operation], model: ModelOf) -> list[Operation]:
-    """A small history that is bad, out of a bad one, about one key. Raises ValueError for a good one, and Undecided.
+def shrink(operations: Iterable[Operation], model: ModelOf, budget: int = SHRINKING_BUDGET) -> list[Operation]:
+    """A small history that is bad, out of a bad one, about one key. Raises ValueError for a good one, and Undecided. What is not
+    found to be bad within the budget, in steps, is not made smaller.
 
     To drop a write whose effect was seen makes any history bad, and so says nothing. Each step here keeps good ones good:
     - What was called after the first return that makes the history bad is cut off; what had not returned by then is unknown.
@@ -79,7 +80,7 @@ def shrink(operations: Iterable[Operation], model: ModelOf) -> list[Operation]:
 
     def is_bad(tried: list[Operation]) -> bool:
         try:
-            return not Search(tried, model(tried)).is_good(SHRINKING_BUDGET)
+            return not Search(tried, model(tried)).is_good(budget)
         except Undecided:
             return False
 
