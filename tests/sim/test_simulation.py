@@ -16,14 +16,16 @@ from paxosstore.core.batch.evaluate import Reply
 from paxosstore.core.batch.overlay import View
 from paxosstore.core.entry.machine import EntryMachine
 from paxosstore.core.entry.record import Value
+from paxosstore.core.reentry import membership
 from paxosstore.errors import ConfigError, NoQuorum
+from paxosstore.settings import TuningSettings
 from paxosstore.sim.campaign import BRANCHES, Summary, campaign, load_workload, run_seeds
 from paxosstore.sim.cluster import SimCluster
 from paxosstore.sim.doom import _InVain, _Writes
 from paxosstore.sim.history import Operation
 from paxosstore.sim.models import Model
 from paxosstore.sim.node import SimNode
-from paxosstore.sim.plan import FAULTS, Fault, draw_plan
+from paxosstore.sim.plan import FAULTS, Fault, Plan, Rival, draw_plan
 from paxosstore.sim.shrink import everything, failure, parse, select, shrink
 from paxosstore.sim.simulation import Simulation
 from paxosstore.sim.workload import STANDARD, Call, Workload
@@ -116,6 +118,37 @@ def test_a_refusal_of_what_may_be_chosen_is_found(monkeypatch: pytest.MonkeyPatc
 def test_a_node_that_never_gives_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paxosstore.core.log.giveway.RightOfWay.asked", lambda self, entity, peer, message: None)
     assert "it starves" in fails_within(40)
+
+
+def unheard() -> Plan:
+    """Two of three nodes learn only for a while, and the third, a rival's, does not hear that they vote again."""
+    learn = [Fault(100.0, "learns only", node, 500.0) for node in (1, 2)]
+    cuts = [Fault(450.0, "cut one way", node, 550.0, 0.0) for node in (1, 2)]
+    return replace(
+        draw_plan(8, STANDARD),  # a seed in which the links do not begin anew
+        nodes=3,
+        tuning=TuningSettings(no_majority_ms=20.0),
+        loss=0.0,
+        clients=(),
+        faults=(*learn, *cuts),
+        length_ms=600.0,
+        wall_offsets_ms=(0.0,) * 3,
+        rivals=(Rival(0, True, 20.0, 60.0),),
+        doomed=False,
+    )
+
+
+def test_who_has_not_heard_yet_that_others_vote_again_is_waited_for() -> None:
+    """Until that is said again, within a second, `NoQuorum` is the right answer (seed 86006113, a false alarm)."""
+    assert failure(unheard(), STANDARD) == ""
+
+
+@PURE_ONLY
+def test_who_never_says_again_that_it_votes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership, "AGAIN_MS", 1e9)
+    found = failure(unheard(), STANDARD)
+    assert "not all nodes have come back" in found
+    assert "node 1 learns only" in found
 
 
 def test_a_majority_of_the_disks_lost_is_said_and_can_be_forced() -> None:

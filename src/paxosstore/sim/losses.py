@@ -41,14 +41,21 @@ class Losses:
 
     def whole(self, node: SimNode) -> bool:
         """Whether this node's disk, as a power cut would leave it, has all that it must vouch for."""
+        return not self.lacks(node)
+
+    def lacks(self, node: SimNode) -> str:
+        """What keeps it from that, as a person reads it; empty: nothing."""
         row = node.store.durable_standing
-        if row is None or node.store.owes or row.disks[node.number].id == self._stale.get(node.number):
-            return False
-        if row.state is State.MEMBER:
-            return not any(
-                map(node.store.durable_floor, ENTITIES)
-            )  # the default one, of what was not written yet (seed 86005743)
-        return row.state is State.NEW and not self._cluster.losses[node.number]
+        if row is None:
+            return "does not know what it is"
+        if node.store.owes:
+            return f"has entities below a floor or damaged {sorted(node.store.durably_damaged)} {row.damaged}"
+        if row.disks[node.number].id == self._stale.get(node.number):
+            return "is on a copy that is not found out"
+        if row.state is State.MEMBER:  # the default floor is one of what was not written yet (seed 86005743)
+            below = [entity for entity in ENTITIES if node.store.durable_floor(entity)]
+            return f"has the default floor {row.default} above entities {below}" if below else ""
+        return "" if row.state is State.NEW and not self._cluster.losses[node.number] else "has not come back"
 
     def bearable(self, node: SimNode) -> bool:
         """Whether the disk of this node may be lost now."""
@@ -226,13 +233,22 @@ class Losses:
         return True
 
     def _replace(self, node: SimNode, disk: SimDisk, *, stale: bool = True) -> None:
-        row = disk.durable_standing
-        if (
-            stale and row is not None and row.state is not State.NEW
-        ):  # else it is as good as an empty one, and may stay (seed 7310864)
+        if stale and self._was_met(node, disk):
+            row = disk.durable_standing
+            assert row is not None
             self._stale[node.number] = row.disks[node.number].id
         self._down(node)
         self._cluster.change_disk(node.number, disk)
+
+    def _was_met(self, node: SimNode, disk: SimDisk) -> bool:
+        """Whether any peer has noted this disk. A copy of one that has shown itself to nobody is as good as the original: it is
+        not found out, and may stay (seed 86006022); so may one that is new (seed 7310864)."""
+        row = disk.durable_standing
+        if row is None or row.state is State.NEW:
+            return False
+        me, found = node.number, row.disks[node.number].id
+        rows = [other.store.durable_standing for other in self._cluster.nodes if other is not node]
+        return any(row is not None and (row.disks[me].id == found or (me, found) in row.replaced) for row in rows)
 
     def _down(self, node: SimNode) -> None:
         if node.up:
