@@ -250,6 +250,19 @@ def test_a_start_forgets_what_the_last_one_said() -> None:
     assert not cluster.nodes[0].shard.context.reach.resting
 
 
+def test_a_late_word_of_an_earlier_start_changes_nothing() -> None:
+    """Else its peers believe for ever that it learns only: who does not never says so (seed 86022118)."""
+    cluster = cluster_of((2,))
+    late = cluster.nodes[2].shard.context.standing.said(0, asks=False)
+    cluster.kill(2)
+    cluster.nodes[2].learns_only = False
+    cluster.start(2)
+    wait(cluster, 200.0)
+    cluster.nodes[0].step(Received(2, [late], 400, cluster.nodes[2].disk.id))
+    wait(cluster, 200.0)
+    assert not cluster.nodes[0].shard.context.reach.resting
+
+
 def test_of_five_two_may_learn_only() -> None:
     cluster = cluster_of((3, 4), nodes=5)
     assert ask(cluster, 0, b"put k v").outcome == "done"

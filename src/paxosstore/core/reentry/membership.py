@@ -90,6 +90,8 @@ class Membership(Part):
             return
         before, confirmed = standing.row.state, standing.confirmed
         known = standing.words.get(peer)
+        if known is not None and seen.id == known.disks[peer][0] and seen.incarnation in known.history[:-1]:
+            return  # it was said before a later start, which has spoken already (seed 86022118)
         if known is not None and known.disks[peer] == word.disks[peer]:
             word = word._replace(learning=max(known.learning, word.learning))  # what was said earlier may come later
         changed = standing.heard(peer, word) or (not context.cannot_write and standing.begins_anew())
