@@ -45,6 +45,8 @@ from .seeds import run_seeds
 from .simulated_collections import run_command
 
 BLOCKING = {kinds.DEQUE: ("blpop", "brpop"), kinds.ZSET: ("bzpopmin",)}
+OF_SEVERAL = {"blpop": (b"BLMPOP", b"LEFT"), "brpop": (b"BLMPOP", b"RIGHT"), "bzpopmin": (b"BZMPOP", b"MIN")}
+"""The same, of one, by the commands that pop several and whose words have another order."""
 KEYS = {entity: [f"{kind}:{entity}{other}" for kind in BLOCKING for other in ("", "b")] for entity in (1, 2)}
 WAIT_SEED = 0x3A17
 PROBE_EVERY_MS = 250.0
@@ -67,6 +69,17 @@ class Wish(NamedTuple):
     keys: tuple[str, ...]
     entity: int
     timeout_s: float
+    of_several: bool
+    """It is asked for by OF_SEVERAL."""
+
+    def words(self) -> list[bytes]:
+        keys, timeout = [key.encode() for key in self.keys], b"%g" % self.timeout_s
+        if self.command == "blmove":
+            return [b"BLMOVE", *keys, *keys, b"LEFT", b"RIGHT", timeout]
+        if self.of_several:
+            name, where = OF_SEVERAL[self.command]
+            return [name, timeout, b"%d" % len(keys), *keys, where]
+        return [self.command.upper().encode(), *keys, timeout]
 
 
 class Waiter(WaitingCommand):
@@ -117,7 +130,7 @@ class Customer:
         self._wish = wish
         self._hasty = run.chance.random() < 0.3
         self._room = run.desk(node).room
-        words = [wish.command.upper().encode(), *(key.encode() for key in wish.keys), b"%g" % wish.timeout_s]
+        words = wish.words()
         self.command = Waiter(
             self,
             TABLE[words[0]],
@@ -170,8 +183,16 @@ class Customer:
 
     def took(self, found: object) -> None:
         """This was popped for it."""
+        if self._wish.command == "blmove":
+            self._run.seen["moved"] += 1
+            found = [self._wish.keys[0].encode(), found]
         assert isinstance(found, list), found
-        popped = self._operation(found[0].decode()).done(self._run.cluster.now_ms, kinds.value(self._wish.command, found))
+        if self._wish.of_several:
+            key, (item,) = found
+            found = [key, *(item if isinstance(item, list) else [item])]
+            self._run.seen["served by BLMPOP or BZMPOP"] += 1
+        one = self._operation(found[0].decode())
+        popped = one.done(self._run.cluster.now_ms, found[1].decode() if one.kind == "lmove" else kinds.value(one.kind, found))
         self._run.history.append(popped)
 
     def _unknown(self) -> None:
@@ -179,7 +200,8 @@ class Customer:
         self._run.history += map(self._operation, self._wish.keys)
 
     def _operation(self, key: str) -> Operation:
-        return Operation(self._name, key, self._wish.command, (), self.began_ms)
+        kind = self._wish.command.replace("blmove", "lmove")  # nobody gives back what was moved
+        return Operation(self._name, key, kind, (), self.began_ms)
 
     def _submit(self, command: Request) -> None:
         self.began_ms = self._run.cluster.now_ms
@@ -273,7 +295,9 @@ class Waiting(Simulation):
         """As the server does it; what was taken and goes back is two operations."""
         whose.took(parse(reply))
         words = undo(args, reply)
-        assert words is not None, args
+        if words is None:
+            assert args[0] == b"BLMOVE", args
+            return
         node = whose.node
 
         def done(given: bool) -> None:
@@ -322,7 +346,11 @@ class Waiting(Simulation):
         node = rng.choice(up)
         if self._crowd:
             kind, entity, keys, node = kinds.DEQUE, 1, (KEYS[1][0],), up[0]
-        customer = Customer(self, node, Wish(rng.choice(BLOCKING[kind]), keys, entity, rng.choice(TIMEOUTS_S)))
+        command = rng.choice(BLOCKING[kind])
+        if kind == kinds.DEQUE and len(self.customers) % 5 == 4:
+            command, keys = "blmove", keys[:1]
+        wish = Wish(command, keys, entity, rng.choice(TIMEOUTS_S), command in OF_SEVERAL and len(self.customers) % 3 == 2)
+        customer = Customer(self, node, wish)
         self.customers.append(customer)
         self.cluster.note("waiter", len(self.customers) - 1, "waits for", *keys, "at", customer.node.number)
         customer.command.begin()
