@@ -34,12 +34,13 @@ from .rocks import create_store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 8
-READABLE = (2, 3, 4, 5, 6, 7, FORMAT)
+FORMAT = 9
+READABLE = (2, 3, 4, 5, 6, 7, 8, FORMAT)
 """Formats that are taken over: 2 keeps no digests of requests with their outcomes (core/batch/evaluate.py); 3 lists no entity
 of which nothing was applied, and has values twice in its journal (rocks.py); 4 lists none by its place (upgrade.py); 5 has no
 checksum in IDENTITY, and no copy of it; 6 deletes an entity's data before its copy is complete (generations.py); 7 has no
-entity's time (core/batch/view.py: TIME), and would let it go back."""
+entity's time (core/batch/view.py: TIME), and would let it go back; 8 reads no index row of a sorted set that says where the next
+page begins (services/redis/layout/pages.py)."""
 SEALED_FORMAT = 6
 NAME, COPY = "IDENTITY", "IDENTITY.copy"
 
