@@ -13,6 +13,7 @@ from paxosstore.errors import Fault, PaxosStoreError
 from paxosstore.services.card.client import CardClient
 
 CARD = 7
+MGET_KEYS = 1_000
 
 
 class Load:
@@ -57,8 +58,11 @@ class Load:
         """Assert through one node that nothing acknowledged is lost and nothing was done twice."""
         async with RespClient([self._cluster.redis_servers[node]], timeout_s=10.0) as client:
             names = list(self.keys)
-            found = await client.call("MGET", *names)
-            assert isinstance(found, list)
+            found: list[object] = []
+            for first in range(0, len(names), MGET_KEYS):
+                part = await client.call("MGET", *names[first : first + MGET_KEYS])
+                assert isinstance(part, list)
+                found += part
             lost = [name for name, value in zip(names, found, strict=True) if value != self.keys[name]]
             assert not lost, f"node {node} lost {len(lost)} of {len(names)} keys"
             final = await client.call("GET", "counter")
