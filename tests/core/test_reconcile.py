@@ -304,14 +304,14 @@ def test_no_more_begin_than_the_rate_allows() -> None:
 
 def test_only_some_are_begun_at_a_time() -> None:
     pair = Pair(max_catch_ups=2)
-    apply(pair.nodes[1].store, range(100))
+    apply(pair.nodes[1].store, range(MAX_BUCKETS))
     mine = pair.nodes[0]
     pair.link()
     for _ in range(200):
         pair.round()
         pair.nodes[0].lost(CatchUpReply)
     assert mine.shard.reconciliation.under_way == mine.counters.loads == 2 * reconcile.PER_CATCH_UP
-    assert mine.shard.reconciliation.waiting == 100 - 2 * reconcile.PER_CATCH_UP
+    assert mine.shard.reconciliation.waiting == MAX_BUCKETS - 2 * reconcile.PER_CATCH_UP
     pair.later(60_000.0)
     assert pair.committed[0] == pair.committed[1]
     assert mine.shard.reconciliation[1:3] == (0, 0)

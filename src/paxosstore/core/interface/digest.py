@@ -21,11 +21,11 @@ NODE_BYTES = 8
 """Of a node; little-endian where several stand in a row."""
 MAX_NODES = 256
 """Of one question."""
-MAX_BUCKETS = 256
-"""Of one question; each costs the disk a look, some 10 µs."""
+MAX_BUCKETS = 40
+"""Of one question, so that the answer is listed in one go as a rule; each costs the disk a look, some 10 µs."""
 PAGE = 1_000
 """Entities in an answer, at most."""
-READ = 400
+READ = 100
 """So many are read for one: who has asked looks at each on its own disk, some 10 to 40 µs, while its loop stands still."""
 
 MASK = (1 << 64) - 1
