@@ -301,6 +301,35 @@ def test_who_never_heard_that_its_peers_are_members_asks() -> None:
     assert context.reach.describe(cluster.now_ms) == ""
 
 
+def test_the_word_that_it_is_back_may_be_lost() -> None:
+    """Its peers would count no majority with it, for as long as the link stands: it says so only once by itself."""
+    cluster = Cluster()
+    cluster.do(0, b"put k v")
+    cluster.lose_disk(2)
+    cluster.start(2)
+    cluster.until(lambda: 2 in cluster.nodes[0].shard.context.reach.learners)
+    lost: list[Standing] = []
+    send = cluster.send
+
+    def lose_the_word(sender: int, receiver: int, messages: list) -> None:  # type: ignore[type-arg]  # of messages
+        left = []
+        for message in messages:
+            is_the_word = type(message) is Standing and (sender, receiver) == (2, 0) and message.state == State.MEMBER.value
+            if is_the_word and not lost:
+                lost.append(message)
+            else:
+                left.append(message)
+        if left:
+            send(sender, receiver, left)
+
+    cluster.send = lose_the_word  # type: ignore[method-assign]  # a net that loses it
+    cluster.until(lambda: cluster.is_back(2) and bool(lost))
+    cluster.wait(3_000.0)
+    cluster.kill(1)
+    cluster.wait(50.0)
+    assert cluster.do(0, b"put k w").outcome == "done"
+
+
 def test_lost_again_half_way_everything_begins_again() -> None:
     cluster = Cluster()
     for entity in range(50):

@@ -362,6 +362,17 @@ _CLAUSES: tuple[Mutant, ...] = (
         ),
     ),
     mutant(
+        "who re-enters is asked once",
+        19,
+        "c. its word that it votes again is lost, and is never asked for",
+        (
+            MEMBERSHIP,
+            "                    self._say(peer, asks=True)\n        if self._settled",
+            "                    pass\n        if self._settled",
+        ),
+        shown_by="tests/core/test_reentry.py",
+    ),
+    mutant(
         "pre-auth by learning",
         19,
         "d. pre-auth comes back with what was learned",
@@ -386,6 +397,6 @@ SEEN = (
 )
 """The simulator finds these within twenty seeds."""
 LOST_DISK = (
-    *[one if one.name in SEEN else one._replace(shown_by=TESTS) for one in _CLAUSES],
+    *[one if one.name in SEEN or one.shown_by else one._replace(shown_by=TESTS) for one in _CLAUSES],
     *[one._replace(shown_by=DAMAGE_TESTS) for one in _DAMAGE],
 )

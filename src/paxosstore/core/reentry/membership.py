@@ -18,7 +18,8 @@ from ..turn.entities import Entities
 from ..turn.standing import END, Disk, Sight, State
 
 AGAIN_MS = 1_000.0
-"""Whoever was told to learn only, or to stop that, says it so often: the word may be lost, and peers count votes by it."""
+"""Whoever was told to learn only, or to stop that, says it so often, and whoever re-enters is asked so often whether it still
+does: the word may be lost, and peers count votes by it."""
 MAX_DOUBLINGS = 1
 """Of the pause between words: requests wait for them."""
 
@@ -41,7 +42,7 @@ class Membership(Part):
         self._to_tell: dict[int, bool] = {}
         """Peers that are told in this turn, and whether they are asked too."""
         self._again_at_ms = 0.0
-        """When to say again whether this node learns only."""
+        """When to say again whether this node learns only, and to ask again who re-enters."""
         self._ask_at_ms = 0.0 if self._standing.active else NEVER
         self._asked = 0
 
@@ -268,14 +269,18 @@ class Membership(Part):
 
     @property
     def at_work(self) -> bool:
-        return bool(self._standing.learning) or not self._settled
+        return self._repeats or not self._settled
 
     def tick(self) -> None:
         """Ask the peers again while it is not clear what this node is."""
         context = self._context
-        if self._standing.learning and context.now_ms >= self._again_at_ms:
+        if self._repeats and context.now_ms >= self._again_at_ms:
             self._again_at_ms = context.now_ms + AGAIN_MS
-            self._tell_all()
+            if self._standing.learning:
+                self._tell_all()
+            for peer in self._standing.reentering_peers:
+                if not context.reach.is_down(peer):
+                    self._say(peer, asks=True)
         if self._settled or context.now_ms < self._ask_at_ms:
             return
         self._ask_at_ms = context.now_ms + context.tuning.retry_ms * (1 << min(self._asked, MAX_DOUBLINGS))
@@ -286,8 +291,14 @@ class Membership(Part):
 
     @property
     def next_ms(self) -> float:
-        again_at_ms = self._again_at_ms if self._standing.learning else NEVER
+        again_at_ms = self._again_at_ms if self._repeats else NEVER
         return again_at_ms if self._settled else min(again_at_ms, self._ask_at_ms)
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether there is something to say again, whether or not it is clear what this node is."""
+        standing = self._standing
+        return standing.active and bool(standing.learning or standing.reentering_peers)
 
     @property
     def _settled(self) -> bool:

@@ -346,6 +346,11 @@ class OwnStanding:
         return any(word.state == State.NEW.value for word in self.words.values())
 
     @property
+    def reentering_peers(self) -> list[int]:
+        """Who was re-entering by its last word: that it has become a member may have been said, and lost."""
+        return [peer for peer, word in self.words.items() if word.state == State.REENTERING.value]
+
+    @property
     def doubts(self) -> list[int]:
         """Why a node that is new begins no new cluster: so many nodes, these, are on other disks than when they were first met.
 
