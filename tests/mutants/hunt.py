@@ -6,6 +6,7 @@ import json
 import sys
 import time
 
+from paxosstore.sim.campaign import collect_rarely
 from paxosstore.sim.plan import draw_plan
 from paxosstore.sim.simulation import Simulation
 from paxosstore.sim.workload import STANDARD
@@ -27,6 +28,7 @@ def hunt(seeds: int) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
+    collect_rarely()
     started = time.monotonic()
     seeds, check = hunt(int(sys.argv[1]))
     print(json.dumps({"seeds": seeds, "check": check, "seconds": time.monotonic() - started}))
