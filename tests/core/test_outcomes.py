@@ -7,11 +7,13 @@ from paxosstore.core.batch.request import Request
 from paxosstore.core.entry.record import EMPTY
 from paxosstore.core.interface.event import Received
 from paxosstore.core.interface.message import HandedBack, HandOver, Message, PaxosMessage
-from paxosstore.errors import DiskFull, InvalidRequest, OutcomeUnknown, PaxosStoreError, RequestFailed
+from paxosstore.errors import DiskFull, InvalidRequest, NotServing, OutcomeUnknown, PaxosStoreError, RequestFailed, UuidReused
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 
 ENTITY = 1
+WINDOW = 16
+"""Entries for which uuids are remembered."""
 
 
 def run(view: View, payload: bytes) -> bytes:
@@ -32,8 +34,11 @@ class Told(Request):
 
     handler = "told"
 
-    def __init__(self, operation: bytes, *, read_only: bool = False, uuid: bytes = b"", entity: int = ENTITY) -> None:
+    def __init__(
+        self, operation: bytes, *, read_only: bool = False, uuid: bytes = b"", digest: bytes = b"", entity: int = ENTITY
+    ) -> None:
         super().__init__(entity, read_only=read_only, uuid=uuid)
+        self.digest = digest
         self.operation = operation
         self.ended = False
         self.reply = b""
@@ -55,7 +60,7 @@ class Frames(SimCluster):
 
     def __init__(self, **tuning: float) -> None:
         self.seen: list[tuple[int, int, list[Message]]] = []
-        super().__init__(1, 3, TuningSettings(**tuning), {Told.handler: run})  # type: ignore[arg-type]  # floats only
+        super().__init__(1, 3, TuningSettings(**tuning), {Told.handler: run}, WINDOW)  # type: ignore[arg-type]  # floats only
         self.start_all()
         self.found()
         self.run_until(50.0)
@@ -70,8 +75,17 @@ class Frames(SimCluster):
         self.nodes[node].step(request)
         return request
 
-    def do(self, node: int, operation: bytes, wait_ms: float = 200.0, *, read_only: bool = False, uuid: bytes = b"") -> Told:
-        request = Told(operation, read_only=read_only, uuid=uuid)
+    def do(
+        self,
+        node: int,
+        operation: bytes,
+        wait_ms: float = 200.0,
+        *,
+        read_only: bool = False,
+        uuid: bytes = b"",
+        digest: bytes = b"",
+    ) -> Told:
+        request = Told(operation, read_only=read_only, uuid=uuid, digest=digest)
         self.nodes[node].step(request)
         self.run_until(self.now_ms + wait_ms)
         return request
@@ -286,6 +300,37 @@ def test_a_late_copy_of_a_refused_request_is_refused() -> None:
     cluster.nodes[0].step(Received(frame[0], frame[2]))
     cluster.wait(200.0)
     assert cluster.stored(0, b"x") is None
+
+
+def test_a_late_copy_of_a_request_refused_for_its_uuid_is_refused() -> None:
+    """Seed 91001803: the copy ran when the other request under the uuid was remembered no longer."""
+    cluster = Frames()
+    assert cluster.do(1, b"set k 1", uuid=b"u" * 16, digest=b"d" * 16).error is None
+    for number in range(WINDOW // 2):
+        cluster.do(0, b"set k %d" % number)
+    refused = cluster.do(1, b"set x 2", uuid=b"u" * 16, digest=b"e" * 16)
+    assert isinstance(refused.error, UuidReused)
+    frame = next(frame for frame in reversed(cluster.seen) if any(isinstance(message, HandOver) for message in frame[2]))
+    for number in range(WINDOW // 2):
+        cluster.do(0, b"set k %d" % number)
+    disk = cluster.nodes[frame[0]].disk.id
+    cluster.nodes[0].step(Received(frame[0], frame[2], 0, disk))
+    cluster.wait(200.0)
+    assert cluster.stored(0, b"x") is None
+
+
+def test_a_request_that_came_back_is_not_refused_for_its_uuid_while_a_copy_may_run() -> None:
+    """It was refused by a peer that may take it later, and then here, because of its uuid."""
+    cluster = Frames()
+    assert cluster.do(0, b"set k 1", uuid=b"u" * 16, digest=b"d" * 16).error is None
+    cluster.cut((0, 1), (1, 0))
+    request = Told(b"set x 2", uuid=b"u" * 16, digest=b"e" * 16)
+    cluster.nodes[1].step(request)
+    cluster.wait(0.2)
+    back = HandedBack(ENTITY, b"u" * 16, NotServing.code, b"not now", b"e" * 16)
+    cluster.nodes[1].step(Received(0, [back], 0, cluster.nodes[0].disk.id))
+    cluster.wait(500.0)
+    assert isinstance(request.error, OutcomeUnknown)
 
 
 def test_a_refusal_that_cannot_be_encoded_is_told_all_the_same() -> None:

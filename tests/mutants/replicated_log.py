@@ -11,6 +11,7 @@ READ = "core/entity/read.py"
 SERVE = "core/log/serve.py"
 SHARD = "core/shard/shard.py"
 WRITE = "core/log/write.py"
+OUTCOMES = "tests/core/test_outcomes.py"
 
 REPLICATED_LOG = (
     # -- rule 11: one entry after the other
@@ -233,6 +234,24 @@ REPLICATED_LOG = (
         15,
         "a repetition runs again",
         (BATCH, "first = overlay.get_raw(UUID + uuid)", "first = None"),
+    ),
+    mutant(
+        "late copies run that were refused for their uuid",
+        15,
+        "a copy that comes when the other request is remembered no longer is run, though it was told that it did not happen",
+        (
+            "core/handover/handover.py",
+            "if (peer, message.entity, message.uuid, message.digest) in context.refused_copies:",
+            "if False:",
+        ),
+        shown_by=OUTCOMES,
+    ),
+    mutant(
+        "what came back is refused for its uuid",
+        15,
+        "a request that a peer did not take is told that it did not happen, and a copy of it runs there later",
+        ("core/handover/handover.py", "            request.taken_back = True\n", ""),
+        shown_by=OUTCOMES,
     ),
     mutant(
         "uuids not in the entry",

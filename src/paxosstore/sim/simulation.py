@@ -203,12 +203,14 @@ class Simulation:
         return set({call.entity: call for call in calls}.values())
 
     def _all_are_whole(self) -> None:
-        """All have lost no more than they have got back, and have heard of enough others that they vote (what faults have kept
-        from them is said again: seed 86006113): from here on nobody waits for anything but others."""
+        """All have lost no more than they have got back, have heard of enough others that they vote (what faults have kept
+        from them is said again: seed 86006113), and vote themselves: who is to confirm a start may be busy with writes that
+        were begun while the disk was slow (seed 91001529). From here on nobody waits for anything but others."""
         nodes, losses = self.cluster.nodes, self._faults.losses
 
         def is_whole(node: SimNode) -> bool:
-            return losses.whole(node) and node.up and node.shard.context.reach.lost_at_ms is None
+            context = node.shard.context
+            return losses.whole(node) and node.up and context.reach.lost_at_ms is None and context.standing.votes
 
         if not self._comes_true(lambda: all(map(is_whole, nodes)), self.cluster.now_ms + CONVERGE_MS):
             raise Violation(f"not all nodes have come back: {[self._describe(node) for node in nodes]}")

@@ -68,6 +68,11 @@ def split_remembered(stored: bytes) -> tuple[bytes, bytes]:
     return stored[first:end], stored[end:]
 
 
+def uuid_reused(uuid: bytes) -> UuidReused:
+    """What a request is refused with under whose uuid another one is remembered."""
+    return UuidReused(f"another request was made under the uuid {uuid.hex()}: this one did not happen, draw a new uuid for it")
+
+
 def recall(stored: bytes, request: Request) -> Reply:
     """How a request ended, by what is remembered under its uuid: refused, if that is of another one. Whoever is told so has
     published what it did: a copy of it may have taken effect, and the answer have come too late.
@@ -75,8 +80,7 @@ def recall(stored: bytes, request: Request) -> Reply:
     Where either has no digest there is nothing to compare: a uuid that was drawn here, or a row of before digests were kept.
     """
     if stored[:1] == b"=" and request.digest and stored[1 : 1 + DIGEST_BYTES] != request.digest:
-        text = f"another request was made under the uuid {request.uuid.hex()}: this one did not happen, draw a new uuid for it"
-        return Reply(b"", UuidReused(text))
+        return Reply(b"", uuid_reused(request.uuid))
     request.published = unpack(split_remembered(stored)[0])
     return Reply.decode(stored)
 

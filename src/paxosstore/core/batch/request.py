@@ -86,7 +86,7 @@ class Request:
         self.exposed = False
         """Whether it has left this node in a way that may make it happen without us."""
         self.taken_back = False
-        """Whether it was handed over and taken back: a copy of it may still be on its way to be run."""
+        """Whether it was handed over and taken back, or not taken: a copy of it may still be on its way to be run."""
         self.hand_over = 0
         """Which hand-over of this node it was last, counted from 1."""
         self.published: Sequence[Published] = ()

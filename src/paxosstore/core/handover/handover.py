@@ -23,7 +23,7 @@ from ...errors import (
     UuidReused,
     from_code,
 )
-from ..batch.evaluate import Reply
+from ..batch.evaluate import Reply, uuid_reused
 from ..batch.request import Request
 from ..entity.entity import Entity
 from ..entry.ids import NOBODY
@@ -246,6 +246,10 @@ class HandOvers(Part):
         """A peer hands a request over: the request, unless it goes back at once."""
         context = self._context
         context.counters.handed_over_received += 1
+        if (peer, message.entity, message.uuid, message.digest) in context.refused_copies:
+            error: PaxosStoreError = uuid_reused(message.uuid)
+            context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
+            return None
         handler = context.handlers.get(message.handler)
         takes = entity.serves if message.read_only else self._proposes(entity)
         if handler is None or context.silence or not takes:  # what would wait here, another node may do
@@ -292,6 +296,7 @@ class HandOvers(Part):
         if error is not None and _may_try_another(error):
             # that node cannot, this one may: the uuid keeps it from running twice, should a copy still be under way
             self._suspect(peer)
+            request.taken_back = True
             entity.handover.returned.append(request)
         else:
             for earlier in entity.handover.returned:
@@ -324,6 +329,8 @@ class HandOvers(Part):
         """There is a link to this peer."""
         self.peers[peer].up = True
         self.peers[peer].suspect_until_ms = 0.0
+        for copy in [copy for copy in self._context.refused_copies if copy[0] == peer]:
+            del self._context.refused_copies[copy]  # what comes late over the link before counts for nothing
 
     def peer_down(self, peer: int) -> None:
         """The link to this peer is gone, and with it whatever was handed over."""

@@ -29,6 +29,9 @@ from .voters import Voters
 MAX_LOG_READS = 1_024
 """Answers to catch-up that may wait for their turn."""
 
+MAX_REFUSED_COPIES = 1_000
+"""Requests of peers that were refused because of their uuid, of which late copies are known."""
+
 WORK_PER_MS = 1_000
 """Units of `Context.work` in a millisecond, about."""
 
@@ -273,6 +276,9 @@ class Context:
         """Peer, or this node -> the page it asked for last."""
         self.lost_reads: dict[tuple[int, int], LostRead] = {}
         """(peer, first entity of what it has lost) -> the page it asked for last."""
+        self.refused_copies: dict[tuple[int, int, bytes, bytes], None] = {}
+        """(peer, entity, uuid, digest) of what peers handed over and was refused because of its uuid: a copy that comes late
+        over the same link would run, once the other request under the uuid is remembered no longer."""
         self._ids = 0
         self._entropy = identity.incarnation or 1
 
@@ -405,6 +411,10 @@ class Context:
             else:
                 self.counters.requests_unknown += 1
         if isinstance(request, HandedOverRequest):
+            if type(error) is UuidReused:
+                self.refused_copies[request.peer, request.entity, request.uuid, request.digest] = None
+                if len(self.refused_copies) > MAX_REFUSED_COPIES:
+                    del self.refused_copies[next(iter(self.refused_copies))]
             code, content = ("", reply) if error is None else (error.code, str(error).encode("utf-8", "backslashreplace"))
             published = tuple(request.published) if error is None else ()
             back = HandedBack(request.entity, request.uuid, code, content, request.digest, published)
