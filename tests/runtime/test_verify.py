@@ -173,7 +173,6 @@ class Days:
             lambda: self.found,
             lambda: 7.0,
             lambda: self.now_s,
-            pause_s=0.0,
         )
 
     async def run(self, until: int) -> None:
@@ -205,6 +204,20 @@ def test_a_round_is_made_once_in_its_time(tmp_path: Path) -> None:
     days.now_s += 0.2 * DAY_S
     asyncio.run(days.run(until=6))
     assert replicas.compared == [1, 2, 3] * 2
+
+
+def test_a_round_rests_between_two_entities_and_is_over_in_half_of_its_time() -> None:
+    """A million small entities used a tenth of a processor, all day."""
+    assert Place().pause_s(0.01, days=7.0) == pytest.approx(0.49)
+    assert Place().pause_s(60.0, days=7.0) == 10.0
+    assert Place(last=6_048_000).pause_s(0.01, days=7.0) == pytest.approx(0.05)
+    assert Place(compared=6_048_000, last=10).pause_s(0.01, days=7.0) == pytest.approx(0.05)
+    assert Place().pause_s(0.01, days=0.01) == pytest.approx(0.0432)
+
+
+def test_how_many_entities_a_round_has_is_known_in_the_next(tmp_path: Path) -> None:
+    asyncio.run(Days(tmp_path, Replicas([1, 2, 3])).run(until=3))
+    assert decode((tmp_path / FILE).read_bytes()).last == 3
 
 
 def test_a_clock_that_was_ahead_does_not_keep_the_next_round_from_coming(tmp_path: Path) -> None:

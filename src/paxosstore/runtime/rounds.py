@@ -1,8 +1,8 @@
 """All entities are compared again and again, slowly, by one node at a time: the article's check-get-all.
 
-The lowest-numbered node that is up walks over its entities, one after the other, once in `verify_days`. What a node has found to
-differ it compares again now and then, so that the alarm ends when that is mended. Where the round is, and which entities differ,
-is kept in a small file, so that a restart loses little. Losing the file costs a round from the start.
+The lowest-numbered node that is up walks over its entities, one after the other, once in `verify_days`, and rests in between.
+What a node has found to differ it compares again now and then, so that the alarm ends when that is mended. Where the round is,
+and which entities differ, is kept in a small file, so that a restart loses little. Losing the file costs a round from the start.
 """
 
 from __future__ import annotations
@@ -38,8 +38,13 @@ AGAIN_S = 600.0
 """How often a node compares again what it has found to differ."""
 SOON_S = 30.0
 """The same where not all nodes have taken part."""
+SHARE = 0.02
+"""Of the time of a round something is compared: so much of a processor at most, however many entities there are."""
+LONGEST_PAUSE_S = 10.0
 PAUSE_S = 0.01
-"""Between two entities."""
+"""Between two entities that have been found to differ."""
+MANY = 10_000
+"""Entities, where it is not known how many there are."""
 KEEP_S = 60.0
 """How often the place is written down."""
 
@@ -47,12 +52,18 @@ KEEP_S = 60.0
 class Place:
     """Where the round is."""
 
-    def __init__(self, after: int = -1, began_s: float = 0.0, differing: Iterable[int] = ()) -> None:
+    def __init__(
+        self, after: int = -1, began_s: float = 0.0, differing: Iterable[int] = (), compared: int = 0, last: int = 0
+    ) -> None:
         self.after = after
         """All entities up to this one are compared in this round."""
         self.began_s = began_s
         """Wall-clock time; 0: never. One that lies in the future counts as never."""
         self.differing = set(differing)
+        self.compared = compared
+        """How many entities in this round."""
+        self.last = last
+        """How many in the round before."""
 
     def is_due(self, now_s: float, days: float) -> bool:
         """Whether a round is under way, or the next one may begin."""
@@ -60,7 +71,19 @@ class Place:
 
     def encode(self) -> bytes:
         differing = sorted(self.differing)[:MAX_REMEMBERED]
-        return json.dumps({"after": self.after, "began_s": self.began_s, "differing": differing}).encode()
+        place = {
+            "after": self.after,
+            "began_s": self.began_s,
+            "differing": differing,
+            "compared": self.compared,
+            "last": self.last,
+        }
+        return json.dumps(place).encode()
+
+    def pause_s(self, took_s: float, days: float) -> float:
+        """How long to rest after a comparison that took so long: the round is to be over in half of its time."""
+        many = max(self.compared, self.last or MANY)
+        return min(took_s * (1.0 / SHARE - 1.0), LONGEST_PAUSE_S, 0.5 * days * DAY_S / many)
 
 
 def decode(content: bytes) -> Place:
@@ -68,13 +91,15 @@ def decode(content: bytes) -> Place:
     try:
         found = json.loads(content)
         after, began_s, differing = found["after"], found["began_s"], found["differing"]
+        compared, last = found.get("compared", 0), found.get("last", 0)  # files of earlier versions lack them
         if (
             type(after) is int
             and -1 <= after <= MAX_ENTITY
             and type(began_s) in (int, float)
             and all(type(entity) is int and 0 <= entity <= MAX_ENTITY for entity in differing)
+            and all(type(number) is int and number >= 0 for number in (compared, last))
         ):
-            return Place(after, float(began_s), differing[:MAX_REMEMBERED])
+            return Place(after, float(began_s), differing[:MAX_REMEMBERED], compared, last)
     except (ValueError, LookupError, TypeError):
         pass
     return Place()
@@ -92,7 +117,6 @@ class Rounds:
         differing: Callable[[], Iterable[int]],
         days: Callable[[], float],
         clock: Callable[[], float] = time.time,
-        pause_s: float = PAUSE_S,
     ) -> None:
         """`is_mine`: whether this node is the one that does it now. `differing`: the entities that it has found to differ."""
         self._path = path / FILE
@@ -102,7 +126,6 @@ class Rounds:
         self._differing = differing
         self._days = days
         self._clock = clock
-        self._pause_s = pause_s
         self._place = Place()
         self._kept_s = -KEEP_S
 
@@ -110,11 +133,15 @@ class Rounds:
         """For as long as the node runs."""
         self._place = decode(await beside(self._read))
         now_s, again_at_s = asyncio.get_running_loop().time, 0.0
+        is_mine, look_at_s = False, 0.0
         while True:
             try:
+                if now_s() >= look_at_s:
+                    look_at_s = now_s() + LOOK_S
+                    is_mine = self._is_mine()
                 if now_s() >= again_at_s:
                     again_at_s = now_s() + (AGAIN_S if await self._compare_again() else SOON_S)
-                elif self._is_mine() and self._place.is_due(self._clock(), self._days()):
+                elif is_mine and self._place.is_due(self._clock(), self._days()):
                     await self._next()
                 else:
                     await asyncio.sleep(LOOK_S)
@@ -124,8 +151,11 @@ class Rounds:
 
     async def _compare_again(self) -> bool:
         """Compare what has been found to differ; whether all nodes have taken part."""
-        found = [await self._one(entity) for entity in sorted(self._place.differing.union(self._differing()))]
-        return not any(result.missing for result in found)
+        all_compared = True
+        for entity in sorted(self._place.differing.union(self._differing())):
+            all_compared &= not (await self._one(entity)).missing
+            await asyncio.sleep(PAUSE_S)
+        return all_compared
 
     async def _next(self) -> None:
         """Compare the next entity, or end the round."""
@@ -133,18 +163,22 @@ class Rounds:
         entity = next((entity for entity, _ in islice(self._committed(place.after), 1)), None)
         if entity is None:
             if place.after >= 0:
-                place.after = -1
+                place.after, place.last, place.compared = -1, place.compared, 0
                 await self._keep()
             await asyncio.sleep(LOOK_S)
             return
         if place.after < 0:
             place.began_s = self._clock()
+        now_s = asyncio.get_running_loop().time
+        began_s = now_s()
         await self._one(entity)
         place.after = entity
-        now_s = asyncio.get_running_loop().time()
-        if now_s >= self._kept_s + KEEP_S:
-            self._kept_s = now_s
+        place.compared += 1
+        pause_s = place.pause_s(now_s() - began_s, self._days())
+        if now_s() >= self._kept_s + KEEP_S:
+            self._kept_s = now_s()
             await self._keep()
+        await asyncio.sleep(pause_s)
 
     async def _one(self, entity: int) -> Compared:
         result = await self._compare(entity)
@@ -154,7 +188,6 @@ class Rounds:
         elif result.is_equal and entity in self._place.differing:
             self._place.differing.discard(entity)
             await self._keep()
-        await asyncio.sleep(self._pause_s)
         return result
 
     async def _keep(self) -> None:
