@@ -9,14 +9,15 @@ A wrong length shows as a wrong checksum. After an error nothing in the stream c
 from __future__ import annotations
 
 from struct import Struct
+from typing import Final
 
 from crc32c import crc32c
 
 from ..errors import WireError
 
-_HEADER = Struct(">II")
-HEADER_BYTES = _HEADER.size
-MAX_FRAME_BYTES = 64 * 1024 * 1024
+_HEADER: Final = Struct(">II")
+HEADER_BYTES: Final = _HEADER.size
+MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """Largest payload of a frame between peers."""
 
 
@@ -42,40 +43,38 @@ class FrameReader:
         """The payloads that this piece completes. Raises WireError, from then on always: oversize, empty or damaged frame."""
         if self._broken:
             raise WireError(self._broken)
-        if not self._rest:
-            frames, used = self._split(data)
-            if used < len(data):
-                self._rest += memoryview(data)[used:]
-            return frames
-        self._rest += data
-        if len(self._rest) < self._need:
-            return []
-        frames, used = self._split(self._rest)
-        del self._rest[:used]
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._need:
+                return []
+            data = bytes(self._rest)
+            self._rest.clear()
+        frames, used = self._split(data)
+        if used < len(data):
+            self._rest += memoryview(data)[used:]
         return frames
 
-    def _split(self, data: bytes | bytearray) -> tuple[list[bytes], int]:
+    def _split(self, data: bytes) -> tuple[list[bytes], int]:
         """All whole frames at the start of `data`, and how many bytes they took."""
         frames: list[bytes] = []
         at, end = 0, len(data)
-        with memoryview(data) as view:
-            while end - at >= HEADER_BYTES:
-                length, checksum = _HEADER.unpack_from(data, at)
-                if not 0 < length <= self.max_bytes:
-                    self._fail(f"a frame of {length} bytes: 1 to {self.max_bytes} are taken")
-                first = at + HEADER_BYTES
-                if end - first < length:
-                    self._need = HEADER_BYTES + length
-                    return frames, at
-                payload = bytes(view[first : first + length])
-                if crc32c(payload) != checksum:
-                    self._fail(f"a frame of {length} bytes fails its checksum")
-                frames.append(payload)
-                at = first + length
+        while end - at >= HEADER_BYTES:
+            length, checksum = _HEADER.unpack_from(data, at)
+            if not 0 < length <= self.max_bytes:
+                self._fail(f"a frame of {length} bytes: 1 to {self.max_bytes} are taken")
+            first = at + HEADER_BYTES
+            if end - first < length:
+                self._need = HEADER_BYTES + length
+                return frames, at
+            at = first + length
+            payload = data[first:at]
+            if crc32c(payload) != checksum:
+                self._fail(f"a frame of {length} bytes fails its checksum")
+            frames.append(payload)
         self._need = HEADER_BYTES
         return frames, at
 
     def _fail(self, reason: str) -> None:
         self._broken = reason
-        self._rest = bytearray()  # not clear(): a view of the old one is still open
+        self._rest.clear()
         raise WireError(reason)
