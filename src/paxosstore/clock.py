@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-KEPT_MS = 600_000.0
+KEPT_MS: Final = 600_000.0
 """So long a peer's clock counts after it was heard last: a monotonic clock is wrong by some ms then."""
-SAMPLES = 8
+SAMPLES: Final = 8
 """Of so many round trips the quickest tells a peer's clock best."""
-JITTER_MS = 5.0
+JITTER_MS: Final = 5.0
 """Two readings of a clock may differ by so much more than their round trips explain; else it has been set in between."""
 
 
@@ -24,15 +24,16 @@ def median(clocks: Iterable[float]) -> float:
     return ordered[(len(ordered) - 1) // 2]
 
 
-class Sample(NamedTuple):
+class Sample:
     """A reading of a peer's clock."""
 
-    at_ms: float
-    """When it came, on the own monotonic clock."""
-    ahead_ms: float
-    """The peer's clock, less the own monotonic one at the same moment."""
-    error_ms: float
-    """How wrong that may be: half the round trip."""
+    __slots__ = ("ahead_ms", "error_ms")
+
+    def __init__(self, ahead_ms: float, error_ms: float) -> None:
+        self.ahead_ms: Final = ahead_ms
+        """The peer's clock, less the own monotonic one at the same moment."""
+        self.error_ms: Final = error_ms
+        """How wrong that may be: half the round trip."""
 
 
 class Offsets(NamedTuple):
@@ -49,17 +50,20 @@ class Clocks:
     def __init__(self) -> None:
         self._samples: dict[int, deque[Sample]] = {}
         self._best: dict[int, Sample] = {}
+        self._heard_ms: dict[int, float] = {}
+        """When a peer was heard last, on the own monotonic clock."""
 
     def heard(self, peer: int, clock_ms: float, sent_ms: float, received_ms: float) -> None:
         """A peer has read its clock between these two moments of the own monotonic one."""
         error_ms = (received_ms - sent_ms) / 2.0
-        sample = Sample(received_ms, clock_ms + error_ms - received_ms, error_ms)
+        sample = Sample(clock_ms + error_ms - received_ms, error_ms)
         samples = self._samples.setdefault(peer, deque(maxlen=SAMPLES))
         best = self._best.get(peer)
         if best is not None and abs(sample.ahead_ms - best.ahead_ms) > sample.error_ms + best.error_ms + JITTER_MS:
             samples.clear()  # it was set meanwhile
         samples.append(sample)
         self._best[peer] = min(samples, key=lambda one: one.error_ms)
+        self._heard_ms[peer] = received_ms
 
     def now_ms(self, clock_ms: float, monotonic_ms: float) -> float:
         """What the clocks say together, by the own clock and monotonic one as they stand now."""
@@ -74,6 +78,4 @@ class Clocks:
     def _peers(self, monotonic_ms: float) -> dict[int, float]:
         """What each of the peers' clocks shows now, of those that were heard not too long ago."""
         oldest_ms = monotonic_ms - KEPT_MS
-        return {
-            peer: best.ahead_ms + monotonic_ms for peer, best in self._best.items() if self._samples[peer][-1].at_ms >= oldest_ms
-        }
+        return {peer: best.ahead_ms + monotonic_ms for peer, best in self._best.items() if self._heard_ms[peer] >= oldest_ms}
