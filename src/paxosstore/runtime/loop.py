@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Final
 
 from ..core.batch.published import Published
 from ..core.batch.request import Request
@@ -38,15 +39,15 @@ QUICK_SYNC_MS = 1.0
 """The loop may wait for a sync if the one before was this quick."""
 LONE_WAIT_MS = 2.0
 """So long at most: a disk that is slow all of a sudden must not keep the loop from anything else."""
-GULP_MS = 10.0
+GULP_MS: Final = 10.0
 """While a sync takes long, what only time has brought is looked at so often at most."""
-READS_MS = 5.0
+READS_MS: Final = 5.0
 """The loop reads for so long, and then it does what else there is: a disk that is slow to read holds it up for one read more."""
-SILENT_MS = 1_000.0
+SILENT_MS: Final = 1_000.0
 """A disk that has not answered for so long is worth a line in the log."""
 CLOSE_WAIT_S = 1.0
 """How long a stop waits for the sync under way."""
-EXIT_DISK_FAILED = 74
+EXIT_DISK_FAILED: Final = 74
 """The process's exit code after a failed sync or damaged data (rule 8)."""
 
 

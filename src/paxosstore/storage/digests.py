@@ -12,15 +12,16 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from mmap import mmap
+from typing import Final
 
 from ..core.interface.digest import BUCKETS, CHILDREN, LEVELS, MASK, NODE_BYTES, bucket_of, place_of, weight
 from ..errors import NotServing, PaxosStoreError
 from .epochs import Span
 
-_UPPER = 3
+_UPPER: Final = 3
 """The other level that is kept; what lies between is added up when it is asked for."""
-_PER_UPPER = CHILDREN ** (LEVELS - _UPPER)
-_PIECE = 128
+_PER_UPPER: Final = CHILDREN ** (LEVELS - _UPPER)
+_PIECE: Final = 128
 """So many entities are added at a time: whoever writes meanwhile waits for no more."""
 
 

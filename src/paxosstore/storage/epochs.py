@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct, error
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..core.interface.ready import Apply, Change, EndInstall, ResetEntity
 from ..errors import Damaged
@@ -29,11 +29,11 @@ from .keys import META, META_COMMITTED, PLOG, committed_key, decode_entry, entit
 from .operations import Operation
 from .rocks_table import RocksTable
 
-INDEX = b"x"
-_END = b"y"
-_NUMBER = Struct(">Q")
-_PAIR = Struct(">QQ")
-_PER_KEPT = 16
+INDEX: Final = b"x"
+_END: Final = b"y"
+_NUMBER: Final = Struct(">Q")
+_PAIR: Final = Struct(">QQ")
+_PER_KEPT: Final = 16
 MAX_SPANS = 8_192
 """Entities of an epoch."""
 

@@ -9,16 +9,18 @@ import threading
 from collections.abc import Callable, Iterator
 from heapq import merge
 from pathlib import Path
+from typing import Final
 
 from .keys import ENTITY_BYTES, META, entity_of, entity_prefix, mark_key
 from .marks import GENERATION, RECOVERING, decode_generation, decode_recovering
 
-FIRST, SECOND = b"d", b"e"
+FIRST: Final = b"d"
+SECOND: Final = b"e"
 """First byte of the data keys of each. They follow one another."""
-AFTER_DATA = b"f"
+AFTER_DATA: Final = b"f"
 MAX_KNOWN = 16_384
 """Entities of which it is remembered. With more, all are forgotten, and looked up once more."""
-_LAST = (1 << 64) - 1
+_LAST: Final = (1 << 64) - 1
 
 Rows = Iterator[tuple[bytes, bytes]]
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import Final
 
 from ..core.batch.request import REQUEST_BYTES, Request
 from ..core.interface.event import Event, Received
 
-TURN_EVENTS = 10_000
-TURN_MESSAGES = 10_000
-TURN_BYTES = 8 * 1024 * 1024
+TURN_EVENTS: Final = 10_000
+TURN_MESSAGES: Final = 10_000
+TURN_BYTES: Final = 8 * 1024 * 1024
 """One turn takes in so much of frames, and ends with the event that crosses a limit: the loop is not held for longer."""
-FULL_BYTES = 64 * 1024 * 1024
+FULL_BYTES: Final = 64 * 1024 * 1024
 """Of frames: when more has arrived, nothing is read from the peers until half of it is taken in."""
 
 

@@ -15,13 +15,14 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from .durable import sync_data, sync_file, sync_path
 from .journal_reader import JournalReader, segment_path
 from .segment import SECTOR, encode_record, encode_segment, sectors_of
 
-SEGMENT_BYTES = 16 * 1024 * 1024
-_CHUNK = bytes(1024 * 1024)
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+_CHUNK: Final = bytes(1024 * 1024)
 
 
 class _Segment:

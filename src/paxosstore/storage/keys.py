@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from struct import Struct
+from typing import Final
 
 from ..core.entry.ids import MAX_ENTITY
 from ..core.interface.digest import first_place
 
-_U64 = Struct(">Q")
-_ROW = Struct(">QQ")
+_U64: Final = Struct(">Q")
+_ROW: Final = Struct(">QQ")
 
-ENTITY_BYTES = 8
-PLOG, META = b"l", b"m"
+ENTITY_BYTES: Final = 8
+PLOG: Final = b"l"
+META: Final = b"m"
 """First byte of a key of the table; that of data is in generations.py."""
-META_COMMITTED = b"c"
+META_COMMITTED: Final = b"c"
 """First byte of the meta keys of committed entries; the others are in marks.py."""
-META_PLACE = b"h"
+META_PLACE: Final = b"h"
 """Of the keys that list entities by their place in the tree of digests; no values."""
 
-entity_prefix = _U64.pack
+entity_prefix: Final = _U64.pack
 """Entity -> the first eight bytes of its data keys."""
-plog_key = _ROW.pack
+plog_key: Final = _ROW.pack
 """(entity, entry) -> key of the row."""
 
 

@@ -7,27 +7,28 @@ from __future__ import annotations
 
 from pathlib import Path
 from struct import Struct, error
+from typing import Final
 
 from crc32c import crc32c
 
 from .damage import damaged
 from .keys import decode_entry, encode_entry, mark_key
 
-FLOOR = b"f"
+FLOOR: Final = b"f"
 """Entity -> its floor (rule 19c)."""
-GENERATION = b"g"
+GENERATION: Final = b"g"
 """Entity -> nothing: its data in the second generation is in force (generations.py)."""
-RECOVERING = b"i"
+RECOVERING: Final = b"i"
 """Entity -> nothing: beside its data there is some of a copy (rule 16)."""
-MIXED = b"r"
+MIXED: Final = b"r"
 """Entity -> nothing: its data is not whole. Of versions before format 7, which copied over it."""
-STOPPED = b"x"
+STOPPED: Final = b"x"
 """Entity -> why it is never served again."""
-STANDING_KEY = b"n"
+STANDING_KEY: Final = b"n"
 """The node's standing (rule 19): the only row under this byte."""
 
-_CRC = Struct(">I")
-_ENTRY_BYTES = len(encode_entry(0))
+_CRC: Final = Struct(">I")
+_ENTRY_BYTES: Final = len(encode_entry(0))
 
 
 def encode_mark(key: bytes, content: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Final
 
 from ..core.entry.record import Record
 from ..core.interface.ready import Apply, Change, DropInstall, EndInstall, ResetEntity
@@ -28,15 +29,15 @@ from .scrub import Scrub
 from .upkeep import Upkeep
 from .views import Views
 
-SEQUENCE = META + b"s"
+SEQUENCE: Final = META + b"s"
 """Where the sequence of the last batch stands."""
 MAX_DELETED = 65_536
 """After so many keys deleted, RocksDB writes out its memory: a scan walks over them there."""
-MAX_APPLIED = 16_384
+MAX_APPLIED: Final = 16_384
 """Entities of which the committed entry is remembered. With more, all are forgotten, and looked up once more."""
-NOTE_S = 1.0
+NOTE_S: Final = 1.0
 """How long the journal rests before its end is noted in the head of its segment."""
-CLEAR_WEIGHT = 1_024
+CLEAR_WEIGHT: Final = 1_024
 """What a range deleted counts for: each makes the reads after the next one dearer, of whatever key."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ..core.batch.overlay import DATA as DATA_SPACE
 from ..core.batch.overlay import WriteBatch
@@ -29,7 +29,7 @@ from .marks import FLOOR, GENERATION, RECOVERING, STANDING_KEY, STOPPED, encode_
 Operation = tuple[bytes, bytes | tuple[bytes] | None]
 """(key, value), (key, None) to delete it, or (start, (end,)) to delete start <= key < end."""
 
-_DATA_SPACE_END = bytes((DATA_SPACE[0] + 1,))
+_DATA_SPACE_END: Final = bytes((DATA_SPACE[0] + 1,))
 
 
 def fill(batch: Any, operations: Iterable[Operation]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -30,10 +31,10 @@ from .marks import GENERATION
 from .operations import Operation, add_change, apply_operations, committed_operation
 from .record_codec import decode_row, encode_row
 
-_VERSION = b"\x01"
+_VERSION: Final = b"\x01"
 """No list of msgpack begins with this byte."""
 MAX_KNOWN = 65_536
-MAX_KNOWN_BYTES = 16 * 1024 * 1024
+MAX_KNOWN_BYTES: Final = 16 * 1024 * 1024
 """Values that are known to be in the journal, until they are applied. With more, all are forgotten, and written once more."""
 
 Place = tuple[int, int]
@@ -41,10 +42,10 @@ Place = tuple[int, int]
 _Marks = list[tuple[int, int, int, int, int, bool]]
 _Applies = list[tuple[int, int, list[Operation] | None]]
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[list[Operation], _Marks, _Applies]).decode
-_body = MsgpackBodyCodec()
-_decode_before = msgspec.msgpack.Decoder(list[Operation]).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(tuple[list[Operation], _Marks, _Applies]).decode
+_body: Final = MsgpackBodyCodec()
+_decode_before: Final = msgspec.msgpack.Decoder(list[Operation]).decode
 
 
 class Payloads:

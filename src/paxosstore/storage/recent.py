@@ -6,10 +6,11 @@ Two halves. What is used goes into the younger one; when that is full, the older
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
-HALF_BYTES = 4 * 1024 * 1024
-MAX_VALUE_BYTES = 4_096
-ROW_BYTES = 200
+HALF_BYTES: Final = 4 * 1024 * 1024
+MAX_VALUE_BYTES: Final = 4_096
+ROW_BYTES: Final = 200
 """What a row takes beside its key and value."""
 
 

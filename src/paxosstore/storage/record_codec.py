@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from struct import Struct
+from typing import Final
 
 import msgspec
 from crc32c import crc32c
@@ -17,11 +18,11 @@ from ..core.entry.record import Record, Value, validate
 from .damage import damaged
 from .keys import plog_key
 
-ROW_FORMAT = 1
-_HEADER = Struct(">BI")
+ROW_FORMAT: Final = 1
+_HEADER: Final = Struct(">BI")
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, int, int, bool, bytes | None, bytes]).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(tuple[int, int, int, bool, bytes | None, bytes]).decode
 
 
 def encode_row(key: bytes, record: Record) -> bytes:

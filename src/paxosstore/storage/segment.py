@@ -21,25 +21,28 @@ from __future__ import annotations
 
 from pathlib import Path
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
 from ..errors import Damaged
 from .damage import damaged
 
-SECTOR = 512
-SEGMENT_MARK, RECORD_MARK, CONTINUED_MARK = b"\xc3", b"\xa5", b"\x5a"
-MARK_BEFORE = b"\x3c"
+SECTOR: Final = 512
+SEGMENT_MARK: Final = b"\xc3"
+RECORD_MARK: Final = b"\xa5"
+CONTINUED_MARK: Final = b"\x5a"
+MARK_BEFORE: Final = b"\x3c"
 """No flipped bit makes one of them another one or zero."""
 
-_PER_SECTOR = SECTOR - 1
-_ZEROS = bytes(SECTOR)
-_CRC = Struct("<I")
-_SEGMENT, _SEGMENT_BEFORE = Struct("<QQQQ"), Struct("<QQQ")
-_RECORD = Struct("<IIQQ")
-_HEADER_BYTES = _CRC.size + _RECORD.size
-_PAYLOAD_AT = 1 + _HEADER_BYTES
+_PER_SECTOR: Final = SECTOR - 1
+_ZEROS: Final = bytes(SECTOR)
+_CRC: Final = Struct("<I")
+_SEGMENT: Final = Struct("<QQQQ")
+_SEGMENT_BEFORE: Final = Struct("<QQQ")
+_RECORD: Final = Struct("<IIQQ")
+_HEADER_BYTES: Final = _CRC.size + _RECORD.size
+_PAYLOAD_AT: Final = 1 + _HEADER_BYTES
 
 
 class Record(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import compress, pairwise
-from typing import get_args
+from typing import Final, get_args
 
 import msgspec
 
@@ -64,20 +64,20 @@ from ..core.verify.digest import DIGEST_BYTES as PIECE_DIGEST_BYTES
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
 
-SOFT_PAYLOAD_BYTES = 4 * 1024 * 1024
-MAX_MESSAGES = 4_096
+SOFT_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
+MAX_MESSAGES: Final = 4_096
 """Above either the messages of a turn are split over several frames: a frame is encoded, and decoded, at one go."""
 
-MAX_ENTRY = 2**63 - 1
+MAX_ENTRY: Final = 2**63 - 1
 MAX_SPANS = 1_024
 """Ranges of damaged entities that a page names: a node has 64 of its own at most, and those that its peers have named."""
 """Highest entry or ballot taken, so that the next one still fits into 64 bits."""
-UUID_BYTES = 16
-SPACES = (DATA, UUID, WINDOW, TIME)
+UUID_BYTES: Final = 16
+SPACES: Final = (DATA, UUID, WINDOW, TIME)
 """What keys of an entity's data begin with."""
-STATES = {state.value for state in State}
+STATES: Final = {state.value for state in State}
 
-_KINDS: tuple[type[Message], ...] = get_args(Message)
+_KINDS: Final[tuple[type[Message], ...]] = get_args(Message)
 _Payload = tuple[
     list[PaxosMessage],
     list[ReadQuestion],
@@ -104,12 +104,12 @@ _Payload = tuple[
     list[LostRequest],
     list[LostPage],
 ]
-_PLACES = {kind: place for place, kind in enumerate(_KINDS)}
+_PLACES: Final = {kind: place for place, kind in enumerate(_KINDS)}
 """Where the messages of a kind are in a payload."""
-_NO_GROUPS: list[list[Message]] = [[] for _ in _KINDS]
+_NO_GROUPS: Final[list[list[Message]]] = [[] for _ in _KINDS]
 """These lists stay empty."""
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Payload)
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(_Payload)
 
 
 def encode_messages(messages: Iterable[Message]) -> bytes:
@@ -449,7 +449,7 @@ def _bad(message: Message | Learned | Held, reason: str) -> WireError:
     return WireError(f"{type(message).__name__}: {reason}")
 
 
-_CHECKS: dict[type[Message], Callable[..., None]] = {
+_CHECKS: Final[dict[type[Message], Callable[..., None]]] = {
     PaxosMessage: _check_paxos,
     ReadQuestion: _check_questions,
     ReadAnswer: _check_answers,

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from ...errors import PaxosStoreError
 
-OK = b"+OK\r\n"
-ZERO = b":0\r\n"
-ONE = b":1\r\n"
-_NULL_2 = b"$-1\r\n"
-_NULL_3 = b"_\r\n"
+OK: Final = b"+OK\r\n"
+ZERO: Final = b":0\r\n"
+ONE: Final = b":1\r\n"
+_NULL_2: Final = b"$-1\r\n"
+_NULL_3: Final = b"_\r\n"
 
-SYNTAX_ERROR = b"-ERR syntax error\r\n"
-WRONG_TYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
-NOT_A_FLOAT = b"-ERR value is not a valid float\r\n"
-NO_SUCH_KEY = b"-ERR no such key\r\n"
-MAX_ERROR_BYTES = 4_096
+SYNTAX_ERROR: Final = b"-ERR syntax error\r\n"
+WRONG_TYPE: Final = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+NOT_A_FLOAT: Final = b"-ERR value is not a valid float\r\n"
+NO_SUCH_KEY: Final = b"-ERR no such key\r\n"
+MAX_ERROR_BYTES: Final = 4_096
 """Of an error's text: it may hold what the client has sent."""
-NOT_AN_INTEGER = b"-ERR value is not an integer or out of range\r\n"
+NOT_AN_INTEGER: Final = b"-ERR value is not an integer or out of range\r\n"
 
 
 class ReplyError(Exception):
@@ -108,7 +109,7 @@ def unknown_command(args: list[bytes]) -> bytes:
     return error(b"unknown command '%b', with args beginning with: %b" % (args[0][:128], words))
 
 
-CODES = {
+CODES: Final = {
     "ERR": "ERR",
     "CONFIG": "ERR",
     "INVALID": "ERR",
@@ -140,7 +141,7 @@ CODES = {
 }
 """The first word of a Redis error, by the `code` of the store's error: one for every class of the tree."""
 
-_LEADS = {
+_LEADS: Final = {
     "FAILED": "internal error: ",
     "UNKNOWN": "outcome unknown: ",
 }

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from .reply import error
 from .room import Room
@@ -34,33 +35,33 @@ class Refused:
         self.reply = reply
 
 
-MAX_LINE_BYTES = 65_536
+MAX_LINE_BYTES: Final = 65_536
 """Longest inline request, and longest line that holds a count."""
-MAX_ARGUMENTS = 1_048_576
+MAX_ARGUMENTS: Final = 1_048_576
 
-_SHORT_BYTES = 2_048
-_BULK_LINES = [b"$%d" % length for length in range(_SHORT_BYTES)]
+_SHORT_BYTES: Final = 2_048
+_BULK_LINES: Final = [b"$%d" % length for length in range(_SHORT_BYTES)]
 """How the line before a short bulk string has to read, by its length."""
-_MOST_SPLIT = 63
-_PARTS = {b"*%d" % count: 2 * count + 1 for count in range(1, _MOST_SPLIT + 1)}
+_MOST_SPLIT: Final = 63
+_PARTS: Final = {b"*%d" % count: 2 * count + 1 for count in range(1, _MOST_SPLIT + 1)}
 """How many lines a request of so many arguments has, by its first line."""
-_LARGEST_SPLIT = _MOST_SPLIT * _SHORT_BYTES
+_LARGEST_SPLIT: Final = _MOST_SPLIT * _SHORT_BYTES
 """No request that `_split` takes is larger, so it need not look."""
-LARGE_BYTES = 65_536
+LARGE_BYTES: Final = 65_536
 """A request of this size is not begun while there is no room."""
-ARGUMENT_BYTES = 64
+ARGUMENT_BYTES: Final = 64
 """What an argument takes beside its bytes, roughly."""
 
-_SPLITS_PER_PIECE = 8
+_SPLITS_PER_PIECE: Final = 8
 """How often the fast way is tried again after the complete one: each try looks at the whole rest of the piece."""
 
-_INLINE_STARTS = frozenset((*b"\t\n\v\f\r", *range(0x20, 0x7F)))
-_FOREIGN = re.compile(rb" HTTP/[0-9.]+\s*\Z|\ASSH-")
+_INLINE_STARTS: Final = frozenset((*b"\t\n\v\f\r", *range(0x20, 0x7F)))
+_FOREIGN: Final = re.compile(rb" HTTP/[0-9.]+\s*\Z|\ASSH-")
 """A line that begins a request of HTTP, whatever its method, or a connection of SSH."""
-FOREIGN_BYTES = 16
+FOREIGN_BYTES: Final = 16
 
-_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_AT_ARRAY = -1
+_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_AT_ARRAY: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +334,12 @@ def _integer(text: bytes) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
-_NOT_PLAIN = re.compile(rb"[\"'\0\v\f]")
-_PLAIN = re.compile(rb"[^ \n\r\t\"']+")
-_DOUBLE = re.compile(rb'"((?:[^"\\]|\\.)*)"(?=\s|\Z)', re.DOTALL)
-_SINGLE = re.compile(rb"'((?:[^'\\]|\\'|\\(?!'))*)'(?=\s|\Z)")
-_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
-_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+_NOT_PLAIN: Final = re.compile(rb"[\"'\0\v\f]")
+_PLAIN: Final = re.compile(rb"[^ \n\r\t\"']+")
+_DOUBLE: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"(?=\s|\Z)', re.DOTALL)
+_SINGLE: Final = re.compile(rb"'((?:[^'\\]|\\'|\\(?!'))*)'(?=\s|\Z)")
+_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
 
 def split_arguments(line: bytes) -> list[bytes] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import thread_time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,29 +23,29 @@ from .spec import Spec
 from .table import TABLE
 from .waits import attempt, look
 
-_WATCH = b"watch"
-_EXEC = b"exec"
-TRY = b"try"
+_WATCH: Final = b"watch"
+_EXEC: Final = b"exec"
+TRY: Final = b"try"
 """In front of a command that waits where there is nothing for it."""
-LOOK = b"look"
+LOOK: Final = b"look"
 """The same, as a read."""
-_DROP_EXPIRED = b"drop-expired"
-HANDLER = "redis"
+_DROP_EXPIRED: Final = b"drop-expired"
+HANDLER: Final = "redis"
 """The name under which every node knows `handle`."""
 MAX_REPLIES_BYTES = 16_777_216
 """Of the replies of one transaction together."""
 MAX_TRANSACTION_S = 0.5
 """Of time on the processor: rows do not count what scripts and LCS do, and the node serves nobody meanwhile."""
 
-_COMMANDS: dict[bytes, Run] = {name: spec.run for name, spec in TABLE.items() if spec.run is not None}
-_HANDLED = dict(_COMMANDS)
+_COMMANDS: Final[dict[bytes, Run]] = {name: spec.run for name, spec in TABLE.items() if spec.run is not None}
+_HANDLED: Final = dict(_COMMANDS)
 _HANDLED[_DROP_EXPIRED] = generic.drop_expired
 _HANDLED[IMPORT] = import_keys
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, list[bytes]]).decode
-_decode_words = msgspec.msgpack.Decoder(list[bytes]).decode
-_decode_replies = msgspec.msgpack.Decoder(list[bytes] | None).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(tuple[int, list[bytes]]).decode
+_decode_words: Final = msgspec.msgpack.Decoder(list[bytes]).decode
+_decode_replies: Final = msgspec.msgpack.Decoder(list[bytes] | None).decode
 
 
 def encode(proto: int, args: list[bytes]) -> bytes:

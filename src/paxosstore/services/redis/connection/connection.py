@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from ....runtime.direct import descriptor, write_now
 from ....runtime.sockets import keep_alive, looks_like
@@ -27,9 +27,9 @@ from .dispatch import Desk, Dispatch, Ending
 from .order import Order
 from .requests import LARGE_REPLY_BYTES
 
-SLICE_BYTES = 16_384
+SLICE_BYTES: Final = 16_384
 """What is parsed at a time, and so how many commands there may be beside the bytes they came in."""
-READ_AHEAD_BYTES = 262_144
+READ_AHEAD_BYTES: Final = 262_144
 """What is read while the store holds commands up."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from ....core.batch.request import Request as StoreRequest
 from ....errors import NotServing
@@ -33,22 +33,22 @@ from .naps import Nap, Timer
 from .order import Order
 from .requests import SMALL_BYTES, Command, Ended, Spread, Whole, merge_by, merge_ok, merge_sum
 
-CROSS_SLOT = error("Keys in request don't hash to the same slot", "CROSSSLOT")
-TOO_LARGE = "TOOLARGE"
-PATTERN_SHIFT = 4
+CROSS_SLOT: Final = error("Keys in request don't hash to the same slot", "CROSSSLOT")
+TOO_LARGE: Final = "TOOLARGE"
+PATTERN_SHIFT: Final = 4
 """To look 16 bytes of patterns through takes as long as a command."""
-MAX_LOCAL_WORDS = 1_024
+MAX_LOCAL_WORDS: Final = 1_024
 """Of a command that this node answers alone, on the loop."""
-UNBOUNDED = frozenset(("watch", once.NAME))
+UNBOUNDED: Final = frozenset(("watch", once.NAME))
 """The others of the session's, whose words are bounded elsewhere."""
-STOPPING = store_error(NotServing("the node is stopping: nothing happened"))
-WHILE_LISTENING = frozenset(
+STOPPING: Final = store_error(NotServing("the node is stopping: nothing happened"))
+WHILE_LISTENING: Final = frozenset(
     ("subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset")
 )
-NOT_WHILE_LISTENING = (
+NOT_WHILE_LISTENING: Final = (
     b"Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )
-WEB_WORDS = frozenset((b"post", b"host:"))
+WEB_WORDS: Final = frozenset((b"post", b"host:"))
 """No commands, but how a browser's request begins; like Redis, the service says nothing and ends the connection."""
 
 
@@ -373,7 +373,7 @@ def call(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
     return calls.call(dispatch, dispatch.desk, spec, args)
 
 
-STARTERS: dict[str, Callable[[Dispatch, Spec, Request], bool]] = {
+STARTERS: Final[dict[str, Callable[[Dispatch, Spec, Request], bool]]] = {
     "cluster": cluster,
     "debug": debug_or_sleep,
     "exec": transactions.execute,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Final, Protocol
 
 from ....core.batch.request import Request
 from ....errors import Overloaded
@@ -26,15 +26,15 @@ from ..settings import RedisSettings
 from .naps import Nap
 from .requests import LARGE_REPLY_BYTES, SMALL_BYTES, Answer, Command, Slot, Spread
 
-READ_FLOOR = 1
+READ_FLOOR: Final = 1
 """So many reads may be under way whatever the size of their replies."""
-CROWDED_BYTES = 1_048_576
+CROWDED_BYTES: Final = 1_048_576
 """Replies unread or in the making from which on no more of them are made."""
-QUEUED_READS = 8
+QUEUED_READS: Final = 8
 """Reads queued behind a write, at first: they cannot be put off when their replies turn out to be large …"""
-MAX_QUEUED_READS = 64
+MAX_QUEUED_READS: Final = 64
 """… so there may be more only while they are not."""
-MAX_UNDER_WAY_BYTES = 16 * 1024 * 1024
+MAX_UNDER_WAY_BYTES: Final = 16 * 1024 * 1024
 """Of commands under way from one client."""
 
 

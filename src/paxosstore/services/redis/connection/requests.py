@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from mypy_extensions import mypyc_attr
 
@@ -17,11 +17,11 @@ from ..reply import OK, error, integer_reply, store_error
 from ..room import Room
 from ..run import Run
 
-SMALL_BYTES = 512
+SMALL_BYTES: Final = 512
 """What is not larger is counted by number alone."""
-LARGE_REPLY_BYTES = 65_536
+LARGE_REPLY_BYTES: Final = 65_536
 """A reply that is not kept while there is no room."""
-PARTS_AT_ONCE = 256
+PARTS_AT_ONCE: Final = 256
 """Entities at which a command on many is under way at the same time."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
@@ -16,40 +16,40 @@ from ....core.batch.overlay import MAX_KEY_BYTES, View
 from ....errors import TooLarge
 from ..reply import WrongType
 
-ROW = b"k"
-COUNT = b"n"
-EXPIRY = b"x"
-GARBAGE = b"g"
-TOMBSTONE = b"t"
-SCRIPTS = b"s"
-ONCE = b"o"
+ROW: Final = b"k"
+COUNT: Final = b"n"
+EXPIRY: Final = b"x"
+GARBAGE: Final = b"g"
+TOMBSTONE: Final = b"t"
+SCRIPTS: Final = b"s"
+ONCE: Final = b"o"
 """The one row of its space: when what was done under which uuids (commands/once.py)."""
-_AFTER_SCRIPTS = b"t"
-_AFTER_ROWS = b"l"
-_AFTER_EXPIRY = b"y"
-AFTER_GARBAGE = b"h"
+_AFTER_SCRIPTS: Final = b"t"
+_AFTER_ROWS: Final = b"l"
+_AFTER_EXPIRY: Final = b"y"
+AFTER_GARBAGE: Final = b"h"
 
-OLD_STRING = 1
+OLD_STRING: Final = 1
 """A string as it was written before there were stamps: its head has none."""
 STRING, HASH, LIST, SET, ZSET, STREAM = range(2, 8)
-KINDS = {OLD_STRING: "string", STRING: "string", HASH: "hash", LIST: "list", SET: "set", ZSET: "zset", STREAM: "stream"}
+KINDS: Final = {OLD_STRING: "string", STRING: "string", HASH: "hash", LIST: "list", SET: "set", ZSET: "zset", STREAM: "stream"}
 """What TYPE says of them."""
 
-_NEVER = bytes(8)
-_STRING = bytes((STRING,))
-_PLAIN = _STRING + _NEVER
-_OLD_HEAD = 9
-STAMP_BYTES = 12
-_NO_STAMP = bytes(STAMP_BYTES)
-_HEAD = _OLD_HEAD + STAMP_BYTES
-VERSION_BYTES = 8
-MOST_DUE = 256
+_NEVER: Final = bytes(8)
+_STRING: Final = bytes((STRING,))
+_PLAIN: Final = _STRING + _NEVER
+_OLD_HEAD: Final = 9
+STAMP_BYTES: Final = 12
+_NO_STAMP: Final = bytes(STAMP_BYTES)
+_HEAD: Final = _OLD_HEAD + STAMP_BYTES
+VERSION_BYTES: Final = 8
+MOST_DUE: Final = 256
 """A page of a scan ends with the key of which it has deleted so many that were due."""
-PAGE_BYTES = 1_048_576
+PAGE_BYTES: Final = 1_048_576
 """A page of a scan ends with the key that goes over this, in names or in values: all of them are read."""
-MANY = 1_000
+MANY: Final = 1_000
 """Where more keys than this are deleted at once, one mark for all absent keys stands for their tombstones."""
-MAX_NAME_BYTES = MAX_KEY_BYTES - 16
+MAX_NAME_BYTES: Final = MAX_KEY_BYTES - 16
 """Longest key of a client: its longest form here, the one under EXPIRY, still has to be a key."""
 
 

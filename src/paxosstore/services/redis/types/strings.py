@@ -5,6 +5,8 @@ A function checks everything before its first write: an error reply must leave n
 
 from __future__ import annotations
 
+from typing import Final
+
 from ....core.batch.overlay import View
 from ....errors import TooLarge
 from ..layout.keys import STRING, Key, get_value, set_many
@@ -27,19 +29,20 @@ from ..resp import integer
 from . import long_double
 from .expiry import deadline
 
-MAX_REPLY_BYTES = 16_777_216
+MAX_REPLY_BYTES: Final = 16_777_216
 """Of the values of several keys together; a single one is never refused."""
-MAX_REDIS_BYTES = 512 * 1024 * 1024
+MAX_REDIS_BYTES: Final = 512 * 1024 * 1024
 """Longest string of Redis: beyond it, the error is Redis's."""
-MAX_VALUE_BYTES = 64 * 1024 * 1024
+MAX_VALUE_BYTES: Final = 64 * 1024 * 1024
 """Of what is made longer by a number alone, before the node's own limits are asked."""
-_MIN, _MAX = -(2**63), 2**63 - 1
-_EXPIRES = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
+_MIN: Final = -(2**63)
+_MAX: Final = 2**63 - 1
+_EXPIRES: Final = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
 """Option of SET -> (its unit in ms, whether it counts from now)."""
-_TTL_OPTIONS = {*_EXPIRES, b"KEEPTTL", b"PERSIST"}
-_SET_OPTIONS = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL"))
-_GETEX_OPTIONS = frozenset((b"PERSIST",))
-_CONDITIONS = {b"NX", b"XX"}
+_TTL_OPTIONS: Final = {*_EXPIRES, b"KEEPTTL", b"PERSIST"}
+_SET_OPTIONS: Final = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL"))
+_GETEX_OPTIONS: Final = frozenset((b"PERSIST",))
+_CONDITIONS: Final = {b"NX", b"XX"}
 
 
 def get(view: View, args: list[bytes], proto: int) -> bytes:
