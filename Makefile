@@ -20,7 +20,7 @@ help:
 	@echo "make check    formatting, lint, types, layers"
 	@echo "make bench    throughput and latency beside redis-server"
 	@echo "make sim      300 seeds of the simulated cluster"
-	@echo "make sim-redis  lists, sets, hashes and sorted sets of Redis in it, some with an end, who waits for them, and what is done once; 300 seeds"
+	@echo "make sim-redis  lists, sets, hashes, sorted sets and streams of Redis in it, some with an end, who waits for them, and what is done once; 300 seeds"
 	@echo "make mutants  every rule broken on purpose, and which check noticed"
 	@echo "make modelcheck    every order of events in a small scope"
 	@echo "make crash-images  what a power cut may leave of the store, opened and checked"
@@ -74,6 +74,7 @@ FIRST ?= 0
 sim-redis: $(COMPILED)
 	$(BIN)/python -m tests.services.redis.simulated_collections $(SEEDS) $(FIRST)
 	$(BIN)/python -m tests.services.redis.simulated_waiting $(SEEDS) $(FIRST)
+	$(BIN)/python -m tests.services.redis.simulated_streams $(SEEDS) $(FIRST)
 	$(BIN)/python -m tests.services.redis.simulated_once $(SEEDS) $(FIRST)
 	$(BIN)/python -m tests.services.redis.simulated_calls $(SEEDS) $(FIRST)
 

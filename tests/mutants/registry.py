@@ -22,10 +22,11 @@ from .paxos import PAXOS
 from .redis import REDIS
 from .replicated_log import REPLICATED_LOG
 from .snapshot import SNAPSHOT
+from .streams import STREAMS
 
 MUTANTS: tuple[Mutant, ...] = (
     *(PAXOS + DISK + REPLICATED_LOG + LOST_DISK + FOUNDING + MEMORY + SNAPSHOT),
     *(DIVERGENCE + CATCH_UP + PACING + COMPARING + LEARN_ONLY + BACKGROUND + REDIS + CLOCKS + FEED + UNDER_UUID),
-    *(SIMULATED + CALLS),
+    *(SIMULATED + STREAMS + CALLS),
 )
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from chaos import kinds
 from paxosstore.core.batch.overlay import View
@@ -27,6 +27,7 @@ from paxosstore.errors import PaxosStoreError
 from paxosstore.runtime.feed import Feed
 from paxosstore.services.redis.commands.handler import HANDLER, handle
 from paxosstore.services.redis.commands.table import TABLE
+from paxosstore.services.redis.commands.waits import found_nothing
 from paxosstore.services.redis.connection.requests import Command
 from paxosstore.services.redis.layout.keys import key_in
 from paxosstore.services.redis.room import Room
@@ -48,6 +49,9 @@ BLOCKING = {kinds.DEQUE: ("blpop", "brpop"), kinds.ZSET: ("bzpopmin",)}
 OF_SEVERAL = {"blpop": (b"BLMPOP", b"LEFT"), "brpop": (b"BLMPOP", b"RIGHT"), "bzpopmin": (b"BZMPOP", b"MIN")}
 """The same, of one, by the commands that pop several and whose words have another order."""
 KEYS = {entity: [f"{kind}:{entity}{other}" for kind in BLOCKING for other in ("", "b")] for entity in (1, 2)}
+GIVEN_BACK_BY = {"blpop": "lpush", "brpop": "rpush", "bzpopmin": "zadd"}
+NOT_TAKEN_AWAY = (b"BLMOVE", b"XREAD", b"XREADGROUP")
+"""What these tell a client that has gone is where it was moved to, or pending for it."""
 WAIT_SEED = 0x3A17
 PROBE_EVERY_MS = 250.0
 TIMEOUTS_S = (0.0, 0.0, 0.02, 0.2, 1.0)
@@ -62,8 +66,39 @@ class Desk(NamedTuple):
     room: WaitingRoom
 
 
-class Wish(NamedTuple):
+class Said(NamedTuple):
+    """What a reply says of one key: what was done there, in the words of its model."""
+
+    key: str
+    kind: str
+    arguments: tuple[Value, ...] = ()
+    reply: Value = None
+    at_first: bool = False
+    """It was so when it was first told that there is nothing; else when its last try was run."""
+
+
+class Wish(Protocol):
     """What a client wants to wait for."""
+
+    @property
+    def entity(self) -> int: ...
+
+    @property
+    def timeout_s(self) -> float: ...
+
+    def words(self) -> list[bytes]: ...
+
+    def said(self, found: object) -> list[Said]:
+        """By a reply, None if it is that there was nothing."""
+        ...
+
+    def asked(self) -> list[Said]:
+        """What may have been done, where there is no reply."""
+        ...
+
+
+class Pop(NamedTuple):
+    """A wish for one element."""
 
     command: str
     keys: tuple[str, ...]
@@ -80,6 +115,21 @@ class Wish(NamedTuple):
             name, where = OF_SEVERAL[self.command]
             return [name, timeout, b"%d" % len(keys), *keys, where]
         return [self.command.upper().encode(), *keys, timeout]
+
+    def said(self, found: object) -> list[Said]:
+        if found is None:
+            return []
+        if self.command == "blmove":
+            assert isinstance(found, bytes), found
+            return [Said(self.keys[0], "lmove", (), found.decode())]  # nobody gives back what was moved
+        assert isinstance(found, list), found
+        if self.of_several:
+            key, (item,) = found
+            found = [key, *(item if isinstance(item, list) else [item])]
+        return [Said(found[0].decode(), self.command, (), kinds.value(self.command, found))]
+
+    def asked(self) -> list[Said]:
+        return [Said(key, "lmove" if self.command == "blmove" else self.command) for key in self.keys]
 
 
 class Waiter(WaitingCommand):
@@ -99,6 +149,8 @@ class Waiter(WaitingCommand):
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         self.settling = True
+        if error is None and found_nothing(reply) is not None:
+            self.customer.looked()
         super().settle(reply, error)
         self.settling = False
 
@@ -115,6 +167,11 @@ class Waiter(WaitingCommand):
     def where(self) -> Place:
         return self._place
 
+    @property
+    def waits_with(self) -> list[bytes]:
+        """Its words as they are by now."""
+        return self._args
+
 
 class Customer:
     """A client of its own connection, which has sent one command; the `Owner` of it."""
@@ -123,11 +180,14 @@ class Customer:
         self.room = Room(1 << 30)
         self.crowded = self.gone = self.over = False
         self.node = node
-        self._name = f"waiter {len(run.customers)}"
+        self.name = f"waiter {len(run.customers)}"
         self.began_ms = 0.0
         """When its last try began."""
+        self._came_ms = run.cluster.now_ms
+        self.looked_ms: float | None = None
+        """When it was first told that there is nothing."""
         self._run = run
-        self._wish = wish
+        self.wish = wish
         self._hasty = run.chance.random() < 0.3
         self._room = run.desk(node).room
         words = wish.words()
@@ -177,31 +237,31 @@ class Customer:
                 self._unknown()
         elif not self.gone:  # else nobody has seen it: what was taken goes back, or it is lost
             found = parse(reply)
-            self._run.seen["served" if found else "timed out"] += 1
-            if found:
-                self.took(found)
+            self._run.seen["timed out" if found is None else "served"] += 1
+            self.took(found)
 
     def took(self, found: object) -> None:
-        """This was popped for it."""
-        if self._wish.command == "blmove":
-            self._run.seen["moved"] += 1
-            found = [self._wish.keys[0].encode(), found]
-        assert isinstance(found, list), found
-        if self._wish.of_several:
-            key, (item,) = found
-            found = [key, *(item if isinstance(item, list) else [item])]
-            self._run.seen["served by BLMPOP or BZMPOP"] += 1
-        one = self._operation(found[0].decode())
-        popped = one.done(self._run.cluster.now_ms, found[1].decode() if one.kind == "lmove" else kinds.value(one.kind, found))
-        self._run.history.append(popped)
+        """That was done for it."""
+        now_ms = self._run.cluster.now_ms
+        if found is not None:
+            self._run.seen[self.command.spec.name] += 1
+        for said in self.wish.said(found):
+            if not said.at_first:
+                self._run.history.append(self._operation(said).done(now_ms, said.reply))
+            elif self.looked_ms is not None:
+                looked = Operation(self.name, said.key, said.kind, said.arguments, self._came_ms)
+                self._run.history.append(looked.done(self.looked_ms, said.reply))
+
+    def looked(self) -> None:
+        if self.looked_ms is None:
+            self.looked_ms = self._run.cluster.now_ms
 
     def _unknown(self) -> None:
         self._run.seen["unknown"] += 1
-        self._run.history += map(self._operation, self._wish.keys)
+        self._run.history += map(self._operation, self.wish.asked())
 
-    def _operation(self, key: str) -> Operation:
-        kind = self._wish.command.replace("blmove", "lmove")  # nobody gives back what was moved
-        return Operation(self._name, key, kind, (), self.began_ms)
+    def _operation(self, said: Said) -> Operation:
+        return Operation(self.name, said.key, said.kind, said.arguments, self.began_ms)
 
     def _submit(self, command: Request) -> None:
         self.began_ms = self._run.cluster.now_ms
@@ -247,21 +307,9 @@ class LoudFeed(Feed):
 
 
 class Waiting(Simulation):
-    """A simulation with clients that wait."""
+    """A simulation with clients that wait. What for, a subclass says."""
 
-    def __init__(self, seed: int) -> None:
-        tokens = map(str, count(100))
-
-        def draw(rng: random.Random) -> Call:
-            entity = rng.choice((1, 1, 2))
-            key = rng.choice(KEYS[entity])
-            token = f"t{next(tokens)}"
-            kind, arguments = kinds.draw(rng, key, token)
-            if kinds.kind_of(key) == kinds.DEQUE and rng.random() < 0.3:  # or there is seldom anything to wait for
-                kind, arguments = "rpush", (token,)
-            return Call(entity, "collections", key, kind, arguments, read_only=kind in kinds.READS)
-
-        workload = Workload({"collections": run_command, HANDLER: handle}, draw, COLLECTIONS)
+    def __init__(self, seed: int, workload: Workload) -> None:
         super().__init__(replace(draw_plan(seed, workload), doomed=False), workload)
         self.seen: Counter[str] = Counter()
         self.customers: list[Customer] = []
@@ -269,8 +317,18 @@ class Waiting(Simulation):
         self._returning: dict[Returned, tuple[SimNode, Operation]] = {}
         self.chance = random.Random(seed ^ WAIT_SEED)
         """Who waits, and for how long."""
-        self._crowd = seed % 4 == 2
-        """In a quarter of the seeds they wait at one node for one list, as far as that is possible."""
+
+    def choose(self, up: list[SimNode]) -> tuple[SimNode, Wish]:
+        """At which node the next one waits, and for what."""
+        raise NotImplementedError
+
+    def read_all(self) -> Iterator[Call]:
+        """What shows all that is left."""
+        raise NotImplementedError
+
+    def is_there(self, customer: Customer) -> bool:
+        """Whether there is something for it at its node."""
+        raise NotImplementedError
 
     def run(self) -> Report:
         cluster, rng = self.cluster, self.chance
@@ -293,10 +351,11 @@ class Waiting(Simulation):
 
     def give_back(self, whose: Customer, entity: int, args: list[bytes], reply: bytes) -> None:
         """As the server does it; what was taken and goes back is two operations."""
-        whose.took(parse(reply))
+        found = parse(reply)
+        whose.took(found)
         words = undo(args, reply)
         if words is None:
-            assert args[0] == b"BLMOVE", args
+            assert args[0] in NOT_TAKEN_AWAY, args
             return
         node = whose.node
 
@@ -308,9 +367,9 @@ class Waiting(Simulation):
             self.history.append(operation.done(self.cluster.now_ms, int(answer[1:])) if given else operation)
 
         request = Returned(entity, words, node.step, partial(_call_later, node), done)
-        key, *rest = (word.decode() for word in words[1:])
-        arguments: tuple[Value, ...] = tuple(rest) if words[0] != b"ZADD" else (rest[1], int(rest[0]))
-        operation = Operation("nobody", key, words[0].decode().lower(), arguments, self.cluster.now_ms)
+        (said,) = whose.wish.said(found)
+        arguments = said.reply if isinstance(said.reply, tuple) else (said.reply,)
+        operation = Operation("nobody", said.key, GIVEN_BACK_BY[said.kind], arguments, self.cluster.now_ms)
         self._returning[request] = node, operation
         node.step(request)
 
@@ -339,20 +398,10 @@ class Waiting(Simulation):
         up = [node for node in self.cluster.nodes if node.up]
         if not up or self.peace:
             return
-        entity = rng.choice((1, 1, 2))
-        kind = rng.choice((kinds.DEQUE, kinds.DEQUE, kinds.ZSET))
-        names = [key for key in KEYS[entity] if kinds.kind_of(key) == kind]
-        keys = tuple(rng.sample(names, rng.choice((1, 1, 2))))
-        node = rng.choice(up)
-        if self._crowd:
-            kind, entity, keys, node = kinds.DEQUE, 1, (KEYS[1][0],), up[0]
-        command = rng.choice(BLOCKING[kind])
-        if kind == kinds.DEQUE and len(self.customers) % 5 == 4:
-            command, keys = "blmove", keys[:1]
-        wish = Wish(command, keys, entity, rng.choice(TIMEOUTS_S), command in OF_SEVERAL and len(self.customers) % 3 == 2)
+        node, wish = self.choose(up)
         customer = Customer(self, node, wish)
         self.customers.append(customer)
-        self.cluster.note("waiter", len(self.customers) - 1, "waits for", *keys, "at", customer.node.number)
+        self.cluster.note("waiter", len(self.customers) - 1, "waits for", *wish.words(), "at", customer.node.number)
         customer.command.begin()
         if rng.random() < 0.3:
             self.cluster.after(rng.choice((rng.uniform(0.0, 5.0), rng.uniform(0.0, 200.0))), customer.leave)
@@ -364,11 +413,9 @@ class Waiting(Simulation):
         cluster = self.cluster
         if not self._comes_true(lambda: not self._returning and not self._in_vain(), cluster.now_ms + CONVERGE_MS):
             raise Violation(f"what is there is not taken, or given back: {self._in_vain()} {self._returning}")
-        for entity, keys in KEYS.items():
-            for key in keys:
-                call = Call(entity, "collections", key, kinds.read_all(key), (), read_only=True)
-                self._awaited.add((0, call))
-                self._ask_for(cluster.nodes[0], call)
+        for call in self.read_all():
+            self._awaited.add((0, call))
+            self._ask_for(cluster.nodes[0], call)
         if not self._comes_true(self._all_have_answered, cluster.now_ms + CONVERGE_MS):
             raise Violation(f"what is left is not told: {self._awaited}")
 
@@ -376,12 +423,54 @@ class Waiting(Simulation):
         """Who tries, or waits beside something."""
         found = []
         for customer in self.customers:
-            place, store = customer.command.where, customer.node.store
-            rows = [] if customer.over else [(key, store.get(place.entity, key)) for key in place.keys]
-            there = [key_in(key[1:], row) for key, row in rows if row is not None]
-            if there or (place.trying and not place.probing and not customer.over):
-                found.append(f"{place.number} at {customer.node.number}: {there}")
+            place = customer.command.where
+            if not customer.over and (self.is_there(customer) or (place.trying and not place.probing)):
+                found.append(f"{place.number} at {customer.node.number}: {customer.command.waits_with}")
         return found
+
+
+class Popping(Waiting):
+    """Clients wait for elements of lists and members of sorted sets."""
+
+    def __init__(self, seed: int) -> None:
+        tokens = map(str, count(100))
+
+        def draw(rng: random.Random) -> Call:
+            entity = rng.choice((1, 1, 2))
+            key = rng.choice(KEYS[entity])
+            token = f"t{next(tokens)}"
+            kind, arguments = kinds.draw(rng, key, token)
+            if kinds.kind_of(key) == kinds.DEQUE and rng.random() < 0.3:  # or there is seldom anything to wait for
+                kind, arguments = "rpush", (token,)
+            return Call(entity, "collections", key, kind, arguments, read_only=kind in kinds.READS)
+
+        super().__init__(seed, Workload({"collections": run_command, HANDLER: handle}, draw, COLLECTIONS))
+        self._crowd = seed % 4 == 2
+        """In a quarter of the seeds they wait at one node for one list, as far as that is possible."""
+
+    def choose(self, up: list[SimNode]) -> tuple[SimNode, Wish]:
+        rng = self.chance
+        entity = rng.choice((1, 1, 2))
+        kind = rng.choice((kinds.DEQUE, kinds.DEQUE, kinds.ZSET))
+        names = [key for key in KEYS[entity] if kinds.kind_of(key) == kind]
+        keys = tuple(rng.sample(names, rng.choice((1, 1, 2))))
+        node = rng.choice(up)
+        if self._crowd:
+            kind, entity, keys, node = kinds.DEQUE, 1, (KEYS[1][0],), up[0]
+        command = rng.choice(BLOCKING[kind])
+        if kind == kinds.DEQUE and len(self.customers) % 5 == 4:
+            command, keys = "blmove", keys[:1]
+        return node, Pop(command, keys, entity, rng.choice(TIMEOUTS_S), command in OF_SEVERAL and len(self.customers) % 3 == 2)
+
+    def read_all(self) -> Iterator[Call]:
+        for entity, keys in KEYS.items():
+            for key in keys:
+                yield Call(entity, "collections", key, kinds.read_all(key), (), read_only=True)
+
+    def is_there(self, customer: Customer) -> bool:
+        place, store = customer.command.where, customer.node.store
+        rows = [(key, store.get(place.entity, key)) for key in place.keys]
+        return any(row is not None and key_in(key[1:], row) for key, row in rows)
 
 
 def _call_later(node: SimNode, pause_s: float, call: Callable[[], None]) -> SimTimer:
@@ -390,7 +479,7 @@ def _call_later(node: SimNode, pause_s: float, call: Callable[[], None]) -> SimT
 
 def run(seed: int) -> tuple[Report, Waiting]:
     """Run a seed. Raises Violation if a promise was broken."""
-    simulation = Waiting(seed)
+    simulation = Popping(seed)
     return simulation.run(), simulation
 
 
