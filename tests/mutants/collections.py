@@ -11,6 +11,7 @@ ROOM = "services/redis/waiting/room.py"
 KEYS = "services/redis/layout/keys.py"
 CLOCK = "clock.py"
 COMMAND = "services/redis/waiting/command.py"
+GIVE_BACK = "services/redis/waiting/giveback.py"
 WAITING = "tests/services/redis/test_simulated_waiting.py"
 COLLECTIONS = "tests/services/redis/test_simulated_collections.py"
 
@@ -51,6 +52,31 @@ SIMULATED = (
         "what was taken for a client that has gone meanwhile goes with it",
         (COMMAND, "                self._give_back(self.entity, self._args, reply)\n", "                pass\n"),
         shown_by=WAITING,
+    ),
+    mutant(
+        "given back at the other end",
+        14,
+        "what was taken from the left of a list goes back to its right",
+        (
+            GIVE_BACK,
+            '[b"LPUSH" if name == b"blpop" else b"RPUSH", key, found[1]]',
+            '[b"RPUSH" if name == b"blpop" else b"LPUSH", key, found[1]]',
+        ),
+        shown_by=WAITING,
+    ),
+    mutant(
+        "given back in another order",
+        14,
+        "several elements go back to their end as they were told, the last one outermost",
+        (GIVE_BACK, "key, *reversed(found[1])]", "key, *found[1]]"),
+        shown_by="tests/services/redis/test_waiting.py",
+    ),
+    mutant(
+        "several are given back at the other end",
+        14,
+        "what BLMPOP took from the left goes back to the right",
+        (GIVE_BACK, '.upper() == b"LEFT"', '.upper() != b"LEFT"'),
+        shown_by="tests/services/redis/test_waiting.py",
     ),
     mutant(
         "a look that takes",

@@ -250,6 +250,54 @@ async def test_a_client_that_goes_away_while_it_is_served_loses_nothing(when: st
         assert harness.server.room.held == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "push", "look", "found"),
+    [
+        ("BLPOP p q 0", "RPUSH q 1 2 3 4", "LRANGE q 0 -1", "1 2 3 4"),
+        ("BRPOP p q 0", "RPUSH q 1 2 3 4", "LRANGE q 0 -1", "1 2 3 4"),
+        ("BLMPOP 0 2 p q LEFT COUNT 3", "RPUSH q 1 2 3 4", "LRANGE q 0 -1", "1 2 3 4"),
+        ("BLMPOP 0 2 p q RIGHT COUNT 3", "RPUSH q 1 2 3 4", "LRANGE q 0 -1", "1 2 3 4"),
+        ("BLMPOP 0 1 q right", "RPUSH q 1 2 3 4", "LRANGE q 0 -1", "1 2 3 4"),
+        ("BZPOPMIN p q 0", "ZADD q 1 a 1 b 2.5 c", "ZRANGE q 0 -1 WITHSCORES", "a 1 b 1 c 2.5"),
+        ("BZPOPMAX p q 0", "ZADD q 1 a 1 b 2.5 c", "ZRANGE q 0 -1 WITHSCORES", "a 1 b 1 c 2.5"),
+        ("BZMPOP 0 1 q MAX COUNT 2", "ZADD q 1 a 1 b 2.5 c", "ZRANGE q 0 -1 WITHSCORES", "a 1 b 1 c 2.5"),
+        ("BLMOVE q r LEFT RIGHT 0", "RPUSH q 1 2 3 4", "SORT q BY nosort", "2 3 4"),
+        ("BLMOVE q r LEFT RIGHT 0", "RPUSH q 1 2 3 4", "LRANGE r 0 -1", "x y 1"),
+        ("BLMOVE q r RIGHT LEFT 0", "RPUSH q 1 2 3 4", "LRANGE r 0 -1", "4 x y"),
+        ("BRPOPLPUSH q r 0", "RPUSH q 1 2 3 4", "LRANGE r 0 -1", "4 x y"),
+        ("BLMOVE q q LEFT RIGHT 0", "RPUSH q 1 2 3 4", "LRANGE q 0 -1", "2 3 4 1"),
+    ],
+)
+@in_loop
+async def test_what_was_taken_for_who_has_gone_is_at_its_end_again(command: str, push: str, look: str, found: str) -> None:
+    async with waiting_service() as (harness, store):
+        (gone, one), (transport, other) = harness.plug(), harness.plug()
+        other.data_received(pack("RPUSH r x y"))
+        one.data_received(pack(command))
+        await harness.settle()
+        store.holding = True
+        other.data_received(pack(push))
+        await harness.settle()
+        store.release(*store.held)  # it wakes who waits
+        (retry,) = store.held
+        view = store.view(retry.entity)
+        view.read_only = False
+        reply = retry.evaluate(view)  # it is decided, and the outcome is on its way
+        assert isinstance(reply, bytes)
+        gone.abort()
+        await harness.settle()
+        store.holding = False
+        store.held.clear()
+        retry.settle(reply, None)
+        await harness.settle()
+        transport.written.clear()
+        other.data_received(pack(look))
+        await harness.settle()
+        assert transport.got == pack(found)
+        assert harness.server.given_back == (not command.startswith(("BLMOVE", "BRPOPLPUSH")))
+        assert harness.server.lost_back == 0
+
+
 @in_loop
 async def test_what_is_given_back_is_tried_again_and_its_loss_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     from paxosstore.services.redis.waiting import giveback
