@@ -7,7 +7,6 @@ local clock, sethook, getinfo, newproxy = os.clock, debug.sethook, debug.getinfo
 local type, error, select, unpack, tostring, pcall, getmetatable = type, error, select, unpack, tostring, pcall, getmetatable
 local format, sub, rep, gsub = string.format, string.sub, string.rep, string.gsub
 local tonumber, floor = tonumber, math.floor
-local UNIT = 4096 -- bytes that are repeated at one time, where they are many
 local EVERY = 250 -- instructions between two looks at the time: each may copy a string as large as the memory allows
 local STOP = "the script is stopped"
 
@@ -213,17 +212,13 @@ function lib.rep(s, n)
   n = n + 0
   if s == "" or n < 1 or n ~= n then return "" end
   if n * #s > k.max_string then error("not enough memory", 0) end
-  if n * #s > 10000 then
+  if n * #s <= 10000 then return rep(s, n) end
+  local size = floor(n) * #s
+  while 2 * #s <= size do -- in C it takes its time for each, however short it is
     look()
-    n = floor(n)
-    local many = floor(UNIT / #s)
-    if many > 1 then -- in C it takes its time for each, however short it is
-      local rest = n % many
-      local long = rep(rep(s, many), (n - rest) / many)
-      return rest > 0 and long .. rep(s, rest) or long
-    end
+    s = s .. s
   end
-  return rep(s, n)
+  return #s < size and s .. sub(s, 1, size - #s) or s
 end
 
 -- Tables: what moves or compares every element looks at the time, and a sort is done with a comparison in Lua.

@@ -16,7 +16,7 @@ for name, f in next, host do
   end
 end
 
-k = { next = next, pcall = pcall, gmatch = string.gmatch, protected = {}, resets = {}, max_string = 64 * 1024 * 1024 }
+k = { next = next, pcall = pcall, gmatch = string.gmatch, protected = {}, resets = {}, max_string = 16 * 1024 * 1024 }
 k.random, k.seed = host.random, function(seed) host.seed(seed) end
 k.resp = 2
 setmetatable(k.protected, { __mode = "k" })

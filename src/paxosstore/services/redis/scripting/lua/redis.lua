@@ -8,6 +8,7 @@ local call_host = host.call
 
 local BULK, INTEGER, NOTHING, STATUS, ERROR, OTHER = 0, 1, 2, 3, 4, 5
 local MAX_DEPTH, MAX_ARGUMENTS = 1000, 7000
+local PIECE = 65536 -- bytes that a function of C goes through at one time
 
 -- Numbers that are whole go as such, others with all their digits.
 local function number_text(n)
@@ -142,7 +143,9 @@ function redis.error_reply(...)
   local text = reply.err
   if byte(text, 1) == 45 then text = sub(text, 2) end
   if not find(text, " ", 1, true) then text = "ERR " .. text end
-  reply.err = gsub(text, "[\r\n]+$", "")
+  local last = #text -- no pattern: "[\r\n]+$" is tried at each of many line ends, to their last one
+  while last > 0 and (byte(text, last) == 10 or byte(text, last) == 13) do last = last - 1 end
+  reply.err = sub(text, 1, last)
   return reply
 end
 
@@ -194,7 +197,15 @@ redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REP
 redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = host.version, host.version_number
 
 -- What a script returns, as a reply: `proto` is the client's.
-local function one_line(text) return (gsub(text, "[\r\n]", " ")) end
+local function one_line(text)
+  if not find(text, "\n", 1, true) and not find(text, "\r", 1, true) then return text end
+  local parts = {}
+  for at = 1, #text, PIECE do
+    k.look()
+    parts[#parts + 1] = gsub(sub(text, at, at + PIECE - 1), "[\r\n]", " ")
+  end
+  return concat(parts)
+end
 
 local function bulk(text) return "$" .. #text .. "\r\n" .. text .. "\r\n" end
 
