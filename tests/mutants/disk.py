@@ -200,6 +200,11 @@ DISK = (
             "inventories do not come here\n        if entity.mailbox is not None:\n",
             "inventories do not come here\n        if entity.mailbox is not None and type(message) is not ReadQuestion:\n",
         ),
+        (
+            "core/shard/delivery.py",
+            "import HandOver, Message, PaxosMessage, Standing",
+            "import HandOver, Message, PaxosMessage, ReadQuestion, Standing",
+        ),
     ),
     mutant(
         "max plog not raised",

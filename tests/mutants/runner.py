@@ -72,12 +72,23 @@ def _test(mutant: Mutant, environment: dict[str, str]) -> Finding:
 def hunt_all(
     mutants: Iterable[Mutant], seeds: int, jobs: int, progress: Callable[[Finding], None] = lambda finding: None
 ) -> list[Finding]:
-    """Hunt several mutants, `jobs` at a time. The findings are in their order, and the same every time."""
+    """Hunt several mutants, `jobs` at a time. The findings are in their order, and the same every time.
 
-    def one(mutant: Mutant) -> Finding:
-        finding = hunt(mutant, seeds)
+    Raises RuntimeError for those that do not run, when all others are done.
+    """
+    broken: list[str] = []
+
+    def one(mutant: Mutant) -> Finding | None:
+        try:
+            finding = hunt(mutant, seeds)
+        except RuntimeError as error:
+            broken.append(str(error))
+            return None
         progress(finding)
         return finding
 
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(one, mutants))
+        findings = [finding for finding in pool.map(one, mutants) if finding is not None]
+    if broken:
+        raise RuntimeError("\n".join(broken))
+    return findings

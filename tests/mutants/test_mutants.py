@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,29 @@ def test_a_mutant_can_be_made_of_the_code(one: Mutant) -> None:
     for file, text in texts.items():
         assert text != (PACKAGE / file).read_text()
         ast.parse(text)
+
+
+def test_no_mutant_names_what_is_not_there(tmp_path: Path) -> None:
+    """It would not run, which is no finding; only a run of all of them would show it."""
+    for number, one in enumerate(MUTANTS):
+        for file, text in one.texts(PACKAGE).items():
+            copy = tmp_path / str(number) / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(text)
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--isolated",
+        "--select",
+        "F821",
+        "--output-format",
+        "concise",
+        str(tmp_path),
+    ]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
 
 
 def test_every_rule_has_one() -> None:
