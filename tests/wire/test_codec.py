@@ -188,6 +188,30 @@ def test_there_and_back(wanted: list[Message]) -> None:
     assert by_kind(decode_messages(encode_messages(wanted))) == by_kind(wanted)
 
 
+@pytest.mark.parametrize("first", ONE_OF_EACH, ids=lambda message: type(message).__name__)
+def test_one_kind_alone_and_two_of_them(first: Message) -> None:
+    """A payload of one kind is decoded as that alone: no other one may be taken for it, whatever bytes its messages end with."""
+    assert by_kind(decode_messages(encode_messages([first] * 3))) == {type(first): [first] * 3}
+    for second in ONE_OF_EACH:
+        assert by_kind(decode_messages(encode_messages([first, second]))) == by_kind([first, second])
+
+
+@given(st.integers(0, len(ONE_OF_EACH) - 1), st.integers(0, 30), st.binary(max_size=4))
+def test_what_ends_otherwise_than_a_payload_of_its_kind(kind: int, empty: int, rest: bytes) -> None:
+    """Too few other kinds behind it, or too many, or something else: refused, as when it is decoded as a whole."""
+    payload = encode_messages([ONE_OF_EACH[kind]]).rstrip(b"\x90") + b"\x90" * empty + rest
+    try:
+        whole = msgspec.msgpack.decode(payload)
+    except msgspec.DecodeError:
+        whole = None
+    try:
+        found = decode_messages(payload)
+    except WireError:
+        return
+    assert whole is not None
+    assert sum(map(len, whole)) == len(found)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

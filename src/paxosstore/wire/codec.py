@@ -110,6 +110,13 @@ _NO_GROUPS: Final[list[list[Message]]] = [[] for _ in _KINDS]
 """These lists stay empty."""
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_Payload)
+_GROUP_DECODERS: Final[list[msgspec.msgpack.Decoder[list[Message]]]] = [
+    msgspec.msgpack.Decoder(group) for group in get_args(_Payload)
+]
+_EMPTY: Final = b"\x90"
+"""A list of no messages."""
+_LEAD: Final = _encoder.encode(_NO_GROUPS).removesuffix(_EMPTY * len(_KINDS))
+"""What every payload begins with."""
 
 
 def encode_messages(messages: Iterable[Message]) -> bytes:
@@ -184,14 +191,39 @@ def writable(messages: list[Message]) -> list[Message]:
 
 def decode_messages(payload: bytes) -> list[Message]:
     """The messages of one payload, kind by kind. Raises WireError for everything that is not one, and nothing else."""
+    messages = _of_one_kind(payload)
+    if messages is not None:
+        return messages
     try:
         groups = _decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: text that is no UTF-8
         raise WireError(f"bytes that are no messages: {error}") from error
-    messages: list[Message] = []
+    messages = []
     for kind, group in compress(zip(_KINDS, groups, strict=True), groups):
         _CHECKS[kind](group)
         messages += group
+    return messages
+
+
+def _of_one_kind(payload: bytes) -> list[Message] | None:
+    """The messages of a payload that holds those of one kind alone, as most do: for all other kinds no list is made. None: it may
+    be any payload. Raises WireError."""
+    first = at = len(_LEAD)
+    if payload[:at] != _LEAD:
+        return None
+    while at < len(payload) and payload[at] == _EMPTY[0]:
+        at += 1
+    kind = at - first
+    if kind >= len(_KINDS):
+        return None
+    end = len(payload) - (len(_KINDS) - 1 - kind)
+    if end <= at or payload[end:] != _EMPTY * (len(payload) - end):
+        return None
+    try:
+        messages = _GROUP_DECODERS[kind].decode(payload[at:end])
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None  # of several kinds, or bad: to decode it as a whole tells
+    _CHECKS[_KINDS[kind]](messages)
     return messages
 
 
