@@ -75,12 +75,13 @@ def test_an_end_just_after_the_wait_is_told_once() -> None:
 
 def test_nothing_is_left_of_it() -> None:
     async def main() -> None:
-        before = len(os.listdir("/dev/fd"))
         syncer = Syncer(lambda: None, lambda error: None)
         syncer.start_and_wait(LONG_MS)
         syncer.close()
         syncer.close()
-        assert len(os.listdir("/dev/fd")) == before
-        assert "paxosstore-sync" not in [thread.name for thread in threading.enumerate()]
+        assert not syncer._thread.is_alive()
+        for pipe in (syncer._wanted, syncer._want, syncer._ended, syncer._end_now):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(pipe)
 
     asyncio.run(main())

@@ -202,7 +202,7 @@ def test_what_ends_otherwise_than_a_payload_of_its_kind(kind: int, empty: int, r
     payload = encode_messages([ONE_OF_EACH[kind]]).rstrip(b"\x90") + b"\x90" * empty + rest
     try:
         whole = msgspec.msgpack.decode(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError):  # no text, for one
         whole = None
     try:
         found = decode_messages(payload)
