@@ -12,6 +12,8 @@ RECORD = "core/entry/record.py"
 SHARD = "core/shard/shard.py"
 UNDECIDED = "core/shard/undecided.py"
 TURN = "storage/turn.py"
+OUTCOMES = "tests/core/test_outcomes.py"
+SCENARIOS = "tests/core/test_scenarios.py"
 
 DISK = (
     # -- rule 7: durable before it shows
@@ -90,12 +92,14 @@ DISK = (
         8,
         "requests whose proposal has left in a gulp are told that nothing happened when the turn's write fails",
         (SHARD, "        ready.shown |= values_shown(early)\n", ""),
+        shown_by="tests/core/test_silence.py",
     ),
     mutant(
         "an outcome that waits for the disk called refused",
         7,
         "whose deadline passes while the disk is silent is told that nothing happened",
         (UNDECIDED, 'if request.read_only else OutcomeUnknown(f"{why}: it may have happened")', ""),
+        shown_by=SCENARIOS,
     ),
     mutant(
         "deadlines wait for the disk",
@@ -106,6 +110,7 @@ DISK = (
             "            if context.silence:\n                self._undecided.end_unsynced(",
             "            if False:\n                self._undecided.end_unsynced(",
         ),
+        shown_by=SCENARIOS,
     ),
     # -- rule 8: failed writes
     mutant(
@@ -129,6 +134,7 @@ DISK = (
         8,
         "after a failed write, requests whose proposal has left are told that nothing happened",
         (UNDECIDED, "elif request.exposed or lost or (revealed and id(request) in proposed):", "elif request.exposed or lost:"),
+        shown_by=OUTCOMES,
     ),
     mutant(
         "failed write acknowledged",
@@ -139,12 +145,14 @@ DISK = (
             "        for request, _, _ in failed.late.outcomes:",
             "        context.ready.early.outcomes += failed.late.outcomes\n        for request, _, _ in ():",
         ),
+        shown_by=OUTCOMES,
     ),
     mutant(
         "loss on forgotten rows called refused",
         8,
         "a batch that lost on rows that could not be written is told that nothing happened",
         (UNDECIDED, "lost = entity.writes.lost_turn == failed.turn  # found", "lost = False  # found"),
+        shown_by=OUTCOMES,
     ),
     mutant(
         "votes in memory",

@@ -96,6 +96,7 @@ PAXOS = (
             self.opened[entry] = OpenEntry(EntryMachine(n, me, record))
 """,
         ),
+        shown_by="tests/core/test_entity.py",
     ),
     mutant(
         "leftovers applied",

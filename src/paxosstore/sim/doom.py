@@ -7,7 +7,7 @@ have accepted all that was chosen, whether they know that or not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..core.entry.ids import majority
 from ..errors import OutcomeUnknown, PaxosStoreError
@@ -47,13 +47,19 @@ def lose_majority(run: Run, calls: Iterable[Call]) -> Counter[str]:
     for node in lost:
         cluster.start(node.number)
     cluster.run_until(cluster.now_ms + SETTLE_MS)
-    contents = {node: (node.life, node.store.content_hash()) for node in rest}  # what was under way has arrived
+    latest = dict(cluster.invariants.latest)  # what was under way has arrived
+    contents = {node: (node.life, _committed(node, latest), node.store.content_hash()) for node in rest}
     for node in lost:
         if not node.shard.waits_for:
             raise Violation(f"node {node.number} lost its disk with a majority of them, and waits for nobody")
     in_vain.ask_everybody(calls)
-    for node, (life, content) in contents.items():
-        if node.life == life and node.store.content_hash() != content:  # a power cut takes what was not synced
+    for node, (life, committed, content) in contents.items():
+        if node.life != life:
+            continue  # a power cut takes what was not synced
+        now = _committed(node, latest)
+        if any(entry > latest[entity] for entity, entry in now.items()) or cluster.invariants.latest != latest:
+            raise Violation(f"node {node.number} has got further though a majority of the disks is lost")
+        if now == committed and node.store.content_hash() != content:  # else it has learned what the others knew (seed 92007069)
             raise Violation(f"node {node.number} has changed its data though a majority of the disks is lost")
     cluster.note("they are forced to go on")
     others_too = cluster.random.random() < 0.5
@@ -64,6 +70,11 @@ def lose_majority(run: Run, calls: Iterable[Call]) -> Counter[str]:
                 cluster.kill(node.number, node.store.unsynced)
             cluster.start(node.number)
     return seen
+
+
+def _committed(node: SimNode, latest: Mapping[int, int]) -> dict[int, int]:
+    """How far this node's data is, entity by entity."""
+    return {entity: node.store.committed_entry(entity) for entity in latest}
 
 
 def _not_applied(node: SimNode) -> int:
