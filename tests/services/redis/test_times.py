@@ -181,7 +181,9 @@ async def test_info_tells_of_commands_and_errors_and_what_tools_look_for() -> No
         assert "cmdstat_set:calls=1,usec=" in found[1]
         assert ",rejected_calls=0,failed_calls=1" in found[1].partition("cmdstat_incr:")[2]
         assert ["cmdstat_" in text for text in found] == [False, True, True]
-        assert "errorstat_ERR:count=1" in found[0]
+        assert "errorstat_ERR:count=3" in found[0]
+        assert "cmdstat_get:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0" in found[1]
+        assert ["latency_percentiles_usec_set:p50=" in text for text in found] == [False, False, True]
         for field in ("arch_bits:64", "used_memory:", "cluster_enabled:0", "run_id:", "loading:0", "rdb_bgsave_in_progress:0"):
             assert f"\n{field}" in found[0]
 

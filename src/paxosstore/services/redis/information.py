@@ -13,9 +13,10 @@ from typing import Protocol
 
 from ...compiled import BUILD
 from ...errors import PaxosStoreError
-from .layout.keys import after_expiry, keys_counted
+from .layout.keys import LOOKUPS, after_expiry, keys_counted
 from .layout.keyspace import DATABASES, REDIS_BASE, SLOT_BASE
 from .pubsub.hub import Hub
+from .room import Traffic
 from .session.session import REDIS_VERSION
 from .session.times import Times
 from .session.topology import Topology
@@ -36,14 +37,54 @@ _PERSISTENCE: Section = {
     **dict.fromkeys(("aof_rewrite_in_progress", "aof_rewrite_scheduled"), 0),
     **dict.fromkeys(("aof_last_rewrite_time_sec", "aof_current_rewrite_time_sec"), -1),
     "aof_last_bgrewrite_status": "ok",
+    **dict.fromkeys(("rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"), 0),
+    **dict.fromkeys(("aof_rewrites", "aof_rewrites_consecutive_failures", "aof_last_cow_size"), 0),
+    **dict.fromkeys(("current_cow_peak", "current_cow_size", "current_cow_size_age"), 0),
+    **dict.fromkeys(("current_save_keys_processed", "current_save_keys_total"), 0),
+    **dict.fromkeys(("module_fork_in_progress", "module_fork_last_cow_size"), 0),
+    "current_fork_perc": "0.00",
     "aof_last_write_status": "ok",
 }
 """What is answered is on disk; nothing is ever saved behind."""
 _NEVER_HAPPENS = (
     *("sync_full", "sync_partial_ok", "sync_partial_err", "evicted_keys", "latest_fork_usec", "total_forks"),
     *("migrate_cached_sockets", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"),
+    *("total_net_repl_input_bytes", "total_net_repl_output_bytes", "slave_expires_tracked_keys"),
+    *("total_eviction_exceeded_time", "current_eviction_exceeded_time", "unexpected_error_replies"),
+    *("active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses"),
+    *("expired_time_cap_reached_count", "reply_buffer_shrinks", "reply_buffer_expands"),
+    *("total_active_defrag_time", "current_active_defrag_time", "io_threaded_reads_processed", "io_threaded_writes_processed"),
 )
+_NO_MEMORY = (
+    *("mem_fragmentation_bytes", "mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers"),
+    *("mem_clients_slaves", "mem_cluster_links", "mem_aof_buffer"),
+)
+"""Of what there is not."""
 _NO_ID = "0" * 40
+_COUNTED = (
+    *("total_connections_received", "total_commands_processed", "rejected_connections", "evicted_clients", "expired_keys"),
+    *("client_output_buffer_limit_disconnections", "total_error_replies", "keyspace_hits", "keyspace_misses"),
+    *("total_net_input_bytes", "total_net_output_bytes", "total_reads_processed", "total_writes_processed"),
+    *("waiting_given_back", "waiting_given_back_unknown", "pubsub_messages_told"),
+)
+"""Of the section Stats: what CONFIG RESETSTAT begins anew."""
+
+
+class Rates:
+    """How much there was a second, in the last second or so."""
+
+    def __init__(self) -> None:
+        self.commands = self.kib_in = self.kib_out = 0.0
+        self._before = (0, 0, 0, 0.0)
+
+    def count(self, commands: int, traffic: Traffic, now_s: float) -> None:
+        """So much there has been until now."""
+        before, now = self._before, (commands, traffic.bytes_in, traffic.bytes_out, now_s)
+        seconds = now_s - before[3]
+        if seconds > 0:
+            self.commands = (now[0] - before[0]) / seconds
+            self.kib_in, self.kib_out = ((now[at] - before[at]) / seconds / 1_024 for at in (1, 2))
+        self._before = now
 
 
 class Source(Protocol):
@@ -54,7 +95,8 @@ class Source(Protocol):
     times: Times
     topology: Topology
     run_id: str
-    ops_per_second: int
+    rates: Rates
+    traffic: Traffic
     given_back: int
     lost_back: int
 
@@ -112,7 +154,8 @@ def sections(source: Source, counts: Counts) -> dict[str, Section]:
             "master_replid2": _NO_ID,
             "master_repl_offset": 0,
             "second_repl_offset": -1,
-            **dict.fromkeys(("repl_backlog_active", "repl_backlog_size", "repl_backlog_histlen"), 0),
+            **dict.fromkeys(("repl_backlog_active", "repl_backlog_size", "repl_backlog_first_byte_offset"), 0),
+            "repl_backlog_histlen": 0,
         },
         "CPU": _cpu(),
         "Modules": {},
@@ -166,10 +209,11 @@ def _memory(clients_bytes: int) -> Section:
         "maxmemory_policy": "noeviction",
         "mem_fragmentation_ratio": "1.00",
         "mem_clients_normal": clients_bytes,
-        "mem_clients_slaves": 0,
+        **dict.fromkeys(_NO_MEMORY, 0),
         "mem_allocator": "libc",
         "active_defrag_running": 0,
         "lazyfree_pending_objects": 0,
+        "lazyfreed_objects": 0,
     }
 
 
@@ -178,11 +222,19 @@ def _stats(source: Source, counts: Counts) -> Section:
     return {
         "total_connections_received": counts.connections_total,
         "total_commands_processed": counts.commands,
-        "instantaneous_ops_per_sec": source.ops_per_second,
+        "instantaneous_ops_per_sec": round(source.rates.commands),
+        "total_net_input_bytes": source.traffic.bytes_in,
+        "total_net_output_bytes": source.traffic.bytes_out,
+        "instantaneous_input_kbps": f"{source.rates.kib_in:.2f}",
+        "instantaneous_output_kbps": f"{source.rates.kib_out:.2f}",
+        "total_reads_processed": source.traffic.reads,
+        "total_writes_processed": source.traffic.writes,
         "rejected_connections": counts.connections_refused,
         "client_output_buffer_limit_disconnections": counts.closed_unread,
         "evicted_clients": counts.closed_memory,
-        "total_error_replies": sum(source.times.errors.values()),
+        "total_error_replies": source.times.error_replies,
+        "keyspace_hits": LOOKUPS.hits,
+        "keyspace_misses": LOOKUPS.misses,
         "waiting_given_back": source.given_back,
         "waiting_given_back_unknown": source.lost_back,
         "pubsub_channels": len(hub.channels()),
@@ -190,7 +242,14 @@ def _stats(source: Source, counts: Counts) -> Section:
         "pubsubshard_channels": len(hub.channels(shard=True)),
         "pubsub_messages_told": hub.told,
         **dict.fromkeys(_NEVER_HAPPENS, 0),
+        **dict.fromkeys(("instantaneous_input_repl_kbps", "instantaneous_output_repl_kbps"), "0.00"),
     }
+
+
+def counted(told: Mapping[str, Section]) -> dict[str, int]:
+    """What of the sections is counted from CONFIG RESETSTAT on."""
+    stats = told["Stats"]
+    return {name: count for name in _COUNTED if isinstance(count := stats.get(name), int)}
 
 
 def _cpu() -> Section:
@@ -198,7 +257,10 @@ def _cpu() -> Section:
         import resource  # not on every system
 
         told: Section = {}
-        for who, name in ((resource.RUSAGE_SELF, ""), (resource.RUSAGE_CHILDREN, "_children")):
+        kinds = [(resource.RUSAGE_SELF, ""), (resource.RUSAGE_CHILDREN, "_children")]
+        if sys.platform == "linux":
+            kinds.append((resource.RUSAGE_THREAD, "_main_thread"))  # the loop's, where INFO is answered
+        for who, name in kinds:
             used = resource.getrusage(who)
             told |= {f"used_cpu_sys{name}": f"{used.ru_stime:.6f}", f"used_cpu_user{name}": f"{used.ru_utime:.6f}"}
         return told

@@ -1,4 +1,4 @@
-"""The memory that the clients of one node take together."""
+"""What the clients of one node take together: memory, and the network."""
 
 from __future__ import annotations
 
@@ -54,3 +54,12 @@ class Share:
         if held != self.held:
             self.room.add(held - self.held)
             self.held = held
+
+
+class Traffic:
+    """What has come from clients and gone to them: counted once for each read of a socket and each write to one."""
+
+    __slots__ = ("bytes_in", "bytes_out", "reads", "writes")
+
+    def __init__(self) -> None:
+        self.bytes_in = self.bytes_out = self.reads = self.writes = 0

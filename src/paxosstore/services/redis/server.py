@@ -23,10 +23,10 @@ from .commands.calls import Function, handlers
 from .commands.once import Window
 from .commands.spec import Spec
 from .connection.connection import Connection
-from .information import sections
+from .information import Rates, Section, counted, sections
 from .pubsub.hub import Hub
 from .resp import Limits
-from .room import Room
+from .room import Room, Traffic
 from .scripting.runtime import RUNTIME
 from .session.monitor import Monitors
 from .session.parameters import Parameters
@@ -76,6 +76,9 @@ class RedisStatistics:
     """Commands without a reply, the held back ones included."""
     held_bytes: int
     """What is held for all clients: what they sent and is not done, and replies that they have not read."""
+    read_bytes: int
+    """What clients have sent."""
+    written_bytes: int
 
 
 def wall_ms() -> int:
@@ -134,7 +137,12 @@ class RedisServer:
         self.limits = _limits(settings)
         self.room = Room(settings.max_clients_bytes)
         self.work = WORK_PER_PASS
-        self.commands = self._counted = self.ops_per_second = 0
+        self.traffic = Traffic()
+        self.commands = 0
+        self.rates = Rates()
+        """Of the last second."""
+        self._forgotten: dict[str, int] = {}
+        """What INFO's counters were at when CONFIG RESETSTAT came."""
         self.protocol_errors = 0
         self._closed = dict.fromkeys(CLOSED_FOR, 0)
         self._closed_unsaid = dict.fromkeys(CLOSED_FOR, 0)
@@ -162,6 +170,7 @@ class RedisServer:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._started_s = loop.time()
+        self.rates.count(0, self.traffic, self._started_s)
         host, port = self.settings.host, self.settings.port
         try:
             self._server = await loop.create_server(self._protocol, backlog=1024, **listening(host, port))
@@ -324,10 +333,10 @@ class RedisServer:
         self._tick = self._loop.call_later(LOOK_INTERVAL_S, self._look_at_clients)
         self.hub.tick()
         self._ticks += 1
-        self.ops_per_second, self._counted = round((self.commands - self._counted) / LOOK_INTERVAL_S), self.commands
         if self._ticks % PROBE_TICKS == 0:
             self.waiting.probe()
         now_s, limit_s = self.seconds(), self.settings.idle_timeout_s
+        self.rates.count(self.commands, self.traffic, now_s)
         if limit_s:
             for connection in list(self._connections.values()):
                 if connection.is_idle(now_s, limit_s):
@@ -383,10 +392,22 @@ class RedisServer:
             closed_idle=self._closed["idle"],
             waiting=sum([connection.waiting for connection in self._connections.values()]),
             held_bytes=self.room.held,
+            read_bytes=self.traffic.bytes_in,
+            written_bytes=self.traffic.bytes_out,
         )
 
     def info(self) -> Mapping[str, Mapping[str, object]]:
         """The sections of INFO."""
+        told = self._told()
+        told["Stats"] |= {name: count - self._forgotten.get(name, 0) for name, count in counted(told).items()}
+        return told
+
+    def forget_counts(self) -> None:
+        """INFO counts from now on; what is counted for metrics goes on."""
+        self.times.forget_commands()
+        self._forgotten = counted(self._told())
+
+    def _told(self) -> dict[str, Section]:
         told = sections(self, self.statistics())
         for title, facts in (self._extra_info() if self._extra_info is not None else {}).items():
             told.setdefault(title, {}).update(facts)

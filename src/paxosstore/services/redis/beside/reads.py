@@ -21,6 +21,7 @@ from typing import Protocol
 from ....core.batch.overlay import NeedsWrite, View
 from ....core.batch.request import Request
 from ....errors import NotServing, Overloaded, PaxosStoreError, RequestFailed, TooLarge
+from ..layout.keys import LOOKUPS, Lookups
 from ..reply import ReplyError
 from ..run import Run
 from .view import MAX_ROWS, Frozen, LongView
@@ -45,8 +46,8 @@ TRIES = 64
 """Passes of the loop in which what is applied gets to the store."""
 
 
-Outcome = tuple[bytes, PaxosStoreError | None, bool]
-"""Reply, error, and whether it is to be tried in one go."""
+Outcome = tuple[bytes, PaxosStoreError | None, bool, Lookups]
+"""Reply, error, whether it is to be tried in one go, and what it has looked up."""
 
 
 class Reader(Protocol):
@@ -297,15 +298,15 @@ class _Run:
             if len(reply) > MAX_REPLY_BYTES:
                 raise TooLarge(f"a reply of {len(reply)} bytes: {MAX_REPLY_BYTES} are possible")
         except ReplyError as refused:
-            return refused.reply, None, False
+            return refused.reply, None, False, view.lookups
         except NeedsWrite:
-            return b"", None, True
+            return b"", None, True, view.lookups
         except PaxosStoreError as error:
-            return b"", error, False
+            return b"", error, False, view.lookups
         except BaseException as error:
             log.exception("a long read failed: %r", reader.words[0][:64])
-            return b"", RequestFailed(f"the request raised {type(error).__name__}: {str(error)[:200]}"), False
-        return reply, None, False
+            return b"", RequestFailed(f"the request raised {type(error).__name__}: {str(error)[:200]}"), False, view.lookups
+        return reply, None, False, view.lookups
 
     def _done(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -319,10 +320,11 @@ class _Run:
     def _finish(self) -> None:
         if not self._confirmed or self._outcome is None:
             return
-        reply, error, in_one_go = self._outcome
+        reply, error, in_one_go, lookups = self._outcome
         if self._refused is not None:
             self._reader.finish(b"", self._refused)
         elif in_one_go:
             self._reader.in_one_go()
         else:
+            LOOKUPS.add(lookups)
             self._reader.finish(reply, error)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ....core.batch.overlay import NeedsWrite
 from ....errors import NotServing, TooLarge
+from ..layout.keys import Aside
 from ..portable.frozen import FrozenView
 
 MAX_ROWS = 1_000_000
@@ -34,11 +35,12 @@ class Frozen(Protocol):
     def close(self) -> None: ...
 
 
-class LongView(FrozenView):
+class LongView(FrozenView, Aside):
     """Raises TooLarge beyond its bounds, NotServing when nobody waits any more, NeedsWrite for what is to be done on the loop."""
 
     def __init__(self, entity: int, frozen: Frozen, now_ms: int, max_rows: int, wanted: Callable[[], bool]) -> None:
-        super().__init__(entity, self._counted_get, self._counted_scan)
+        FrozenView.__init__(self, entity, self._counted_get, self._counted_scan)
+        Aside.__init__(self)
         self._frozen = frozen
         self.entry = frozen.entry
         self.now_ms = now_ms

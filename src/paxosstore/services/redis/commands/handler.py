@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ....core.batch.overlay import View
+from ....core.batch.overlay import NeedsWrite, View
 from ....errors import InvalidRequest, TooLarge
-from ..layout.keys import stamp_of
+from ..layout.keys import LOOKUPS, stamp_of
+from ..meter import TooLong
 from ..portable.importing import IMPORT, import_keys
 from ..pubsub.events import COMPOSED, interest, run_watched
 from ..reply import ReplyError
@@ -20,7 +21,7 @@ from ..scripting import commands as scripts
 from ..types import generic
 from .once import ONCE, Window
 from .spec import Spec
-from .table import TABLE
+from .table import READING, TABLE
 from .waits import attempt, look
 
 _WATCH: Final = b"watch"
@@ -42,6 +43,7 @@ _HANDLED: Final = dict(_COMMANDS)
 _HANDLED[_DROP_EXPIRED] = generic.drop_expired
 _HANDLED[IMPORT] = import_keys
 
+_READING: Final = READING
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(tuple[int, list[bytes]]).decode
 _decode_words: Final = msgspec.msgpack.Decoder(list[bytes]).decode
@@ -78,12 +80,19 @@ def _handle(view: View, payload: bytes, known: Mapping[bytes, Run]) -> bytes:
 
 def call(run: Run, view: View, args: list[bytes], proto: int) -> bytes:
     """Run a command; an error reply is as good as any."""
+    hits, misses = LOOKUPS.hits, LOOKUPS.misses
+    LOOKUPS.reading = run in _READING
     try:
         if interest.classes and args[0].lower() not in COMPOSED:
             return run_watched(run, view, args, proto, _group)
         return run(view, args, proto)
     except ReplyError as refused:
         return refused.reply
+    except (NeedsWrite, TooLong):
+        LOOKUPS.hits, LOOKUPS.misses = hits, misses  # it begins anew
+        raise
+    finally:
+        LOOKUPS.reading = False
 
 
 scripts.use(TABLE, call)

@@ -15,9 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ....core.batch.overlay import View
+from ..layout.keys import LOOKUPS
 from ..layout.keys import ONCE as ROW
 from ..reply import ReplyError, error
 from ..run import Run
+from .table import READING
 
 ONCE = b"once"
 """In front of the uuid and the words of a command, on their way to the handler."""
@@ -40,6 +42,7 @@ class Window:
     def run(self, command: Run, uuid: bytes, view: View, args: list[bytes], proto: int) -> bytes:
         """Run a command that nothing is known of under its uuid. Raises ReplyError if that does not mean that it is new."""
         self.check(view, uuid, ROW)
+        LOOKUPS.reading = command in READING
         return command(view, args, proto)
 
     def check(self, view: View, uuid: bytes, key: bytes) -> None:

@@ -11,6 +11,8 @@ from ..resp import integer
 from ..run import Run
 
 MAX_OPTION_BYTES = 16
+_OTHER_THAN_DATA = frozenset(("cluster", "scripting", "server"))
+_READ_AND_CHANGE = frozenset(("getdel", "getex", "getset", "xack", "xautoclaim", "xclaim", "xreadgroup"))
 MANY_WORDS = 256
 """What is fast costs by its words: with more than so many it may be a long read."""
 
@@ -85,12 +87,16 @@ class Spec:
     gather: Callable[[Sequence[bytes]], bytes] | None = None
     """Makes one reply of those of several entities; None: they are numbers to be added up, or all say OK."""
     writes: bool = field(init=False)
+    reads: bool = field(init=False)
+    """It looks its keys up for what they are, whatever it does to them then: it is told whether they were there (INFO)."""
     waits: bool = field(init=False)
     """It may wait for something to come (waits.py)."""
     may_be_long: bool = field(init=False)
     """It reads, and how much depends on what is there: it is not what Redis calls fast, which costs by its words."""
 
     def __post_init__(self) -> None:
+        reads = "readonly" in self.flags and not self.everywhere and self.group not in _OTHER_THAN_DATA
+        object.__setattr__(self, "reads", reads or self.name in _READ_AND_CHANGE)
         object.__setattr__(self, "waits", "blocking" in self.flags)
         long = ("readonly" in self.flags or self.only_reads is not None) and not {"fast", "noscript"} & {*self.flags}
         object.__setattr__(self, "may_be_long", long)

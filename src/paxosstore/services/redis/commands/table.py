@@ -352,3 +352,5 @@ DATA_COMMANDS = (
     Spec("flushall", -1, "server", "Delete every key of every database.", _WRITE, generic.flush, everywhere=True),
 )
 TABLE = index(DATA_COMMANDS)
+READING = frozenset(spec.run for spec in DATA_COMMANDS if spec.reads)
+"""What these commands look up is told (INFO)."""

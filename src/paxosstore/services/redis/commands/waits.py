@@ -8,7 +8,7 @@ import msgspec
 
 from ....core.batch.overlay import View
 from ..floats import double
-from ..layout.keys import Key
+from ..layout.keys import LOOKUPS, Key
 from ..reply import ReplyError
 from ..resp import integer
 from .spec import Spec
@@ -103,7 +103,9 @@ def attempt(spec: Spec, view: View, args: list[bytes], proto: int) -> bytes:
     assert spec.run is not None
     if spec.writes and any(Key(view, name).exists for name in waits_for(spec, args)):
         view.require_write()
+    LOOKUPS.reading = spec.reads
     reply = spec.run(view, args, proto)
+    LOOKUPS.reading = False
     return reply + _encode(spec.resumed(view, args)) if spec.resumed is not None and reply in NOTHING else reply
 
 

@@ -53,7 +53,7 @@ class Starter(Protocol):
     order: Order
     session: Session
 
-    def answer(self, reply: bytes) -> bool: ...
+    def refuse(self, reply: bytes, name: bytes = b"") -> bool: ...
 
     def count(self, spec: Spec, args: Request) -> None: ...
 
@@ -109,7 +109,7 @@ def call(starter: Starter, desk: Desk, spec: Spec, args: Request) -> bool:
         uuid = b"" if reads else _uuid(args[3])
         name, function = _function(desk, args[1])
     except PaxosStoreError as refused:
-        return starter.answer(told(refused))
+        return starter.refuse(told(refused), args[0])
     if reads and not starter.order.may_read(entity):
         return False
     starter.count(spec, args)

@@ -21,7 +21,7 @@ from ....runtime.direct import descriptor, write_now
 from ....runtime.sockets import keep_alive, looks_like
 from ..reply import error
 from ..resp import Refused, Request, RequestError, RequestParser
-from ..room import Share
+from ..room import Share, Traffic
 from ..session.session import Session, Sizes
 from .dispatch import Desk, Dispatch, Ending
 from .order import Order
@@ -35,6 +35,8 @@ READ_AHEAD_BYTES: Final = 262_144
 
 class Hub(Desk, Protocol):
     """What a connection needs of its server."""
+
+    traffic: Traffic
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more client; it counts from now on."""
@@ -71,6 +73,7 @@ class Connection:
         "_parser",
         "_server",
         "_share",
+        "_traffic",
         "_transport",
         "_unparsed",
         "_unparsed_bytes",
@@ -81,6 +84,7 @@ class Connection:
     def __init__(self, server: Hub, number: int) -> None:
         self._server = server
         self._share = Share(server.room)
+        self._traffic = server.traffic
         self.session = Session(server, number, self._share)
         self._order = Order(server.submit, self._share, server.settings, self)
         self.session.push = self.push
@@ -159,12 +163,14 @@ class Connection:
         dispatch = self._dispatch
         if self._transport is None or (dispatch.ended and not dispatch.stopping):
             return
-        server = self._server
+        server, traffic, size = self._server, self._traffic, len(data)
+        traffic.reads += 1
+        traffic.bytes_in += size
         self.session.active_s = server.seconds()
-        large = len(data) > SLICE_BYTES and len(data) > self._parser.wanted
+        large = size > SLICE_BYTES and size > self._parser.wanted
         if large or self._backlog or self._unparsed or server.work <= 0:
             self._unparsed.append(data)
-            self._unparsed_bytes += len(data)
+            self._unparsed_bytes += size
             self._order.tell()
         else:
             self._feed(data)
@@ -258,8 +264,8 @@ class Connection:
                 order.go_on()
             self._account()
             return
-        if out and (not write_now(transport, self._descriptor, out[0] if len(out) == 1 else b"".join(out)) or order.buffered):
-            order.note_buffered(transport.get_write_buffer_size())
+        if out:
+            self._write(transport, out[0] if len(out) == 1 else b"".join(out))
         if order.held_up:
             order.go_on()
         if self._backlog or self._unparsed:
@@ -274,6 +280,13 @@ class Connection:
             transport.close()
         self._account()
         self._regulate()
+
+    def _write(self, transport: asyncio.Transport, data: bytes) -> None:
+        traffic, order = self._traffic, self._order
+        traffic.writes += 1
+        traffic.bytes_out += len(data)
+        if not write_now(transport, self._descriptor, data) or order.buffered:
+            order.note_buffered(transport.get_write_buffer_size())
 
     # -- what it sends
 

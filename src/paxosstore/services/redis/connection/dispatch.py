@@ -126,13 +126,13 @@ class Dispatch:
         """Start a command; False: not yet, nothing has been done."""
         order, session = self.order, self.session
         if self._ended or session.ending:
-            return self.answer(STOPPING) if self.stopping else True
+            return self.refuse(STOPPING) if self.stopping else True
         if order.blocked():
             return False
         if not isinstance(args, list):
             self._ended = isinstance(args, Ending)
             session.transaction.refuse()
-            return self.answer(args.reply)
+            return self.refuse(args.reply)
         spec = TABLE.get(args[0]) or TABLE.get(args[0].lower())
         if self.desk.pause.active and spec is not None and self.desk.pause.holds(spec, self._executes(spec)):
             return False
@@ -140,20 +140,20 @@ class Dispatch:
             return self._unusual(spec, args)
         words, arity = len(args), spec.arity
         if words != arity and (arity > 0 or words < -arity):
-            return self._misused(spec, wrong_arity(spec.name))
+            return self._misused(spec, args, wrong_arity(spec.name))
         if session.subscriptions.size and session.listens and spec.name not in WHILE_LISTENING and (name := spec.full_name(args)):
-            return self.answer(error(NOT_WHILE_LISTENING % name))
+            return self.refuse(error(NOT_WHILE_LISTENING % name), name)
         if spec.writes and order.reads and spec.writes_with(args):
             return False
         run = spec.run
         if run is None:
             return self._local(spec, args)
         if words > 8 and (refusal := self._too_many_keys(spec, args)) is not None:
-            return self.answer(refusal)
+            return self.refuse(refusal, args[0])
         if spec.everywhere:
             return self._everywhere(spec, run, args)
         entity = self.place(spec, args, session.db) if self._slots else REDIS_BASE + session.db
-        return self.answer(entity) if isinstance(entity, bytes) else self.start(spec, run, args, entity)
+        return self.refuse(entity, args[0]) if isinstance(entity, bytes) else self.start(spec, run, args, entity)
 
     def _executes(self, spec: Spec) -> bool:
         """Whether it is the EXEC of a transaction that writes."""
@@ -165,6 +165,12 @@ class Dispatch:
             self.desk.work -= len(reply) >> 6
         self.order.answer(reply)
         return True
+
+    def refuse(self, reply: bytes, name: bytes = b"") -> bool:
+        """A command is answered at once, by an error, without being begun. `name`: of the command, where there is one."""
+        if reply:
+            self.desk.times.reject(name, reply)
+        return self.answer(reply)
 
     def count(self, spec: Spec, args: Request) -> None:
         """A command is taken."""
@@ -251,7 +257,7 @@ class Dispatch:
     def _local(self, spec: Spec, args: Request) -> bool:
         assert isinstance(spec, SessionSpec), "what no entity runs, the session does"
         if len(args) > 1 and (refusal := self._local_fault(spec, args)) is not None:
-            return self._misused(spec, refusal)
+            return self._misused(spec, args, refusal)
         starter = STARTERS.get(spec.name)
         if starter is not None:
             return starter(self, spec, args)
@@ -284,19 +290,19 @@ class Dispatch:
                 self._ended = True
                 return self.answer(b"")
             transaction.refuse()
-            return self.answer(unknown_command(args))
+            return self.refuse(unknown_command(args))
         if not isinstance(spec, SessionSpec) or not spec.at_once:
             return transactions.queue(self, spec, args)
-        return self._misused(spec, wrong_arity(spec.name)) if not spec.fits(len(args)) else self._local(spec, args)
+        return self._misused(spec, args, wrong_arity(spec.name)) if not spec.fits(len(args)) else self._local(spec, args)
 
-    def _misused(self, spec: Spec, refusal: bytes) -> bool:
+    def _misused(self, spec: Spec, args: Request, refusal: bytes) -> bool:
         """A command has not the words it needs: a transaction that it should have been in is none any more."""
         transaction = self.session.transaction
         transaction.refuse()
-        if spec.name != "exec":
-            return self.answer(refusal)
-        transaction.clear()
-        return self.answer(error(b"Transaction discarded because of: " + refusal.removeprefix(b"-ERR ").rstrip(), "EXECABORT"))
+        if spec.name == "exec":
+            transaction.clear()
+            refusal = error(b"Transaction discarded because of: " + refusal.removeprefix(b"-ERR ").rstrip(), "EXECABORT")
+        return self.refuse(refusal, spec.full_name(args))
 
     # -- commands on many entities
 
@@ -326,7 +332,7 @@ class Dispatch:
     def _scan_slot(self, spec: Spec, run: Run, args: Request) -> bool:
         cursor = parse_cursor(args[1])
         if cursor is None:
-            return self.answer(INVALID_CURSOR)
+            return self.refuse(INVALID_CURSOR, args[0])
         slot = cursor >> 32
         if slot >= self._slots:
             return self.answer(EMPTY_PAGE)
@@ -341,7 +347,7 @@ def debug_or_sleep(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
         data = DATA_TABLE[b"debug"]
         assert data.run is not None
         entity = dispatch.place(data, args, session.db)
-        return dispatch.answer(entity) if isinstance(entity, bytes) else dispatch.start(data, data.run, args, entity)
+        return dispatch.refuse(entity, args[0]) if isinstance(entity, bytes) else dispatch.start(data, data.run, args, entity)
     dispatch.count(spec, args)
     began_s = desk.seconds()
 
@@ -360,9 +366,10 @@ def cluster(dispatch: Dispatch, spec: Spec, args: Request) -> bool:
     session, slots = dispatch.session, dispatch.settings.slots
     slot = slot_named(args)
     if isinstance(slot, bytes):
-        return dispatch.answer(slot)
+        return dispatch.refuse(slot, spec.full_name(args))
     if slots and CLUSTER_SLOTS % slots:
-        return dispatch.answer(error(f"a slot of Redis's is in no slot of this keyspace: {slots} do not divide {CLUSTER_SLOTS}"))
+        text = f"a slot of Redis's is in no slot of this keyspace: {slots} do not divide {CLUSTER_SLOTS}"
+        return dispatch.refuse(error(text), spec.full_name(args))
     data = DATA_TABLE[b"cluster"]
     assert data.run is not None
     return dispatch.start(data, data.run, args, SLOT_BASE + slot % slots if slots else REDIS_BASE + session.db)

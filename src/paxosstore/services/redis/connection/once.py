@@ -43,6 +43,8 @@ class Starter(Protocol):
 
     def answer(self, reply: bytes) -> bool: ...
 
+    def refuse(self, reply: bytes, name: bytes = b"") -> bool: ...
+
     def count(self, spec: Spec, args: Request) -> None: ...
 
     def place(self, spec: Spec, args: Request, db: int) -> int | bytes:
@@ -89,20 +91,20 @@ def once(starter: Starter, spec: Spec, args: Request) -> bool:
     """PAXOS.ONCE; False: not yet."""
     uuid, words = parse_uuid(args[1]), args[2:]
     if uuid is None:
-        return starter.answer(NO_UUID)
+        return starter.refuse(NO_UUID, args[0])
     inner = TABLE.get(words[0]) or TABLE.get(words[0].lower())
     if inner is None:
-        return starter.answer(unknown_command(words))
+        return starter.refuse(unknown_command(words), args[0])
     if inner.name == "multi" and len(words) == 2 and words[1].upper() == b"REPEATED":
         return _multi(starter, spec, args, uuid, repeated=True)
     if not inner.fits(len(words)):
-        return starter.answer(wrong_arity(inner.name))
+        return starter.refuse(wrong_arity(inner.name), args[0])
     if inner.name == "multi":
         return _multi(starter, spec, args, uuid, repeated=False)
     refusal = _refusal(inner, words) or starter.fault(inner, words)
     entity = starter.place(inner, words, starter.session.db) if refusal is None else refusal
     if isinstance(entity, bytes):
-        return starter.answer(entity)
+        return starter.refuse(entity, args[0])
     run = inner.run
     assert run is not None, "it is a command on data"
     starter.count(spec, args)
@@ -116,7 +118,7 @@ def _multi(starter: Starter, spec: Spec, args: Request, uuid: bytes, *, repeated
     """Repeated: what was watched when it was sent first is not known any more, so it may only be told how that ended."""
     session = starter.session
     if session.transaction.open:
-        return starter.answer(NESTED)
+        return starter.refuse(NESTED, args[0])
     starter.count(spec, args)
     session.transaction.begin(session.db, session.proto, uuid)
     if repeated:

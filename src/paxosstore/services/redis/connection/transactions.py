@@ -53,6 +53,8 @@ class Starter(Protocol):
 
     def answer(self, reply: bytes) -> bool: ...
 
+    def refuse(self, reply: bytes, name: bytes = b"") -> bool: ...
+
     def count(self, spec: Spec, args: Request) -> None: ...
 
     def took(self, name: bytes, words: list[bytes], began_s: float, reply: bytes) -> None:
@@ -163,14 +165,14 @@ def watch(starter: Starter, spec: Spec, args: Request) -> bool:
     session = starter.session
     transaction = session.transaction
     if transaction.open:
-        return starter.answer(WATCH_INSIDE)
+        return _failed(starter, spec, args, WATCH_INSIDE)
     entity = starter.place(spec, args, session.db)
     refusal = entity if isinstance(entity, bytes) else transaction.elsewhere(entity)
     if refusal is None:
         refusal = _too_many_watched(starter, args)
     if refusal is not None or isinstance(entity, bytes):
         assert refusal is not None
-        return starter.answer(refusal)
+        return starter.refuse(refusal, args[0])
     if not starter.order.may_read(entity):
         return False
     starter.count(spec, args)
@@ -206,7 +208,7 @@ def queue(starter: Starter, spec: Spec, args: Request) -> bool:
         refusal = _queue(starter, spec, args)
     if refusal is not None:
         transaction.refuse()  # EXEC will say so
-        return starter.answer(refusal)
+        return starter.refuse(refusal, spec.full_name(args))
     starter.count(spec, args)
     return starter.answer(QUEUED)
 
@@ -251,17 +253,22 @@ def _look_ahead(session: Session, spec: SessionSpec, args: Request) -> None:
     transaction.db, transaction.proto = later.db, later.proto
 
 
+def _failed(starter: Starter, spec: Spec, args: Request, reply: bytes) -> bool:
+    """As in Redis, that counts as a call."""
+    starter.count(spec, args)
+    starter.took(args[0], args, starter.session.host.seconds(), reply)
+    return starter.answer(reply)
+
+
 def execute(starter: Starter, spec: Spec, args: Request) -> bool:
     """EXEC; False: not yet."""
     session, order = starter.session, starter.order
     transaction = session.transaction
     if not transaction.open:
-        return starter.answer(NO_EXEC)
+        return _failed(starter, spec, args, NO_EXEC)
     if transaction.broken:
         transaction.clear()
-        starter.count(spec, args)
-        starter.took(args[0], args, session.host.seconds(), ABORTED)
-        return starter.answer(ABORTED)
+        return _failed(starter, spec, args, ABORTED)
     entity = transaction.entity
     if entity is None:  # neither watched nor queued keys
         steps = transaction.steps

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from crc32c import crc32c
+from mypy_extensions import mypyc_attr
 
 from ....core.batch.overlay import MAX_KEY_BYTES, View
 from ....errors import TooLarge
@@ -53,6 +54,46 @@ MAX_NAME_BYTES: Final = MAX_KEY_BYTES - 16
 """Longest key of a client: its longest form here, the one under EXPIRY, still has to be a key."""
 
 
+class Lookups:
+    """How many of the keys that commands have read were there, and how many were not: INFO's keyspace_hits and
+    keyspace_misses, of all that is evaluated in this process. As in Redis, what a command looks up in order to change it is
+    not counted: a `Key` is while `reading`, which holds for commands that read, and `with LOOKUPS` for what others do."""
+
+    __slots__ = ("hits", "misses", "reading")
+
+    def __init__(self) -> None:
+        self.hits = self.misses = 0
+        self.reading = False
+
+    def note(self, found: bool) -> None:
+        """A key was looked up for what it is."""
+        if found:
+            self.hits += 1
+        else:
+            self.misses += 1
+
+    def add(self, others: Lookups) -> None:
+        self.hits += others.hits
+        self.misses += others.misses
+
+    def __enter__(self) -> None:
+        self.reading = True
+
+    def __exit__(self, *how: object) -> None:
+        self.reading = False
+
+
+LOOKUPS: Final = Lookups()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Aside:
+    """A view for reading, of another thread than the loop's: it counts for itself."""
+
+    def __init__(self) -> None:
+        self.lookups = Lookups()
+
+
 def row_key(name: bytes) -> bytes:
     return ROW + crc32c(name).to_bytes(4, "big") + name
 
@@ -83,9 +124,16 @@ def see(view: View, name: bytes, where: bytes) -> bytes | None:
     return None
 
 
+def kind_of(view: View, name: bytes) -> int:
+    """0: there is no such key."""
+    row = see(view, name, row_key(name))
+    return 0 if row is None else row[0]
+
+
 def get_value(view: View, name: bytes) -> bytes | None:
     """The value of a string that exists: the short way for reads. Raises WrongType."""
     row = see(view, name, row_key(name))
+    (view.lookups if isinstance(view, Aside) else LOOKUPS).note(row is not None)
     if row is None:
         return None
     if row[0] == STRING:
@@ -106,6 +154,10 @@ class Key:
         self._where = row_key(name)
         row = self._row = see(view, name, self._where)
         self.exists = row is not None
+        if isinstance(view, Aside):
+            view.lookups.note(self.exists)
+        elif LOOKUPS.reading:
+            LOOKUPS.note(self.exists)
         self.kind = 0 if row is None else row[0]
         """0: there is none."""
         self.expires_ms = 0

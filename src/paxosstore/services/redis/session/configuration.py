@@ -56,8 +56,7 @@ def config_set(session: Session, args: list[bytes]) -> bytes:
 
 
 def config_resetstat(session: Session, args: list[bytes]) -> bytes:
-    """The times of commands begin anew; what is counted for metrics goes on."""
-    session.host.times.forget_commands()
+    session.host.forget_counts()
     return OK
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
+
 from ..reply import NOT_AN_INTEGER, array, bulk, error, integer_reply, verbatim
 from ..resp import integer
 from .session import Session
+from .times import Took
 
-_ONLY_ASKED = frozenset(("Commandstats",))
+_ONLY_ASKED = frozenset(("Commandstats", "Latencystats"))
 """Sections that are not told unless they, or all, are asked for."""
 
 
@@ -26,12 +30,19 @@ def _of_commands(session: Session) -> dict[str, dict[str, object]]:
     """What the times of this node's commands say."""
     times = session.host.times
     commands = {
-        f"cmdstat_{name}": f"calls={took.calls},usec={took.us},usec_per_call={took.us / took.calls:.2f},rejected_calls=0,"
-        f"failed_calls={took.failed}"
+        f"cmdstat_{name}": f"calls={took.calls},usec={took.us},usec_per_call={took.us / max(1, took.calls):.2f},"
+        f"rejected_calls={took.rejected},failed_calls={took.failed}"
         for name, took in times.commands.items()
     }
+    percentiles = {f"latency_percentiles_usec_{name}": _percentiles(took) for name, took in times.commands.items() if took.calls}
     errors = {f"errorstat_{code}": f"count={count}" for code, count in times.errors.items()}
-    return {"Commandstats": {**commands}, "Errorstats": {**errors}}
+    return {"Commandstats": {**commands}, "Errorstats": {**errors}, "Latencystats": {**percentiles}}
+
+
+def _percentiles(took: Took) -> str:
+    """At most: calls are counted by powers of two, so it may be half as much."""
+    sums = list(accumulate(took.buckets))
+    return ",".join([f"p{share:g}={1 << bisect_left(sums, took.calls * share / 100):.3f}" for share in (50, 99, 99.9)])
 
 
 def wait(session: Session, args: list[bytes]) -> bytes:

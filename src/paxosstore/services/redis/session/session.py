@@ -110,6 +110,10 @@ class Host(Protocol):
         """Sections of INFO."""
         ...
 
+    def forget_counts(self) -> None:
+        """What INFO counts begins anew."""
+        ...
+
 
 class Sizes(NamedTuple):
     """What a connection holds for its client, in bytes."""

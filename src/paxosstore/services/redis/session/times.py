@@ -40,10 +40,10 @@ class Slow(NamedTuple):
 class Took:
     """What one command has taken so far."""
 
-    __slots__ = ("buckets", "calls", "failed", "us")
+    __slots__ = ("buckets", "calls", "failed", "rejected", "us")
 
     def __init__(self) -> None:
-        self.calls = self.us = self.failed = 0
+        self.calls = self.us = self.failed = self.rejected = 0
         self.buckets = [0] * 64
         """How many took less than 2 to the power of the index, in microseconds."""
 
@@ -56,7 +56,9 @@ class Times:
         self.commands: dict[str, Took] = {}
         self._spelled: dict[bytes, Took] = {}
         self.errors: dict[str, int] = {}
-        """How many replies were errors, by their first word."""
+        """How many replies were errors, by their first word: of so many words (MAX_CODES)."""
+        self.error_replies = 0
+        """Of whatever word."""
         self.slow: deque[Slow] = deque()
         """The newest first."""
         self.events: dict[str, deque[tuple[int, int]]] = {}
@@ -94,6 +96,12 @@ class Times:
         if reply.startswith(b"-"):
             self._failed(took, reply)
 
+    def reject(self, name: bytes, reply: bytes) -> None:
+        """A command was answered by this error without being begun. `name`: empty, there is no such command."""
+        if name:
+            (self._spelled.get(name) or self._find(name)).rejected += 1
+        self._count_error(reply)
+
     def _find(self, name: bytes) -> Took:
         """What is known of a command, by whatever spelling."""
         took = self.commands.setdefault(name.decode("latin-1").lower(), Took())
@@ -103,6 +111,10 @@ class Times:
 
     def _failed(self, took: Took, reply: bytes) -> None:
         took.failed += 1
+        self._count_error(reply)
+
+    def _count_error(self, reply: bytes) -> None:
+        self.error_replies += 1
         code = reply[1:MAX_CODE_BYTES].split(b" ", 1)[0].decode("latin-1")
         if code in self.errors or len(self.errors) < MAX_CODES:
             self.errors[code] = self.errors.get(code, 0) + 1
@@ -129,6 +141,7 @@ class Times:
         self.commands.clear()
         self._spelled.clear()
         self.errors.clear()
+        self.error_replies = 0
 
     def forget_events(self, names: list[str]) -> int:
         """All, where none is named; returns how many there were."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....core.batch.overlay import View
 from ..layout.collection import copy_members
-from ..layout.keys import STRING, Key, check_name
+from ..layout.keys import LOOKUPS, STRING, Key, check_name
 from ..layout.keyspace import DATABASES, REDIS_BASE, slot_of
 from ..reply import NO_SUCH_KEY, NOT_AN_INTEGER, OK, ONE, SYNTAX_ERROR, ZERO, ReplyError, error
 from ..resp import integer
@@ -55,7 +55,8 @@ def copy(view: View, args: list[bytes], proto: int) -> bytes:
     here = database == _database(view)
     if here and args[1] == args[2]:
         return _SAME
-    source = Key(view, args[1])
+    with LOOKUPS:
+        source = Key(view, args[1])
     if not source.exists:
         return ZERO
     if not here:

@@ -8,7 +8,7 @@ from ....core.batch.overlay import View
 from ..layout.collection import LARGE
 from ..layout.compact import limits
 from ..layout.hashed import HashedCollection
-from ..layout.keys import SET, Key
+from ..layout.keys import LOOKUPS, SET, Key
 from ..reply import NOT_AN_INTEGER, ONE, SYNTAX_ERROR, ZERO, array, bulk, error, integer_reply, nil, set_of
 from ..resp import integer
 from .hashes import OUT_OF_COUNT, check_drawn
@@ -213,7 +213,9 @@ Combination = Callable[[list[Set]], Iterator[bytes]]
 
 def _combined(view: View, names: list[bytes], combine: Combination) -> list[bytes]:
     """In the order of integers if there are only few of these, as Redis's own results are."""
-    members = list(combine([Set(view, name) for name in names]))
+    with LOOKUPS:
+        sets = [Set(view, name) for name in names]
+    members = list(combine(sets))
     if len(members) <= limits["set-max-intset-entries"] and all(integer(member) is not None for member in members):
         members.sort(key=int)
     return members

@@ -12,7 +12,7 @@ from ....core.batch.overlay import View
 from ....errors import TooLarge
 from ..floats import double
 from ..layout.items import Items
-from ..layout.keys import LIST, SET, ZSET, Key, get_value
+from ..layout.keys import LOOKUPS, SET, ZSET, Key, get_value, kind_of
 from ..layout.keyspace import slot_of
 from ..layout.scored import ScoredSet
 from ..reply import SYNTAX_ERROR, ReplyError, WrongType, array, bulk, error, integer_reply, nil
@@ -46,22 +46,27 @@ def sort_command(*, stores: bool) -> Run:
 
     def sort(view: View, args: list[bytes], proto: int) -> bytes:
         options = _parse(view, args[2:], stores)
-        elements = _elements(view, args[1])
-        values: Sequence[bytes | None]
-        if options.unsorted and options.target is not None and isinstance(elements, _Unordered):
-            options.by, options.alpha, options.unsorted = None, True, False
-        if not options.unsorted:
-            elements = _sorted(view, list(elements), options)
-        elif options.descending and not isinstance(elements, _Unordered):
-            elements = elements[::-1]
-        start, end = _span(options.limit, len(elements))
-        chosen = elements[start:end]
-        values = _values(view, chosen, options.get) if options.get else chosen
+        with LOOKUPS:
+            values = _chosen(view, args[1], options)
         if options.target is None:
             return array([nil(proto) if value is None else bulk(value) for value in values])
         return _store(view, options.target, [value or b"" for value in values])
 
     return sort
+
+
+def _chosen(view: View, name: bytes, options: _Options) -> Sequence[bytes | None]:
+    """What it replies or stores. Raises ReplyError."""
+    elements = _elements(view, name)
+    if options.unsorted and options.target is not None and isinstance(elements, _Unordered):
+        options.by, options.alpha, options.unsorted = None, True, False
+    if not options.unsorted:
+        elements = _sorted(view, list(elements), options)
+    elif options.descending and not isinstance(elements, _Unordered):
+        elements = elements[::-1]
+    start, end = _span(options.limit, len(elements))
+    chosen = elements[start:end]
+    return _values(view, chosen, options.get) if options.get else chosen
 
 
 def _parse(view: View, words: list[bytes], stores: bool) -> _Options:
@@ -101,17 +106,13 @@ class _Unordered(list[bytes]):
 
 def _elements(view: View, name: bytes) -> list[bytes]:
     """Raises WrongType."""
-    kind = Key(view, name).kind
-    if kind == LIST:
-        items = Items(view, name)
-        return items.slice(0, items.size)
+    kind = kind_of(view, name)
     if kind == SET:
         return _Unordered(Set(view, name).items())
     if kind == ZSET:
         return [member for member, _ in ScoredSet(view, name).members()]
-    if kind:
-        raise WrongType
-    return []
+    items = Items(view, name)
+    return items.slice(0, items.size)
 
 
 def _sorted(view: View, elements: list[bytes], options: _Options) -> list[bytes]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from ....core.batch.overlay import View
 from ....errors import TooLarge
-from ..layout.keys import STRING, Key, get_value, set_many
+from ..layout.keys import LOOKUPS, STRING, Key, get_value, set_many
 from ..reply import (
     NOT_A_FLOAT,
     NOT_AN_INTEGER,
@@ -61,6 +61,7 @@ def set_(view: View, args: list[bytes], proto: int) -> bytes:
     key = Key(view, args[1])
     refused = key.exists if b"NX" in options else b"XX" in options and not key.exists
     if b"GET" in options:
+        LOOKUPS.note(key.exists)
         reply = _bulk_or_nil(key.value, proto)
     else:
         reply = nil(proto) if refused else OK

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .....core.batch.overlay import View
 from ...floats import double
-from ...layout.keys import Key
+from ...layout.keys import LOOKUPS, Key
 from ...layout.scored import ScoredSet, place_of
 from ...reply import SYNTAX_ERROR, ZERO, ReplyError, array, bulk, error, integer_reply
 from ...run import Run
@@ -113,7 +113,8 @@ def radius_command(*, by_member: bool, stores: bool) -> Run:
     """GEORADIUS and GEORADIUSBYMEMBER; those that only read have no STORE."""
 
     def search(view: View, args: list[bytes], proto: int) -> bytes:
-        wanted = _Search(ScoredSet(view, args[1]))
+        with LOOKUPS:
+            wanted = _Search(ScoredSet(view, args[1]))
         if by_member:
             if wanted.scored.size:
                 wanted.from_member(args[2])
@@ -134,7 +135,8 @@ def geosearch(view: View, args: list[bytes], proto: int) -> bytes:
 
 
 def geosearchstore(view: View, args: list[bytes], proto: int) -> bytes:
-    wanted = _Search(ScoredSet(view, args[2]), args[1])
+    with LOOKUPS:
+        wanted = _Search(ScoredSet(view, args[2]), args[1])
     _options(wanted, args[3:], _shape_option)
     return _answer(wanted, "GEOSEARCHSTORE", proto, args[0])
 

@@ -44,7 +44,8 @@ def pfcount(view: View, args: list[bytes], proto: int) -> bytes:
     """What is counted of one key is kept in it, as in Redis: so this read writes where something has changed."""
     if len(args) > 2:
         return integer_reply(estimate(_union(view, args[1:])[0]))
-    value = get_value(view, args[1])
+    key = Key(view, args[1])
+    value = key.value
     if value is None:
         return ZERO
     sketch = _sketch(value)
@@ -56,7 +57,6 @@ def pfcount(view: View, args: list[bytes], proto: int) -> bytes:
         except Corrupted:
             return _CORRUPTED
         sketch.cardinality = counted
-        key = Key(view, args[1])
         key.set(sketch.value, key.expires_ms)
     return integer_reply(counted)
 

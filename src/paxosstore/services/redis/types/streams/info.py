@@ -5,13 +5,11 @@ from __future__ import annotations
 from itertools import islice
 
 from .....core.batch.overlay import View
-from ...layout.keys import STREAM, Key
 from ...reply import (
     NO_SUCH_KEY,
     NOT_AN_INTEGER,
     OK,
     ReplyError,
-    WrongType,
     array,
     bulk,
     error,
@@ -168,12 +166,10 @@ xgroup = container(
 
 
 def _seen(view: View, args: list[bytes]) -> Stream:
-    key = Key(view, args[2])
-    if not key.exists:
+    stream = Stream(view, args[2])
+    if not stream.exists:
         raise ReplyError(NO_SUCH_KEY)
-    if key.kind != STREAM:
-        raise WrongType
-    return Stream(view, args[2])
+    return stream
 
 
 def _lag(stream: Stream, group: Group, proto: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .....core.batch.overlay import View
 from ...floats import double
-from ...layout.keys import SET, Key
+from ...layout.keys import LOOKUPS, SET, kind_of
 from ...layout.scored import Scored, ScoredSet
 from ...reply import SYNTAX_ERROR, ReplyError, error, integer_reply
 from ...run import Run
@@ -24,7 +24,7 @@ class _Source:
     __slots__ = ("_found", "weight")
 
     def __init__(self, view: View, name: bytes) -> None:
-        self._found = Set(view, name) if Key(view, name).kind == SET else ScoredSet(view, name)
+        self._found = Set(view, name) if kind_of(view, name) == SET else ScoredSet(view, name)
         self.weight = 1.0
 
     @property
@@ -152,7 +152,8 @@ def _sources(view: View, args: list[bytes], at: int, command: str) -> tuple[list
     if number > len(args) - at - 1:
         raise ReplyError(SYNTAX_ERROR)
     end = at + 1 + number
-    return [_Source(view, name) for name in args[at + 1 : end]], args[end:]
+    with LOOKUPS:
+        return [_Source(view, name) for name in args[at + 1 : end]], args[end:]
 
 
 def _options(words: list[bytes], sources: list[_Source], command: str) -> _Options:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from .....core.batch.overlay import View
 from ...layout.compact import limits
-from ...layout.keys import Key
+from ...layout.keys import LOOKUPS, Key
 from ...layout.pages import PAGE
 from ...layout.scored import Scored, ScoredSet
 from ...reply import SYNTAX_ERROR, ZERO, ReplyError, error, integer_reply
@@ -67,7 +67,9 @@ def range_command(by: str = "", *, reverse: bool | None = None) -> Run:
 
 def zrangestore(view: View, args: list[bytes], proto: int) -> bytes:
     wanted = _parse(args, 3, "", None, may_have_scores=False)
-    members = wanted.members(ScoredSet(view, args[2]))
+    with LOOKUPS:
+        source = ScoredSet(view, args[2])
+    members = wanted.members(source)
     return store(view, args[1], members[::-1] if wanted.reverse else members)
 
 
