@@ -57,7 +57,8 @@ XINFO STREAM no / XADD x * a b / XADD x NOMKSTREAM * a b / XDEL x 1-1 / XTRIM x 
 XCLAIM x g c 0 1-1 / XCLAIM no g c 0 1-1 / XAUTOCLAIM x g c 0 0 / XGROUP CREATECONSUMER x g d / XGROUP SETID x g 0 / XSETID x 9-9
 EXISTS s no n s / TYPE s / TYPE no / TTL s / PTTL no / EXPIRETIME s / PEXPIRETIME s / TOUCH s no / DUMP s / DUMP no
 OBJECT ENCODING s / OBJECT ENCODING no / OBJECT REFCOUNT s / MEMORY USAGE s / MEMORY USAGE no / RANDOMKEY / KEYS * / SCAN 0
-DBSIZE / COPY s d / COPY no d / COPY s n / COPY s n REPLACE / RENAME s d / RENAME no d / RENAMENX s n / EXPIRE s 100 / EXPIRE no 100
+DBSIZE / COPY s d / COPY no d / COPY s n / COPY s n REPLACE / RENAME s d / RENAME no d / RENAMENX s n / EXPIRE s 100
+EXPIRE no 100 / SELECT 0
 PERSIST s / DEL s no / UNLINK s no / MOVE no 1 / SORT l ALPHA / SORT no / SORT t BY w_* / SORT t BY w_* GET w_* GET #
 SORT t BY nosort / SORT t BY w_* GET no_* STORE d / SORT_RO t BY w_* / SORT l ALPHA STORE d / DEBUG OBJECT s / RESTORE rr 0 x
 WATCH s no / UNWATCH / EVAL return(redis.call('get','s')) 0 / EVAL return(redis.call('set','s','v')) 0

@@ -11,6 +11,7 @@ import redis
 
 from paxosstore.services.redis.information import MAX_EXPIRES, human, keyspace, more
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE, SLOT_BASE
+from paxosstore.services.redis.session import introspection
 from paxosstore.services.redis.session.acl import categories
 from paxosstore.services.redis.session.spec import SessionSpec
 from paxosstore.services.redis.session.table import ALL_COMMANDS, SPECS
@@ -177,3 +178,20 @@ async def test_the_seconds_that_were_slow_are_drawn() -> None:
 def test_containers_on_data_say_what_there_is(ports: tuple[int, int], name: str) -> None:
     theirs, ours = (asked(port, name, "HELP") for port in ports)
     assert theirs[0] == ours[0]
+
+
+@in_loop
+async def test_what_is_told_of_a_command_is_made_once_for_each_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as harness:
+        _, connection = harness.plug()
+        session, spec = connection.session, SPECS[b"command"]
+        assert isinstance(spec, SessionSpec)
+        asked = [b"command"], [b"command", b"docs"], [b"command", b"info", b"get", b"config|get", b"nope"]
+        told = {}
+        for session.proto in (2, 3):
+            told[session.proto] = [spec.answer(session, [*words]) for words in asked]
+        monkeypatch.setattr(introspection, "_row", None)
+        monkeypatch.setattr(introspection, "_doc", None)
+        for session.proto in (2, 3):
+            assert [spec.answer(session, [*words]) for words in asked] == told[session.proto]
+        assert told[2] != told[3]

@@ -58,7 +58,7 @@ class Prepare(NamedTuple):
     """What is left to do, by its words. Raises nothing: errors come when that is run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Spec:
     """What is known of a command."""
 

@@ -1,8 +1,9 @@
-"""COMMAND: what commands there are."""
+"""COMMAND: what commands there are. It is always the same, so it is made once for each command and protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 from ....errors import TooLarge
 from ..commands.spec import Spec, keys_after_number, keys_after_timeout
@@ -48,9 +49,22 @@ def command_list(session: Session, args: list[bytes]) -> bytes:
 
 
 def command_docs(session: Session, args: list[bytes]) -> bytes:
-    named = [_named(session, word) for word in args[2:]] if len(args) > 2 else map(_of, session.host.specs.values())
-    pairs = [(text(known.name), _doc(session, known)) for known in named if known is not None]
-    return map_of(pairs, session.proto)
+    specs, proto = session.host.specs, session.proto
+    if len(args) == 2:
+        return map_of([(text(spec.name), _docs(spec, proto)) for spec in specs.values()], proto)
+    pairs = []
+    for word in args[2:]:
+        known, spec = _named(session, word), specs.get(word.lower())
+        if known is not None:
+            pairs.append(
+                (
+                    text(known.name),
+                    _docs(spec, proto)
+                    if spec is not None
+                    else _doc(known, specs[word.lower().partition(b"|")[0]].summary, proto),
+                )
+            )
+    return map_of(pairs, proto)
 
 
 def command_info(session: Session, args: list[bytes]) -> bytes:
@@ -59,11 +73,14 @@ def command_info(session: Session, args: list[bytes]) -> bytes:
     found = []
     for word in args[2:]:
         known, spec = _named(session, word), session.host.specs.get(word.lower())
-        told = nil(session.proto) if known is None else _row(known, [], session.proto)
-        found.append(told if spec is None else _info(spec, session.proto))
+        if spec is not None:
+            found.append(_info(spec, session.proto))
+        else:
+            found.append(nil(session.proto) if known is None else _alone(known, session.proto))
     return array(found)
 
 
+@cache
 def _of(spec: Spec) -> Known:
     """What is told of a command: what Redis tells, if it has it."""
     known = redis7().get(spec.name)
@@ -137,8 +154,14 @@ def _keys_in(session: Session, args: list[bytes]) -> list[bytes] | bytes:
     return found if found or "no_mandatory_keys" in spec.flags else error("Invalid arguments specified for command")
 
 
+@cache
 def _info(spec: Spec, proto: int) -> bytes:
-    return _row(_of(spec), [_row(sub, [], proto) for sub in subcommands(spec)], proto)
+    return _row(_of(spec), [_alone(sub, proto) for sub in subcommands(spec)], proto)
+
+
+@cache
+def _alone(known: Known, proto: int) -> bytes:
+    return _row(known, [], proto)
 
 
 def _row(known: Known, subs: list[bytes], proto: int) -> bytes:
@@ -186,9 +209,12 @@ def _found(kind: str, facts: Iterable[tuple[str, str]], proto: int) -> bytes:
     return map_of([(text("type"), text(kind)), (text("spec"), map_of(pairs, proto))], proto)
 
 
-def _doc(session: Session, known: Known) -> bytes:
-    spec = session.host.specs[known.name.partition("|")[0].encode()]
-    facts = {"summary": spec.summary, "since": known.since, "group": known.group}
-    pairs = [(text(key), text(value)) for key, value in facts.items()]
-    subs = [] if "|" in known.name else [(text(sub.name), _doc(session, sub)) for sub in subcommands(spec)]
-    return map_of([*pairs, (text("subcommands"), map_of(subs, session.proto))] if subs else pairs, session.proto)
+@cache
+def _docs(spec: Spec, proto: int) -> bytes:
+    subs = [(text(sub.name), _doc(sub, spec.summary, proto)) for sub in subcommands(spec)]
+    return _doc(_of(spec), spec.summary, proto, [(text("subcommands"), map_of(subs, proto))] if subs else [])
+
+
+def _doc(known: Known, summary: str, proto: int, more: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    facts = {"summary": summary, "since": known.since, "group": known.group}
+    return map_of([*[(text(key), text(value)) for key, value in facts.items()], *more], proto)

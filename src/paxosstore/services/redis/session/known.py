@@ -98,8 +98,13 @@ def _listed(text: str, by: str = ",") -> tuple[str, ...]:
     return () if text == "-" else tuple(text.split(by))
 
 
-def subcommands(spec: Spec) -> Iterator[Known]:
+@cache
+def subcommands(spec: Spec) -> tuple[Known, ...]:
     """Those of Redis's that there are here, and those that Redis 7.0 does not know."""
+    return tuple(_subcommands(spec))
+
+
+def _subcommands(spec: Spec) -> Iterator[Known]:
     names, prefix = redis7(), f"{spec.name}|"
     here = {sub.decode() for sub in (*spec.subcommands, b"help")} if isinstance(spec, SessionSpec) and spec.subcommands else None
     for name, known in names.items():

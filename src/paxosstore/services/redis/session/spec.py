@@ -28,7 +28,7 @@ def always(reply: bytes) -> Local:
     return lambda session, args: reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SessionSpec(Spec):
     """What is known of it."""
 
