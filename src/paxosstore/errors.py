@@ -122,9 +122,15 @@ def _as_json(reason: str, data: object) -> str:
 
 
 class UnknownHandler(CallerError):
-    """Another node may have it, while a new version of an application is being brought to one node after the other."""
+    """The caller's fault, who has misspelled it, or that of the node, which runs another version of the application: another node
+    may have it. Nothing happened. To repeat it at the same node is in vain until that has the version of the others."""
 
     code = "NOHANDLER"
+
+    @staticmethod
+    def is_said_by(error: PaxosStoreError) -> bool:
+        """Whether the peer that a call was handed over to has sent it back because it lacks its function (core/handover)."""
+        return type(error) is InvalidRequest and "has no handler" in str(error)
 
 
 class WrongEntry(CallerError):

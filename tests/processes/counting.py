@@ -30,3 +30,8 @@ def double(view: View) -> int:
     doubled = 2 * int(view.get(b"total") or b"0")
     view.put(b"total", b"%d" % doubled)
     return doubled
+
+
+@newer.handler
+def twice(view: View) -> int:
+    return 2 * int(view.get(b"total") or b"0")

@@ -20,6 +20,7 @@ import redis.sentinel
 import paxosstore.redis
 from paxosstore import AsyncClient, Client, Refused, UnknownHandler
 from paxosstore.cli.cluster import LocalCluster
+from paxosstore.errors import Fault
 
 COUNTS = int(os.environ.get("COUNTS", "300"))
 """By each of the six writers."""
@@ -135,6 +136,19 @@ def test_any_client_of_redis_calls_them(cluster: LocalCluster) -> None:
         client.close()
 
 
+async def ask_beside(cluster: LocalCluster) -> None:
+    """By a client that knows nothing but a node which lacks these; and by one that knows all of them."""
+    async with AsyncClient([cluster.redis_servers[0]]) as old, AsyncClient(cluster.redis_servers) as all_nodes:
+        with pytest.raises(UnknownHandler, match="has no handler 'double'"):
+            await old.call("double", ENTITY)
+        with pytest.raises(UnknownHandler, match="has no handler 'twice'"):
+            await old.read("twice", ENTITY)
+        assert await all_nodes.read("twice", ENTITY, into=int) == 200
+        for client in (old, all_nodes):
+            with pytest.raises(UnknownHandler, match="has no handler 'nowhere'"):
+                await client.call("nowhere", ENTITY)
+
+
 def test_a_new_version_comes_to_one_node_after_the_other(cluster: LocalCluster) -> None:
     """A call that is handed over to a node which lacks its function is done all the same, by the node that was asked."""
     with Client([cluster.redis_servers[0]]) as old:
@@ -145,8 +159,16 @@ def test_a_new_version_comes_to_one_node_after_the_other(cluster: LocalCluster) 
             path = cluster.config(node)
             path.write_text(path.read_text().replace("counting:app", "counting:newer"))
             cluster.start(node)
-        with pytest.raises(UnknownHandler, match=r"has no handler 'double': it has add, total$"):
+        with pytest.raises(UnknownHandler, match=r"has no handler 'double': it has add, total$") as raised:
             old.call("double", ENTITY)
+        assert (raised.value.fault, raised.value.retry, raised.value.outcome_known) == (Fault.CALLER, False, True)
+        with pytest.raises(UnknownHandler, match="has no handler 'twice'"):
+            old.read("twice", ENTITY)
+        asyncio.run(ask_beside(cluster))
+        with redis.Redis(port=cluster.redis_port(0)) as plain:
+            for words in (("PAXOS.CALL", "double", ENTITY, str(uuid4()), ""), ("PAXOS.READ", "twice", ENTITY, "")):
+                with pytest.raises(redis.ResponseError, match=r"^NOHANDLER this node has no handler"):
+                    plain.execute_command(*words)
         with Client(cluster.redis_servers) as all_nodes, Client([cluster.redis_servers[1]]) as new:
             expected = 100
             for _ in range(10):

@@ -51,6 +51,13 @@ class CallRequest(FunctionRequest):
     def payload(self) -> bytes:
         return self._payload
 
+    def kept_here(self, deadline_ms: float) -> FunctionRequest:
+        """The same once more, to be proposed by this node."""
+        options = {"read_only": self.read_only, "uuid": self.uuid, "deadline_ms": deadline_ms}
+        again = FunctionRequest(self.entity, self._function, **options)
+        again.digest, again.size = self.digest, self.size
+        return again
+
 
 def replay(view: View, writes: Mapping[bytes, bytes | None], cleared: bool) -> None:
     """Do a caller's writes (run_paxos); None deletes."""

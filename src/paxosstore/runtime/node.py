@@ -27,7 +27,7 @@ from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
 from ..core.interface.event import Compare, Renew
 from ..core.turn.context import Handler
-from ..errors import Diverged, InvalidRequest, NotCaughtUp, NotServing
+from ..errors import Diverged, InvalidRequest, NotCaughtUp, NotServing, UnknownHandler
 from ..settings import ClusterSettings, TuningSettings, exact_settings
 from ..storage.background import Background
 from ..storage.descriptors import LEAST, limit
@@ -252,15 +252,22 @@ class Node:
     ) -> bytes:
         """Like `execute`, by the name of a handler: the request can be handed over to the preferred proposer.
 
-        Raises UuidReused if another handler or payload was called under this uuid.
+        Raises UuidReused if another handler or payload was called under this uuid, UnknownHandler if this node has no such one.
+        A peer that has none, as it runs another version, hands it back, and it is proposed from here.
         """
         options = self._options(entity, read_only=read_only, uuid=uuid, timeout_ms=timeout_ms)
         name = exact_text("handler", handler, MAX_HANDLER_NAME)
         function = self._given.handlers.get(name)
         if function is None:
-            raise InvalidRequest(f"there is no handler {name!r} on this node")
+            raise UnknownHandler(f"there is no handler {name!r} on this node")
         exact = exact_bytes("a payload", payload, self.tuning.max_request_bytes)
-        return await self._run(CallRequest(options.pop("entity"), name, function, exact, **options))
+        request = CallRequest(options.pop("entity"), name, function, exact, **options)
+        try:
+            return await self._run(request)
+        except InvalidRequest as error:
+            if not UnknownHandler.is_said_by(error):
+                raise
+        return await self._run(request.kept_here(options["deadline_ms"]))
 
     # -- the lower level of the article
 

@@ -310,9 +310,11 @@ async def test_what_was_imported_from_another_log_says_nothing_of_this_one() -> 
 async def test_a_call_whose_peer_lacks_the_function_is_proposed_from_here() -> None:
     store = LogStore()
     handed: list[str] = []
+    read: list[bool] = []
 
     def submit(request: Request) -> None:
         handed.append(request.handler)
+        read.append(request.read_only)
         if request.handler:
             text = f"node 1 has no handler {request.handler!r}: run the same services on all nodes"
             request.settled = True
@@ -328,6 +330,10 @@ async def test_a_call_whose_peer_lacks_the_function_is_proposed_from_here() -> N
         one.server.submit = store.submit
         await client.exchange(f"PAXOS.CALL add 7 {A} 5", b"$1\r\n5\r\n")
         await client.exchange(f"PAXOS.CALL add 7 {B} 5", b"$2\r\n10\r\n")
+        read.clear()
+        one.server.submit = submit
+        await client.exchange("PAXOS.READ total 7 \"\"", b"$2\r\n10\r\n")
+        assert read == [True, True], "a read goes on to be one"
 
 
 def test_an_application_has_no_entity_of_a_services() -> None:

@@ -28,8 +28,6 @@ READ: str = "paxos.read"
 _MAX_SHOWN = 80
 _MAX_NAMES = 15
 """So many of its handlers a node names to who asks for another one."""
-_NOT_THERE = "has no handler"
-"""In the words of a peer to which a call was handed over and which has another version of the application (core/handover)."""
 
 
 class Desk(Protocol):
@@ -86,7 +84,7 @@ class Call(Command):
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         if error is None:
             super().settle(reply if self._put_off else bulk(reply), None)
-        elif self.handler and type(error) is InvalidRequest and _NOT_THERE in str(error):
+        elif self.handler and UnknownHandler.is_said_by(error):
             self._here()
         else:
             self._put_off = False
@@ -95,7 +93,7 @@ class Call(Command):
     def _here(self) -> None:
         """The node that it was handed over to cannot run it: propose it from here."""
         uuid, digest, size = self.uuid, self.digest, self.size
-        StoreRequest.__init__(self, self.entity, read_only=False, uuid=uuid)
+        StoreRequest.__init__(self, self.entity, read_only=self.read_only, uuid=uuid)
         self.digest, self.size = digest, size
         self.handler = ""  # type: ignore[misc]  # see above
         self._desk.later(0.0, partial(self._desk.submit, self))
