@@ -6,14 +6,24 @@ const nodeRedis = require("redis");
 
 const VALUES = 50;
 
+/** One that begins with the node that will be killed: it draws one of them. */
+async function clusterAt({ host, port }, options) {
+  for (;;) {
+    const cluster = await nodeRedis.createCluster(options).on("error", () => {}).connect();
+    if (cluster.masters[0].address === `${host}:${port}`) return cluster;
+    await cluster.close();
+  }
+}
+
 run(async () => {
   used("ioredis", "redis");
   const options = { retryStrategy: () => 100, sentinelRetryStrategy: () => 100, clusterRetryStrategy: () => 100 };
   const rootNodes = servers.map(({ host, port }) => ({ url: `redis://${host}:${port}` }));
+  const refreshSoon = { topologyRefreshOnReconnectionAttemptStrategy: 100 };  // it waits for 5 s otherwise before it asks another node
   const clients = {
     "ioredis sentinel": new Redis({ sentinels: servers, name: "mymaster", ...options }),
     "ioredis cluster": new Cluster(servers, { scaleReads: "all", ...options }),
-    "node-redis cluster": await nodeRedis.createCluster({ rootNodes }).on("error", () => {}).connect(),
+    "node-redis cluster": await clusterAt(servers[0], { rootNodes, ...refreshSoon }),
     "node-redis sentinel": await nodeRedis.createSentinel({ name: "mymaster", sentinelRootNodes: servers }).on("error", () => {}).connect(),
   };
   for (const client of Object.values(clients)) client.on("error", () => {});
