@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from . import kinds
-from .clients import READS
+from .clients import CALL, NOT_THAT_MUCH, READS
 from .journal import Operation, Outcome, Reply
 from .models import tokens
 
@@ -87,6 +87,13 @@ def _card(changes: list[Operation], final: Reply) -> list[str]:
     updates = [o for o in may_have_happened if o.name == "update" and o.reply != "not enough"]
     done = _amount(inserts[0]) + sum(_amount(o) for o in updates if o.outcome is Outcome.DONE)
     return _in_bounds(done, [_amount(o) for o in updates if o.outcome is Outcome.UNKNOWN], _number(final))
+
+
+def _account(changes: list[Operation], final: Reply) -> list[str]:
+    """Of calls of the application: each was done once, or refused by it."""
+    changed = [o for o in changes if o.reply != NOT_THAT_MUCH]
+    done = sum(_amount(o) for o in changed if o.outcome is Outcome.DONE)
+    return _in_bounds(done, [_amount(o) for o in changed if o.outcome is Outcome.UNKNOWN], _number(final))
 
 
 def _in_bounds(done: int, unknown: list[int], final: int) -> list[str]:
@@ -179,6 +186,7 @@ _ACCOUNTS: dict[str, Callable[[list[Operation], Reply], list[str]]] = {
     "list": _list,
     "lease": _value,
     "card": _card,
+    CALL: _account,
     kinds.DEQUE: _handed,
     kinds.QUEUE: _handed,
     kinds.PILE: _handed,

@@ -16,22 +16,25 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from paxosstore.errors import BY_CODE, Fault, PaxosStoreError
+from paxosstore import Client
+from paxosstore.errors import BY_CODE, Fault, PaxosStoreError, Refused, from_code
 from paxosstore.services.card.card_pb2 import BALANCE_NOT_ENOUGH, CARD_DOES_NOT_EXIST, CARD_EXISTS, OK, CardResponse
 from paxosstore.services.card.client import CardClient
 
 from . import kinds
+from .application import NOT_ENOUGH
 from .journal import ALL_NODES, Journal, Outcome, Reply, Word
 
 PATIENCE_S = 2.5
 """How long a Redis client waits for an answer."""
-CARD_PATIENCE_S = 3.0
+CARD_PATIENCE_S = CALL_PATIENCE_S = 3.0
 ABANDON = 0.01
 """Part of the commands whose answer nobody waits for."""
 LEAVE = 0.05
@@ -49,7 +52,10 @@ LEASES_MS = (20, 100, 500)
 """For how long a key is set that expires."""
 KEYS = 2
 """Keys of each kind in one generation; one of each of kinds.py."""
-READS = kinds.READS | {"get", "select"}
+CALL = "call"
+"""The kind of what is asked of the application; its accounts are entities."""
+NOT_THAT_MUCH = "not enough"
+READS = kinds.READS | {"get", "select", "balance"}
 _CODES = {OK: "ok", BALANCE_NOT_ENOUGH: "not enough", CARD_DOES_NOT_EXIST: "missing", CARD_EXISTS: "exists"}
 
 End = tuple[Outcome, Reply, str]
@@ -165,6 +171,52 @@ def _outcome(error: redis.RedisError) -> Outcome:
     return Outcome.REFUSED if known.outcome_known else Outcome.UNKNOWN
 
 
+class AppCaller:
+    """The application's functions: by PAXOS.CALL and PAXOS.READ once at one node, or by the client that asks all nodes."""
+
+    def __init__(self, servers: list[str]) -> None:
+        self.nodes = [ALL_NODES, *range(len(servers))]
+        """Whom it can ask."""
+        self._plain = RedisCaller(servers)
+        self._client = Client(servers, timeout_s=CALL_PATIENCE_S)
+
+    def call(self, node: int, entity: int, name: str, amount: int, uuid: UUID | None) -> End:
+        """`uuid`: None for a read."""
+        if node == ALL_NODES:
+            return self._by_client(entity, name, amount, uuid)
+        asked: list[Any] = ["PAXOS.READ", name, entity, ""] if uuid is None else ["PAXOS.CALL", name, entity, uuid.bytes, amount]
+        outcome, reply, error = self._plain.call(node, *asked)
+        code, _, text = error.partition(" ")
+        if outcome is Outcome.WRONG and code == Refused.code:
+            return _refused(from_code(code, text))
+        return outcome, int(str(reply)) if outcome is Outcome.DONE else None, error
+
+    def _by_client(self, entity: int, name: str, amount: int, uuid: UUID | None) -> End:
+        client = self._client
+        try:
+            if uuid is None:
+                return Outcome.DONE, client.read(name, entity, into=int), ""
+            return Outcome.DONE, client.call(name, entity, amount, into=int, uuid=uuid), ""
+        except Refused as error:
+            return _refused(error)
+        except PaxosStoreError as error:
+            if error.fault is Fault.CALLER:
+                return Outcome.WRONG, None, str(error)
+            return Outcome.REFUSED if error.outcome_known else Outcome.UNKNOWN, None, str(error)
+
+    def close(self) -> None:
+        self._plain.close()
+        self._client.close()
+
+
+def _refused(error: PaxosStoreError) -> End:
+    """The application's own refusal is an answer like any."""
+    assert isinstance(error, Refused)
+    if error.reason == NOT_ENOUGH and isinstance(error.data, dict) and error.data.keys() == {"balance"}:
+        return Outcome.DONE, NOT_THAT_MUCH, ""
+    return Outcome.WRONG, None, str(error)
+
+
 class CardCaller:
     """The card service by its own client: through one node, or through all of them, one after the other."""
 
@@ -274,11 +326,22 @@ def draw_card_call(rng: random.Random, generation: int) -> tuple[int, str, int]:
     return card, name, argument
 
 
+def draw_app_call(rng: random.Random, generation: int) -> tuple[int, str, int]:
+    """(entity, name, amount) of a client's next call."""
+    entity = generation * KEYS + rng.randrange(KEYS)
+    return (entity, "balance", 0) if rng.random() < 0.3 else (entity, "change", rng.randint(-10, 12))
+
+
+def app_key(entity: int) -> str:
+    return f"{CALL}:{entity // KEYS}:{entity % KEYS}"
+
+
 def card_key(card: int) -> str:
     return f"card:{card // KEYS}:{card % KEYS}"
 
 
-def card_of(key: str) -> int:
+def number_of(key: str) -> int:
+    """Of a card, or an entity of the application."""
     _, generation, number = key.split(":")
     return int(generation) * KEYS + int(number)
 
@@ -346,10 +409,31 @@ async def run_cards(plan: Plan) -> None:
     await caller.close()
 
 
+def run_app(plan: Plan) -> None:
+    """The same of calls of the application."""
+    rng = random.Random(f"client {plan.seed} {plan.client}")
+    caller = AppCaller(plan.servers)
+    with Journal(Path(plan.journal), plan.client) as journal:
+        while not told_to_end(0.0):
+            entity, name, amount = draw_app_call(rng, plan.generation)
+            uuid = None if name in READS else UUID(bytes=rng.randbytes(16), version=4)
+            deadline = time.monotonic() + REPEAT_FOR_S
+            again = True
+            while again and time.monotonic() < deadline:
+                node = rng.choice(caller.nodes)
+                journal.call(node, app_key(entity), name, [amount], "" if uuid is None else uuid.hex)
+                end = caller.call(node, entity, name, amount, uuid)
+                journal.end(*end)
+                again = uuid is not None and (end[0] is Outcome.UNKNOWN or rng.random() < 0.05)
+                time.sleep(rng.expovariate(1.0 / plan.pace_s))
+    caller.close()
+
+
 RUN: dict[str, Callable[[Plan], None]] = {
     "redis": run_redis,
     "waiter": run_waiter,
     "card": lambda plan: asyncio.run(run_cards(plan)),
+    "app": run_app,
 }
 """By the kind of client."""
 

@@ -11,7 +11,7 @@ from paxosstore.sim.history import Value
 from paxosstore.sim.models import UNSEEN, AppendList, Counter, Model, Unseen
 
 from . import kinds
-from .clients import ADD_WATCHED, TOKEN_LENGTH
+from .clients import ADD_WATCHED, CALL, NOT_THAT_MUCH, TOKEN_LENGTH
 from .journal import Operation, Outcome, Reply
 
 _READS_OF_CARDS = {"exists", "missing", "not enough"}
@@ -111,6 +111,22 @@ class Card(Model[int | None]):
         return operation.kind == "select" or operation.reply in _READS_OF_CARDS
 
 
+class Account(Model[int]):
+    """An account of the application: its balance, 0 at first, which never goes below that."""
+
+    initial: int = 0
+
+    def apply(self, state: int, operation: history.Operation) -> tuple[int, object]:
+        if operation.kind == "balance":
+            return state, state
+        amount = operation.arguments[0]
+        assert isinstance(amount, int)
+        return (state + amount, state + amount) if state + amount >= 0 else (state, NOT_THAT_MUCH)
+
+    def is_read(self, operation: history.Operation) -> bool:
+        return operation.kind == "balance" or operation.reply == NOT_THAT_MUCH
+
+
 MODELS: dict[str, type[Model[Any]]] = {
     "register": SwapRegister,
     "counter": Counter,
@@ -118,6 +134,7 @@ MODELS: dict[str, type[Model[Any]]] = {
     "list": AppendList,
     "lease": Lease,
     "card": Card,
+    CALL: Account,
     **kinds.MODELS,
 }
 """By the kind of a key."""

@@ -20,6 +20,7 @@ from paxosstore.cli.change import change
 from paxosstore.cli.cluster import HOST, LocalCluster
 from paxosstore.errors import NotServing
 
+from .application import NAME
 from .clock import Clock, build_shim
 from .disk import SmallDisk
 from .errors import CannotRun
@@ -43,7 +44,7 @@ class Nodes(LocalCluster):
     """Real nodes under chaos."""
 
     def __init__(self, directory: Path, nodes: int, keyspace: str, tuning: Tuning, *, small_disks: bool) -> None:
-        super().__init__(directory, nodes)
+        super().__init__(directory, nodes, app=NAME, app_path=REPOSITORY)
         directory.mkdir(parents=True)
         self._keyspace = keyspace
         self._tuning = tuning

@@ -15,6 +15,7 @@ from rich.table import Table
 from paxosstore.sim.collections import BLOCKING, EXPIRE
 
 from .checks import SHOWN, Check, gaps, longest_gap
+from .clients import NOT_THAT_MUCH
 from .journal import Operation, Outcome
 from .run import Record
 
@@ -99,6 +100,12 @@ def _besides(operations: Sequence[Operation]) -> str:
     waited = [one for one in waits if one.outcome is Outcome.DONE]
     served = sum(one.reply is not None for one in waited)
     words = [f"{ends:,} ends set"] if ends else []
+    uuids = [one.uuid for one in operations if one.uuid]
+    if uuids:
+        words.append(f"{len(uuids) - len(set(uuids)):,} repetitions under their uuid")
+    refused = sum(one.reply == NOT_THAT_MUCH for one in done)
+    if refused:
+        words.append(f"{refused:,} refused by the application")
     if waits:
         unknown = sum(one.outcome is Outcome.UNKNOWN for one in waits)
         words.append(f"{served:,} waited and were served, {len(waited) - served:,} in vain, {unknown:,} unknown")

@@ -16,7 +16,7 @@ import msgspec
 from paxosstore.errors import PaxosStoreError
 
 from . import journal, kinds
-from .clients import CardCaller, Plan, RedisCaller, card_of, redis_words, said
+from .clients import CALL, AppCaller, CardCaller, Plan, RedisCaller, number_of, redis_words, said
 from .disk import why_not
 from .errors import CannotRun
 from .faults import Faults, Struck
@@ -26,7 +26,8 @@ from .schedule import Kind, draw
 REDIS_CLIENTS = 5
 CARD_CLIENTS = 2
 WAITERS = 2
-CLIENTS = ("redis",) * REDIS_CLIENTS + ("card",) * CARD_CLIENTS + ("waiter",) * WAITERS
+APP_CLIENTS = 2
+CLIENTS = ("redis",) * REDIS_CLIENTS + ("card",) * CARD_CLIENTS + ("waiter",) * WAITERS + ("app",) * APP_CLIENTS
 """The service that each of them uses, by their numbers."""
 SETTLE_S = 5.0
 """How long the nodes may take, once all is healed, to be linked again and to take writes."""
@@ -206,10 +207,12 @@ class Round:
             for node in range(self._n):
                 client = record.first_reader + node
                 with journal.Journal(self._directory / f"{name}-{client}.jsonl", client) as book:
-                    _read_redis(book, node, nodes.redis_servers, sorted(key for key in keys if not key.startswith("card:")))
-                    asyncio.run(
-                        _read_cards(book, node, nodes.card_servers, sorted(key for key in keys if key.startswith("card:")))
-                    )
+                    by_face = {"card": list[str](), CALL: list[str](), "": list[str]()}
+                    for key in sorted(keys):
+                        by_face.get(key.partition(":")[0], by_face[""]).append(key)
+                    _read_redis(book, node, nodes.redis_servers, by_face[""])
+                    _read_accounts(book, node, nodes.redis_servers, by_face[CALL])
+                    asyncio.run(_read_cards(book, node, nodes.card_servers, by_face["card"]))
         try:
             record.hashes = nodes.wait_equal()
         except OSError as error:
@@ -248,9 +251,17 @@ def _read_redis(book: journal.Journal, node: int, servers: list[tuple[str, int]]
     caller.close()
 
 
+def _read_accounts(book: journal.Journal, node: int, servers: list[tuple[str, int]], keys: list[str]) -> None:
+    caller = AppCaller([f"{host}:{port}" for host, port in servers])
+    for key in keys:
+        book.call(node, key, "balance", [0])
+        book.end(*caller.call(node, number_of(key), "balance", 0, None))
+    caller.close()
+
+
 async def _read_cards(book: journal.Journal, node: int, servers: list[str], keys: list[str]) -> None:
     caller = CardCaller(servers)
     for key in keys:
         book.call(node, key, "select", [0])
-        book.end(*await caller.call(node, card_of(key), "select", 0, b""))
+        book.end(*await caller.call(node, number_of(key), "select", 0, b""))
     await caller.close()

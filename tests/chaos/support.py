@@ -5,12 +5,17 @@ from __future__ import annotations
 from chaos import kinds
 from chaos.journal import Operation, Outcome, Reply, Word
 from chaos.nodes import MEMBER
-from chaos.run import REDIS_CLIENTS, Record
+from chaos.run import CLIENTS, REDIS_CLIENTS, Record
 
 NODES = 3
 CARD = REDIS_CLIENTS
 """A client of the card service."""
+CALLER = len(CLIENTS) - 1
+"""One of the application's functions."""
 HASH = "5eed"
+
+
+_READ_BY = {"card": "select", "call": "balance"}
 
 
 class History:
@@ -50,8 +55,8 @@ class History:
         for node in range(NODES):
             for key, reply in finals.items():
                 kind = key.partition(":")[0]
-                name = kinds.read_all(key) if kind in kinds.MODELS else "select" if kind == "card" else "get"
-                self.add(key, name, *([0] if name == "select" else []), reply=reply, client=self.record.first_reader + node)
+                name = kinds.read_all(key) if kind in kinds.MODELS else _READ_BY.get(kind, "get")
+                self.add(key, name, *([0] if kind in _READ_BY else []), reply=reply, client=self.record.first_reader + node)
         self.record.ended_s = self._now_s
 
 
@@ -91,6 +96,14 @@ def good() -> History:
     add("card:0:0", "update", 4, reply=14, client=CARD, uuid="04")
     add("card:0:0", "update", 4, reply=14, client=CARD, uuid="04")
     add("card:0:0", "select", 0, reply=14, client=CARD)
+    add("call:0:0", "change", 10, reply=10, client=CALLER, uuid="10")
+    add("call:0:0", "change", -11, reply="not enough", client=CALLER, uuid="11")
+    add("call:0:0", "change", 4, outcome=Outcome.UNKNOWN, client=CALLER, uuid="12")
+    add("call:0:0", "change", 4, reply=14, client=CALLER, uuid="12")
+    add("call:0:0", "change", 4, reply=14, client=CALLER, uuid="12")
+    add("call:0:0", "change", 5, outcome=Outcome.REFUSED, client=CALLER, uuid="13")
+    add("call:0:0", "change", 3, outcome=Outcome.UNKNOWN, client=CALLER, uuid="14")
+    add("call:0:0", "balance", 0, reply=17, client=CALLER)
     _collect(history)
     history.heal()
     add("counter:0:0", "add", 1, reply=9)
@@ -102,6 +115,7 @@ def good() -> History:
             "lease:0:0": None,
             "list:0:0": "00.000014;00.000017;",
             "card:0:0": 14,
+            "call:0:0": 17,
             "deque:0:0": ("t1", "t0"),
             "queue:0:0": ("t15", "t16"),
             "pile:0:0": (("t31", 5),),

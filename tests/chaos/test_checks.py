@@ -22,7 +22,7 @@ from chaos.journal import Operation, Outcome, Reply, Word
 from chaos.nodes import MEMBER
 from chaos.schedule import Kind
 
-from .support import CARD, History, good
+from .support import CALLER, CARD, History, good
 
 Find = Callable[[History], object]
 
@@ -77,6 +77,11 @@ def test_a_good_round_passes() -> None:
         ("card:0:0", 18, {LINEARIZABLE, ACCOUNTS}),
         ("card:0:0", 10, {LINEARIZABLE, ACCOUNTS}),
         ("card:0:0", "missing", {LINEARIZABLE, ACCOUNTS}),
+        ("call:0:0", 14, {LINEARIZABLE}),
+        ("call:0:0", 18, {LINEARIZABLE, ACCOUNTS}),
+        ("call:0:0", 22, {LINEARIZABLE, ACCOUNTS}),
+        ("call:0:0", 10, {LINEARIZABLE, ACCOUNTS}),
+        ("call:0:0", None, {LINEARIZABLE, ACCOUNTS}),
         ("deque:0:0", ("t0", "t1"), {LINEARIZABLE}),
         ("deque:0:0", ("t1",), {LINEARIZABLE, ACCOUNTS}),
         ("deque:0:0", ("t1", "t0", "t2"), set()),
@@ -127,6 +132,10 @@ def test_something_else_is_there_at_the_end(key: str, final: Reply, checks: set[
         ("card:0:0", "insert", 20, "ok"),
         ("card:0:0", "update", -11, -1),
         ("card:0:0", "select", None, 10),
+        ("call:0:0", "change", 10, 11),
+        ("call:0:0", "change", -11, -1),
+        ("call:0:0", "change", 10, "not enough"),
+        ("call:0:0", "balance", None, 10),
         ("deque:0:0", "rpush", "t0", 2),
         ("queue:0:0", "blpop", None, "t11"),
         ("queue:0:0", "brpop", None, "t10"),
@@ -210,6 +219,9 @@ def test_a_wait_in_vain_is_no_write() -> None:
 def test_one_uuid_is_answered_in_two_ways() -> None:
     history = good()
     history.add("card:0:0", "update", 4, reply=18, client=CARD, uuid="04")
+    assert LINEARIZABLE in violated(history)
+    history = good()
+    history.add("call:0:0", "change", 4, reply=18, client=CALLER, uuid="12")
     assert LINEARIZABLE in violated(history)
 
 

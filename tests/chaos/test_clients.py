@@ -8,21 +8,27 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import pytest
 
+from chaos import application
 from chaos.clients import (
     ABANDONED,
     ADD_WATCHED,
+    CALL,
     KEYS,
     TOKEN_LENGTH,
+    AppCaller,
     CardCaller,
     RedisCaller,
+    app_key,
     card_key,
-    card_of,
+    draw_app_call,
     draw_card_call,
     draw_redis_call,
     draw_wait,
+    number_of,
     redis_words,
     said,
     token,
@@ -30,8 +36,10 @@ from chaos.clients import (
 from chaos.journal import Outcome
 from chaos.models import MODELS
 from paxosstore.cli.cluster import HOST, free_base_port
-from paxosstore.errors import BY_CODE, Fault
+from paxosstore.errors import BY_CODE, Fault, Refused
 from paxosstore.services.redis.reply import store_error
+
+from ..services.redis.support import DictView
 
 Answer = Callable[[bytes], bytes]
 """What was sent -> what to answer; nothing: the connection is closed."""
@@ -196,10 +204,13 @@ def test_calls_are_drawn_from_the_seed_and_fit_the_models() -> None:
         assert (int(generation), int(at) < KEYS) == (number // 100, True)
         assert name == ADD_WATCHED or redis_words(key, name, arguments)[1] == key
         card, name, argument = draw_card_call(rng, 3)
-        assert card_of(card_key(card)) == card
+        assert number_of(card_key(card)) == card
+        entity, function, amount = draw_app_call(rng, 3)
+        assert number_of(app_key(entity)) == entity
+        assert function == "change" or (function, amount) == ("balance", 0)
         assert name in ("insert", "update", "select", "delete")
         assert argument >= 0 or name == "update"
-    assert {*seen, "card"} == set(MODELS)
+    assert {*seen, "card", CALL} == set(MODELS)
 
 
 def test_waits_are_drawn_for_what_is_pushed() -> None:
@@ -217,6 +228,40 @@ def test_what_no_reply_says_is_wrong() -> None:
     assert said("set:0:0", "sadd", (Outcome.DONE, "OK", ""))[0] is Outcome.WRONG
     assert said("set:0:0", "smembers", (Outcome.DONE, None, ""))[0] is Outcome.WRONG
     assert said("set:0:0", "sadd", (Outcome.UNKNOWN, None, "late")) == (Outcome.UNKNOWN, None, "late")
+
+
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        (b"$2\r\n17\r\n", (Outcome.DONE, 17, "")),
+        (b'-REFUSED NOT_ENOUGH {"balance":3}\r\n', (Outcome.DONE, "not enough", "")),
+        (b"-REFUSED NOT_ENOUGH\r\n", (Outcome.WRONG, None, "NOT_ENOUGH")),
+        (b"-REFUSED OTHER\r\n", (Outcome.WRONG, None, "OTHER")),
+        (b"-FAILED x\r\n", (Outcome.WRONG, None, "FAILED x")),
+        (b"-UNKNOWN x\r\n", (Outcome.UNKNOWN, None, "UNKNOWN x")),
+        (b"-NOQUORUM x\r\n", (Outcome.REFUSED, None, "NOQUORUM x")),
+        (b"-UUIDREUSED x\r\n", (Outcome.WRONG, None, "UUIDREUSED x")),
+    ],
+)
+def test_a_call_of_the_application_and_how_it_ends(answer: bytes, end: object) -> None:
+    server, uuid = Server(lambda sent: answer), UUID(int=1, version=4)
+    caller = AppCaller([server.address])
+    try:
+        assert caller.call(0, 7, "change", -4, uuid) == end
+        assert server.commands[0].split(b"\r\n")[2::2] == [b"PAXOS.CALL", b"change", b"7", uuid.bytes, b"-4"]
+        assert caller.call(0, 7, "balance", 0, None) == end
+        assert server.commands[-1].split(b"\r\n")[2::2] == [b"PAXOS.READ", b"balance", b"7", b""]
+    finally:
+        caller.close()
+        server.close()
+
+
+def test_the_application_keeps_accounts_that_never_go_below_zero() -> None:
+    view = DictView()
+    assert [application.change(view, 5), application.change(view, -5), application.balance(view)] == [5, 0, 0]
+    with pytest.raises(Refused) as raised:
+        application.change(view, -1)
+    assert (raised.value.reason, raised.value.data) == ("NOT_ENOUGH", {"balance": 0})
 
 
 def test_tokens_are_of_one_length() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -110,8 +111,9 @@ def test_a_short_run_of_everything(tmp_path: Path) -> None:
     print(said)
     assert code == 0, said
     directory = tmp_path / "out" / "seed-3"
-    assert (directory / "index.html").exists()
-    assert len(list(directory.glob("client-*.jsonl"))) == 12
+    page = (directory / "index.html").read_text()
+    assert re.search(r"<td>call</td><td>[\d,]+ repetitions under their uuid", page)
+    assert len(list(directory.glob("client-*.jsonl"))) == 14
     assert not [path for path in directory.glob("nodes/disk-*") if os.path.ismount(path)]
 
 
@@ -120,7 +122,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "chaos", "--out", str(out)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as chaos:
         deadline = time.monotonic() + 120.0
-        while len(list(out.glob("seed-1/client-*.jsonl"))) < 9 and time.monotonic() < deadline:
+        while len(list(out.glob("seed-1/client-*.jsonl"))) < 11 and time.monotonic() < deadline:
             time.sleep(0.05)
         chaos.terminate()
         chaos.communicate(timeout=120)
