@@ -21,7 +21,7 @@ from paxosstore.cli.cluster import LocalCluster
 from paxosstore.redis import asyncio as aio
 
 COUNTS = int(os.environ.get("COUNTS", "600"))
-"""By each of the writers; the issue's 100,000: COUNTS=25000."""
+"""By each of the four writers: COUNTS=25000 makes 100,000."""
 
 
 def kill_in_turn(cluster: LocalCluster, done: Callable[[], bool], pause_s: float = 0.5) -> int:

@@ -332,7 +332,7 @@ async def test_a_call_whose_peer_lacks_the_function_is_proposed_from_here() -> N
         await client.exchange(f"PAXOS.CALL add 7 {B} 5", b"$2\r\n10\r\n")
         read.clear()
         one.server.submit = submit
-        await client.exchange("PAXOS.READ total 7 \"\"", b"$2\r\n10\r\n")
+        await client.exchange('PAXOS.READ total 7 ""', b"$2\r\n10\r\n")
         assert read == [True, True], "a read goes on to be one"
 
 
