@@ -127,11 +127,6 @@ class UnknownHandler(CallerError):
 
     code = "NOHANDLER"
 
-    @staticmethod
-    def is_said_by(error: PaxosStoreError) -> bool:
-        """Whether the peer that a call was handed over to has sent it back because it lacks its function (core/handover)."""
-        return type(error) is InvalidRequest and "has no handler" in str(error)
-
 
 class WrongEntry(CallerError):
     code = "WRONGENTRY"

@@ -264,9 +264,8 @@ class Node:
         request = CallRequest(options.pop("entity"), name, function, exact, **options)
         try:
             return await self._run(request)
-        except InvalidRequest as error:
-            if not UnknownHandler.is_said_by(error):
-                raise
+        except UnknownHandler:  # of a peer
+            pass
         return await self._run(request.kept_here(options["deadline_ms"]))
 
     # -- the lower level of the article

@@ -12,6 +12,7 @@ import pytest
 from paxosstore import App, InvalidRequest, Refused, View
 from paxosstore.core.batch.overlay import DATA, Overlay
 from paxosstore.core.batch.request import Request
+from paxosstore.errors import UnknownHandler
 from paxosstore.services.card.rules import CARD_BASE
 from paxosstore.services.redis.commands import calls
 from paxosstore.services.redis.commands.once import Window
@@ -318,7 +319,7 @@ async def test_a_call_whose_peer_lacks_the_function_is_proposed_from_here() -> N
         if request.handler:
             text = f"node 1 has no handler {request.handler!r}: run the same services on all nodes"
             request.settled = True
-            request.settle(b"", InvalidRequest(text))
+            request.settle(b"", UnknownHandler(text))
         else:
             store.submit(request)
 

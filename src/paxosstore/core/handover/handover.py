@@ -20,6 +20,7 @@ from ...errors import (
     NotServing,
     OutcomeUnknown,
     PaxosStoreError,
+    UnknownHandler,
     UuidReused,
     from_code,
 )
@@ -255,7 +256,7 @@ class HandOvers(Part):
         if handler is None or context.silence or not takes:  # what would wait here, another node may do
             text = f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes"
             why = context.silence.describe() or entity.describe() or describe_floor(context, entity)
-            error = InvalidRequest(text) if handler is None else NotServing(why)
+            error = UnknownHandler(text) if handler is None else NotServing(why)
             context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
             return None
         return HandedOverRequest(

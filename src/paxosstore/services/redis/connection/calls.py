@@ -84,7 +84,7 @@ class Call(Command):
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         if error is None:
             super().settle(reply if self._put_off else bulk(reply), None)
-        elif self.handler and UnknownHandler.is_said_by(error):
+        elif self.handler and isinstance(error, UnknownHandler):
             self._here()
         else:
             self._put_off = False
