@@ -302,7 +302,7 @@ def test_an_unknown_handler_is_the_callers_fault() -> None:
     do(cluster, 0, "put x 1")
     request = Elsewhere(ENTITY, b"")
     cluster.nodes[1].step(request)
-    assert end(cluster, request) == ["INVALID"]
+    assert end(cluster, request) == ["NOHANDLER"]
     assert "elsewhere" in str(request.error)
 
 

@@ -45,7 +45,7 @@ CALLS: tuple[Mutant, ...] = (
         "a call that a peer cannot run ends there",
         0,
         "it is refused, while a new version is brought to the nodes, though the node that was asked has it",
-        (SERVED, "elif self.handler and type(error) is InvalidRequest", "elif False and type(error) is InvalidRequest"),
+        (SERVED, "elif self.handler and isinstance(error, UnknownHandler)", "elif False"),
         shown_by=TESTS,
     ),
     mutant(

@@ -24,6 +24,7 @@ from paxosstore.errors import (
     OutcomeUnknown,
     RequestFailed,
     TooLarge,
+    UnknownHandler,
     UuidReused,
     WrongEntry,
 )
@@ -165,7 +166,7 @@ def test_errors_of_the_caller_change_nothing(tmp_path: Path) -> None:
             await node.execute(-1, get(b"k"))
         with pytest.raises(InvalidRequest):
             await node.execute(ENTITY, get(b"k"), uuid=b"short")
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(UnknownHandler):
             await node.call(ENTITY, "unheard of", b"")
         assert await node.execute(ENTITY, get(b"half"), read_only=True) == b""
         assert await node.execute(ENTITY, get(b"k"), read_only=True) == b""
