@@ -146,6 +146,20 @@ async def test_all_who_read_a_stream_from_now_on_get_its_next_entry() -> None:
         assert adder.got.endswith(b"$3\r\n2-1\r\n")
 
 
+@in_loop
+async def test_who_reads_a_stream_from_further_on_keeps_the_next_entry_from_nobody() -> None:
+    async with waiting_service() as (harness, _):
+        (later, one), (reader, other), (_, adds) = harness.plug(), harness.plug(), harness.plug()
+        one.data_received(pack("XREAD BLOCK 0 STREAMS s 9-0"))
+        await harness.settle()
+        other.data_received(pack("XREAD BLOCK 0 STREAMS s $"))
+        await harness.settle()
+        adds.data_received(pack("XADD s 2-1 f new"))
+        await harness.settle()
+        assert reader.got.startswith(b"*1\r\n")
+        assert later.got == b""
+
+
 @pytest.mark.parametrize("line", ["FLUSHALL", "DEL s", "SET s 1", "XGROUP DESTROY s g"])
 @in_loop
 async def test_a_consumer_whose_group_is_gone_waits_no_longer(line: str) -> None:
