@@ -107,6 +107,7 @@ REPLICATED_LOG = (
             "            if number == question.number:\n                question.answer(peer, highest, quorum)\n",
             "            question.answer(peer, highest, quorum)\n",
         ),
+        shown_by="tests/core/test_read.py",
     ),
     mutant(
         "served before applied",
@@ -193,6 +194,7 @@ REPLICATED_LOG = (
             "            entity.wake_at(given.until_ms)\n",
             "        if True:\n",
         ),
+        shown_by="tests/core/test_giveway.py",
     ),
     # -- rule 14: batches
     mutant(
@@ -273,12 +275,14 @@ REPLICATED_LOG = (
             "first = overlay.get_raw(UUID + uuid)",
             "first = overlay.get_raw(UUID + uuid) if UUID + uuid in vars(overlay._reader).get('seen', ()) else None",
         ),
+        shown_by="tests/core/test_batch.py",
     ),
     mutant(
         "floor ignored",
         15,
         "a request that is older than the window of uuids runs all the same",
         (BATCH, "if request.floor and entry - request.floor > uuid_window_entries:", "if False:"),
+        shown_by="tests/core/test_batch.py",
     ),
     mutant(
         "uuids forgotten early",
@@ -295,6 +299,7 @@ REPLICATED_LOG = (
             "        for uuid in _uuids(request):\n            overlay",
             "        for uuid in () if reply.error else _uuids(request):\n            overlay",
         ),
+        shown_by="tests/core/test_batch.py",
     ),
     mutant(
         "refused at once",
