@@ -69,9 +69,9 @@ MAX_MESSAGES: Final = 4_096
 """Above either the messages of a turn are split over several frames: a frame is encoded, and decoded, at one go."""
 
 MAX_ENTRY: Final = 2**63 - 1
+"""Highest entry or ballot taken, so that the next one still fits into 64 bits."""
 MAX_SPANS = 1_024
 """Ranges of damaged entities that a page names: a node has 64 of its own at most, and those that its peers have named."""
-"""Highest entry or ballot taken, so that the next one still fits into 64 bits."""
 UUID_BYTES: Final = 16
 SPACES: Final = (DATA, UUID, WINDOW, TIME)
 """What keys of an entity's data begin with."""

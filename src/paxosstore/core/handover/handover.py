@@ -248,16 +248,14 @@ class HandOvers(Part):
         context = self._context
         context.counters.handed_over_received += 1
         if (peer, message.entity, message.uuid, message.digest) in context.refused_copies:
-            error: PaxosStoreError = uuid_reused(message.uuid)
-            context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
+            self._give_back(peer, message, uuid_reused(message.uuid))
             return None
         handler = context.handlers.get(message.handler)
         takes = entity.serves if message.read_only else self._proposes(entity)
         if handler is None or context.silence or not takes:  # what would wait here, another node may do
             text = f"node {context.me} has no handler {message.handler!r}: run the same services on all nodes"
             why = context.silence.describe() or entity.describe() or describe_floor(context, entity)
-            error = UnknownHandler(text) if handler is None else NotServing(why)
-            context.send_early(peer, HandedBack(entity.id, message.uuid, error.code, str(error).encode(), message.digest))
+            self._give_back(peer, message, UnknownHandler(text) if handler is None else NotServing(why))
             return None
         return HandedOverRequest(
             entity.id,
@@ -273,9 +271,13 @@ class HandOvers(Part):
 
     def turn_away(self, peer: int, message: HandOver) -> None:
         """This node learns only: another one may run it."""
-        context, error = self._context, learns_only(self._context)
-        context.counters.refused_learning += 1
-        context.send_early(peer, HandedBack(message.entity, message.uuid, error.code, str(error).encode(), message.digest))
+        self._context.counters.refused_learning += 1
+        self._give_back(peer, message, learns_only(self._context))
+
+    def _give_back(self, peer: int, message: HandOver, error: PaxosStoreError) -> None:
+        """Refuse what a peer has handed over, before anything is done for it."""
+        back = HandedBack(message.entity, message.uuid, error.code, str(error).encode(), message.digest)
+        self._context.send_early(peer, back)
 
     # -- how it ends
 
