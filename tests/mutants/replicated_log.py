@@ -352,6 +352,7 @@ REPLICATED_LOG = (
             "        if entity.writes.lost_turn > context.durable_turn:\n            entity",
             "        if False:\n            entity",
         ),
+        shown_by="tests/core/test_giveway.py::test_not_before_the_loss_is_durable",
     ),
     mutant(
         "any outcome handed back",

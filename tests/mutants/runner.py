@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ HUNT = Path(__file__).with_name("hunt.py")
 REPOSITORY = Path(__file__).parents[2]
 NOT_A_MISTAKE = r"^E +(NameError|AttributeError|ImportError)"
 """The mutant itself does not run: that is no finding."""
+PATIENCE_S = 300.0
+"""For the tests that show a mutant, seconds: they end within one. What never ends was noticed as well."""
 UNCHANGED = Mutant("nothing", 0, "nothing is broken", ())
 
 
@@ -62,10 +65,24 @@ def _test(mutant: Mutant, environment: dict[str, str]) -> Finding:
     """Run the tests that show the mutant. What does not run is no finding."""
     began = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.shown_by.split()]
-    ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
-    failed = re.search(r"^FAILED (\S+)", ended.stdout, re.MULTILINE)
-    if ended.returncode not in (0, 1) or (ended.returncode and not failed) or re.search(NOT_A_MISTAKE, ended.stdout):
-        raise RuntimeError(f"mutant {mutant.name} does not run:\n{ended.stdout}")
+    run = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = run.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)  # and the processes that a test has started: they hold the pipe open
+        run.communicate()
+        return Finding(mutant, 0, f"{mutant.shown_by} did not end within {PATIENCE_S:.0f} s", time.monotonic() - began)
+    failed = re.search(r"^FAILED (\S+)", said, re.MULTILINE)
+    if run.returncode not in (0, 1) or (run.returncode and not failed) or re.search(NOT_A_MISTAKE, said):
+        raise RuntimeError(f"mutant {mutant.name} does not run:\n{said}")
     return Finding(mutant, 0, failed[1] if failed else "", time.monotonic() - began)
 
 

@@ -219,6 +219,7 @@ SNAPSHOT = (
         15,
         "what was proposed at an entry of which only a snapshot tells is told that nothing happened",
         ("core/log/write.py", "                request.exposed = True\n", ""),
+        shown_by="tests/core/test_install.py::test_until_it_is_settled_it_is_not_called_refused",
     ),
     mutant(
         "overtaken batch runs again",

@@ -69,6 +69,19 @@ def test_one_that_no_test_shows_has_survived() -> None:
     assert finding.check == ""
 
 
+def test_one_that_never_ends_was_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mutants.runner.PATIENCE_S", 5.0)
+    endless = mutant(
+        "endless",
+        1,
+        "",
+        ("core/entry/ids.py", "FIRST_ENTRY = 1\n", "while True:\n    pass\n"),
+        shown_by="tests/core/test_voters.py",
+    )
+    (finding,) = hunt_all([endless], seeds=0, jobs=1)
+    assert "did not end" in finding.check
+
+
 def test_a_mutant_that_fits_nothing_is_an_error() -> None:
     lost = mutant("lost", 1, "", ("core/entry/ids.py", "what is not there", ""))
     with pytest.raises(ValueError, match=r"lost|core/ids\.py"):
