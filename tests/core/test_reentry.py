@@ -279,6 +279,23 @@ def test_a_floor_that_is_passed_already_is_taken_off_the_disk() -> None:
     cluster.until(lambda: not cluster.nodes[2].store.floors(-1, 10))
 
 
+def test_what_was_learned_before_its_floor_was_set_counts_once() -> None:
+    """Found by chaos: counted again when it was loaded, a node was called a member while others were below their floors."""
+    cluster = Cluster(max_mem_entities=1)
+    cluster.lose_disk(2)
+    cluster.weather.cuts |= {(1, 2), (2, 1)}  # one of two is not enough
+    cluster.start(2)
+    for entity in range(5):
+        cluster.do(0, b"put a 1", entity)
+    node = cluster.nodes[2]
+    cluster.until(lambda: all(node.store.committed_entry(entity) for entity in range(5)))
+    cluster.weather.cuts.clear()
+    cluster.until(lambda: cluster.is_back(2))
+    for entity in range(5):
+        assert cluster.do(2, b"get a", entity, read_only=True).reply == b"1"
+    assert node.shard.progress.entities == node.shard._passing.passed_in_all == 5
+
+
 def test_who_never_heard_that_its_peers_are_members_asks() -> None:
     """Seed 20000772: the words by which they said so were lost, and one of before the cluster began came late."""
 

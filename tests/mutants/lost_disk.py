@@ -72,6 +72,13 @@ _DAMAGE: tuple[Mutant, ...] = (
 DAMAGE_TESTS = "tests/core/test_lost_entities.py"
 
 _CLAUSES: tuple[Mutant, ...] = (
+    mutant(
+        "what has passed counts twice",
+        19,
+        "c. a node says that all of it is back while entities are below their floors, and the next disk is lost on its word",
+        (WALK, "self._unseen.note(written)", "self._unseen.note(floors)"),
+        shown_by="tests/core/test_reentry.py::test_what_was_learned_before_its_floor_was_set_counts_once",
+    ),
     # -- a. know it
     mutant(
         "empty disk is a member",

@@ -138,6 +138,11 @@ class SimDisk(MemoryStore):
         return bool(damaged) or any(map(self.durable_floor, self._durable.floors.items))
 
     @property
+    def below_floors(self) -> list[tuple[int, int]]:
+        """Entities that are below a floor of theirs, and the floors, as the node itself sees it."""
+        return [(entity, floor) for entity, floor in self._now.floors.range(0) if self.committed_entry(entity) < floor - 1]
+
+    @property
     def default_floor(self) -> int:
         """Of entities that nobody listed when it came back, as a power cut would leave it; 0: none."""
         row = self.durable_standing

@@ -174,6 +174,11 @@ class Invariants:
         if came > dropped:
             raise Violation(f"node {node} took in {came - dropped} frames of disks that it knows were replaced (rule 19)")
 
+    def back(self, node: int, below: list[tuple[int, int]]) -> None:
+        """Who says that it is a member like any other is: the next disk may be lost on its word (rule 19)."""
+        if below:
+            raise Violation(f"node {node} says that all of it is back, and has entities below their floors: {below} (rule 19)")
+
     def told(self, node: int, entity: int, committed: int) -> None:
         """What a client or a peer is told of requests rests on chosen entries (rules 3 and 7)."""
         if committed and (entity, committed) not in self.chosen:

@@ -151,6 +151,9 @@ class SimNode:
         """Request -> the values with it that have left this node, and where they were proposed."""
         self._fenced = 0
         """Frames that have come here over links of disks that another has taken the place of."""
+        self._passed = 0
+        """Floors that were passed since its start, and the turn that passed the last of them, until it is durable; 0: it is."""
+        self._passed_turn = 0
         self._syncs = 0
         self._finishing = False
         self._awake_ms = 0.0
@@ -186,7 +189,7 @@ class SimNode:
         self._learns_from = 0 if self.learns_only else NEVER_A_TURN
         self._shown.clear()
         self.saw.clear()
-        self._fenced = 0
+        self._fenced = self._passed = self._passed_turn = 0
         self._finishing = False
         self._busy_ms = self._idle_at_ms = 0.0
         return True
@@ -380,6 +383,7 @@ class SimNode:
         self._finishing = False
         if self._fenced and not self.driver.inbox:
             self.cluster.invariants.fenced(self.number, self._fenced, self.shard.context.counters.messages_fenced)
+        self._check_back()
         self.store.not_applied = {}  # nothing of the next turn rests on what this one could not write
         self.cluster.on_turn(self)
 
@@ -461,6 +465,15 @@ class SimNode:
             request.settle(reply, error)
         for comparison in release.compared:
             comparison.settle()
+
+    def _check_back(self) -> None:
+        context = self.shard.context
+        if self._passed != context.counters.floors_passed:
+            self._passed, self._passed_turn = context.counters.floors_passed, context.ready.turn
+        if self._passed_turn and context.durable_turn >= self._passed_turn:
+            self._passed_turn = 0
+            if self.shard.progress.done:
+                self.cluster.invariants.back(self.number, self.store.below_floors)
 
     def _check_floor(self, message: PaxosMessage | ReadAnswer) -> None:
         floor = self.store.durable_floor(message.entity)

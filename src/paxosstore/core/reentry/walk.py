@@ -170,9 +170,10 @@ class FloorWalk(Part):
         floors = {entity: entry + above for entity, entry in sorted(highest.items())}
         default = max(least, 0) + above
         default = default if default > 1 else 0  # there is nothing below entry 1
-        self._unseen.note(floors)
         passed = {entity for entity, floor in floors.items() if context.reader.committed_entry(entity) >= floor - 1}
-        context.ready.changes += [SetFloor(entity, 0 if entity in passed else floor) for entity, floor in floors.items()]
+        written = {entity: 0 if entity in passed else floor for entity, floor in floors.items()}
+        self._unseen.note(written)
+        context.ready.changes += [SetFloor(entity, floor) for entity, floor in written.items()]
         context.work += len(floors)
         context.counters.floors_set += len(floors)
         for page in pages.values():
