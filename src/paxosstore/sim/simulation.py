@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from ..core.log.install import NO_ROOM_PAUSE_MS
+from ..core.log.install import LONGEST_PAUSE_MS
 from ..errors import DiskFull, OutcomeUnknown, PaxosStoreError, RequestFailed
 from .client import Attempt, Client
 from .cluster import SimCluster
@@ -28,7 +28,7 @@ from .plan import Ask, Plan
 from .spread import Spread, check_digests
 from .workload import REFUSED, Call, Workload
 
-CONVERGE_MS = NO_ROOM_PAUSE_MS + 30_000.0
+CONVERGE_MS = LONGEST_PAUSE_MS + 30_000.0
 """Simulated time within which a healed cluster must answer everywhere and be equal. The pause is the longest that the product
 makes on purpose (seed 80020987)."""
 LOOK_EVERY_MS = 250.0

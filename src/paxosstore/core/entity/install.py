@@ -44,6 +44,7 @@ class Install:
         "ended",
         "heard_at_ms",
         "number",
+        "pauses",
         "peer",
         "refusals",
         "renews",
@@ -76,6 +77,8 @@ class Install:
         """How often the piece that is due has been asked for."""
         self.refusals = 0
         """How many peers in a row have had no view to read."""
+        self.pauses = 0
+        """How often it was given up because the disk was almost full."""
         self.resumes_at_ms = 0.0
         """When the next piece may be asked for: the disk is left to others for as long as it took to write the last one, and for
         longer if it has no room for the copy."""

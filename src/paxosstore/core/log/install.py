@@ -26,8 +26,9 @@ MAX_RENEWALS = 64
 """Entities whose data is to be renewed and that are not in memory yet; more are forgotten."""
 MAX_OUTDATED = 20
 """Views of an entity that is to be renewed that may be older than what is applied here by then: it is written meanwhile."""
-NO_ROOM_PAUSE_MS = 60_000.0
-"""After a copy was given up because the disk was almost full, it is not begun again for so long."""
+NO_ROOM_PAUSE_MS, LONGEST_PAUSE_MS = 5_000.0, 60_000.0
+"""After a copy was given up because the disk was almost full, it is not begun again for so long, and for twice as long each time:
+it may have been the copy that filled it."""
 
 
 class Installer(Part):
@@ -223,7 +224,10 @@ class Installer(Part):
             self._drop(entity, install)
             self._let_go(entity, install)
             install.turn_to(install.peer, context.now_ms)
-            install.resumes_at_ms = context.now_ms + NO_ROOM_PAUSE_MS
+            install.resumes_at_ms = context.now_ms + min(
+                NO_ROOM_PAUSE_MS * (1 << min(install.pauses, MAX_DOUBLINGS)), LONGEST_PAUSE_MS
+            )
+            install.pauses += 1
             self._active.pop(entity.id, None)
         if entity.id not in self._active:
             self._waiting[entity.id] = entity
