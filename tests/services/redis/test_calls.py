@@ -337,6 +337,26 @@ async def test_a_call_whose_peer_lacks_the_function_is_proposed_from_here() -> N
         assert read == [True, True], "a read goes on to be one"
 
 
+@in_loop
+async def test_a_read_that_is_handed_over_leaves_no_mark() -> None:
+    """Found by chaos: the uuid by which a peer's answer to it is known was taken for one of a call's."""
+    store = LogStore()
+    known = calls.handlers(FUNCTIONS, Window())
+
+    def hand_over(request: Request) -> None:
+        request.uuid = UUID(A).bytes
+        overlay = Overlay(store.reader, request.entity, NOW_MS, read_only=True)
+        request.settled = True
+        request.settle(known[request.handler](overlay, request.payload()), None)
+
+    async with nodes(store) as (one, _):
+        await (await one.connect()).exchange(f"PAXOS.CALL add 7 {B} 5", b"$1\r\n5\r\n")
+        one.server.submit = hand_over
+        client = await one.connect()
+        await client.exchange('PAXOS.READ total 7 ""', b"$1\r\n5\r\n")
+        await client.exchange('PAXOS.READ total 8 ""', b"$1\r\n0\r\n")
+
+
 def test_an_application_has_no_entity_of_a_services() -> None:
     assert calls.ENTITIES == CARD_BASE < REDIS_BASE
     assert issubclass(Call, Request)

@@ -64,7 +64,7 @@ def told(failure: PaxosStoreError) -> bytes:
 class Call(Command):
     """A function's call on its way: a write under a uuid, or a read."""
 
-    __slots__ = ("_desk", "_function", "handler")
+    __slots__ = ("_desk", "_function", "_once", "handler")
 
     def __init__(
         self, desk: Desk, order: Order, name: str, function: Function, args: Request, entity: int, uuid: bytes, proto: int
@@ -74,12 +74,14 @@ class Call(Command):
         self._function = function
         self.handler = name  # type: ignore[misc]  # a class constant elsewhere, a slot here
         self.uuid = uuid
+        self._once = uuid or NO_UUID
+        """As the client says: a read that is handed over gets a `uuid`, too, for its answer to be known by."""
 
     def _apply(self, view: View, args: list[bytes], proto: int) -> bytes:
         return self._function(view, self.payload())
 
     def payload(self) -> bytes:
-        return (self.uuid or NO_UUID) + self._args[-1]
+        return self._once + self._args[-1]
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         if error is None:
