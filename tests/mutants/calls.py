@@ -49,6 +49,13 @@ CALLS: tuple[Mutant, ...] = (
         shown_by=TESTS,
     ),
     mutant(
+        "a read that is handed over is taken for a call",
+        0,
+        "a node that does not serve reads refuses them: its peer would note a uuid that nobody has given",
+        (SERVED, "return self._once + self._args[-1]", "return (self.uuid or NO_UUID) + self._args[-1]"),
+        shown_by=TESTS,
+    ),
+    mutant(
         "the uuid is not carried over a retry",
         15,
         "the client repeats a call under another uuid",
