@@ -38,8 +38,8 @@ class Losses:
 
     def empty(self, node: int) -> None:
         """A node ends, and its disk is gone."""
-        self._former |= {disk for disk in self._nodes.disks_heard(node).values() if disk}
         self._nodes.kill(node)
+        self._former.add(self._nodes.disk_id(node))
         self._nodes.lose_disk(node)
 
     def age(self, node: int) -> str:

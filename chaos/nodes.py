@@ -19,6 +19,7 @@ from typing import Any
 from paxosstore.cli.change import change
 from paxosstore.cli.cluster import HOST, LocalCluster
 from paxosstore.errors import NotServing
+from paxosstore.storage.directory import identity_of
 
 from .application import NAME
 from .clock import Clock, build_shim
@@ -95,6 +96,10 @@ class Nodes(LocalCluster):
         return lines[-1] if lines else "it said nothing"
 
     # -- disks that are lost, and old ones
+
+    def disk_id(self, node: int) -> str:
+        """Of its directory, as peers name it. Raises PaxosStoreError."""
+        return identity_of(self.data_dir(node)).disk_id.to_bytes(16, "big").hex()
 
     def copy_disk(self, node: int) -> None:
         """Copy the directory of a node that does not run, unless there is a copy already. Raises OSError."""

@@ -45,6 +45,9 @@ class Recorder:
     def disks_heard(self, node: int) -> dict[int, str]:
         return {peer: "" if peer in self.deaf else self.ids[node] for peer in range(NODES) if peer != node}
 
+    def disk_id(self, node: int) -> str:
+        return self.ids[node]
+
     def lose_disk(self, node: int) -> None:
         self.ids[node] = f"disk {len(self.done)}"
         self.done.append(("lose", node))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -171,7 +172,9 @@ def test_who_is_asked_answers_only_a_disk_that_it_has_noted_durably() -> None:
     node.hangs = False
     cluster.wait()
     pages = [message for sender, _, message in cluster.sent if sender == 0 and isinstance(message, FloorPage)]
-    assert pages[:1] == [FloorPage(12_345, -1, [(ENTITY, 1)], False, 0)]
+    assert (pages[0].disk, pages[0].entities) == (12_345, [(ENTITY, 1)])
+    assert pages[0].disks[2] == (12_345, 1, 1)
+    assert [node for node, _ in pages[0].replaced] == [2]
 
 
 def _word_of(node: SimNode, disk: int) -> Standing:
@@ -294,6 +297,29 @@ def test_what_was_learned_before_its_floor_was_set_counts_once() -> None:
     for entity in range(5):
         assert cluster.do(2, b"get a", entity, read_only=True).reply == b"1"
     assert node.shard.progress.entities == node.shard._passing.passed_in_all == 5
+
+
+def test_a_disk_that_was_replaced_before_a_node_came_back_is_not_believed_by_it() -> None:
+    """Found by chaos: the peer had lost its own disk since, and nobody else was there to say that this one is an old one."""
+    cluster = Cluster()
+    cluster.do(0, b"put a 1")
+    cluster.wait()
+    old = cluster.nodes[2].store.copy()
+    for node in (2, 1):
+        cluster.lose_disk(node)
+        cluster.start(node)
+        cluster.until(partial(cluster.is_back, node))
+    assert cluster.do(1, b"put a 2").reply == b"done"
+    cluster.kill(2, 9)
+    cluster.change_disk(2, old)
+    cluster.weather.cuts |= {(0, 2), (2, 0)}
+    cluster.start(2)
+    cluster.wait(2_000.0)
+    assert cluster.state(2) is State.REENTERING, "it has been told"
+    assert cluster.nodes[2].shard.context.standing.disk.id != old.id
+    cluster.weather.cuts.clear()
+    cluster.until(lambda: cluster.is_back(2))
+    expect_equal(cluster)
 
 
 def test_who_never_heard_that_its_peers_are_members_asks() -> None:

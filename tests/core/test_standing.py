@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from paxosstore.core.interface.message import Standing
+from paxosstore.core.interface.message import FloorPage, Standing
 from paxosstore.core.interface.ready import SetFloor, SetStanding
-from paxosstore.core.turn.standing import END, Disk, OwnStanding, StandingRow, State, begin, decode_standing, reentering
+from paxosstore.core.turn.standing import END, Disk, OwnStanding, Sight, StandingRow, State, begin, decode_standing, reentering
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 
@@ -119,3 +119,42 @@ def test_a_member_takes_over_no_founding() -> None:
     standing = of_before()
     standing.heard(1, word(standing.disk))
     assert standing.row.founding == ()
+
+
+def comes_back(*disks: Disk) -> OwnStanding:
+    """Node 2 on an empty disk, which has met the others by these."""
+    row = reentering(2, 3, 30, 29)
+    return OwnStanding(2, 2, row._replace(disks=(*disks, row.disks[2])))
+
+
+def page(*disks: Disk, replaced: list[tuple[int, int]] | None = None) -> FloorPage:
+    known = [(disk.id, disk.starts, disk.incarnation) for disk in disks]
+    return FloorPage(30, -1, [], False, 0, disks=known, replaced=replaced or [])
+
+
+def test_who_comes_back_knows_what_those_knew_that_it_asked() -> None:
+    standing = comes_back(Disk(10, 2, 102), Disk(11, 1, 111))
+    told = page(Disk(10, 2, 102), Disk(11, 5, 115), Disk(30, 1, 1), replaced=[(0, 8), (2, 29), (2, 28)])
+    assert standing.learn_disks([told, page(Disk(10, 1, 101), Disk(11, 4, 114), Disk())]) == set()
+    assert standing.row.disks[:2] == (Disk(10, 2, 102), Disk(11, 5, 115)), "the later start of each"
+    assert set(standing.row.replaced) == {(2, 29), (0, 8), (2, 28)}
+    assert standing.sight(0, Disk(8, 9, 9)) is Sight.REPLACED
+    assert standing.sight(1, Disk(11, 5, 999), [999]) is Sight.KNOWN, (
+        "another one at that start: a copy, which our word will tell"
+    )
+
+
+def test_a_peer_that_is_here_by_a_disk_that_was_replaced_counts_no_more() -> None:
+    standing = comes_back(Disk(10, 2, 102), Disk(11, 1, 111))
+    standing.words[1] = word(Disk(30), peer=1)
+    assert standing.learn_disks([page(Disk(10, 2, 102), Disk(12, 1, 121), Disk(30), replaced=[(1, 11)])]) == {1}
+    assert standing.row.disks[1] == Disk(12, 1, 121)
+    assert not standing.admits(1, 11)
+    assert 1 not in standing.words
+
+
+def test_nobody_is_told_that_its_own_disk_is_replaced_by_a_page() -> None:
+    standing = comes_back(Disk(10, 2, 102), Disk(11, 1, 111))
+    standing.learn_disks([page(Disk(10, 2, 102), Disk(11, 1, 111), Disk(31, 1, 1), replaced=[(2, 30)])])
+    assert standing.disk == Disk(30)
+    assert (2, 30) not in standing.row.replaced

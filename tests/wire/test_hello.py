@@ -54,7 +54,7 @@ def test_an_unknown_node_number(node: int) -> None:
 
 
 def test_another_version() -> None:
-    with pytest.raises(WireError, match="version 9, this node speaks 7"):
+    with pytest.raises(WireError, match="version 9, this node speaks 8"):
         decode_hello(encode_hello(HELLO, version=9))
 
 

@@ -59,7 +59,7 @@ from ..core.interface.message import (
     TakeOver,
     size_of,
 )
-from ..core.turn.standing import State
+from ..core.turn.standing import MAX_REPLACED, State
 from ..core.verify.digest import DIGEST_BYTES as PIECE_DIGEST_BYTES
 from ..errors import WireError
 from .frame import MAX_FRAME_BYTES
@@ -413,6 +413,12 @@ def _check_floor_pages(group: list[FloorPage]) -> None:
             raise _bad(message, "its damaged entities are no ranges, or too many of them")
         if message.more and not message.entities:
             raise _bad(message, "there is more, and nothing here")
+        known = [
+            *(number for disk in message.disks for number in disk),
+            *(number for pair in message.replaced for number in pair),
+        ]
+        if len(message.replaced) > MAX_REPLACED or any(number < 0 for number in known):
+            raise _bad(message, "it names disks that cannot be, or too many of them")
 
 
 def _check_held(held: Held) -> None:

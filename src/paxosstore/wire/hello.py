@@ -21,7 +21,7 @@ from ..errors import WireError
 from ..settings import ClusterSettings
 
 MAGIC = b"PXSTORE\x00"
-PROTOCOL_VERSION = 7
+PROTOCOL_VERSION = 8
 MAX_HELLO_BYTES = 4096
 """Limit of a frame until the hello is checked."""
 

@@ -272,6 +272,10 @@ class FloorPage(NamedTuple):
     """Only then: every row above those, by entity and entry."""
     damaged: list[tuple[int, int]] = []  # noqa: RUF012  # of a tuple
     """(first, last) entities of which the sender has forgotten what it had itself (rule 19e): of these the page says nothing."""
+    disks: list[tuple[int, int, int]] = []  # noqa: RUF012  # of a tuple
+    """With the first page: id, starts and incarnation of each node's disk, as the sender has noted it; 0: none."""
+    replaced: list[tuple[int, int]] = []  # noqa: RUF012  # of a tuple
+    """With the first page: (node, disk) that others have taken the place of."""
 
 
 class Fill(NamedTuple):
@@ -366,7 +370,7 @@ def size_of(message: Message) -> int:
     elif isinstance(message, CompareReply):
         carried = sum(len(key) + 200 for key, _, _ in message.rows or ())
     elif isinstance(message, FloorPage):
-        carried = 100 * len(message.entities) + sum(len(held.body) + 200 for held in message.held)
+        carried = 100 * (len(message.entities) + len(message.replaced)) + sum(len(held.body) + 200 for held in message.held)
     else:
         carried = 0
     return carried + 400

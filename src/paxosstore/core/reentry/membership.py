@@ -6,9 +6,11 @@ told has been noted: from then on nothing that comes over a link of an older dis
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..entity.logstate import INFINITE, NEVER
 from ..interface.event import PeerUp
-from ..interface.message import Standing
+from ..interface.message import FloorPage, Standing
 from ..interface.ready import SetStanding
 from ..log.write import Proposer
 from ..turn.admission import Admission
@@ -219,6 +221,15 @@ class Membership(Part):
         ready.changes.append(SetStanding(self._standing.row.encode()))
         ready.needs_sync = True
         self._context.agenda.add_all()  # what this node is decides what there is to do
+
+    def learn_disks(self, pages: Iterable[FloorPage]) -> set[int]:
+        """Note what those that are asked know of all disks, in the turn that sets the first floors. Returns the peers that are
+        here by a disk that has been replaced."""
+        gone = self._standing.learn_disks(pages)
+        for peer in gone:
+            self._purge(peer)
+        self._write()
+        return gone
 
     def walked(self) -> None:
         """The walk has set floors up to its cursor: the row says so in the batch that sets them."""

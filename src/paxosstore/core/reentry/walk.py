@@ -77,7 +77,10 @@ class FloorWalk(Part):
             default = 0 if event.forced else self._standing.row.default
             lost = [] if event.forced else [span for span in self._standing.row.damaged if span[1] > event.after]
             entities, held = list(event.entities), list(event.held)
-            page = FloorPage(event.disk, event.after, entities, event.more, default, event.forced, held, lost)
+            row, is_first = self._standing.row, event.after == NOWHERE
+            disks = [(disk.id, disk.starts, disk.incarnation) for disk in row.disks] if is_first else []
+            replaced = list(row.replaced) if is_first else []
+            page = FloorPage(event.disk, event.after, entities, event.more, default, event.forced, held, lost, disks, replaced)
             self._context.send_early(event.peer, page)
 
     # -- at the one that re-enters
@@ -159,6 +162,9 @@ class FloorWalk(Part):
         upto = self._inherit(reach)
         if upto == before:
             return  # until an entity is loaded
+        if before == NOWHERE and (gone := self._membership.learn_disks(pages.values())):
+            self._pages = {peer: page for peer, page in pages.items() if peer not in gone}
+            return
         above = 1 if self._forced or len(pages) == context.n - 1 else 2
         # of what a peer does not list, all it can say is its own floor of such entities
         least = max((page.default - 1 for page in pages.values()), default=0)

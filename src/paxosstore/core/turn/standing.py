@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ..entity.logstate import INFINITE
 from ..entry.ids import MAX_ENTITY
-from ..interface.message import Standing
+from ..interface.message import FloorPage, Standing
 
 NOWHERE = -1
 END = MAX_ENTITY
@@ -384,6 +384,27 @@ class OwnStanding:
         return [
             peer for peer, word in sorted(self.words.items()) if word.state == _MEMBER and word.disks[self.me][0] == self.disk.id
         ]
+
+    def learn_disks(self, pages: Iterable[FloorPage]) -> set[int]:
+        """Rule 19a: take over what those that are asked for floors know of all disks. Whoever comes back has forgotten it, and
+        would believe a disk that had been replaced before. Returns the peers that are here by such a one."""
+        row, pages = self.row, list(pages)
+        told = {(node, disk) for page in pages for node, disk in page.replaced} - {(self.me, self.disk.id)}
+        replaced = (*sorted(told.difference(row.replaced)), *row.replaced)[-MAX_REPLACED:]
+        disks = list(row.disks)
+        gone = {node for node, disk in enumerate(disks) if node != self.me and (node, disk.id) in told}
+        for node in gone:
+            disks[node] = Disk()
+            self.words.pop(node, None)
+            self.confirmed_by.discard(node)
+        for page in pages:
+            for node, seen in enumerate([Disk(*one) for one in page.disks[: len(disks)]]):
+                known = disks[node]
+                is_later = not known.id or (known.id == seen.id and known.starts < seen.starts)
+                if node != self.me and seen.id and is_later and (node, seen.id) not in replaced:
+                    disks[node] = seen
+        self.row = row._replace(disks=tuple(disks), replaced=replaced)
+        return gone
 
     def walked(self, cursor: int, default: int, missing: Iterable[int], floors: int) -> None:
         """The floors of all entities up to this one are set."""
