@@ -73,6 +73,27 @@ DAMAGE_TESTS = "tests/core/test_lost_entities.py"
 
 _CLAUSES: tuple[Mutant, ...] = (
     mutant(
+        "who comes back believes any disk",
+        19,
+        "a. a disk that was replaced before votes again, if a peer that lost its own since is the first to meet it",
+        (WALK, "if before == NOWHERE and (gone := self._membership.learn_disks(pages.values())):", "if gone := set[int]():"),
+        shown_by="tests/core/test_reentry.py::test_a_disk_that_was_replaced_before_a_node_came_back_is_not_believed_by_it",
+    ),
+    mutant(
+        "who comes back is told of no later start",
+        19,
+        "a. an older copy of a peer's disk is believed by who came back after the peer's last start",
+        (STANDING, "is_later = not known.id or (known.id == seen.id and known.starts < seen.starts)", "is_later = not known.id"),
+        shown_by="tests/core/test_standing.py::test_who_comes_back_knows_what_those_knew_that_it_asked",
+    ),
+    mutant(
+        "who is here by an old disk goes on to count",
+        19,
+        "b. a peer that is on a disk that was replaced is heard, though those that were asked have said so",
+        (STANDING, "            disks[node] = Disk()\n", ""),
+        shown_by="tests/core/test_standing.py::test_a_peer_that_is_here_by_a_disk_that_was_replaced_counts_no_more",
+    ),
+    mutant(
         "what has passed counts twice",
         19,
         "c. a node says that all of it is back while entities are below their floors, and the next disk is lost on its word",

@@ -79,6 +79,7 @@ BRANCHES = (
     "power cut at SetStanding",
     "power cut at SetFloor",
     "a copy was put back",
+    "a disk came back after a peer's was lost",
     "the original came after its copy",
     "peers_fenced",
     "messages_fenced",

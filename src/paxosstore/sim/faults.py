@@ -56,6 +56,7 @@ class Faults:
             "disk lost half-way": (losses.lose_half_way, self._restart),
             "power cut in re-entry": (losses.cut_power_in_reentry, self._restart),
             "stale copy": (losses.copy, losses.put_copy_back),
+            "disk back after a peer's loss": (losses.lose_then_a_peer, lambda fault, node: None),
             "entity damaged": (losses.damage_entity, lambda fault, node: None),
             "entity damaged, then a start": (losses.damage_entity_and_start, lambda fault, node: None),
             "disk damaged": (losses.damage_disk, lambda fault, node: None),

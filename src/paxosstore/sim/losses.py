@@ -6,6 +6,7 @@ So many are lost at a time that the others can make good for it: each loss first
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from ..core.entry.ids import majority
 from ..core.interface.ready import BeginInstall, EndInstall, InstallRows, SetFloor, SetStanding
@@ -21,6 +22,7 @@ REENTERING = (SetFloor, SetStanding)
 ENTITIES = range(1, 4)
 """Those that clients write."""
 PROMISE_LOOKS = 300
+WHOLE_LOOKS, LOOK_MS = 100, 10.0
 HEARS_LATER_MS = 300.0
 
 
@@ -120,6 +122,45 @@ class Losses:
             cluster.lose_connection(node.number, other.number)
             self._replace(node, cluster.new_disk())
             cluster.start(node.number)
+
+    def lose_then_a_peer(self, fault: Fault, node: SimNode) -> bool:
+        """With three nodes: the disk is lost, later that of a peer, and then the first one turns up again, in its old place. That
+        peer has never met it, and the third, which has, is not there at first."""
+        peer = self._cluster.nodes[int(fault.value)]
+        if peer is node or len(self._cluster.nodes) != 3 or not node.store.is_members:
+            return False
+        old = node.store.copy()
+        if not self.lose(fault, node):
+            return False
+        self._cluster.start(node.number)
+        self._when_whole(WHOLE_LOOKS, lambda: self._lose_peer(node, peer, old))
+        return True
+
+    def _lose_peer(self, node: SimNode, peer: SimNode, old: SimDisk) -> None:
+        self._replace(peer, self._cluster.new_disk())
+        self._cluster.start(peer.number)
+        self._when_whole(WHOLE_LOOKS, lambda: self._put_old_back(node, peer, old))
+
+    def _put_old_back(self, node: SimNode, peer: SimNode, old: SimDisk) -> None:
+        cluster = self._cluster
+        self.done["a disk came back after a peer's was lost"] += 1
+        (third,) = {0, 1, 2} - {node.number, peer.number}
+        cluster.weather.cuts |= {(node.number, third), (third, node.number)}
+        self._replace(node, old)
+        cluster.start(node.number)
+        cluster.after(HEARS_LATER_MS, lambda: self._let_meet(node.number, third))
+
+    def _let_meet(self, node: int, third: int) -> None:
+        self._cluster.weather.cuts -= {(node, third), (third, node)}
+        self._cluster.connect(node, third)
+
+    def _when_whole(self, looks: int, then: Callable[[], None]) -> None:
+        if self.peace or not looks:
+            return
+        if all(map(self.whole, self._cluster.nodes)):
+            then()
+        else:
+            self._cluster.after(LOOK_MS, lambda: self._when_whole(looks - 1, then))
 
     def let_hear(self, fault: Fault, node: SimNode) -> None:
         """All others first."""

@@ -23,6 +23,7 @@ LAG_SEED = 0x1A6
 LEARN_SEED = 0x1EA2
 DAMAGE_SEED = 0xDA3A
 RESTORE_SEED = 0xBAC
+OLD_DISK_SEED = 0x01DD
 LEASE_SEED = 0x1EA5E
 CLOCK_SEED = 0xC10C
 """So that the rest of a seed's plan is the same with and without them."""
@@ -204,6 +205,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
                 + _draw_learning(random.Random(seed ^ LEARN_SEED), nodes, length_ms)
                 + _draw_damages(seed, nodes, length_ms)
                 + _draw_restores(random.Random(seed ^ RESTORE_SEED), nodes, length_ms)
+                + _draw_old_disks(random.Random(seed ^ OLD_DISK_SEED), nodes, length_ms)
             )
         ),
         length_ms=length_ms,
@@ -394,6 +396,13 @@ def _draw_damages(seed: int, nodes: int, length_ms: float) -> tuple[Fault, ...]:
         at_ms = rng.uniform(0.0, length_ms)
         faults.append(Fault(at_ms, name, rng.randrange(nodes), at_ms + 1.0, DAMAGES[name][1](rng, nodes)))
     return tuple(faults)
+
+
+def _draw_old_disks(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:
+    if nodes != 3 or rng.random() < 0.9:
+        return ()
+    at_ms = rng.uniform(0.0, length_ms / 2.0)
+    return (Fault(at_ms, "disk back after a peer's loss", rng.randrange(nodes), at_ms + 1.0, _a_node(rng, nodes)),)
 
 
 def _draw_losses(rng: random.Random, nodes: int, length_ms: float) -> tuple[Fault, ...]:
