@@ -950,3 +950,25 @@ def test_whether_copying_is_cheaper_is_seen_by_a_short_look() -> None:
     node = has_data(max_snapshots=1)
     ask(node)
     assert not cheaper(node, 1_000)
+
+
+def test_what_a_peer_says_of_a_read_is_no_outcome_of_the_write_that_it_became() -> None:
+    """Found by the simulation of waiting clients, seed 9229: who was told so asked anew, and what the write took was lost."""
+    node = with_data()
+    asked = node.behind()
+    read = node.do("take a", read_only=True)
+    ((peer, copy),) = node.take(HandOver)
+    assert copy.read_only
+    node.piece(asked, "a", committed=500, more=False)
+    assert node.entity.log.committed == 500
+    node.hear(peer, CatchUpReply(E, 501, [learned(501, origin=peer)]))
+    node.run(PeerDown(peer, "gone"))
+    node.run(PeerUp(peer))
+    (_, question), *_ = node.take(ReadQuestion)
+    node.hear(3 - peer, ReadAnswer(E, question.number, 501, 501, value_id(peer, 3, 501)))
+    ((to, again),) = node.take(HandOver)
+    assert (to, again.read_only, again.uuid) == (peer, False, copy.uuid)
+    node.hear(peer, HandedBack(E, copy.uuid, "", b"nil", copy.digest))
+    assert not read.ended
+    node.hear(peer, HandedBack(E, copy.uuid, "", b"A", again.digest))
+    assert read.reply == b"A"

@@ -355,6 +355,13 @@ REPLICATED_LOG = (
         shown_by="tests/core/test_giveway.py::test_not_before_the_loss_is_durable",
     ),
     mutant(
+        "a read's answer for the write that it became",
+        15,
+        "what a peer says of a read ends the write that it has become: whoever asks anew has it done twice",
+        ("core/log/serve.py", "            request.digest = WAS_READ\n", "            pass\n"),
+        shown_by="tests/core/test_install.py::test_what_a_peer_says_of_a_read_is_no_outcome_of_the_write_that_it_became",
+    ),
+    mutant(
         "any outcome handed back",
         15,
         "an outcome that comes back ends the oldest request that was handed over",

@@ -27,6 +27,8 @@ FUNCTION = digest_of("", b"function")
 """A function of this process: nothing tells it from another one."""
 AT_ENTRY = digest_of("", b"at entry")
 """Writes for exactly one entry (run_paxos)."""
+WAS_READ = digest_of("", b"was read")
+"""A read that was handed over, and then became a write here: what a peer answers to it as a read is no outcome of the write."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # by each service

@@ -95,7 +95,7 @@ class HandOvers(Part):
         peer = self._anybody()
         if peer == NOBODY or not _may_be_handed_over(request):
             return False
-        request.uuid = self._context.new_id()  # only to know its outcome by
+        request.uuid, request.digest = self._context.new_id(), b""  # only to know its outcome by
         self._send(entity, peer, request)
         return True
 
@@ -289,8 +289,8 @@ class HandOvers(Part):
         if pending is not None and pending.request.digest != message.digest:
             return  # a late answer to another request under the same uuid
         request = self.peers[peer].settle(copy, context.now_ms)
-        if request is None:
-            return
+        if request is None or request.uuid != message.uuid:
+            return  # its service has done with it, and uses it for something else
         error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None
         if request.read_only:
             self._read_came_back(request, peer, message.reply, error)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ...errors import CommitLimitReached, DiskFull, NotServing
 from ..batch.evaluate import run
 from ..batch.overlay import NeedsWrite
-from ..batch.request import Request
+from ..batch.request import WAS_READ, Request
 from ..entity.entity import Entity
 from ..entity.read import Question
 from ..interface.message import ReadAnswer, ReadQuestion
@@ -99,6 +99,8 @@ class ReadServer:
         context = self._context
         context.counters.reads_made_writes += 1
         request.read_only, request.was_read = False, True
+        if request.hand_over:
+            request.digest = WAS_READ
         if isinstance(request, HandedOverRequest) and not context.may_vote(entity, entity.log.committed + 1):
             context.refuse(request, NotServing(describe_floor(context, entity)))  # its node finds another one
         else:
