@@ -33,7 +33,7 @@ class Run(Protocol):
 class Attempt(Request):
     """One try of a call at one node."""
 
-    __slots__ = ("ask", "began_ms", "chosen_before", "function", "handler", "node", "on_end")
+    __slots__ = ("ask", "began_ms", "chosen_before", "function", "handler", "identity", "node", "on_end")
 
     def __init__(
         self,
@@ -54,6 +54,8 @@ class Attempt(Request):
         self.handler = call.handler if ask.variant == "handler" else ""  # type: ignore[misc]  # a class constant elsewhere, a slot here
         if self.uuid:
             self.digest = digest_of(self.handler, call.payload) if self.handler else FUNCTION
+        self.identity = (ask.uuid + self.digest).hex() or None
+        """As its client gave it: another request under its uuid is another operation. (The core has its own uuids and digests.)"""
         if ask.variant == "at_entry":
             self.at_entry = node.store.committed_entry(call.entity) + 1
         if ask.variant == "catch_up":

@@ -126,8 +126,7 @@ class Simulation:
         known = error is None or error.outcome_known
         if attempt.ask.variant == "catch_up":
             return True
-        uuid = (attempt.ask.uuid + attempt.digest).hex() or None  # another request under it is another operation
-        operation = Operation(client, call.key, call.kind, call.arguments, attempt.began_ms, uuid=uuid)
+        operation = Operation(client, call.key, call.kind, call.arguments, attempt.began_ms, uuid=attempt.identity)
         if isinstance(error, RequestFailed):
             if isinstance(error.__cause__, Violation):
                 raise error.__cause__
