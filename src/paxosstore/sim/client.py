@@ -55,7 +55,7 @@ class Attempt(Request):
         if self.uuid:
             self.digest = digest_of(self.handler, call.payload) if self.handler else FUNCTION
         self.identity = (ask.uuid + self.digest).hex() or None
-        """As its client gave it: another request under its uuid is another operation. (The core has its own uuids and digests.)"""
+        """As its client gave it: another request under its uuid is another operation. (The core makes uuids and digests, too.)"""
         if ask.variant == "at_entry":
             self.at_entry = node.store.committed_entry(call.entity) + 1
         if ask.variant == "catch_up":
