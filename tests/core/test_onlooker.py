@@ -9,7 +9,7 @@ from paxosstore.core.entry.machine import EntryMachine
 from paxosstore.core.entry.record import EMPTY, Record, Value
 from paxosstore.core.interface.message import Message, PaxosMessage, ReadAnswer
 from paxosstore.core.shard.shard import Shard
-from paxosstore.errors import DiskFull
+from paxosstore.errors import DiskFull, OutcomeUnknown
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
 
@@ -219,3 +219,48 @@ def test_what_waits_to_be_written_is_refused_when_the_disk_fails_not_when_its_de
     assert cluster.nodes[0].shard.context.cannot_write
     assert isinstance(waits.error, DiskFull)
     assert not shown.ended, "it may yet be chosen"
+
+
+class Here(Operation):
+    """One that no peer can run."""
+
+    handler = ""
+
+
+def started_without_room(missed: int) -> Cluster:
+    """Its start is not counted, so it votes for nothing; it has missed so many entries of the one entity."""
+    cluster = Cluster()
+    cluster.kill(FULL)
+    for number in range(missed):
+        assert cluster.do(0, ONE, f"put k {number}", 10.0).reply == b"done"
+    cluster.start(FULL)
+    cluster.wait(500.0)
+    assert cluster.full.context.cannot_write
+    assert not cluster.full.context.standing.votes
+    return cluster
+
+
+def test_who_was_started_without_room_learns_for_reads_as_who_ran_out_of_it_does() -> None:
+    """That something was chosen it can hear, whether it votes or not."""
+    cluster = started_without_room(1)
+    here = Here(ONE, b"get k", read_only=True)
+    cluster.nodes[FULL].step(here)
+    cluster.wait(200.0)
+    assert here.reply == b"0"
+    assert (cluster.held(ONE).log.applied, cluster.held(ONE).log.committed) == (3, 1)
+    assert cluster.do(1, ONE, "get k", read_only=True).reply == b"0"
+    cluster.nodes[FULL].store.full = False
+    cluster.allow_writes(FULL, "")
+    cluster.wait(500.0)
+    assert cluster.full.context.standing.votes
+    assert cluster.nodes[FULL].store.committed_entry(ONE) == 3
+
+
+def test_who_knows_little_of_what_was_chosen_is_told_once_that_a_uuid_is_too_old_and_not_for_ever() -> None:
+    """A write by way of it, and a read that becomes one at the peer (seed 96001016)."""
+    for read_only, operation in ((False, "incr c"), (True, "take k")):
+        cluster = started_without_room(70)
+        first = cluster.do(FULL, ONE, operation, read_only=read_only)
+        assert isinstance(first.error, OutcomeUnknown)
+        assert "older than the window" in str(first.error)
+        assert cluster.do(FULL, ONE, operation, read_only=read_only).error is None

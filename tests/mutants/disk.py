@@ -188,6 +188,17 @@ DISK = (
             "            entity.reads.ask_again()\n",
         ),
     ),
+    mutant(
+        "started without room, and deaf",
+        8,
+        "a member whose start could not be counted hears of nothing that is chosen: it reads nothing while there is no room",
+        (
+            "core/turn/standing.py",
+            "self.votes or (self.row.state is State.MEMBER and not self.disk.starts)",
+            "self.votes",
+        ),
+        shown_by="tests/core/test_onlooker.py::test_who_was_started_without_room_learns_for_reads_as_who_ran_out_of_it_does",
+    ),
     # -- rule 9: loads
     mutant(
         "handled before the load",

@@ -14,9 +14,18 @@ CLIENT = "redis/blocking.py"
 SHARED = "redis/once.py"
 TESTS = "tests/services/redis/test_once.py"
 CLIENT_TESTS = "tests/services/redis/test_redis_client.py"
+HANDOVER = "core/handover/handover.py"
 SIMULATED = "tests/services/redis/test_simulated_once.py"
 
 UNDER_UUID: tuple[Mutant, ...] = (
+    mutant(
+        "nobody says how old a floor is",
+        15,
+        "a node that knows little of what was chosen hears of nothing, and all that it hands over is unknown, for ever",
+        (HANDOVER, "            self._log.teach(entity, entity.log.contiguous_chosen, peer)\n", "            pass\n"),
+        shown_by="tests/core/test_onlooker.py::"
+        "test_who_knows_little_of_what_was_chosen_is_told_once_that_a_uuid_is_too_old_and_not_for_ever",
+    ),
     mutant(
         "ONCE forgets the first outcome",
         15,

@@ -257,6 +257,9 @@ class HandOvers(Part):
             why = context.silence.describe() or entity.describe() or describe_floor(context, entity)
             self._give_back(peer, message, UnknownHandler(text) if handler is None else NotServing(why))
             return None
+        if entity.log.max_chosen - message.floor >= context.cluster.uuid_window_entries:
+            # whether it ran already cannot be told: its node has to hear how far this is, or that stays so for all that comes
+            self._log.teach(entity, entity.log.contiguous_chosen, peer)
         return HandedOverRequest(
             entity.id,
             peer,

@@ -217,8 +217,11 @@ class OwnStanding:
 
     @property
     def learns(self) -> bool:
-        """Whether the peers' words on entities mean anything to this node: the cluster is there."""
-        return self.row.state is State.REENTERING or self.votes
+        """Whether the peers' words on entities mean anything to this node: the cluster is there.
+
+        A member whose start could not be counted votes for nothing until it is; what is chosen it learns, in memory.
+        """
+        return self.row.state is State.REENTERING or self.votes or (self.row.state is State.MEMBER and not self.disk.starts)
 
     def serves(self, peer: int) -> bool:
         """Whether requests may be handed over to this peer, as far as is known."""
