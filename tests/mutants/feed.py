@@ -14,7 +14,21 @@ PUBLISHED_TESTS = "tests/core/test_published.py"
 ROOM_TESTS = "tests/services/redis/test_waiting_room.py"
 WAITING_TESTS = "tests/services/redis/test_waiting.py"
 
+AGAIN = "tests/services/redis/test_again.py"
+
 FEED = (
+    mutant(
+        "a waiting command is tried again in place",
+        15,
+        "a try that was refused is in a queue still: it runs with the next one, and what it takes nobody gets",
+        (
+            COMMAND,
+            "        self._submit(Again(self, read_only=read_only, handler=self.handler))\n",
+            "        size = self.size\n        Request.__init__(self, self.entity, read_only=read_only)\n"
+            "        self.size = size\n        self._submit(self)\n",
+        ),
+        shown_by=AGAIN,
+    ),
     mutant(
         "watched before it is durable",
         7,

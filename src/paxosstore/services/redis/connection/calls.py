@@ -14,6 +14,7 @@ from typing import Protocol
 from ....core.batch.overlay import View
 from ....core.batch.request import Request as StoreRequest
 from ....errors import InvalidRequest, PaxosStoreError, UnknownHandler
+from ..again import Again
 from ..commands.calls import ENTITIES, NO_UUID, PREFIX, Function
 from ..commands.spec import Spec
 from ..reply import bulk, error
@@ -94,11 +95,9 @@ class Call(Command):
 
     def _here(self) -> None:
         """The node that it was handed over to cannot run it: propose it from here."""
-        uuid, digest, size = self.uuid, self.digest, self.size
-        StoreRequest.__init__(self, self.entity, read_only=self.read_only, uuid=uuid)
-        self.digest, self.size = digest, size
         self.handler = ""  # type: ignore[misc]  # see above
-        self._desk.later(0.0, partial(self._desk.submit, self))
+        request = Again(self, read_only=self.read_only, handler="", uuid=self.uuid)
+        self._desk.later(0.0, partial(self._desk.submit, request))
 
 
 def call(starter: Starter, desk: Desk, spec: Spec, args: Request) -> bool:

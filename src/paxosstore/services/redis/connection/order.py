@@ -336,17 +336,17 @@ class Order:
                 break
             _, command = heappop(deferred)
             self.reads -= 1
-            command.again()
-            self._send(command)
+            self._send(command, command.again())
         self._look()
 
-    def _send(self, command: Command) -> None:
+    def _send(self, command: Command, request: Request | None = None) -> None:
+        """Have it done: by itself, or by this request, which is another try of it."""
         command.counts_as_read = command.read_only
         if command.read_only:
             self.reads += 1
         else:
             self._writes[command.entity] = self._writes.get(command.entity, 0) + 1
-        self._submit(command)
+        self._submit(command if request is None else request)
 
     def _send_parts(self) -> None:
         """Start a command at further entities: not at all at once, and at none after one has failed."""

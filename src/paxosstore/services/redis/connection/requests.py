@@ -10,6 +10,7 @@ from mypy_extensions import mypyc_attr
 from ....core.batch.overlay import View
 from ....core.batch.request import Request
 from ....errors import PaxosStoreError
+from ..again import Again
 from ..beside.reads import LongReads
 from ..commands.handler import HANDLER, call, encode
 from ..meter import Metered, TooLong
@@ -178,12 +179,11 @@ class Command(Request):
             self._say(len(self.reply) if len(self.reply) > SMALL_BYTES else 0)  # another one than was evaluated here
         self._owner.settled(self)
 
-    def again(self) -> None:
-        """A read that was put off begins anew."""
-        size = self.size
-        super().__init__(self.entity, read_only=True)
-        self.size = size
+    def again(self) -> Request:
+        """A read that was put off begins anew, as this request."""
+        self.read_only = True
         self._put_off = self._is_long = False
+        return Again(self, read_only=True, handler=self.handler)
 
     def run_by(self, run: Run) -> None:
         """That is what it does from now on, at this node: a part of it is done."""
@@ -204,8 +204,7 @@ class Command(Request):
         """It is to be tried again, however long it takes."""
         beside, self._beside = self._beside, None
         assert beside is not None
-        self.again()
-        beside.submit(self)
+        beside.submit(self.again())
 
     def abandon(self) -> None:
         """Its client has gone while it was under way alone."""

@@ -16,6 +16,7 @@ from functools import partial
 from ....core.batch.overlay import View
 from ....core.batch.request import Request
 from ....errors import PaxosStoreError, RequestFailed
+from ..again import Again
 from ..commands.handler import LOOK, TRY, call, encode
 from ..commands.spec import Spec
 from ..commands.waits import FROM_THE_FIRST, THERE, attempt, found_nothing, waits_for
@@ -130,10 +131,8 @@ class WaitingCommand(Command):
         self._try(read_only=True)
 
     def _try(self, *, read_only: bool) -> None:
-        size = self.size
-        Request.__init__(self, self.entity, read_only=read_only)
-        self.size, self.began_s = size, self._room.seconds()
-        self._submit(self)
+        self.read_only, self.began_s = read_only, self._room.seconds()
+        self._submit(Again(self, read_only=read_only, handler=self.handler))
 
     def time_out(self) -> None:
         self.began_s = self._room.seconds()

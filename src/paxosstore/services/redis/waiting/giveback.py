@@ -9,6 +9,7 @@ from typing import Any
 from ....core.batch.overlay import View
 from ....core.batch.request import Request
 from ....errors import PaxosStoreError
+from ..again import Again
 from ..commands.handler import HANDLER, call, encode
 from ..commands.table import TABLE
 
@@ -112,7 +113,4 @@ class GiveBack(Request):
         self._done(given)
 
     def _again(self) -> None:
-        size = self.size
-        Request.__init__(self, self.entity)
-        self.size = size
-        self._submit(self)
+        self._submit(Again(self, read_only=False, handler=self.handler))
