@@ -19,8 +19,6 @@ from .simulation import Report, Simulation
 from .workload import STANDARD, Workload
 
 SEEDS_PER_TASK = 20
-GARBAGE = 100_000
-"""New objects after which the collector looks through the young ones."""
 BRANCHES = (
     "values_adopted",
     "noops_proposed",
@@ -182,10 +180,10 @@ def load_workload(name: str) -> Workload:
     return found
 
 
-def collect_rarely() -> None:
+def collect_between_seeds() -> None:
     """In a process that runs seeds: objects end with their seed, and looking through them all the time costs a fifth."""
     gc.freeze()
-    gc.set_threshold(GARBAGE)
+    gc.disable()
 
 
 def run_seeds(seeds: range, workload: str) -> Summary:
@@ -198,6 +196,7 @@ def run_seeds(seeds: range, workload: str) -> Summary:
             summary.add(Simulation(draw_plan(seed, requests), requests).run())
         except Exception as error:  # whatever it is, it is the seed's finding
             summary.failures.append(Failure(seed, f"{type(error).__name__}: {error}"))
+        gc.collect()
     return summary
 
 
@@ -216,7 +215,7 @@ def campaign(
     if seeds is not None:
         last = first + seeds
         tasks = (range(at, min(at + SEEDS_PER_TASK, last)) for at in range(first, last, SEEDS_PER_TASK))
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), collect_rarely) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), collect_between_seeds) as pool:
         under_way: set[Future[Summary]] = {pool.submit(run_seeds, task, workload) for task in islice(tasks, 2 * jobs)}
         while under_way:
             ended, under_way = wait(under_way, return_when=FIRST_COMPLETED)
