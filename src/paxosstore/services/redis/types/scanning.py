@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ MAX_SCAN_COUNT = 10_000
 MATCH_STEPS = 1_048_576
 """A page ends when matching its names may take so many steps, some tens of ns each."""
 INVALID_CURSOR = error("invalid cursor")
+CURSORS = 1 << 64
+_CURSOR = re.compile(rb"(?:([+-]?)0*([0-9]{1,20}))?")
 EMPTY_PAGE = array([bulk(b"0"), array([])])
 
 
@@ -61,7 +64,15 @@ def scan_options(args: Sequence[bytes], *, with_type: bool = False) -> ScanOptio
 
 
 def parse_cursor(text: bytes) -> int | None:
-    return int(text) if text.isdigit() and len(text) <= 20 and int(text) < 2**64 else None
+    """As Redis reads it: -1 is the highest one, and nothing at all is 0."""
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        return None
+    sign, digits = found.groups()
+    number = int(digits or b"0")
+    if number >= CURSORS:
+        return None
+    return (CURSORS - number) % CURSORS if sign == b"-" else number
 
 
 def cursor(text: bytes) -> int:
