@@ -86,10 +86,12 @@ class Row:
         return self.ours.median.per_s / other.median.per_s
 
 
-def run_benchmark(server: Server, command: str, load: Load, requests: int) -> Figures:
+def run_benchmark(
+    server: Server, command: str, load: Load, requests: int, *, value_bytes: int = VALUE_BYTES, keys: int = KEYSPACE
+) -> Figures:
     """One run of redis-benchmark. Raises BenchError if it fails, or if the server answered with errors."""
     arguments = f"-p {server.port} -t {command.lower()} -c {load.connections} -P {load.pipeline} -n {requests}"
-    arguments += f" -d {VALUE_BYTES} -r {KEYSPACE} --csv"
+    arguments += f" -d {value_bytes} -r {keys} --csv"
     what = f"{server.name}: {command} with {load} connections"
     done = finished(["redis-benchmark", *arguments.split()], what)
     if done.returncode != 0 or "rror" in done.stdout + done.stderr:

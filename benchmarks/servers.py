@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 import hiredis
 
@@ -184,24 +184,24 @@ class NodeServer(Server):
         return counters
 
 
-class Servers:
-    """Three nodes and one redis-server, started on entry and stopped on exit."""
+class Cluster:
+    """Nodes, started on entry and stopped on exit."""
 
-    def __init__(self, directory: Path) -> None:
-        base = free_ports(3 * PORTS_PER_NODE)
-        init = (*PROGRAM, "init", str(directory / "cluster"), "--nodes", "3", "--base-port", str(base))
+    def __init__(self, directory: Path, nodes: int = 3, keyspace: str = "db") -> None:
+        base = free_ports(nodes * PORTS_PER_NODE)
+        init = (*PROGRAM, "init", str(directory), "--nodes", str(nodes), "--base-port", str(base))
         made = subprocess.run(init, capture_output=True, text=True, timeout=30)
         if made.returncode != 0:
             raise BenchError(f"paxosstore init failed: {(made.stderr or made.stdout).strip()[-300:]}")
-        self.nodes = [NodeServer(number, base, directory / "cluster") for number in range(3)]
-        self.redis = _redis_server(directory / "redis")
+        for number in range(nodes):
+            settings = directory / f"node-{number}.toml"
+            settings.write_text(settings.read_text().replace('\nkeyspace = "db"', f'\nkeyspace = "{keyspace}"'))
+        self.nodes = [NodeServer(number, base, directory) for number in range(nodes)]
         self.start_s = 0.0
-        """From starting all three nodes at once until each of them had acknowledged a write."""
+        """From starting all nodes at once until each of them had acknowledged a write."""
 
-    def __enter__(self) -> Servers:
+    def __enter__(self) -> Self:
         try:
-            self.redis.start()
-            self.redis.wait_until_serving()
             started = time.monotonic()
             for node in self.nodes:
                 node.start()
@@ -225,8 +225,29 @@ class Servers:
         return total
 
     def _stop(self) -> None:
-        for server in (*self.nodes, self.redis):
-            server.stop()
+        for node in self.nodes:
+            node.stop()
+
+
+class Servers(Cluster):
+    """Three nodes, and a redis-server beside them."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "cluster")
+        self.redis = _redis_server(directory / "redis")
+
+    def __enter__(self) -> Self:
+        try:
+            self.redis.start()
+            self.redis.wait_until_serving()
+            return super().__enter__()
+        except BaseException:
+            self.redis.stop()
+            raise
+
+    def _stop(self) -> None:
+        super()._stop()
+        self.redis.stop()
 
 
 def _redis_server(directory: Path) -> Server:
