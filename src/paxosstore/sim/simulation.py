@@ -211,7 +211,11 @@ class Simulation:
             context = node.shard.context
             return losses.whole(node) and node.up and context.reach.lost_at_ms is None and context.standing.votes
 
-        if not self._comes_true(lambda: all(map(is_whole, nodes)), self.cluster.now_ms + CONVERGE_MS):
+        def all_are() -> bool:
+            self._let_copies_in()
+            return all(map(is_whole, nodes))
+
+        if not self._comes_true(all_are, self.cluster.now_ms + CONVERGE_MS):
             raise Violation(f"not all nodes have come back: {[self._describe(node) for node in nodes]}")
 
     def _leave_all_to(self, heir: SimNode) -> None:
@@ -241,7 +245,7 @@ class Simulation:
 
     def _let_copies_in(self) -> None:
         """One whose disk is almost full learns all the same, unless it needs a copy (seeds 203, 82073, 80021593): that
-        waits for room, which comes at last."""
+        waits for room, which comes at last. So does who has lost its disk, and is below a floor until then (seed 98102012)."""
         for node in self.cluster.nodes:
             entities = map(node.shard.entity, self.cluster.invariants.latest) if node.up else ()
             if any(entity is not None and entity.install is not None for entity in entities):
