@@ -140,3 +140,17 @@ def test_serve_ends_with_one_line_and_2(tmp_path: Path) -> None:
     assert line.startswith(f"paxosstore: {path}, line ")
     assert "there is no module missing_bank" in line
     assert not path.with_suffix("").exists(), "the node has not begun"
+
+
+def test_where_a_handler_has_raised_is_logged_now_and_then(
+    tmp_path: Path, paths: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = node_file(tmp_path, '''module = "failing:app"''')
+    (path.parent / "failing.py").write_text("app = {'halve': lambda view, payload: 1 / 0}\n")
+    content = read_config(path)
+    handlers = load_app(content, content.check().app)
+    assert handlers is not None
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            handlers["halve"](None, b"")  # type: ignore[arg-type]  # it looks at nothing
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["the handler halve has raised"]

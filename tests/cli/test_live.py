@@ -60,6 +60,7 @@ def test_a_setting_holds_until_it_is_reset(node: Node) -> None:
     assert node.live.reset("tuning.retry_ms")["value"] == 100.0
     assert node.applied[-1].tuning.retry_ms == 100.0
     assert not node.live.differing()
+    assert "to keep it" not in node.live.set("retry_ms", "100")["lasts"], "it is what the file says"
 
 
 @pytest.mark.parametrize(

@@ -532,3 +532,23 @@ def test_a_job_that_its_node_has_forgotten_is_no_wrong_use(run: Run) -> None:
         code, _, error = run("verify", "--all", "--server", f"{HOST}:{port}")
     assert code not in (0, 1, 2)
     assert "has forgotten what it compared" in error
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "--server", f"{HOST}:1"]])
+def test_output_that_nobody_reads_ends_the_program_quietly(arguments: list[str]) -> None:
+    program = [sys.executable, "-m", "paxosstore", *arguments]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "--server", f"{HOST}:1"]])
+def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        program = [sys.executable, "-m", "paxosstore", *arguments]
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 74
+    assert done.stderr == "paxosstore: standard output: No space left on device: make room there, or send it elsewhere\n"

@@ -67,6 +67,8 @@ def errors_of(path: Path) -> Iterator[None]:
     """OSError as the store's own errors."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # no disk's fault: nobody reads any more
     except OSError as error:
         raise _said(Path(error.filename or path), error) from error
 
@@ -76,7 +78,7 @@ def _said(path: Path, error: OSError) -> PaxosStoreError:
     if error.errno in NO_SPACE:
         return no_room(path, what)
     if isinstance(error, FileNotFoundError):
-        return BackupError(f"{path}: is not there: name another, or check this backup (--check)")
+        return BackupError(f"{path}: is not there: name another, or if it is part of a backup, check that (--check)")
     if isinstance(error, PermissionError):
         return BackupError(f"{path}: {what}: run this as the user that the node runs as (ls -ld shows whose it is)")
     return BackupError(f"{path}: {what}: see what the system says of this disk (dmesg), or use another place")

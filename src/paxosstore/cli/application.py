@@ -5,20 +5,22 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, cast
+from typing import Any
 
 from ..app import MAX_NAME
 from ..core.batch.overlay import View
-from ..errors import ConfigError, InvalidRequest
+from ..errors import ConfigError, InvalidRequest, PaxosStoreError
 from ..runtime.arguments import exact_handlers
 from .config import AppSettings, Content, line_of
 
 log = logging.getLogger(__name__)
 
 MAX_SHOWN = 200
+SAY_EVERY_S = 10.0
 
 
 def load_app(content: Content, settings: AppSettings) -> Mapping[str, Callable[[View, bytes], bytes]] | None:
@@ -69,4 +71,23 @@ def _load(content: Content, settings: AppSettings) -> Mapping[str, Callable[[Vie
         raise ConfigError(f"{settings.module}: {long!r:.80}: a handler's name is a word of 1 to {MAX_NAME} characters")
     if not handlers:
         raise ConfigError(f"{settings.module} has no handlers: decorate its functions with @{name}.handler")
-    return cast("Mapping[str, Callable[[View, bytes], bytes]]", handlers)
+    return {name: _logged(name, handlers[name]) for name in handlers}
+
+
+def _logged(name: str, handler: Callable[[View, bytes], bytes]) -> Callable[[View, bytes], bytes]:
+    """What a handler raises by mistake is told its caller in a line; where it did is for the log, now and then."""
+    says_again_s = 0.0
+
+    def run(view: View, payload: bytes) -> bytes:
+        nonlocal says_again_s
+        try:
+            return handler(view, payload)
+        except PaxosStoreError:
+            raise
+        except Exception:
+            if time.monotonic() >= says_again_s:
+                says_again_s = time.monotonic() + SAY_EVERY_S
+                log.exception("the handler %s has raised", name)
+            raise
+
+    return run

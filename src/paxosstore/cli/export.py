@@ -76,6 +76,8 @@ def written_to(output: Path) -> Iterator[BinaryIO]:
         return
     if output.exists():
         raise InvalidRequest(f"{output}: is there already: remove it, or name another file")
+    if not output.parent.is_dir():
+        raise InvalidRequest(f"{output.parent}: is no directory: make it first, or name another place")
     part = output.with_name(f"{output.name}.part")
     with errors_of(output):
         try:

@@ -8,6 +8,7 @@ therefore not undone by a repetition.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -41,6 +42,7 @@ ANSWER_S = 20.0
 PATIENCE_S = 60.0
 """How long a request is repeated that the cluster cannot do now."""
 PAUSE_S = 0.5
+SAY_EVERY_S = 10.0
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -151,6 +153,7 @@ class _Sender:
         self._place = place
         self._owner = place.stat()
         self._stopped = False
+        self._says_again_s = 0.0
 
     def stop(self) -> None:
         """Repeat nothing any more."""
@@ -168,8 +171,15 @@ class _Sender:
         while problem := self._ask(work.line):
             if self._stopped or time.monotonic() > deadline:
                 raise NotServing(problem)
+            self._say(f"line {work.line} waits, for {PATIENCE_S:.0f} s at most: {problem}")
             time.sleep(PAUSE_S)
         path.unlink()
+
+    def _say(self, text: str) -> None:
+        """On standard error, now and then: several requests wait for the same."""
+        if time.monotonic() >= self._says_again_s:
+            self._says_again_s = time.monotonic() + SAY_EVERY_S
+            print(f"paxosstore: {text}", file=sys.stderr, flush=True)
 
     def _ask(self, number: int) -> str:
         """Why it has to be repeated; empty: it is done. Raises BackupError if that is of no use."""

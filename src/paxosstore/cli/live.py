@@ -129,7 +129,8 @@ class LiveSettings:
         self._changed = changed
         now = self._values()[name]
         log.warning("%s is %s now, was %s", name, _shown(now), _shown(before))
-        lasts = f"until the restart: to keep it, write it into {path} as well" if name in changed else f"as {path} has it"
+        differs = now != dict(_flat(self._content.check()))[name]
+        lasts = f"until the restart: to keep it, write it into {path} as well" if differs else f"as {path} has it"
         return {"name": name, "value": now, "was": before, "lasts": lasts, "warning": self._warning()}
 
     def _take(self, content: Content, changed: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,9 @@ else the error's own (`errors.py`).
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +24,8 @@ from . import backups
 from .card import CardRefused, call
 
 PROGRAM = "paxosstore"
+NOBODY_READS, CANNOT_WRITE = 141, 74
+"""Exit codes where standard output takes no more: as of a program that SIGPIPE ends, and EX_IOERR."""
 CARD_SERVERS = ["127.0.0.1:7402", "127.0.0.1:7412", "127.0.0.1:7422"]
 HTTP_SERVERS = ["127.0.0.1:7403", "127.0.0.1:7413", "127.0.0.1:7423"]
 
@@ -92,7 +96,7 @@ def init(
         typer.echo(f"wrote {path}")
     typer.echo("Start each node in a terminal of its own; the cluster begins when all of them have started once:")
     for path in paths:
-        typer.echo(f"  {PROGRAM} serve --config {path}")
+        typer.echo(f"  {PROGRAM} serve --config {shlex.quote(str(path))}")
 
 
 @app.command()
@@ -322,6 +326,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = app(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except (SystemExit, BrokenPipeError) as ended:  # typer makes the one of the other
+        if isinstance(ended, SystemExit) and not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return _close_output(NOBODY_READS)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        _close_output(CANNOT_WRITE)
+        return _fail(f"standard output: {error.strerror}: make room there, or send it elsewhere", CANNOT_WRITE)
     except PaxosStoreError as error:
         return _fail(str(error), error.exit_code)
     except CardRefused as refused:
@@ -333,6 +347,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.Abort:
         return 130
     return code if isinstance(code, int) else 0
+
+
+def _close_output(code: int) -> int:
+    """What is left for it goes nowhere, at the end of the process too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _uuid(text: str) -> bytes:

@@ -32,6 +32,8 @@ MAX_STOPPED = 10
 """Stopped entities of a node that are shown."""
 WORTH_BYTES, WORTH_MS = 1_000.0, 1.0
 """A second: what a job in the background takes is shown from here on."""
+SLOWED = 0.995
+"""Of the full pace: what is below it is said."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -51,8 +53,12 @@ def get(server: Address, path: str, *, changes: bool = False) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         with error:
             text = error.read(1_000).decode(errors="replace").strip()
+        if text.startswith("<"):
+            text = STRANGER
         kind = InvalidRequest if error.code == 400 else NodeError
         raise kind(f"{server}: {text or error.reason}") from error
+    except http.client.RemoteDisconnected as error:
+        raise NodeError(f"{server}: {STRANGER}") from error
     except OSError as error:
         cause = getattr(error, "reason", error)
         raise Unreachable(f"{server}: {getattr(cause, 'strerror', None) or cause}") from error
@@ -165,7 +171,8 @@ def describe_background(found: Mapping[str, Any]) -> str:
     if not busy:
         return ""
     limits = f"{found['bytes_per_second'] / 1e6:.0f} MB and {found['ms_per_second']:.0f} ms a second"
-    return f"{'; '.join(busy)} (of {limits}, slowed down to {100 * found['pace']:.0f} %)"
+    slowed = f", slowed down to {100 * found['pace']:.0f} %" if found["pace"] < SLOWED else ""
+    return f"{'; '.join(busy)} (of {limits}{slowed})"
 
 
 def exit_code(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> int:

@@ -45,6 +45,8 @@ class Response(NamedTuple):
     content_type: str = "text/plain; charset=utf-8"
     retry_after_s: int = 0
     """When to ask again; 0: is not said."""
+    allow: str = "GET, HEAD, POST"
+    """Of one that is refused for its method: by which it is asked for."""
 
 
 Page = Callable[[Mapping[str, str]], Response]
@@ -186,9 +188,9 @@ class HttpServer:
         if page is None:
             others = self._pages if request.changes else self._actions
             if request.path in others:
-                return text(
-                    HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} is asked for by {'GET' if request.changes else 'POST'}"
-                )
+                asked_by = "GET" if request.changes else "POST"
+                refusal = text(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} is asked for by {asked_by}")
+                return refusal._replace(allow="GET, HEAD" if request.changes else "POST")
             return text(HTTPStatus.NOT_FOUND, f"there are: {' '.join(self._pages)}")
         if self._unread_bytes > MAX_UNREAD_BYTES:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, "too many answers wait for slow readers")._replace(retry_after_s=1)
@@ -211,7 +213,7 @@ class HttpServer:
             f"Content-Length: {len(response.body)}\r\n{_FIXED_HEADERS}\r\n"
         )
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            head += "Allow: GET, HEAD, POST\r\n"
+            head += f"Allow: {response.allow}\r\n"
         if response.retry_after_s:
             head += f"Retry-After: {response.retry_after_s}\r\n"
         writer.transport.set_write_buffer_limits(high=0)  # drain means: all of it has left
