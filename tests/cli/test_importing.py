@@ -197,3 +197,11 @@ class TestIntake:
             assert "max_request_bytes" in str(self.ask(intake, name, "1"))
             (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "import", b"", bytes(16))))
             assert isinstance(self.ask(intake, name, "1"), NotServing)
+
+
+def test_a_line_that_the_file_does_not_have(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    file = export(tmp_path / "file", {5: {b"a": b"1"}})
+    with pytest.raises(InvalidRequest, match="has 4 lines, so it cannot go on with line 5"):
+        importing.run(file, config, 5)
+    importing.run(file, config, 4)
+    assert not node.taken

@@ -552,3 +552,8 @@ def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None
         done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 74
     assert done.stderr == "paxosstore: standard output: No space left on device: make room there, or send it elsewhere\n"
+
+
+def test_a_value_that_looks_like_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["set", "lease_ms", "-1"]) == 2
+    assert "comes after --" in capsys.readouterr().err

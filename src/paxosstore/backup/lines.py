@@ -93,6 +93,11 @@ class Counts(NamedTuple):
     entities: int
     rows: int
 
+    @property
+    def lines(self) -> int:
+        """One for each, the first, and the last."""
+        return self.entities + self.rows + 2
+
 
 def rows_of(store: Store, entity: int, *, own: bool) -> Iterator[tuple[bytes, bytes, bytes]]:
     """(space, key, value) of an entity; with the store's own if `own` says so."""

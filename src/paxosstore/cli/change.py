@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from ..errors import ConfigError, InvalidRequest, NodeError, NotServing
 from .config import parse_address
-from .watch import STRANGER, Unreachable, get
+from .watch import STRANGER, Unreachable, as_in_a_file, get
 
 
 def change(server: str, name: str, value: str | None) -> Mapping[str, Any]:
@@ -20,7 +20,8 @@ def change(server: str, name: str, value: str | None) -> Mapping[str, Any]:
 def told(answer: Mapping[str, Any]) -> str:
     """What has changed, as a person reads it."""
     warning = f"\nWARNING: {answer['warning']}" if answer.get("warning") else ""
-    return f"{answer.get('name')} is {answer.get('value')} now, was {answer.get('was')}; {answer.get('lasts')}{warning}"
+    now, was = as_in_a_file(answer.get("value")), as_in_a_file(answer.get("was"))
+    return f"{answer.get('name')} is {now} now, was {was}; {answer.get('lasts')}{warning}"
 
 
 def shown(server: str, name: str | None) -> Iterator[str]:
@@ -32,9 +33,10 @@ def shown(server: str, name: str | None) -> Iterator[str]:
     if not wanted:
         raise ConfigError(f"{name!r:.100} is no setting: `paxosstore get` lists all")
     for full, one in wanted.items():
-        file = f"   (the file: {one['file']})" if "file" in one else ""
-        fixed = f"   (cannot change while the node runs: {one['fixed']})" if one["fixed"] and name else ""
-        yield f"{full} = {one['value']}{file}{fixed}"
+        file = f"   (the file: {as_in_a_file(one['file'])})" if "file" in one else ""
+        why = f"cannot change while the node runs: {one['fixed']}" if name else "fixed"
+        fixed = f"   ({why})" if one["fixed"] else ""
+        yield f"{full} = {as_in_a_file(one['value'])}{file}{fixed}"
 
 
 def _ask(server: str, path: str, *, changes: bool = False) -> Mapping[str, Any]:

@@ -73,7 +73,9 @@ def check(file: Path) -> str:
 def run(file: Path, config: NodeConfig, from_line: int) -> Imported:
     """Write all rows from a line on. Raises BackupError that names the line, InvalidRequest, NotServing, DirectoryInUse."""
     with errors_of(file):
-        header, _ = check_lines(file)  # all of it, before anything is written
+        header, counts = check_lines(file)  # all of it, before anything is written
+    if from_line > counts.lines:
+        raise InvalidRequest(f"{file}: has {counts.lines} lines, so it cannot go on with line {from_line}: look at --from-line")
     services = config.cluster.services
     if header.services != services:
         raise InvalidRequest(

@@ -343,6 +343,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:  # wrong use
         path = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
         message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+        if getattr(error, "option_name", "")[1:2].isdigit():
+            message += ": what begins with - and is no option comes after --"
         return _fail(f"{message}: see {path} --help", 2)
     except typer.Abort:
         return 130

@@ -69,6 +69,11 @@ def get(server: Address, path: str, *, changes: bool = False) -> dict[str, Any]:
     return answer
 
 
+def as_in_a_file(value: Any) -> str:
+    """A setting. Numbers, words and lists look in JSON as they do in TOML."""
+    return json.dumps(value)
+
+
 def console() -> Console:
     """Standard output; wide where nobody's terminal sets the width, so that nothing is cut off in a pipe."""
     from rich.console import Console
@@ -148,7 +153,7 @@ def status_notes(answers: Sequence[tuple[str, Mapping[str, Any] | str]]) -> Iter
         if background := describe_background(answer.get("background", {})):
             yield f"{node} in the background: {escape(background)}"
         for name, one in answer.get("settings_changed", {}).items():
-            value, file = escape(str(one["value"])), escape(str(one["file"]))
+            value, file = escape(as_in_a_file(one["value"])), escape(as_in_a_file(one["file"]))
             yield f"{node}: set until the restart: {escape(name)} = {value} (the file: {file})"
         if trouble := answer.get("clock", {}).get("trouble"):
             yield f"{node}: [yellow]{escape(str(trouble))}[/yellow]"
