@@ -57,8 +57,8 @@ def get(server: Address, path: str, *, changes: bool = False) -> dict[str, Any]:
             text = STRANGER
         kind = InvalidRequest if error.code == 400 else NodeError
         raise kind(f"{server}: {text or error.reason}") from error
-    except http.client.RemoteDisconnected as error:
-        raise NodeError(f"{server}: {STRANGER}") from error
+    except http.client.RemoteDisconnected as error:  # a node that ends just now, or another of its ports
+        raise Unreachable(f"{server}: the connection was closed without an answer: is it the node's HTTP address?") from error
     except OSError as error:
         cause = getattr(error, "reason", error)
         raise Unreachable(f"{server}: {getattr(cause, 'strerror', None) or cause}") from error
