@@ -31,6 +31,8 @@ ROUNDS, SECONDS = 3, 2.0
 FILL_PIECE = 1_000
 LARGE_KEYS = 500
 """With values of this many KiB and more: enough to be spread, and not too much for a disk."""
+MOST_UNDER_WAY = 8 * 1024 * 1024
+"""Bytes that clients wait for at a time: with more of them, what is measured is how long a disk takes for all."""
 MAX_BYTES = 256 * 1024 * 1024
 """Written by one run."""
 
@@ -73,7 +75,7 @@ def value_bytes(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server
         keys = KEYSPACE if size < 65_536 else LARGE_KEYS
         with Cluster(directory / str(size)) as cluster:
             fill(cluster.nodes[0], 0, keys, size)
-            yield size, cluster.nodes[0], Work(value_bytes=size, keys=keys)
+            yield size, cluster.nodes[0], Work(min(CLIENTS, MOST_UNDER_WAY // size), size, keys)
 
 
 def keys(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]]:
