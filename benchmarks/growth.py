@@ -23,14 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from load import COMMANDS, KEYSPACE, VALUE_BYTES, Figures, Load, median, run_benchmark
-from servers import BenchError, Client, Cluster, Server
+from servers import BenchError, Cluster, Server, fill
 
 OUT = Path(__file__).resolve().parent.parent / "out" / "growth"
 CLIENTS = 50
 ROUNDS, SECONDS = 3, 2.0
-FILL_PIECE = 1_000
-LARGE_KEYS = 500
-"""With values of this many KiB and more: enough to be spread, and not too much for a disk."""
+LARGE_BYTES, LARGE_KEYS = 65_536, 500
+"""Of values from this size on there are fewer: enough to be spread, and not too much for a disk."""
 MOST_UNDER_WAY = 8 * 1024 * 1024
 """Bytes that clients wait for at a time: with more of them, what is measured is how long a disk takes for all."""
 MAX_BYTES = 256 * 1024 * 1024
@@ -65,24 +64,24 @@ SIZES = {
 
 def clients(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]]:
     with Cluster(directory) as cluster:
-        fill(cluster.nodes[0], 0, KEYSPACE)
+        fill(cluster.nodes[0], 0, KEYSPACE, VALUE_BYTES)
         for size in sizes:
             yield size, cluster.nodes[0], Work(clients=size)
 
 
-def value_bytes(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]]:
+def values(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]]:
     for size in sizes:
-        keys = KEYSPACE if size < 65_536 else LARGE_KEYS
+        count = KEYSPACE if size < LARGE_BYTES else LARGE_KEYS
         with Cluster(directory / str(size)) as cluster:
-            fill(cluster.nodes[0], 0, keys, size)
-            yield size, cluster.nodes[0], Work(min(CLIENTS, MOST_UNDER_WAY // size), size, keys)
+            fill(cluster.nodes[0], 0, count, size)
+            yield size, cluster.nodes[0], Work(min(CLIENTS, MOST_UNDER_WAY // size), size, count)
 
 
 def keys(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]]:
     with Cluster(directory) as cluster:
         filled = 0
         for size in sizes:
-            fill(cluster.nodes[0], filled, size)
+            fill(cluster.nodes[0], filled, size, VALUE_BYTES)
             filled = size
             yield size, cluster.nodes[0], Work(keys=size)
 
@@ -90,37 +89,24 @@ def keys(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]
 def entities(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]]:
     for size in sizes:
         with Cluster(directory / str(size), keyspace=f"slots:{size}") as cluster:
-            fill(cluster.nodes[0], 0, KEYSPACE)
+            fill(cluster.nodes[0], 0, KEYSPACE, VALUE_BYTES)
             yield size, cluster.nodes[0], Work()
 
 
 def nodes(directory: Path, sizes: list[int]) -> Iterator[tuple[int, Server, Work]]:
     for size in sizes:
         with Cluster(directory / str(size), size) as cluster:
-            fill(cluster.nodes[0], 0, KEYSPACE)
+            fill(cluster.nodes[0], 0, KEYSPACE, VALUE_BYTES)
             yield size, cluster.nodes[0], Work()
 
 
 SWEEPS: dict[str, Callable[[Path, list[int]], Iterator[tuple[int, Server, Work]]]] = {
     "clients": clients,
-    "values": value_bytes,
+    "values": values,
     "keys": keys,
     "entities": entities,
     "nodes": nodes,
 }
-
-
-def fill(server: Server, first: int, last: int, size: int = VALUE_BYTES) -> None:
-    """Have every key there that redis-benchmark asks for. Raises BenchError."""
-    client = Client(server.port, 60.0)
-    piece = max(1, min(FILL_PIECE, 4_000_000 // size))
-    value = b"x" * size
-    for begin in range(first, last, piece):
-        names = range(begin, min(begin + piece, last))
-        for reply in client.pipeline([(b"SET", b"key:%012d" % number, value) for number in names]):
-            if reply != b"OK":
-                raise BenchError(f"{server.name}: a write was answered with {reply!r}")
-    client.close()
 
 
 def measure(server: Server, command: str, work: Work, rounds: int, seconds: float) -> Figures:

@@ -12,12 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from servers import BenchError, Client, NodeServer, Server, Servers
+from servers import BenchError, Client, NodeServer, Servers, fill
 
 SETTLE_S = 1.0
 FILL_KEYS = 100_000
 FILL_VALUE_BYTES = 100
-FILL_PIECE = 250
 WRITER_BEFORE_KILL_S = 0.7
 WRITER_AFTER_KILL_S = 2.0
 
@@ -41,24 +40,12 @@ class Gap(NamedTuple):
     """From starting the killed node again until it had acknowledged a write."""
 
 
-def fill(server: Server) -> None:
-    """Write as many keys as memory is measured with. Raises BenchError if a write is refused."""
-    client = Client(server.port, 30.0)
-    value = b"x" * FILL_VALUE_BYTES
-    for first in range(0, FILL_KEYS, FILL_PIECE):
-        replies = client.pipeline([(b"SET", b"key:%012d" % number, value) for number in range(first, first + FILL_PIECE)])
-        for reply in replies:
-            if reply != b"OK":
-                raise BenchError(f"{server.name}: a write was answered with {reply!r}")
-    client.close()
-
-
 def measure_memory(servers: Servers) -> Memory:
     """Fill both servers, looking at the nodes' memory before and after."""
     time.sleep(SETTLE_S)
     before = [node.rss_mb() for node in servers.nodes]
-    fill(servers.nodes[0])
-    fill(servers.redis)
+    for server in (servers.nodes[0], servers.redis):
+        fill(server, 0, FILL_KEYS, FILL_VALUE_BYTES)
     time.sleep(SETTLE_S)
     added = [node.rss_mb() - was for node, was in zip(servers.nodes, before, strict=True)]
     return Memory(max(before), max(added))

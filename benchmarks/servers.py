@@ -26,6 +26,8 @@ PORTS_PER_NODE = 10
 REDIS, HTTP = 1, 3
 """Offsets of a node's ports."""
 START_TIMEOUT_S = 20.0
+FILL_PIECE, FILL_BYTES = 250, 4_000_000
+"""Of one piece of writes."""
 RUN_TIMEOUT_S = 90.0
 """Of a load generator."""
 
@@ -63,6 +65,19 @@ class Client:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def fill(server: Server, first: int, last: int, value_bytes: int) -> None:
+    """Write the keys first..last-1 that redis-benchmark asks for. Raises BenchError if a write is refused."""
+    client = Client(server.port, 60.0)
+    piece = max(1, min(FILL_PIECE, FILL_BYTES // value_bytes))
+    value = b"x" * value_bytes
+    for begin in range(first, last, piece):
+        names = range(begin, min(begin + piece, last))
+        for reply in client.pipeline([(b"SET", b"key:%012d" % number, value) for number in names]):
+            if reply != b"OK":
+                raise BenchError(f"{server.name}: a write was answered with {reply!r}")
+    client.close()
 
 
 def _encode(args: tuple[bytes, ...]) -> bytes:
