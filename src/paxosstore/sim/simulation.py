@@ -152,11 +152,7 @@ class Simulation:
         """What was applied anywhere comes to every node, before anybody asks for it there."""
         spread = Spread(self.cluster)
 
-        def all_is_there() -> bool:
-            self._let_copies_in()
-            return not spread.missing()
-
-        if not self._comes_true(all_is_there, self.cluster.now_ms + CONVERGE_MS):
+        if not self._comes_true(lambda: not spread.missing(), self.cluster.now_ms + CONVERGE_MS):
             raise Violation(f"{CONVERGE_MS / 1000:g} s after all links began anew: {'; '.join(spread.missing())}")
 
     def _converge(self) -> None:
@@ -178,14 +174,14 @@ class Simulation:
                 for call in sorted(calls):
                     self._awaited.add((node.number, call))
                     self._ask_for(node, call)
-            if not self._comes_true(self._all_have_answered, last):
+            if not self._comes_true(lambda: not self._awaited, last):
                 raise Violation(
                     f"{CONVERGE_MS / 1000:g} s after everything was mended, these have no answer: {sorted(self._awaited)}"
                 )
         for number in self._full:
             cluster.nodes[number].store.full = False
             cluster.allow_writes(number, "")
-        if not self._comes_true(self._become_equal, last):
+        if not self._comes_true(self._are_equal, last):
             raise Violation(f"the nodes differ: {[self._describe(node) for node in cluster.nodes]}")
         for node in cluster.nodes:
             check_digests(node)
@@ -211,11 +207,7 @@ class Simulation:
             context = node.shard.context
             return losses.whole(node) and node.up and context.reach.lost_at_ms is None and context.standing.votes
 
-        def all_are() -> bool:
-            self._let_copies_in()
-            return all(map(is_whole, nodes))
-
-        if not self._comes_true(all_are, self.cluster.now_ms + CONVERGE_MS):
+        if not self._comes_true(lambda: all(map(is_whole, nodes)), self.cluster.now_ms + CONVERGE_MS):
             raise Violation(f"not all nodes have come back: {[self._describe(node) for node in nodes]}")
 
     def _leave_all_to(self, heir: SimNode) -> None:
@@ -229,19 +221,10 @@ class Simulation:
     def _comes_true(self, condition: Callable[[], bool], last_ms: float) -> bool:
         while self.cluster.now_ms < last_ms:
             self.cluster.run_until(self.cluster.now_ms + LOOK_EVERY_MS)
+            self._let_copies_in()
             if condition():
                 return True
         return False
-
-    def _all_have_answered(self) -> bool:
-        """Whether they have."""
-        self._let_copies_in()
-        return not self._awaited
-
-    def _become_equal(self) -> bool:
-        """Whether they are."""
-        self._let_copies_in()
-        return self._are_equal()
 
     def _let_copies_in(self) -> None:
         """One whose disk is almost full learns all the same, unless it needs a copy (seeds 203, 82073, 80021593): that

@@ -416,7 +416,7 @@ class Waiting(Simulation):
         for call in self.read_all():
             self._awaited.add((0, call))
             self._ask_for(cluster.nodes[0], call)
-        if not self._comes_true(self._all_have_answered, cluster.now_ms + CONVERGE_MS):
+        if not self._comes_true(lambda: not self._awaited, cluster.now_ms + CONVERGE_MS):
             raise Violation(f"what is left is not told: {self._awaited}")
 
     def _in_vain(self) -> list[str]:
