@@ -13,7 +13,6 @@ WATCH_TESTS = "tests/runtime/test_watch.py"
 PUBLISHED_TESTS = "tests/core/test_published.py"
 ROOM_TESTS = "tests/services/redis/test_waiting_room.py"
 WAITING_TESTS = "tests/services/redis/test_waiting.py"
-
 AGAIN = "tests/services/redis/test_again.py"
 
 FEED = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,3 +47,21 @@ def test_the_log_is_cut_urgently_before_writes_are_refused(
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=free, f_frsize=1))
     asyncio.run(looked_once(cast(Shard, shard), tmp_path))
     assert budget.urgent == {Job.SCRUB}, "what others have put there stays"
+
+
+def test_what_is_amiss_with_the_directory_is_said_once_until_it_is_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = iter([FileNotFoundError(errno.ENOENT, "gone")] * 2 + [OSError(errno.EIO, "broken")] * 2)
+
+    def statvfs(path: Path) -> SimpleNamespace:
+        if (error := next(errors, None)) is not None:
+            raise error
+        return SimpleNamespace(f_bavail=ROOM * LEAST, f_frsize=1)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    monkeypatch.setattr(disk, "CHECK_S", 0.01)
+    shard = SimpleNamespace(writes_refused_because="", context=SimpleNamespace(budget=Budget(1, 1.0)))
+    asyncio.run(looked_once(cast(Shard, shard), tmp_path))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert "start this node again" in caplog.records[0].getMessage()

@@ -129,7 +129,7 @@ class LiveSettings:
         self._changed = changed
         now = self._values()[name]
         log.warning("%s is %s now, was %s", name, _shown(now), _shown(before))
-        differs = now != dict(_flat(self._content.check()))[name]
+        differs = name in self.differing()
         lasts = f"until the restart: to keep it, write it into {path} as well" if differs else f"as {path} has it"
         return {"name": name, "value": now, "was": before, "lasts": lasts, "warning": self._warning()}
 

@@ -1,7 +1,7 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` and `card` start quickly.
 
 Whatever goes wrong ends in one line on standard error, `paxosstore: <what>: <remedy>`, and an exit code: 2 for wrong use,
-else the error's own (`errors.py`).
+else the error's own (`errors.py`); 141 where nobody reads what it prints.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import typer
 
 from .. import __version__
 from ..compiled import BUILD
-from ..errors import InvalidRequest, PaxosStoreError
+from ..errors import DiskFull, InvalidRequest, PaxosStoreError
 from . import backups
 from .card import CardRefused, call
 
 PROGRAM = "paxosstore"
-NOBODY_READS, CANNOT_WRITE = 141, 74
-"""Exit codes where standard output takes no more: as of a program that SIGPIPE ends, and EX_IOERR."""
+NOBODY_READS = 141
+"""Exit code where nobody reads standard output any more: as of a program that SIGPIPE ends."""
 CARD_SERVERS = ["127.0.0.1:7402", "127.0.0.1:7412", "127.0.0.1:7422"]
 HTTP_SERVERS = ["127.0.0.1:7403", "127.0.0.1:7413", "127.0.0.1:7423"]
 
@@ -332,10 +332,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _close_output(NOBODY_READS)
     except OSError as error:
-        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        from ..storage.damage import NO_SPACE
+
+        if error.filename is not None or error.errno not in {*NO_SPACE, errno.EIO}:
             raise
-        _close_output(CANNOT_WRITE)
-        return _fail(f"standard output: {error.strerror}: make room there, or send it elsewhere", CANNOT_WRITE)
+        code = _close_output(DiskFull.exit_code)
+        return _fail(f"standard output: {error.strerror}: make room there, or send it elsewhere", code)
     except PaxosStoreError as error:
         return _fail(str(error), error.exit_code)
     except CardRefused as refused:

@@ -57,20 +57,18 @@ async def watch_room(path: Path, least_bytes: int, shard: Shard, step: Callable[
     Before that, the log's expiry is made urgent: requests do not slow it down any more.
     """
     urgent = shard.context.budget.urgent
-    said = ""
+    trouble: int | None = None
     while True:
         try:
             stat = await beside(lambda: os.statvfs(path))
-        except FileNotFoundError:
-            if not said:
-                said = f"{path} is not there any more: start this node again: it comes back as one that lost its disk"
-                log.error("%s", said)
         except OSError as error:
-            if said != str(error.strerror):
-                said = str(error.strerror)
-                log.warning("%s: how much room there is cannot be found out: %s", path, said)
+            if isinstance(error, FileNotFoundError) and trouble != error.errno:
+                log.error("%s is not there any more: start this node again: it comes back as one that lost its disk", path)
+            elif trouble != error.errno:
+                log.warning("%s: how much room there is cannot be found out: %s", path, error.strerror)
+            trouble = error.errno
         else:
-            said = ""
+            trouble = None
             free = stat.f_bavail * stat.f_frsize
             (urgent.add if free < ROOM * least_bytes else urgent.discard)(Job.LOG_EXPIRY)
             refused = bool(shard.writes_refused_because)

@@ -428,5 +428,6 @@ def test_a_wrong_method_is_told_the_right_ones(sent: bytes, allowed: bytes) -> N
         answer = await exchange(server, sent)
         assert answer.startswith(b"HTTP/1.1 405 ")
         assert b"\r\nAllow: " + allowed + b"\r\n" in answer
+        assert (await get(server, "/echo"))[0] == 200
 
     run(program)
