@@ -19,7 +19,7 @@ class FirstMember(Cluster):
     """Node 1 has become a member, and nobody else has heard of that."""
 
     def found(self, within_ms: float = 1_000.0) -> None:
-        self.weather.cuts |= {(1, 0), (1, 2)}
+        self.weather.cuts |= {(1, peer) for peer in range(len(self.nodes)) if peer != 1}
         self.until(lambda: self.state(1) is State.MEMBER)
 
     def damage(self, node: int, *, before: int = 0) -> None:
@@ -76,10 +76,7 @@ def test_whom_the_others_have_not_known_waits_and_says_what_to_do() -> None:
 
 def test_of_five_one_may_be_empty_that_has_not_known_it() -> None:
     """Seed 64002293 of plans with a damage at the founding."""
-    standing = OwnStanding(0, 3, reentering(0, 5, MINE, OLD))
-    for peer in range(1, 5):
-        standing.sight(peer, Disk(100 + peer, 1, peer))
-    disks = [(MINE, 1, 11), *((100 + peer, 1, peer) for peer in range(1, 5))]
+    standing, disks = of_five()
     for peer, known in ((1, [OLD]), (2, [OLD]), (3, []), (4, [])):
         standing.heard(peer, Standing(State.NEW.value, disks, [], known, False, []))
     assert not standing.begins_anew(), "two of five: all disks may be lost"
@@ -88,15 +85,72 @@ def test_of_five_one_may_be_empty_that_has_not_known_it() -> None:
 
 
 def test_of_five_each_has_to_say_so() -> None:
-    standing = OwnStanding(0, 3, reentering(0, 5, MINE, OLD))
-    for peer in range(1, 5):
-        standing.sight(peer, Disk(100 + peer, 1, peer))
-    disks = [(MINE, 1, 11), *((100 + peer, 1, peer) for peer in range(1, 5))]
+    standing, disks = of_five()
     for peer in (1, 2, 3):
         standing.heard(peer, Standing(State.NEW.value, disks, [], [OLD], False, []))
         assert not standing.begins_anew(), "the last one may be a member"
     standing.heard(4, Standing(State.NEW.value, disks, [], [OLD], False, []))
     assert standing.begins_anew()
+
+
+@pytest.mark.parametrize(
+    ("state", "founding", "table", "begins"),
+    [
+        (State.REENTERING, False, True, True),
+        (State.REENTERING, True, True, False),
+        (State.REENTERING, False, False, False),
+        (State.MEMBER, False, True, False),
+    ],
+    ids=["damaged as well", "has heard of a cluster", "sees others", "a member"],
+)
+def test_of_five_two_may_be_damaged(state: State, founding: bool, table: bool, begins: bool) -> None:
+    """Each waited for the other to be new (seed 98205442)."""
+    standing, disks = of_five()
+    for peer in (1, 2, 3):
+        standing.heard(peer, Standing(State.NEW.value, disks, [], [OLD], False, []))
+    seen = disks if table else [*disks[:4], (99, 1, 4)]
+    standing.heard(4, Standing(state.value, seen, [1, 2, 3, 4, 5] if founding else [], [OLD], False, []))
+    assert standing.begins_anew() is begins
+
+
+@pytest.mark.parametrize("hearsay", [False, True])
+def test_where_too_many_are_damaged_it_says_what_to_do(hearsay: bool) -> None:
+    """But where a cluster is known to have begun, nobody is told to go on without what it held."""
+    cluster = FirstMember()
+    cluster.weather.cuts.clear()
+    cluster.damage(1)
+    cluster.damage(2)
+    if hearsay:
+        row = cluster.nodes[2].shard.context.standing
+        row.row = row.row._replace(founding=(1, 2, 3))
+    cluster.wait(2_000.0)
+    assert "it has lost its disk as well" in cluster.nodes[1].shard.waits_for
+    assert ("If this cluster has never begun" in cluster.nodes[1].shard.waits_for) is not hearsay
+
+
+def test_of_five_three_may_not_be_damaged() -> None:
+    standing, disks = of_five()
+    for peer, state in ((1, State.NEW), (2, State.NEW), (3, State.REENTERING), (4, State.REENTERING)):
+        standing.heard(peer, Standing(state.value, disks, [], [OLD], False, []))
+    assert not standing.begins_anew()
+
+
+def test_two_of_five_are_damaged_before_all_know_that_the_cluster_has_begun() -> None:
+    cluster = FirstMember(5)
+    cluster.weather.cuts.clear()
+    cluster.damage(1)
+    cluster.damage(2)
+    cluster.until(lambda: all(cluster.state(node) is State.MEMBER for node in range(5)))
+    assert cluster.do(1, b"put a 1", ENTITY).reply == b"done"
+    expect_equal(cluster)
+
+
+def of_five() -> tuple[OwnStanding, list[tuple[int, int, int]]]:
+    """Node 0 of five, whose store was damaged; and the disks that all of them see."""
+    standing = OwnStanding(0, 3, reentering(0, 5, MINE, OLD))
+    for peer in range(1, 5):
+        standing.sight(peer, Disk(100 + peer, 1, peer))
+    return standing, [(MINE, 1, 11), *((100 + peer, 1, peer) for peer in range(1, 5))]
 
 
 def test_a_word_over_a_link_of_before_does_not_replace_a_disk() -> None:

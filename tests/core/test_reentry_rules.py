@@ -98,10 +98,15 @@ class TestFounding:
         assert own.row.state.value == "reentering"
         assert own.row.cursor == NOWHERE
 
-    def test_hearsay_makes_no_member(self) -> None:
+    def test_who_was_there_is_a_member_by_hearsay_too_and_votes_when_members_confirm_it(self) -> None:
+        """Whoever began that cluster may have lost its disk since (seed 98205442)."""
         own = standing(State.NEW, *TABLE)
-        assert not own.heard(1, word(State.REENTERING, *TABLE, founding=TABLE))
-        assert own.row.state.value == "new"
+        assert own.heard(1, word(State.REENTERING, MINE, ANOTHER, SECOND, founding=TABLE))
+        assert own.row.state.value == "member"
+        assert own.row.founding == TABLE
+        assert not own.votes
+        own.heard(2, word(State.MEMBER, *TABLE, founding=TABLE))
+        assert own.votes
 
 
 class TestDisks:

@@ -148,7 +148,7 @@ class Node(NamedTuple):
     news: frozenset[tuple[int, Table]] = frozenset()
     """Each (life, what it saw) with which it said that it is new."""
     joined: frozenset[tuple[int, Table]] = frozenset()
-    """Each (life, founding table) with which it said that it is a member."""
+    """Each (life, founding table) that it has told: as a member, or by hearsay."""
     copy: tuple[Row, bool, int, Table] | None = None
     replaced: frozenset[int] = frozenset()
     """Nodes that it has seen on more than one disk."""
@@ -324,6 +324,10 @@ class Model:
             others = [(node.known[peer], other.news) for peer, other in enumerate(nodes) if peer != me]
             if plan.at_once or (-1 not in node.known and all((life, node.known) in news for life, news in others)):
                 yield "is new again: all others are new", node._replace(standing=NEW, damaged=False, asked=0, answers=0)
+            for peer, (life, other) in enumerate([(node.known[peer], other) for peer, other in enumerate(nodes)]):
+                for heard in [(node.life, table) for said, table in other.joined if peer != me and said == life]:
+                    joined = node.joined | {heard}
+                    yield f"hears from {peer} that a cluster has begun", node._replace(joined=joined, damaged=False)
         if node.life < plan.losses[me] and sum(other.life for other in nodes) < plan.in_all:
             yield "loses its disk", self._lost(me, node, [other.life for other in nodes])
 
@@ -450,7 +454,8 @@ class Model:
                         if table[me] == node.life or not clauses.same_disk:
                             yield f"joins {peer}", self._member(node, table)
                         else:
-                            yield f"re-enters: {peer} knew another disk", node._replace(standing=REENTERING)
+                            heard = node.joined | {(node.life, table)}
+                            yield f"re-enters: {peer} knew another disk", node._replace(standing=REENTERING, joined=heard)
         if -1 not in sees and not doubts and agree >= (self._plan.n if clauses.all_agree else self._majority):
             yield "founds the cluster", self._member(node, sees)
 

@@ -42,8 +42,8 @@ _ANEW: tuple[Mutant, ...] = (
         "f. that one of the others is new is enough",
         (
             STANDING,
-            "not all(says_new(word, table) for word in self.words.values())",
-            "not any(says_new(word, table) for word in self.words.values())",
+            "new < self._quorum or new + lost < len(self.words)",
+            "new < 1",
         ),
     ),
     mutant(
@@ -52,21 +52,50 @@ _ANEW: tuple[Mutant, ...] = (
         "f. that all others are new is enough, whatever disks they see",
         (
             STANDING,
-            "not all(says_new(word, table) for word in self.words.values())",
-            "not all(word.state == State.NEW.value for word in self.words.values())",
+            "new = sum(says_new(word, table) for word in self.words.values())",
+            "new = sum(word.state == State.NEW.value for word in self.words.values())",
         ),
     ),
     mutant(
         "new again among strangers",
         19,
         "f. nobody needs to have known the disk that was damaged: all that there was may be lost, and nobody hears of it",
-        (STANDING, "if known < self._quorum or not all(", "if not all("),
+        (STANDING, "if known < self._quorum or new <", "if new <"),
     ),
     mutant(
         "new again for one who knew it",
         19,
         "f. that one peer has known the damaged disk is enough",
-        (STANDING, "if known < self._quorum or not all(", "if known < 1 or not all("),
+        (STANDING, "if known < self._quorum or new <", "if known < 1 or new <"),
+    ),
+    mutant(
+        "new again alone",
+        19,
+        "f. where two stores were damaged each waits for the other to be new",
+        (STANDING, "new + lost < len(self.words)", "new < len(self.words)"),
+    ),
+    mutant(
+        "new again with as many lost",
+        19,
+        "f. it is new again where a majority has lost its disks",
+        (STANDING, "new < self._quorum or new + lost", "new + lost"),
+    ),
+    mutant(
+        "new again beside one lost that sees others",
+        19,
+        "f. that the others are new, or like this one, is enough, whatever disks those see",
+        (STANDING, "word.state == State.REENTERING.value and _sees(word, table)", "word.state == State.REENTERING.value"),
+    ),
+    mutant(
+        "member by a member's word alone",
+        19,
+        "a. who was there when the cluster began waits for a member to say so: those that were are on lost disks",
+        (
+            STANDING,
+            "if word.founding and word.founding[self.me] == self.disk.id:",
+            "if word.founding and word.founding[self.me] == self.disk.id and word.state == State.MEMBER.value:",
+        ),
+        shown_by="tests/core/test_reentry_rules.py",
     ),
     mutant(
         "new again for a peer's disk",
@@ -97,4 +126,4 @@ _WORDS: tuple[Mutant, ...] = (
     ),
 )
 
-FOUNDING = tuple(one._replace(shown_by=TESTS) for one in _ANEW + _WORDS)
+FOUNDING = tuple(one._replace(shown_by=one.shown_by or TESTS) for one in _ANEW + _WORDS)

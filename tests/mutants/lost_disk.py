@@ -123,7 +123,7 @@ _CLAUSES: tuple[Mutant, ...] = (
         "a. that all are new is enough, whatever disks they see",
         (
             STANDING,
-            "return word.state == State.NEW.value and [disk for disk, _, _ in word.disks] == table",
+            "return word.state == State.NEW.value and _sees(word, table)",
             "return word.state == State.NEW.value",
         ),
     ),

@@ -257,7 +257,7 @@ class HandOvers(Part):
             why = context.silence.describe() or entity.describe() or describe_floor(context, entity)
             self._give_back(peer, message, UnknownHandler(text) if handler is None else NotServing(why))
             return None
-        if entity.log.max_chosen - message.floor >= context.cluster.uuid_window_entries:
+        if entity.log.contiguous_chosen - message.floor >= context.cluster.uuid_window_entries:
             # whether it ran already cannot be told: its node has to hear how far this is, or that stays so for all that comes
             self._log.teach(entity, entity.log.contiguous_chosen, peer)
         return HandedOverRequest(
@@ -292,8 +292,8 @@ class HandOvers(Part):
         if pending is not None and pending.request.digest != message.digest:
             return  # a late answer to another request under the same uuid
         request = self.peers[peer].settle(copy, context.now_ms)
-        if request is None or request.uuid != message.uuid:
-            return  # its service has done with it, and uses it for something else
+        if request is None:
+            return
         error = from_code(message.code, message.reply.decode("utf-8", "replace")) if message.code else None
         if request.read_only:
             self._read_came_back(request, peer, message.reply, error)

@@ -317,8 +317,7 @@ class OwnStanding:
         if word.state == State.NEW.value:
             return self._found()
         if word.founding and word.founding[self.me] == self.disk.id:
-            if word.state != State.MEMBER.value:
-                return False  # it knows by hearsay: a member will say so
+            # by hearsay, too: it is true whoever says it, and all members may be on lost disks (seed 98205442)
             self.row = row._replace(state=State.MEMBER, founding=tuple(word.founding), cursor=END)
             return True
         if word.state != State.MEMBER.value and not word.founding:
@@ -329,8 +328,9 @@ class OwnStanding:
     def begins_anew(self) -> bool:
         """Be new again, if that is no more than any empty disk would be (rule 19f); whether it is.
 
-        A damaged store was replaced here, and all others are new: by one table with this disk, none in doubt. A majority has
-        known the disk that was damaged: if that one has voted, they were in the table with it, and have not voted to this day.
+        A damaged store was replaced here, and the others are new, or like this one as long as a majority is new: by one table
+        with this disk, none in doubt. A majority has known the disk that was damaged: if that one has voted, they were in the
+        table with it, and have not voted to this day.
         """
         row = self.row
         before = {disk for node, disk in row.replaced if node == self.me}
@@ -338,7 +338,9 @@ class OwnStanding:
             return False
         table = [disk.id for disk in row.disks]
         known = sum(not before.isdisjoint(word.replaced) for word in self.words.values())
-        if known < self._quorum or not all(says_new(word, table) for word in self.words.values()):
+        new = sum(says_new(word, table) for word in self.words.values())
+        lost = sum(_says_lost(word, table) for word in self.words.values())
+        if known < self._quorum or new < self._quorum or new + lost < len(self.words):
             return False
         self.row = row._replace(state=State.NEW)
         return True
@@ -449,7 +451,16 @@ class OwnStanding:
 
 def says_new(word: Standing, table: list[int]) -> bool:
     """Whether a peer says that it is new, and knows all nodes by these disks."""
-    return word.state == State.NEW.value and [disk for disk, _, _ in word.disks] == table
+    return word.state == State.NEW.value and _sees(word, table)
+
+
+def _says_lost(word: Standing, table: list[int]) -> bool:
+    """Whether a peer says that it has lost its disk, and knows all nodes by these. If it has heard of a cluster, so have we."""
+    return word.state == State.REENTERING.value and _sees(word, table)
+
+
+def _sees(word: Standing, table: list[int]) -> bool:
+    return [disk for disk, _, _ in word.disks] == table
 
 
 def _joined(spans: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -76,8 +76,9 @@ def _new_waits(context: Context, standing: OwnStanding) -> str:
 
 
 def _if_none_began(context: Context, standing: OwnStanding) -> str:
-    """What to do where no cluster may have begun at all: where all others are new (rule 19f)."""
-    if any(word.state != State.NEW.value for word in standing.words.values()) or len(standing.words) < len(context.peers):
+    """What to do where no cluster may have begun at all: where nobody has heard of one (rule 19f)."""
+    members = any(word.state == State.MEMBER.value for word in standing.words.values())
+    if members or standing.row.founding or len(standing.words) < len(context.peers):
         return ""
     return (
         f". If this cluster has never begun, stop node {context.me}, move its data directory away, and start it on an empty one: "
