@@ -9,6 +9,9 @@ TRANSACTIONS = "services/redis/connection/transactions.py"
 KEYS = "services/redis/layout/keys.py"
 SIMULATED = "tests/services/redis/test_simulated.py"
 TESTS = "tests/services/redis/test_transactions.py"
+ACROSS = "services/redis/connection/across.py"
+ACROSS_TYPES = "services/redis/types/across.py"
+ACROSS_TESTS = "tests/services/redis/test_across.py"
 
 REDIS: tuple[Mutant, ...] = (
     mutant(
@@ -54,5 +57,37 @@ REDIS: tuple[Mutant, ...] = (
             "    command.began_s = session.host.seconds()\n    starter.order.start(command)\n",
         ),
         shown_by=TESTS,
+    ),
+    mutant(
+        "MOVE takes away what was changed",
+        14,
+        "what is written to a key while it is moved is lost",
+        (ACROSS_TYPES, "    if stamp_of(view, args[1]) != args[2]:\n        return ZERO\n", ""),
+        shown_by=ACROSS_TESTS,
+    ),
+    mutant(
+        "MOVE leaves what it does not move",
+        14,
+        "a key that was changed while it was moved is in both databases, once with an old value",
+        (ACROSS, "        self._tries -= 1\n        if error is not None or reply != ONE:", "        if True:"),
+        shown_by=ACROSS_TESTS,
+    ),
+    mutant(
+        "MOVE takes away without knowing that it is there",
+        14,
+        "a key whose new place is not known to hold it goes at the old one",
+        (
+            ACROSS,
+            '        if error is not None or reply.startswith(b"-"):\n            self._end(ZERO if',
+            '        if reply.startswith(b"-"):\n            self._end(ZERO if',
+        ),
+        shown_by=ACROSS_TESTS,
+    ),
+    mutant(
+        "MOVE is read before what its client wrote",
+        14,
+        "a MOVE behind a SET of the same client, which is not decided yet, finds the value of before",
+        (ACROSS, "command.entity, read_only=command.read_only)", "command.entity, read_only=True)"),
+        shown_by=ACROSS_TESTS,
     ),
 )

@@ -19,6 +19,7 @@ from ..reply import ReplyError
 from ..run import Run
 from ..scripting import commands as scripts
 from ..types import generic
+from ..types.across import COPY_IN, MOVE_IN, READ_OUT, TAKE_AWAY, put_in, read_out, take_away
 from .once import ONCE, Window
 from .spec import Spec
 from .table import READING, TABLE
@@ -148,6 +149,7 @@ def stamps(view: View, args: list[bytes], proto: int) -> bytes:
 
 _HANDLED[_EXEC] = run_transaction
 _HANDLED[_WATCH] = stamps
+_HANDLED.update({READ_OUT: read_out, MOVE_IN: put_in, COPY_IN: put_in, TAKE_AWAY: take_away})
 
 
 # -- under a uuid

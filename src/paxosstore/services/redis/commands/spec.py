@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ....core.batch.overlay import View
 from ..resp import integer
 from ..run import Run
+from ..types.across import Way
 
 MAX_OPTION_BYTES = 16
 _OTHER_THAN_DATA = frozenset(("cluster", "scripting", "server"))
@@ -84,6 +85,8 @@ class Spec:
     """What of it needs no view and takes long."""
     everywhere: bool = False
     """It concerns every entity of the database, not that of its keys."""
+    way_of: Callable[[list[bytes], int], Way | None] | None = None
+    """Where it leads, sent to the database of this number, if it concerns another one too (types/across.py)."""
     gather: Callable[[Sequence[bytes]], bytes] | None = None
     """Makes one reply of those of several entities; None: they are numbers to be added up, or all say OK."""
     writes: bool = field(init=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..scripting import commands as scripts
 from ..scripting import functions
 from ..types import bits, generic, hashes, naming, publishing, sets, strings
+from ..types.across import way_of
 from ..types.debugging import debug, keys_of_debug, keys_of_memory, memory
 from ..types.expiry import expire_command, expiretime_command, persist, ttl_command
 from ..types.geo import places
@@ -309,8 +310,8 @@ DATA_COMMANDS = (
     Spec("touch", -2, "generic", "How many of these keys exist.", _FAST_READ, generic.exists, _ALL),
     Spec("rename", 3, "generic", "Give a key another name.", _WRITE, naming.rename, (1, 2, 1)),
     Spec("renamenx", 3, "generic", "Give a key a name that no key has.", _FAST_WRITE, naming.renamenx, (1, 2, 1)),
-    Spec("copy", -3, "generic", "Copy a key.", _GROWING, naming.copy, (1, 2, 1)),
-    Spec("move", 3, "generic", "Move a key to another database: refused.", _FAST_WRITE, naming.move, _ONE),
+    Spec("copy", -3, "generic", "Copy a key.", _GROWING, naming.copy, (1, 2, 1), way_of=way_of),
+    Spec("move", 3, "generic", "Move a key to another database.", _FAST_WRITE, naming.move, _ONE, way_of=way_of),
     Spec("object", -2, "generic", "How Redis would keep a value.", _READ, object_, find_keys=keys_of_object),
     Spec("dump", 2, "generic", "A value in the format of RDB.", _READ, rdb.dump, _ONE),
     Spec("restore", -4, "generic", "Set a key to what DUMP said.", _GROWING, rdb.restore, _ONE, prepare=_RESTORE),

@@ -24,11 +24,13 @@ from ..session.session import Host, Session
 from ..session.spec import SessionSpec
 from ..session.table import TABLE
 from ..settings import RedisSettings
+from ..types.across import Way
 from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
 from ..types.slots import slot_named
 from ..waiting.command import WaitingCommand, until
 from ..waiting.room import WaitingRoom
 from . import calls, once, transactions
+from .across import Across
 from .naps import Nap, Timer
 from .order import Order
 from .requests import SMALL_BYTES, Command, Ended, Spread, Whole, merge_by, merge_ok, merge_sum
@@ -152,6 +154,8 @@ class Dispatch:
             return self.refuse(refusal, args[0])
         if spec.everywhere:
             return self._everywhere(spec, run, args)
+        if spec.way_of is not None and not self._slots and (way := spec.way_of(args, session.db)) is not None:
+            return self._across(spec, run, args, way)
         entity = self.place(spec, args, session.db) if self._slots else REDIS_BASE + session.db
         return self.refuse(entity, args[0]) if isinstance(entity, bytes) else self.start(spec, run, args, entity)
 
@@ -303,6 +307,16 @@ class Dispatch:
             transaction.clear()
             refusal = error(b"Transaction discarded because of: " + refusal.removeprefix(b"-ERR ").rstrip(), "EXECABORT")
         return self.refuse(refusal, spec.full_name(args))
+
+    def _across(self, spec: Spec, run: Run, args: Request, way: Way) -> bool:
+        """A key is to come to another database."""
+        desk, session = self.desk, self.session
+        self.count(spec, args)
+        command = Command(self.order, run, args, session.proto, REDIS_BASE + session.db, True)
+        command.began_s = desk.seconds()
+        self.order.hold(command)
+        Across(self.order, command, way, desk.submit, desk.beside).begin()
+        return True
 
     # -- commands on many entities
 

@@ -62,6 +62,7 @@ _NAMES = {
     "expireat": "expire",
     "pexpireat": "expire",
     "copy": "copy_to",
+    "copy-in": "copy_to",
     "sort": "sortstore",
     "unlink": "del",
     "getdel": "del",
@@ -169,8 +170,8 @@ def _events(
             continue
         if name in _MOVES:
             continue
-        if name in ("rename", "renamenx", "move"):
-            stem = name.removesuffix("nx")
+        if name in ("rename", "renamenx", "move-in", "move-out"):
+            stem = name.removesuffix("nx").partition("-")[0]
             yield "g", f"{stem}_{'from' if row is None else 'to'}", key
             continue
         if row is not None and was is None:

@@ -12,7 +12,7 @@ from ..resp import integer
 _SAME = error("source and destination objects are the same")
 _NO_DATABASE = error("DB index is out of range")
 _NOT_ATOMIC = error(
-    "databases are replicated each by itself: nothing is moved or copied between them in one step; see docs/REDIS.md"
+    "databases are replicated each by itself: between them nothing is moved, copied or exchanged in one step; see docs/REDIS.md"
 )
 
 

@@ -30,7 +30,12 @@ def dump(view: View, args: list[bytes], proto: int) -> bytes:
     if not key.exists:
         return nil(proto)
     charge(view, dump_work(len(key.body)))
-    return bulk(sealed(save(view, key)))
+    return bulk(dumped(view, key))
+
+
+def dumped(view: View, key: Key) -> bytes:
+    """What DUMP says of a key that exists."""
+    return sealed(save(view, key))
 
 
 Found = tuple[str, bytes, list[Words]] | bytes
