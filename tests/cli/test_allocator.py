@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system, whatever order it was freed in."""
+"""Memory that was freed goes back to the system, whatever order it was freed in, but for what the next batch needs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import sys
 
 import pytest
 
-CHILD = """
-import ctypes, sys
+FIX = """
+import ctypes, resource, sys
 from pathlib import Path
-from paxosstore.cli.allocator import give_memory_back
+from paxosstore.cli.allocator import bound_what_is_kept
 
-if sys.argv[1] == "fixed" and not give_memory_back():
+if sys.argv[1] == "fixed" and not bound_what_is_kept():
     sys.exit("another malloc")
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
-BLOCK, BLOCKS = 4 << 20, 16
 
 def take(size):
     at = libc.malloc(size)
     ctypes.memset(at, 1, size)
     return at
+"""
+BUFFERS = """
+BLOCK, BLOCKS = 4 << 20, 16
 
 def rss():
     return int(Path("/proc/self/statm").read_text().split()[1]) << 12
@@ -34,11 +36,23 @@ for at in blocks:
     libc.free(at)
 print(rss() - before > BLOCK * BLOCKS // 2)
 """
+BATCHES = """
+def batch():
+    for at in [take(1 << 20) for _ in range(8)]:
+        libc.free(at)
+
+for _ in range(3):
+    batch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    batch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before > 10_000)  # pages of 4 KiB: twice as many are written
+"""
 
 
-def keeps(how: str) -> bool:
-    """Whether most of what was freed stays with the process."""
-    ended = subprocess.run([sys.executable, "-c", CHILD, how], capture_output=True, text=True)
+def is_so(how: str, what: str) -> bool:
+    """What a process prints whose malloc is fixed, or is as it is."""
+    ended = subprocess.run([sys.executable, "-c", FIX + what, how], capture_output=True, text=True)
     if ended.stderr:
         pytest.skip(ended.stderr)
     return ended.stdout.strip() == "True"
@@ -46,5 +60,11 @@ def keeps(how: str) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_what_was_freed_goes_back() -> None:
-    assert not keeps("fixed")
-    assert keeps("as it is"), "else this does nothing"
+    assert not is_so("fixed", BUFFERS)
+    assert is_so("as it is", BUFFERS), "else this does nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts pages")
+def test_a_batch_finds_the_pages_of_the_one_before() -> None:
+    assert not is_so("fixed", BATCHES)
+    assert is_so("as it is", BATCHES), "else this does nothing"

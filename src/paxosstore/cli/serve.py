@@ -35,7 +35,7 @@ from ..services.redis.information import more as more_info
 from ..services.redis.server import RedisServer
 from ..services.redis.session.topology import Topology
 from ..services.redis.sweeper import Sweeper
-from .allocator import give_memory_back
+from .allocator import bound_what_is_kept
 from .application import load_app
 from .bar import is_wanted, show_progress
 from .config import Content, NodeConfig, services
@@ -71,7 +71,7 @@ def run(content: Content, *, force_reentry: bool = False) -> None:
     import uvloop
 
     configure_logs(content.check().log)
-    give_memory_back()
+    bound_what_is_kept()
     let_the_loop_go_soon()
     ShortCollections().begin()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

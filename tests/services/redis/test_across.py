@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,6 +88,11 @@ def do(harness: Harness, line: str, database: int = 0) -> bytes:
     return run(view, line)
 
 
+async def line_of(client: Client) -> bytes:
+    async with asyncio.timeout(10):
+        return await client.reader.readline()
+
+
 async def step(harness: Harness, error: PaxosStoreError | None = None) -> None:
     """The step that is under way ends."""
     (request,) = harness.store.held
@@ -170,7 +176,7 @@ async def test_where_nothing_happened_nothing_is_left(at: int) -> None:
         await step(harness, NOBODY)
         if at == 2:
             await step(harness)  # it comes back
-        assert (await client.reader.readline()).startswith(b"-NOQUORUM")
+        assert (await line_of(client)).startswith(b"-NOQUORUM")
         assert (do(harness, "GET k"), do(harness, "GET k", 1)) == (b"$1\r\nv\r\n", b"$-1\r\n")
 
 
@@ -179,7 +185,7 @@ async def test_a_value_that_no_entry_holds_stays() -> None:
     async with moving() as (harness, client):
         await step(harness)
         await step(harness, TooLarge("over the limit"))
-        assert (await client.reader.readline()).startswith(b"-TOOLARGE")
+        assert (await line_of(client)).startswith(b"-TOOLARGE")
         assert do(harness, "GET k") == b"$1\r\nv\r\n"
 
 
@@ -188,7 +194,7 @@ async def test_where_it_is_not_known_what_happened_there_it_is_not_taken_away() 
     async with moving() as (harness, client):
         await step(harness)
         await step(harness, LOST)
-        assert (await client.reader.readline()).startswith(b"-UNKNOWN")
+        assert (await line_of(client)).startswith(b"-UNKNOWN")
         assert do(harness, "GET k") == b"$1\r\nv\r\n"
 
 
