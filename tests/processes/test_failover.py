@@ -127,3 +127,50 @@ def test_a_client_of_redis_with_a_list_of_nodes_goes_on(cluster: LocalCluster, k
     with paxosstore.redis.Redis(cluster.redis_servers) as check:
         found: Any = check.mget([f"key:{number}" for number in range(numbers[0])])
         assert found == [b"%d" % number for number in range(numbers[0])]
+
+
+def test_a_move_through_kills_leaves_a_key_somewhere_and_twice_only_where_it_said_nothing(cluster: LocalCluster) -> None:
+    """MOVE is several requests: a node that dies between them leaves the key in both databases, never in neither."""
+    moved: list[dict[int, object]] = [{}, {}, {}]
+    keys = 150
+
+    def move(mine: int) -> None:
+        for number in range(keys):
+            key = f"{mine}:{number}"
+            client = redis.Redis(port=cluster.redis_port(mine), retry=Retry(NoBackoff(), 0), socket_timeout=10)
+            for _ in range(200):
+                try:
+                    client.set(key, key, nx=True)
+                    break
+                except redis.exceptions.RedisError:
+                    time.sleep(0.1)
+            try:
+                moved[mine][number] = client.move(key, 1)
+            except redis.exceptions.RedisError as error:
+                moved[mine][number] = error
+            client.close()
+
+    movers = [threading.Thread(target=move, args=(mine,)) for mine in range(3)]
+    for mover in movers:
+        mover.start()
+    kills = kill_in_turn(cluster, lambda: not any(mover.is_alive() for mover in movers))
+    for mover in movers:
+        mover.join()
+    servers = cluster.redis_servers
+    with (
+        paxosstore.redis.Redis(servers, patience_s=60.0) as here,
+        paxosstore.redis.Redis(servers, db=1, patience_s=60.0) as there,
+    ):
+        names = [(mine, number) for mine in range(3) for number in range(keys)]
+        places = {name: tuple(client.get(f"{name[0]}:{name[1]}") for client in (here, there)) for name in names}
+    said_nothing = twice = 0
+    for (mine, number), (left, arrived) in places.items():
+        how, value = moved[mine][number], f"{mine}:{number}".encode()
+        said_nothing += isinstance(how, Exception)
+        twice += left is not None and arrived is not None
+        assert {left, arrived} <= {value, None}
+        assert left or arrived, (mine, number, how)
+        if how is True:
+            assert (left, arrived) == (None, value), (mine, number)
+    assert kills
+    print(f"{3 * keys} moves, {kills} kills: {said_nothing} without a reply, {twice} keys in both")
