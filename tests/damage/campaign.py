@@ -13,6 +13,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from .harm import harm
 VICTIM = 0
 ENTITIES = 24
 PATIENCE_S = 30.0
+COPIES = 10
 TUNING = TuningSettings(retry_ms=20.0, plog_keep_entries=40, request_timeout_ms=2_000.0)
 REMEDIES = ("put that file back from any copy", "start the node again", "make room")
 
@@ -54,6 +56,16 @@ class Outcome(NamedTuple):
     became: str
     """unaffected, repaired or refused."""
     said: str
+
+
+def copy_in_use(directory: Path, image: Path) -> None:
+    """A copy of a directory whose node runs: what it deletes meanwhile is not in it."""
+    for _ in range(COPIES):
+        shutil.rmtree(image, ignore_errors=True)
+        with suppress(shutil.Error):
+            shutil.copytree(directory, image)
+            return
+    raise Failure(f"files vanish from {directory} as fast as it is copied")
 
 
 class Campaign:
@@ -106,7 +118,7 @@ class Campaign:
         shutil.rmtree(image, ignore_errors=True)
         if self.random.random() < 0.5:
             await asyncio.sleep(0.1)  # what was synced last is noted elsewhere too by then
-            shutil.copytree(path, image)
+            copy_in_use(path, image)
             await victim.stop()
         else:
             await victim.stop()
