@@ -162,6 +162,11 @@ class SimDisk(MemoryStore):
         floor = self._durable.floors.items.get(entity, row.default)
         return floor if self.durable_committed(entity) < floor - 1 else 0
 
+    def has_default_floor(self, entity: int) -> bool:
+        """Whether its floor is that of all entities that nobody listed, as a power cut would leave it."""
+        row = self.durable_standing
+        return row is not None and row.default > 0 and entity not in self._durable.floors.items
+
     # -- Store
 
     def write(self, records: dict[tuple[int, int], Record], applies: Sequence[Apply], changes: Sequence[Change] = ()) -> None:
