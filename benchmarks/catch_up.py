@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 
 from many_entities import Process, entity_of, get, put
 from paxosstore import ClusterSettings, Node, TuningSettings
-from paxosstore.cli.allocator import give_memory_back
+from paxosstore.cli.allocator import bound_what_is_kept
 from paxosstore.cli.cluster import HOST, free_base_port
 from paxosstore.cli.interpreter import let_the_loop_go_soon
 from paxosstore.core.batch.overlay import DATA, WriteBatch
@@ -170,7 +170,7 @@ class Worker:
 
 
 async def serve(number: int, base_port: int, directory: str, rate: int) -> None:
-    give_memory_back()
+    bound_what_is_kept()
     let_the_loop_go_soon()
     began = time.monotonic()
     peers = [(HOST, base_port + peer) for peer in range(NODES)]

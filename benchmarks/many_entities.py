@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from paxosstore import ClusterSettings, Node, TuningSettings
-from paxosstore.cli.allocator import give_memory_back
+from paxosstore.cli.allocator import bound_what_is_kept
 from paxosstore.cli.cluster import HOST, free_base_port
 from paxosstore.cli.interpreter import let_the_loop_go_soon
 from paxosstore.core.batch.overlay import View
@@ -124,7 +124,7 @@ class Worker:
 
 async def serve(number: int, base_port: int, directory: str, max_mem_entities: int) -> None:
     began = time.monotonic()
-    give_memory_back()
+    bound_what_is_kept()
     let_the_loop_go_soon()
     peers = [(HOST, base_port + peer) for peer in range(NODES)]
     tuning = TuningSettings(max_mem_entities=max_mem_entities, request_timeout_ms=10_000.0)

@@ -91,22 +91,22 @@ class TestFounding:
         assert own.row.state.value == "member"
         assert own.row.founding == TABLE
 
-    @pytest.mark.parametrize("state", [State.MEMBER, State.REENTERING])
-    def test_who_was_there_with_another_disk_comes_back(self, state: State) -> None:
+    def test_who_was_there_with_another_disk_comes_back(self) -> None:
         own = standing(State.NEW, *TABLE)
-        assert own.heard(1, word(state, *TABLE, founding=(ANOTHER, FIRST, SECOND)))
+        assert own.heard(1, word(State.MEMBER, *TABLE, founding=(ANOTHER, FIRST, SECOND)))
         assert own.row.state.value == "reentering"
         assert own.row.cursor == NOWHERE
+        assert own.row.replaced == ((0, ANOTHER),), "it is in the place of that one"
 
-    def test_who_was_there_is_a_member_by_hearsay_too_and_votes_when_members_confirm_it(self) -> None:
-        """Whoever began that cluster may have lost its disk since (seed 98205442)."""
+    @pytest.mark.parametrize("founding", [TABLE, (ANOTHER, FIRST, SECOND)])
+    def test_hearsay_moves_nobody(self, founding: tuple[int, ...]) -> None:
+        """That cluster may have been given up since, and another begun; or it is another one of this name."""
         own = standing(State.NEW, *TABLE)
-        assert own.heard(1, word(State.REENTERING, MINE, ANOTHER, SECOND, founding=TABLE))
-        assert own.row.state.value == "member"
-        assert own.row.founding == TABLE
-        assert not own.votes
-        own.heard(2, word(State.MEMBER, *TABLE, founding=TABLE))
-        assert own.votes
+        assert not own.heard(1, word(State.REENTERING, *TABLE, founding=founding))
+        assert own.row.state.value == "new"
+        back = standing(State.REENTERING, *TABLE)
+        assert not back.heard(1, word(State.REENTERING, *TABLE, founding=founding))
+        assert back.row.founding == ()
 
 
 class TestDisks:

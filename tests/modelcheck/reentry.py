@@ -113,7 +113,7 @@ class Plan(NamedTuple):
     away: tuple[int, ...] = ()
     """Who does not come to know of any lost disk; where others are forced, who is down all the time."""
     damaged: tuple[int, ...] = ()
-    """With a founding: whose lost disks are damaged stores, which re-enter and are not new, unless all others are (rule 19f)."""
+    """With a founding: whose lost disks are damaged stores, which re-enter, and are new if all others are (rule 19f)."""
     at_once: bool = False
     """Those are new whatever the others say: as an empty disk is, which rule 19f asks more of for people's sake."""
     force: bool = False
@@ -148,7 +148,7 @@ class Node(NamedTuple):
     news: frozenset[tuple[int, Table]] = frozenset()
     """Each (life, what it saw) with which it said that it is new."""
     joined: frozenset[tuple[int, Table]] = frozenset()
-    """Each (life, founding table) that it has told: as a member, or by hearsay."""
+    """Each (life, founding table) with which it said that it is a member."""
     copy: tuple[Row, bool, int, Table] | None = None
     replaced: frozenset[int] = frozenset()
     """Nodes that it has seen on more than one disk."""
@@ -159,6 +159,8 @@ class Node(NamedTuple):
     forced: bool = False
     damaged: bool = False
     """It re-enters because its store was damaged, and has heard of no cluster."""
+    told: Table = ()
+    """The founding that it has been told of, when it re-enters with an empty disk."""
 
 
 State = tuple[int, ...]
@@ -320,16 +322,22 @@ class Model:
                 yield f"proposes {value}", self._becomes(node, row._replace(accepted=row.prepared, value=value))
         if node.standing == NEW:
             yield from self._founds(nodes, me, node)
-        if node.damaged and node.standing == REENTERING:
-            others = [(node.known[peer], other.news) for peer, other in enumerate(nodes) if peer != me]
-            if plan.at_once or (-1 not in node.known and all((life, node.known) in news for life, news in others)):
-                yield "is new again: all others are new", node._replace(standing=NEW, damaged=False, asked=0, answers=0)
-            for peer, (life, other) in enumerate([(node.known[peer], other) for peer, other in enumerate(nodes)]):
-                for heard in [(node.life, table) for said, table in other.joined if peer != me and said == life]:
-                    joined = node.joined | {heard}
-                    yield f"hears from {peer} that a cluster has begun", node._replace(joined=joined, damaged=False)
+        if (node.damaged or node.told) and node.standing == REENTERING:
+            yield from self._is_new_again(nodes, me, node)
         if node.life < plan.losses[me] and sum(other.life for other in nodes) < plan.in_all:
             yield "loses its disk", self._lost(me, node, [other.life for other in nodes])
+
+    def _is_new_again(self, nodes: tuple[Node, ...], me: int, node: Node) -> Iterator[tuple[str, Node]]:
+        peers = [(peer, node.known[peer], other) for peer, other in enumerate(nodes) if peer != me]
+        new = -1 not in node.known and all((life, node.known) in other.news for _, life, other in peers)
+        there = sum(node.told[peer] == life for peer, life, _ in peers) if node.told else self._majority
+        if (self._plan.at_once and node.damaged) or (new and there >= self._majority):
+            after = node._replace(standing=NEW, damaged=False, told=(), asked=0, answers=0)
+            yield "is new again: all others are new", after
+        if node.damaged:
+            for peer, life, other in peers:
+                for table in [table for said, table in other.joined if said == life]:
+                    yield f"hears from {peer} that a cluster has begun", node._replace(damaged=False, told=table)
 
     # -- Paxos
 
@@ -454,8 +462,7 @@ class Model:
                         if table[me] == node.life or not clauses.same_disk:
                             yield f"joins {peer}", self._member(node, table)
                         else:
-                            heard = node.joined | {(node.life, table)}
-                            yield f"re-enters: {peer} knew another disk", node._replace(standing=REENTERING, joined=heard)
+                            yield f"re-enters: {peer} knew another disk", node._replace(standing=REENTERING, told=table)
         if -1 not in sees and not doubts and agree >= (self._plan.n if clauses.all_agree else self._majority):
             yield "founds the cluster", self._member(node, sees)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .reentry import Clauses, Model, Plan
-from .reentry_plans import FOUNDING, FOUNDING_DAMAGED, FOUNDING_LOST, PREAUTH, REMOVED, SMALL, Removed
+from .reentry_plans import FOUNDING, FOUNDING_DAMAGED, PREAUTH, REMOVED, SMALL, Removed
 
 LIMIT = 500_000
 
@@ -38,13 +38,6 @@ def test_a_store_that_was_damaged_before_the_cluster_has_begun_may_begin_it() ->
     model = Model(FOUNDING_DAMAGED)
     assert model.run(LIMIT).violation == ""
     assert any(node.life and not node.damaged and node.life in node.founded for node in model._nodes)
-
-
-def test_a_founding_is_told_by_those_too_that_have_lost_their_disks() -> None:
-    """Rule 19a: else the plans would say nothing of who becomes a member by hearsay."""
-    model = Model(FOUNDING_LOST)
-    assert model.run(LIMIT).violation == ""
-    assert any(life and life not in table for node in model._nodes for life, table in node.joined)
 
 
 def test_a_violation_tells_how_it_came_about() -> None:

@@ -76,7 +76,7 @@ class StandingRow(NamedTuple):
     founding: tuple[int, ...] = ()
     """The disks of all nodes as agreed when the cluster began; empty: not known."""
     replaced: tuple[tuple[int, int], ...] = ()
-    """(node, disk), the oldest first. The own number: a store that was damaged."""
+    """(node, disk), the oldest first. The own number: the disk in whose place this one came empty."""
     cursor: int = NOWHERE
     """Re-entry: every entity up to this one has its floor."""
     default: int = 0
@@ -297,7 +297,8 @@ class OwnStanding:
         """This disk does not count any more: become another one. What had votes re-enters, and nobody has forced that."""
         row, own = self.row, self.disk
         state = State.NEW if row.state is State.NEW else State.REENTERING
-        row = row._replace(disks=_with(row.disks, self.me, own._replace(id=disk)))
+        others = tuple(pair for pair in row.replaced if pair[0] != self.me)  # it is not empty as one in the place of another
+        row = row._replace(disks=_with(row.disks, self.me, own._replace(id=disk)), replaced=others)
         self.row = row._replace(state=state, cursor=NOWHERE, default=0, without=0, floors=0, passed=0, forced=False, damaged=())
         self.confirmed_by.clear()
         self._was_confirmed = False
@@ -310,31 +311,32 @@ class OwnStanding:
         if word.state == State.MEMBER.value and Disk(*word.disks[self.me]) == self.disk:
             self._confirm((peer,))
         row = self.row
+        if row.state is State.NEW and word.state == State.NEW.value:
+            return self._found()
+        if word.state != State.MEMBER.value:
+            return False  # what it knows of a cluster is hearsay: that one may have been given up, or be another of this name
         if row.state is not State.NEW:
             if word.founding and not row.founding and row.state is State.REENTERING:
                 self.row = row._replace(founding=tuple(word.founding))
             return False
-        if word.state == State.NEW.value:
-            return self._found()
         if word.founding and word.founding[self.me] == self.disk.id:
-            # by hearsay, too: it is true whoever says it, and all members may be on lost disks (seed 98205442)
             self.row = row._replace(state=State.MEMBER, founding=tuple(word.founding), cursor=END)
             return True
-        if word.state != State.MEMBER.value and not word.founding:
-            return False
-        self.row = row._replace(state=State.REENTERING, founding=tuple(word.founding), cursor=NOWHERE)
+        before = [(self.me, word.founding[self.me])] if word.founding else []  # this disk is in the place of that one
+        replaced = (*before, *row.replaced)[-MAX_REPLACED:]
+        self.row = row._replace(state=State.REENTERING, founding=tuple(word.founding), replaced=replaced, cursor=NOWHERE)
         return True
 
     def begins_anew(self) -> bool:
         """Be new again, if that is no more than any empty disk would be (rule 19f); whether it is.
 
-        A damaged store was replaced here, and the others are new, or like this one as long as a majority is new: by one table
-        with this disk, none in doubt. A majority has known the disk that was damaged: if that one has voted, they were in the
-        table with it, and have not voted to this day.
+        This empty disk is in the place of one that was damaged or lost, a majority is new, and the others are as this one is: by
+        one table with this disk, none in doubt. A majority has known the disk before: if that one has voted, they were in the
+        table with it, and have not voted to this day. If that table is known, they are in it still (seed 98205442).
         """
         row = self.row
         before = {disk for node, disk in row.replaced if node == self.me}
-        if row.state is not State.REENTERING or row.founding or row.cursor != NOWHERE or len(self.words) < len(row.disks) - 1:
+        if row.state is not State.REENTERING or row.cursor != NOWHERE or len(self.words) < len(row.disks) - 1:
             return False
         table = [disk.id for disk in row.disks]
         known = sum(not before.isdisjoint(word.replaced) for word in self.words.values())
@@ -342,7 +344,11 @@ class OwnStanding:
         lost = sum(_says_lost(word, table) for word in self.words.values())
         if known < self._quorum or new < self._quorum or new + lost < len(self.words):
             return False
-        self.row = row._replace(state=State.NEW)
+        if row.founding:
+            there = [peer for peer, word in self.words.items() if says_new(word, table) and table[peer] == row.founding[peer]]
+            if len(there) < self._quorum:
+                return False  # a majority may have voted since
+        self.row = row._replace(state=State.NEW, founding=())
         return True
 
     @property
@@ -455,7 +461,7 @@ def says_new(word: Standing, table: list[int]) -> bool:
 
 
 def _says_lost(word: Standing, table: list[int]) -> bool:
-    """Whether a peer says that it has lost its disk, and knows all nodes by these. If it has heard of a cluster, so have we."""
+    """Whether a peer says that it has lost its disk, and knows all nodes by these."""
     return word.state == State.REENTERING.value and _sees(word, table)
 
 
