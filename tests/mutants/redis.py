@@ -62,14 +62,14 @@ REDIS: tuple[Mutant, ...] = (
         "MOVE takes away what was changed",
         14,
         "what is written to a key while it is moved is lost",
-        (ACROSS_TYPES, "    if stamp_of(view, args[1]) != args[2]:\n        return ZERO\n", ""),
+        (ACROSS_TYPES, "    if stamp_of(view, args[1]) != args[2]:\n", "    if not kind_of(view, args[1]):\n"),
         shown_by=ACROSS_TESTS,
     ),
     mutant(
         "MOVE leaves what it does not move",
         14,
         "a key that was changed while it was moved is in both databases, once with an old value",
-        (ACROSS, "        self._tries -= 1\n        if error is not None or reply != ONE:", "        if True:"),
+        (ACROSS, "        self._tries -= 1\n        if error is not None or reply not in (ONE, IS_OVER):", "        if True:"),
         shown_by=ACROSS_TESTS,
     ),
     mutant(

@@ -27,7 +27,7 @@ AGAIN = frozenset(("UNKNOWN", "NOQUORUM", "OVERLOADED", "NOTSERVING", "LEARNSONL
 _WRITES = """
     APPEND BITFIELD BITOP COPY DECR DECRBY DEL EVAL EVALSHA EXPIRE EXPIREAT FCALL FLUSHDB GEOADD GEORADIUS GEORADIUSBYMEMBER
     GEOSEARCHSTORE GETDEL GETEX GETSET HDEL HINCRBY HINCRBYFLOAT HMSET HSET HSETNX INCR INCRBY INCRBYFLOAT LINSERT LMOVE LMPOP
-    LPOP LPUSH LPUSHX LREM LSET LTRIM MOVE MSET MSETNX PERSIST PEXPIRE PEXPIREAT PFADD PFMERGE PSETEX RENAME RENAMENX RESTORE
+    LPOP LPUSH LPUSHX LREM LSET LTRIM MSET MSETNX PERSIST PEXPIRE PEXPIREAT PFADD PFMERGE PSETEX RENAME RENAMENX RESTORE
     RPOP RPOPLPUSH RPUSH RPUSHX SADD SDIFFSTORE SET SETBIT SETEX SETNX SETRANGE SINTERSTORE SMOVE SORT SPOP SREM SUNIONSTORE
     UNLINK XACK XADD XAUTOCLAIM XCLAIM XDEL XGROUP XREADGROUP XSETID XTRIM ZADD ZDIFFSTORE ZINCRBY ZINTERSTORE ZMPOP ZPOPMAX
     ZPOPMIN ZRANGESTORE ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZUNIONSTORE
@@ -97,15 +97,20 @@ def under_uuid(args: Sequence[Any]) -> list[Any] | None:
     first, *rest = name.split()
     if first.upper() not in WRITES or (first.upper() == "XREADGROUP" and _waits(args)):
         return None
+    if first.upper() == "COPY" and "DB" in [_text(word).upper() for word in args[3:]]:
+        return None  # each database is replicated by itself, and remembers its uuids
     return [first, *rest, *args[1:]]
 
 
 def _waits(args: Sequence[Any]) -> bool:
     for word in args:
-        text = word.decode("latin-1") if isinstance(word, bytes) else str(word)
-        if text.upper() in ("BLOCK", "STREAMS"):
-            return text.upper() == "BLOCK"
+        if (text := _text(word).upper()) in ("BLOCK", "STREAMS"):
+            return text == "BLOCK"
     return False
+
+
+def _text(word: Any) -> str:
+    return word.decode("latin-1") if isinstance(word, bytes) else str(word)
 
 
 def nodes_of(url: str) -> tuple[list[str], int]:

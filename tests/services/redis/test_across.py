@@ -13,10 +13,10 @@ from paxosstore.errors import NoQuorum, OutcomeUnknown, PaxosStoreError, TooLarg
 from paxosstore.services.redis.commands.handler import encode, handle
 from paxosstore.services.redis.connection.across import PREPARE_BYTES, TRIES
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
-from paxosstore.services.redis.types.across import READ_OUT, TAKE_AWAY, Way, found, way_of, words_in
+from paxosstore.services.redis.types.across import IS_OVER, READ_OUT, TAKE_AWAY, Way, found, stamp_in, way_of, words_in
 
 from .oracle import compare, needs_redis, script
-from .support import Client, DictView, Harness, in_loop, pack, serving
+from .support import NOW_MS, Client, DictView, Harness, in_loop, pack, serving
 from .test_naming import run
 
 FAR = str(int(time.time()) + 1_000_000)
@@ -32,6 +32,7 @@ GETBIT b 7 / OBJECT ENCODING i / OBJECT ENCODING l / TYPE x
 COPY l l DB 4 / COPY l l DB 4 / COPY l l DB 4 REPLACE / COPY l l REPLACE DB 5 / COPY h other DB 4 / COPY none h DB 4
 COPY none h DB 4 REPLACE / EXPIREAT z {FAR} / COPY z z DB 4 / COPY z z DB 3 / COPY z z2 DB 3 / COPY z z DB 4 DB 5 / DBSIZE
 SELECT 4 / LRANGE l 0 -1 / HGETALL other / EXISTS h / EXPIRETIME z / SELECT 5 / LRANGE l 0 -1 / ZRANGE z 0 -1 / move l 6
+COPY l l DB 16 DB 9 / COPY l l DB x DB 9
 COPY l l DB 16 / COPY l l DB x / COPY l l DB -1 / MOVE l 16 / MOVE l x / MOVE l / MOVE l 6 7 / COPY l / COPY l l DB
 SELECT 6 / LRANGE l 0 -1 / LPUSH l new / COPY l l DB 7 foo / EXISTS l / SELECT 7 / EXISTS l / FLUSHALL / DBSIZE
 MULTI / MOVE none 1 / COPY none x DB 1 / EXEC
@@ -60,6 +61,10 @@ def test_between_databases_as_redis_does(ports: tuple[int, int], proto: int) -> 
         ("COPY k n DB", None),
         ("COPY k n DB 3 foo", None),
         ("COPY k n DB 99", None),
+        ("COPY k n DB 99 DB 3", None),
+        ("COPY k n DB x DB 3", None),
+        ("COPY k n DB 3 DB", None),
+        ("COPY k n DB 1 DB 3", Way(3, b"n", False, False)),
     ],
 )
 def test_what_leads_to_another_database(line: str, way: Way | None) -> None:
@@ -225,6 +230,57 @@ async def test_one_that_was_changed_at_both_is_not_taken_away(error: PaxosStoreE
         assert (do(harness, "GET k"), do(harness, "GET k", 1)) == (b"$5\r\nlater\r\n", b"$2\r\nvx\r\n")
 
 
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("line", ["MOVE k 1", "COPY k k DB 1", "COPY k k DB 1 REPLACE"])
+@in_loop
+async def test_what_expires_meanwhile_is_not_moved(line: str, at: int) -> None:
+    """The reply is one that a client can read, and what else is there stays."""
+    async with moving(line) as (harness, client):
+        do(harness, f"PEXPIREAT k {NOW_MS + 5}")
+        if "REPLACE" in line:
+            do(harness, "SET k theirs", 1)
+        for _ in range(at):
+            await step(harness)
+        harness.store.now = lambda: NOW_MS + 6
+        while harness.store.held:
+            await step(harness)
+        is_done = at == 2 and line.startswith("COPY")  # it was there
+        await client.expect(b":1\r\n" if is_done else b":0\r\n")
+        await client.exchange("PING", b"+PONG\r\n")
+        for database in (0, 1):
+            harness.store.view(REDIS_BASE + database).now_ms = NOW_MS + 6
+        assert do(harness, "GET k") == b"$-1\r\n"
+        assert do(harness, "GET k", 1) == (b"$6\r\ntheirs\r\n" if "REPLACE" in line and at == 1 else b"$-1\r\n")
+
+
+@in_loop
+async def test_what_others_delete_at_both_is_in_neither() -> None:
+    async with moving() as (harness, client):
+        await step(harness)
+        await step(harness)
+        do(harness, "DEL k")
+        do(harness, "DEL k", 1)
+        while harness.store.held:
+            await step(harness)
+        await client.expect(b":0\r\n")
+
+
+@in_loop
+async def test_a_value_is_held_once_however_often_it_is_read() -> None:
+    async with moving(value="v" * 30_000) as (harness, client):
+        held = set[int]()
+        for number in range(TRIES):
+            await step(harness)
+            held.add(harness.server.room.held)
+            do(harness, "SET k " + "v" * 30_000 + str(number))
+            for _ in range(3):
+                await step(harness)
+        assert max(held) < 2 * 30_100
+        assert (await line_of(client)).startswith(b"-TRYAGAIN")
+        await client.exchange("PING", b"+PONG\r\n")
+        assert harness.server.room.held == 0
+
+
 @in_loop
 async def test_it_goes_on_when_its_client_has_gone() -> None:
     async with moving() as (harness, client):
@@ -288,4 +344,5 @@ def test_a_peer_runs_the_steps_from_their_words() -> None:
     assert run(target, "HGET h f") == b"$1\r\nv\r\n"
     assert handle(source, encode(2, [TAKE_AWAY, b"h", key.stamp])) == b":1\r\n"
     assert handle(target, encode(2, [TAKE_AWAY, b"h", b"another"])) == b":0\r\n"
-    assert handle(target, encode(2, [TAKE_AWAY, b"h", stamp])) == b":1\r\n"
+    assert handle(target, encode(2, [TAKE_AWAY, b"h", stamp_in(stamp)])) == b":1\r\n"
+    assert handle(target, encode(2, [TAKE_AWAY, b"h", stamp_in(stamp)])) == IS_OVER

@@ -215,7 +215,7 @@ async def test_other_errors_are_told_at_once(form: type[Any]) -> None:
 
 
 def test_what_goes_under_a_uuid_are_all_writes_to_one_entity() -> None:
-    plain = {"function", "script", "flushall", "swapdb", "migrate", "pfdebug"}
+    plain = {"function", "script", "flushall", "swapdb", "migrate", "pfdebug", "move"}
     writes = {
         spec.name.upper()
         for spec in DATA_COMMANDS
@@ -232,6 +232,10 @@ def test_what_goes_under_a_uuid_are_all_writes_to_one_entity() -> None:
         (("XGROUP CREATE", "s", "g"), ["XGROUP", "CREATE", "s", "g"]),
         (("GET", "k"), None),
         (("BLPOP", "k", 0), None),
+        (("MOVE", "k", 1), None),
+        (("COPY", "k", "n", "DB", 1), None),
+        ((b"COPY", b"k", b"n", "REPLACE", b"db", 1), None),
+        (("COPY", "k", "DB"), ["COPY", "k", "DB"]),
         (("SCRIPT LOAD", "x"), None),
         (("XREADGROUP", "GROUP", "g", "c", "STREAMS", "block", ">"), ["XREADGROUP", "GROUP", "g", "c", "STREAMS", "block", ">"]),
         (("XREADGROUP", "GROUP", "g", "c", b"block", 5, "STREAMS", "s", ">"), None),

@@ -5,6 +5,8 @@
     take_away   the source, if nobody has changed the key since: 1
     take_away   the target, if somebody has; then from the start
 
+What expires in between was not moved: 0.
+
 At no time is the key in neither. In between it is in both, and it stays there if the node dies: whoever asked has no reply then.
 """
 
@@ -19,7 +21,20 @@ from ..beside.reads import LongReads
 from ..layout.keyspace import REDIS_BASE
 from ..reply import ONE, ZERO, error
 from ..run import Run
-from ..types.across import READ_OUT, TAKE_AWAY, Found, Way, found, prepared_put_in, put_in, read_out, take_away, words_in
+from ..types.across import (
+    IS_OVER,
+    READ_OUT,
+    TAKE_AWAY,
+    Found,
+    Way,
+    found,
+    prepared_put_in,
+    put_in,
+    read_out,
+    stamp_in,
+    take_away,
+    words_in,
+)
 from .order import Order
 from .requests import Command
 
@@ -61,11 +76,12 @@ class Across:
         self._long_reads = beside
         self._tries = TRIES
         self._reserved = 0
-        """Bytes of its steps' replies."""
+        """Bytes of the value that it holds."""
         self._then: Ended = self._read
         self._found = Found(b"", b"", 0)
 
     def begin(self) -> None:
+        self._let_go()
         command = self._command
         self._step(self._read, read_out, [READ_OUT, command.words[1]], command.entity, read_only=command.read_only)
 
@@ -93,11 +109,13 @@ class Across:
     def _put(self, reply: bytes, error: PaxosStoreError | None) -> None:
         if error is not None or reply.startswith(b"-"):
             self._end(ZERO if reply.startswith(b"-BUSYKEY") else reply, error)
+        elif not (stamp := stamp_in(reply)):
+            self._end(ZERO)
         elif not self._way.moves:
             self._end(ONE)
         else:
             command = self._command
-            self._take(partial(self._taken, reply), command.entity, command.words[1], self._found.stamp)
+            self._take(partial(self._taken, stamp), command.entity, command.words[1], self._found.stamp)
 
     def _taken(self, stamp: bytes, reply: bytes, error: PaxosStoreError | None) -> None:
         if error is None and reply == ONE:
@@ -110,7 +128,7 @@ class Across:
     def _undone(self, why: PaxosStoreError | None, reply: bytes, error: PaxosStoreError | None) -> None:
         """`why`: the error for which it is undone, if not for a change."""
         self._tries -= 1
-        if error is not None or reply != ONE:
+        if error is not None or reply not in (ONE, IS_OVER):
             self._end(self._in_both())
         elif why is not None or not self._tries:
             self._end(_CHANGES, why)
@@ -124,8 +142,12 @@ class Across:
         text = f"outcome unknown: the key is in database {self._way.database}, and may still be in this one: look, and delete one"
         return error(text, "UNKNOWN")
 
+    def _let_go(self) -> None:
+        self._order.under_way -= self._reserved
+        self._reserved = 0
+
     def _end(self, reply: bytes, error: PaxosStoreError | None = None) -> None:
-        self._order.built(-self._reserved)
+        self._let_go()
         self._command.finish(reply, error)
 
     # -- what its steps say
@@ -134,8 +156,9 @@ class Across:
         self._then(reply, error)
 
     def built(self, size: int) -> None:
+        """Nothing of it is owed to the client."""
         self._reserved += size
-        self._order.built(size)
+        self._order.under_way += size
 
     def is_next(self, command: Command) -> bool:
         return True

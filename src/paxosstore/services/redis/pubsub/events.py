@@ -172,6 +172,8 @@ def _events(
             continue
         if name in ("rename", "renamenx", "move-in", "move-out"):
             stem = name.removesuffix("nx").partition("-")[0]
+            if name == "move-in":
+                yield "n", "new", key
             yield "g", f"{stem}_{'from' if row is None else 'to'}", key
             continue
         if row is not None and was is None:
