@@ -32,6 +32,7 @@ CONVERGE_MS = LONGEST_PAUSE_MS + 30_000.0
 """Simulated time within which a healed cluster must answer everywhere and be equal. The pause is the longest that the product
 makes on purpose (seed 80020987)."""
 LOOK_EVERY_MS = 250.0
+OPERATOR_MS = 2_000.0
 SPREAD_SEED = 0x5B3E
 """So that whether it is looked at changes nothing else of a seed."""
 
@@ -147,6 +148,17 @@ class Simulation:
         self._faults.end()
         if not self.plan.rivals:  # those have to write; else a disk may stay full at a minority, which reads all the same
             self._full |= self._faults.stay_full()
+        self._operate()
+
+    def _operate(self) -> None:
+        """Whoever is of a cluster that was given up is told to start on an empty directory, and does."""
+        cluster = self.cluster
+        for node in cluster.strangers():
+            cluster.kill(node.number, cluster.survivors(node.number))
+            cluster.change_disk(node.number, cluster.new_disk())
+            cluster.start(node.number)
+            self._faults.losses.done["a node of another cluster began anew"] += 1
+        cluster.after(OPERATOR_MS, self._operate)
 
     def _see_all_spread(self) -> None:
         """What was applied anywhere comes to every node, before anybody asks for it there."""
