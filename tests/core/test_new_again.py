@@ -19,12 +19,12 @@ OTHERS = {1: 101, 2: 102}
 class FirstMember(Cluster):
     """Node 1 has become a member, and nobody else has heard of that."""
 
+    deaf = -1
+    """Who does not hear what nodes become."""
+
     def found(self, within_ms: float = 1_000.0) -> None:
         self.weather.cuts |= {(1, peer) for peer in range(len(self.nodes)) if peer != 1}
         self.until(lambda: self.state(1) is State.MEMBER)
-
-    deaf = -1
-    """Who does not hear what nodes become."""
 
     def send(self, sender: int, receiver: int, messages: list) -> None:  # type: ignore[type-arg]  # of messages
         if receiver == self.deaf:
@@ -176,6 +176,7 @@ def test_a_founding_that_was_given_up_is_not_taken_up_by_hearsay(damaged: bool) 
     """Node 1 alone begins a cluster, and loses its disk; 0 and 1 begin another one, of which 2 has not heard. Then the machine of
     before is back, is told that it was replaced, and knows of the first one."""
     cluster = FirstMember()
+    cluster.wait(50.0)  # its disk knows that, too
     before = cluster.nodes[1].store.copy()
     before.id = cluster.nodes[1].disk.id
     cluster.weather.cuts.clear()
@@ -198,6 +199,7 @@ def test_a_founding_that_was_given_up_is_not_taken_up_by_hearsay(damaged: bool) 
     cluster.until(lambda: cluster.state(2) is State.MEMBER)
     founded = [cluster.nodes[node].shard.context.standing.row.founding for node in (0, 2)]
     assert founded[0] == founded[1]
+    assert [node.number for node in cluster.strangers()] == [1], "it has no link to them, and is to begin anew"
 
 
 def knows_a_founding(*table: int) -> OwnStanding:

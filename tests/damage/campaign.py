@@ -58,8 +58,8 @@ class Outcome(NamedTuple):
     said: str
 
 
-def copy_in_use(directory: Path, image: Path) -> None:
-    """A copy of a directory whose node runs: what it deletes meanwhile is not in it."""
+def copy(directory: Path, image: Path) -> None:
+    """A copy of a directory in the place of the last one. Where its node runs, what it deletes meanwhile is not in it."""
     for _ in range(COPIES):
         shutil.rmtree(image, ignore_errors=True)
         with suppress(shutil.Error):
@@ -115,14 +115,13 @@ class Campaign:
             await self._write()
         victim, path = self._nodes[VICTIM], self.folder / f"node-{VICTIM}"
         image = self.folder / "image"
-        shutil.rmtree(image, ignore_errors=True)
         if self.random.random() < 0.5:
             await asyncio.sleep(0.1)  # what was synced last is noted elsewhere too by then
-            copy_in_use(path, image)
+            copy(path, image)
             await victim.stop()
         else:
             await victim.stop()
-            shutil.copytree(path, image)
+            copy(path, image)
         shutil.rmtree(path)
         for kept in image.glob("store.damaged-*"):
             shutil.rmtree(kept)

@@ -72,8 +72,6 @@ class SimCluster:
         self._links: dict[tuple[int, int], int] = {}
         """(from, to) -> how often that connection was lost."""
         self._unlinked: set[tuple[int, int]] = set()
-        self._refused: set[tuple[int, int]] = set()
-        """Those that are of different clusters, by their hellos."""
         self.nodes = [SimNode(self, number) for number in range(nodes)]
         self.spare = nodes - majority(nodes)
         """So many nodes are not needed to decide anything."""
@@ -237,13 +235,10 @@ class SimCluster:
             and peer.up
             and not peer.suspended
             and (number, peer.number) not in self._unlinked
-            and (number, peer.number) not in self._refused
             and not {(number, peer.number), (peer.number, number)} & self.weather.cuts
         ]
 
     def _link_up(self, one: SimNode, other: SimNode) -> None:
-        pair = one.number, other.number
-        self._refused -= {pair, pair[::-1]}
         ids = {node.shard.context.standing.cluster_id for node in (one, other)} - {""}
         if len(ids) > 1:
             self._refuse(one, other)
@@ -255,17 +250,11 @@ class SimCluster:
 
     def _refuse(self, one: SimNode, other: SimNode) -> None:
         """Their hellos say that they are of different clusters of one name (`check_hello`). They dial again and again."""
-        pair = one.number, other.number
-        self.note("refused", *pair, "of another cluster of the same name")
-        self._refused |= {pair, pair[::-1]}
+        self.note("refused", one.number, other.number, "of another cluster of the same name")
+        self._unlinked |= {(one.number, other.number), (other.number, one.number)}
         for node, peer in ((one, other), (other, one)):
             node.step(PeerDown(peer.number, "another cluster of the same name"))
-        self.after(REDIAL_MS, lambda: self._dial(one, other))
-
-    def _dial(self, one: SimNode, other: SimNode) -> None:
-        pair = one.number, other.number
-        if pair in self._refused and pair not in self._unlinked and one.up and other.up:
-            self._link_up(one, other)
+        self.after(REDIAL_MS, lambda: self.connect(one.number, other.number))
 
     def send(self, sender: int, receiver: int, messages: list[Message]) -> None:
         """One frame; the weather decides when, how often, and whether it arrives."""
@@ -273,8 +262,7 @@ class SimCluster:
         link, disk = self._links.get((sender, receiver), 0), self.nodes[sender].disk.id
         copies = 2 if rng.random() < weather.duplication else 1
         for _ in range(copies):
-            apart = any((sender, receiver) in pairs for pairs in (weather.cuts, self._unlinked, self._refused))
-            if apart or rng.random() < weather.loss:
+            if (sender, receiver) in weather.cuts or (sender, receiver) in self._unlinked or rng.random() < weather.loss:
                 if self.trace is not None:
                     self.note("lost", sender, "->", receiver, *map(brief, messages))
                 continue

@@ -11,9 +11,10 @@ import pytest
 
 from paxosstore.errors import NoQuorum, OutcomeUnknown, PaxosStoreError, TooLarge
 from paxosstore.services.redis.commands.handler import encode, handle
-from paxosstore.services.redis.connection.across import PREPARE_BYTES, TRIES
+from paxosstore.services.redis.connection.across import TRIES
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.services.redis.types.across import IS_OVER, READ_OUT, TAKE_AWAY, Way, found, stamp_in, way_of, words_in
+from paxosstore.services.redis.types.rdb.commands import PREPARE_BYTES
 
 from .oracle import compare, needs_redis, script
 from .support import NOW_MS, Client, DictView, Harness, in_loop, pack, serving

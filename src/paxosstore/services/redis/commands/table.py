@@ -61,7 +61,7 @@ _ALL_KNOW = ("write", "noscript")
 _SCRIPT_READ = ("readonly", "noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys")
 
 
-_RESTORE = Prepare(16_384, rdb.prepared_restore)
+_RESTORE = Prepare(rdb.PREPARE_BYTES, rdb.prepared_restore)
 
 DATA_COMMANDS = (
     # strings

@@ -35,13 +35,12 @@ from ..types.across import (
     take_away,
     words_in,
 )
+from ..types.rdb.commands import PREPARE_BYTES
 from .order import Order
 from .requests import Command
 
 TRIES = 5
 """A key that is changed as often while it is moved stays where it is."""
-PREPARE_BYTES = 16_384
-"""A value that is larger is read in a thread before it is put in."""
 _CHANGES = error("the key is changed all the time: it was not moved", "TRYAGAIN")
 Ended = Callable[[bytes, PaxosStoreError | None], None]
 
@@ -56,7 +55,6 @@ class Across:
         "_order",
         "_reserved",
         "_submit",
-        "_then",
         "_tries",
         "_way",
         "crowded",
@@ -77,7 +75,6 @@ class Across:
         self._tries = TRIES
         self._reserved = 0
         """Bytes of the value that it holds."""
-        self._then: Ended = self._read
         self._found = Found(b"", b"", 0)
 
     def begin(self) -> None:
@@ -89,18 +86,16 @@ class Across:
 
     def _step(self, then: Ended, run: Run, words: list[bytes], entity: int, *, read_only: bool = False) -> None:
         beside = self._long_reads
-        step = Step(self, run, words, 2, entity, read_only, beside if read_only else None)
-        self._then = then
+        step = Step(self, then, run, words, entity, read_only, beside if read_only else None)
         if beside is not None and run is put_in and step.size > PREPARE_BYTES:
             beside.prepare(step, partial(prepared_put_in, words), partial(self._submit, step))
         else:
             self._submit(step)
 
     def _read(self, reply: bytes, error: PaxosStoreError | None) -> None:
-        key = found(reply) if error is None and not reply.startswith(b"-") else None
         if error is not None or reply.startswith(b"-"):
             self._end(reply, error)
-        elif key is None:
+        elif (key := found(reply)) is None:
             self._end(ZERO)
         else:
             self._found = key
@@ -121,7 +116,7 @@ class Across:
         if error is None and reply == ONE:
             self._end(ONE)
         elif error is not None and not error.outcome_known:
-            self._end(self._in_both(), None)
+            self._end(self._in_both())
         else:
             self._take(partial(self._undone, error), REDIS_BASE + self._way.database, self._way.key, stamp)
 
@@ -152,9 +147,6 @@ class Across:
 
     # -- what its steps say
 
-    def ended(self, reply: bytes, error: PaxosStoreError | None) -> None:
-        self._then(reply, error)
-
     def built(self, size: int) -> None:
         """Nothing of it is owed to the client."""
         self._reserved += size
@@ -167,7 +159,7 @@ class Across:
         self._end(b"", Overloaded("there is no room for the value: nothing happened"))
 
     def settled(self, command: Command) -> None:
-        """A step says so by `ended`."""
+        """A step says how it ended itself."""
 
     def answered(self, reply: bytes) -> None:
         """No step is made of several."""
@@ -179,13 +171,13 @@ class Across:
 class Step(Command):
     """What one of the two databases does."""
 
-    __slots__ = ("_whole",)
+    __slots__ = ("_then",)
 
     def __init__(
-        self, whole: Across, run: Run, words: list[bytes], proto: int, entity: int, read_only: bool, beside: LongReads | None
+        self, whole: Across, then: Ended, run: Run, words: list[bytes], entity: int, read_only: bool, beside: LongReads | None
     ) -> None:
-        super().__init__(whole, run, words, proto, entity, read_only, beside)
-        self._whole = whole
+        super().__init__(whole, run, words, 2, entity, read_only, beside)
+        self._then = then
 
     def finish(self, reply: bytes, error: PaxosStoreError | None) -> None:
-        self._whole.ended(reply, error)
+        self._then(reply, error)

@@ -46,14 +46,13 @@ class Way(NamedTuple):
 def way_of(args: list[bytes], database: int) -> Way | None:
     """Where a MOVE or COPY that was sent to this database leads, if that is another one and its words are right."""
     moves, replace = args[0].lower() == b"move", False
-    word = args[2] if moves else b""
+    number = _database(args[2]) if moves else None
     options = iter(() if moves else args[3:])
     for option in options:
         if option.upper() == b"REPLACE":
             replace = True
-        elif option.upper() != b"DB" or _database(word := next(options, b"")) is None:
+        elif option.upper() != b"DB" or (number := _database(next(options, b""))) is None:
             return None
-    number = _database(word)
     if number is None or number == database:
         return None
     return Way(number, args[1] if moves else args[2], moves, replace)

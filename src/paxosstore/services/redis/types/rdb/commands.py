@@ -17,6 +17,8 @@ from .reading import BadData
 from .saving import dump_work, save
 from .sealing import WRONG_PAYLOAD, sealed, unsealed
 
+PREPARE_BYTES = 16_384
+"""A value that is larger is read before it is proposed, in a thread (`prepared_restore`)."""
 _MAX_MS = 2**63 - 1
 _BAD_DATA = error("Bad data format")
 _BUSY = b"-BUSYKEY Target key name already exists.\r\n"
