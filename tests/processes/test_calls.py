@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,7 +94,7 @@ def test_every_call_is_done_once_while_every_node_is_killed_and_suspended(cluste
             raise
 
     with Client(servers_of(cluster), timeout_s=90.0) as client:
-        works: list[Callable[[], Any]] = [lambda seed=seed: count(client, seed) for seed in range(3)]  # type: ignore[misc]
+        works: list[Callable[[], Any]] = [partial(count, client, seed) for seed in range(3)]
         works.append(lambda: asyncio.run(run_beside()))
         writers = [threading.Thread(target=guarded, args=(work,)) for work in works]
         began_s = time.monotonic()

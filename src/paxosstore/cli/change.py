@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import ConfigError, InvalidRequest, NodeError, NotServing
-from .config import parse_address
-from .watch import STRANGER, Unreachable, as_in_a_file, get
+from .config import as_in_a_file, parse_address
+from .watch import STRANGER, Unreachable, get
 
 
 def change(server: str, name: str, value: str | None) -> Mapping[str, Any]:

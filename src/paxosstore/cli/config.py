@@ -5,6 +5,7 @@ Every mistake becomes a ConfigError that names the file, the key and what to do.
 
 from __future__ import annotations
 
+import json
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -197,6 +198,11 @@ def line_of(text: str, name: str) -> int:
         elif section == wanted_section and stripped.partition("=")[0].strip() == wanted:
             return number
     return 0
+
+
+def as_in_a_file(value: Any) -> str:
+    """A setting. Numbers, words and lists look in JSON as they do in TOML."""
+    return json.dumps(value)
 
 
 def parse_address(text: str | int, key: str) -> Address:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..runtime.disk import beside
-from .config import OFF, Addresses, Content, NodeConfig, line_of, read_config
+from .config import OFF, Addresses, Content, NodeConfig, as_in_a_file, line_of, read_config
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class LiveSettings:
         self._content, self.trouble = content, ""
         log.info("%s was read again: %s", path, ", ".join(said) or "nothing has changed")
         for name, one in self.differing().items():
-            log.warning("%s stays at %s, as it was set, until the restart", name, _shown(one["value"]))
+            log.warning("%s stays at %s, as it was set, until the restart", name, as_in_a_file(one["value"]))
 
     # -- one setting
 
@@ -128,7 +128,7 @@ class LiveSettings:
             raise ConfigError(str(error).removeprefix(f"{path}: ")) from None
         self._changed = changed
         now = self._values()[name]
-        log.warning("%s is %s now, was %s", name, _shown(now), _shown(before))
+        log.warning("%s is %s now, was %s", name, as_in_a_file(now), as_in_a_file(before))
         differs = name in self.differing()
         lasts = f"until the restart: to keep it, write it into {path} as well" if differs else f"as {path} has it"
         return {"name": name, "value": now, "was": before, "lasts": lasts, "warning": self._warning()}
@@ -147,7 +147,7 @@ class LiveSettings:
                 raise ConfigError(f"{place}: {name} cannot change while the node runs: {FIXED[name]}")
         self._apply(self.config, config)
         self.config = config
-        return [f"{name} is {_shown(now[name])}, was {_shown(before[name])}" for name in differ]
+        return [f"{name} is {as_in_a_file(now[name])}, was {as_in_a_file(before[name])}" for name in differ]
 
     def _parsed(self, name: str, text: str) -> Any:
         """The value in a text, of the type that the setting has. Raises ConfigError."""
@@ -159,7 +159,9 @@ class LiveSettings:
                 raise ValueError
             value = tomllib.loads(f"value = {text}")["value"]
         except ValueError:
-            raise ConfigError(f"{name}: {text!r:.100} is no value: write it as in the file, such as {_shown(now)}") from None
+            raise ConfigError(
+                f"{name}: {text!r:.100} is no value: write it as in the file, such as {as_in_a_file(now)}"
+            ) from None
         return value
 
 
@@ -180,7 +182,3 @@ def _flat(config: NodeConfig) -> Iterator[tuple[str, Any]]:
 
 def _addresses(addresses: Addresses) -> dict[str, str]:
     return {name: OFF if address is None else str(address) for name, address in addresses._asdict().items()}
-
-
-def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -17,7 +17,7 @@ from ..core.entry.ids import MAX_ENTITY
 from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing
 from ..services.http.pages import inspect_entries
 from ..services.http.request import CHANGE_HEADER
-from .config import Address, NodeConfig, parse_address
+from .config import Address, NodeConfig, as_in_a_file, parse_address
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,11 +67,6 @@ def get(server: Address, path: str, *, changes: bool = False) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise NodeError(f"{server}: {STRANGER}")
     return answer
-
-
-def as_in_a_file(value: Any) -> str:
-    """A setting. Numbers, words and lists look in JSON as they do in TOML."""
-    return json.dumps(value)
 
 
 def console() -> Console:

@@ -12,6 +12,7 @@ something that is there for him.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -306,7 +307,7 @@ class LoudFeed(Feed):
         tell(*what)
 
 
-class Waiting(Simulation):
+class Waiting(Simulation, ABC):
     """A simulation with clients that wait. What for, a subclass says."""
 
     def __init__(self, seed: int, workload: Workload) -> None:
@@ -318,17 +319,17 @@ class Waiting(Simulation):
         self.chance = random.Random(seed ^ WAIT_SEED)
         """Who waits, and for how long."""
 
+    @abstractmethod
     def choose(self, up: list[SimNode]) -> tuple[SimNode, Wish]:
         """At which node the next one waits, and for what."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_all(self) -> Iterator[Call]:
         """What shows all that is left."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_there(self, customer: Customer) -> bool:
         """Whether there is something for it at its node."""
-        raise NotImplementedError
 
     def run(self) -> Report:
         cluster, rng = self.cluster, self.chance
