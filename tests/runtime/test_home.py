@@ -137,6 +137,25 @@ def test_a_node_whose_loop_was_closed_can_be_stopped_and_started_in_another(tmp_
     asyncio.run(at_once())
 
 
+def test_nodes_that_were_stopped_are_ready_in_another_loop(tmp_path: Path) -> None:
+    addresses = free_addresses(3)
+    cluster = ClusterSettings("test")
+    nodes = [Node(cluster, me, addresses, tmp_path / str(me), min_free_bytes=1, fatal=pytest.fail) for me in range(3)]
+
+    async def life() -> None:
+        waits = []
+        for node in nodes:
+            await node.start()
+            waits.append(asyncio.create_task(node.ready(timeout_ms=20_000)))
+            await asyncio.sleep(0)  # it waits, for there is no majority yet
+        await asyncio.gather(*waits)
+        for node in nodes:
+            await node.stop()
+
+    asyncio.run(life())
+    asyncio.run(life())
+
+
 def in_child(work: Callable[[], None]) -> None:
     """Run it in a fork; fails if it raises or hangs there."""
     child = os.fork()

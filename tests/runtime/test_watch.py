@@ -288,6 +288,11 @@ def test_as_many_views_as_there_may_be_are_read_at_one_time(monkeypatch: pytest.
         assert len(bench.store._views) == watch.MAX_VIEWS
         await readers[0].aclose()
         assert isinstance(await following, EntitySnapshot)
+        following = await waits(bench.watch(after=0))
+        for one in bench.watches.open:
+            one.close_view()  # as their timers do, where nobody takes the next piece
+        assert isinstance(await following, EntitySnapshot)
+        assert isinstance(await anext(readers[1]), EntitySnapshot), "who was so slow begins anew"
 
     run(story)
 

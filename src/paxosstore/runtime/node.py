@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -129,6 +130,7 @@ class Node:
         elif home is not None:
             raise InvalidRequest("the node has been started already: stop it first")
         home = self._life.home = Home()
+        self._life.met = asyncio.Event()  # the last one may be of a loop that is closed
         async with home.life:
             try:
                 await self._life.open()

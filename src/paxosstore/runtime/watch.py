@@ -120,6 +120,8 @@ class Watch:
         self._first: ViewPiece | None = None
         """Its first piece."""
         self._view: Reader | None = None
+        self._has_slot = False
+        """One of the views that may be open is this one's; it lasts as long as the view, however long its reader takes."""
         self._view_timer: asyncio.TimerHandle | None = None
         self._error: PaxosStoreError | None = None
         self._news = asyncio.Event()
@@ -222,27 +224,31 @@ class Watch:
 
     async def _data(self) -> AsyncGenerator[EntitySnapshot]:
         """All of it, as it is after one entry; from there on the entries follow."""
-        async with self._watches.views:
-            try:
-                piece = await self._open()
-                begins = True
-                while True:
-                    rows = [(key[1:], value) for key, value in piece.rows if key[:1] == DATA]
-                    ends = not piece.more or len(rows) < len(piece.rows)  # what the protocol keeps is behind it
-                    yield EntitySnapshot(piece.committed, rows, begins, ends)
-                    if ends:
-                        return
-                    await asyncio.sleep(0)
-                    if self._error is not None:
-                        raise self._error
-                    found = None if self._view is None else self._read(self._view, piece.rows[-1][0])
-                    begins = found is None
-                    piece = await self._open() if found is None else found
-            finally:
-                self.close_view()
+        try:
+            piece = await self._open()
+            begins = True
+            while True:
+                rows = [(key[1:], value) for key, value in piece.rows if key[:1] == DATA]
+                ends = not piece.more or len(rows) < len(piece.rows)  # what the protocol keeps is behind it
+                yield EntitySnapshot(piece.committed, rows, begins, ends)
+                if ends:
+                    return
+                await asyncio.sleep(0)
+                if self._error is not None:
+                    raise self._error
+                found = None if self._view is None else self._read(self._view, piece.rows[-1][0])
+                begins = found is None
+                piece = await self._open() if found is None else found
+        finally:
+            self.close_view()
 
     async def _open(self) -> ViewPiece:
         """The first piece of a new view: of what is durable, so maybe when the turn under way is."""
+        if not self._has_slot:
+            await self._watches.views.acquire()
+            self._has_slot = True
+            if self._error is not None:
+                raise self._error
         reader = READER, self._entity, self._watches.new_number()
         if self._source.unsynced(self._entity):
             self._open_as = reader
@@ -279,6 +285,9 @@ class Watch:
         if self._view_timer is not None:
             self._view_timer.cancel()
         view, self._view, self._view_timer = self._view, None, None
+        if self._has_slot:
+            self._has_slot = False
+            self._watches.views.release()
         if view is not None and self._watches.over is None:
             self._source.store.close_snapshot(view)
 

@@ -51,6 +51,7 @@ class LogStore:
             return
         if request.uuid and not request.digest:
             request.digest = digest_of(request.handler, request.payload())
+        assert not (request.uuid and request.read_only), "what is remembered under a uuid is written"
         request.read_only = False  # what it reads is the latest, so it might as well write
         if not self._queues:
             asyncio.get_running_loop().call_soon(self.turn)

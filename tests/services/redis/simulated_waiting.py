@@ -207,6 +207,10 @@ class Customer:
         self.command.customer = self
         self.command.settling = False
 
+    @property
+    def lost(self) -> bool:
+        return self.gone
+
     def leave(self) -> None:
         """It hangs up, or is sent away."""
         if not self.gone and not self.over:

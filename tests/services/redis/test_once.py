@@ -164,6 +164,31 @@ async def test_a_transaction_is_executed_once() -> None:
 
 
 @in_loop
+async def test_a_transaction_that_only_reads_is_one_too() -> None:
+    async with two_nodes(LogStore()) as (one, other):
+        here, there = await one.connect(), await other.connect()
+        lines = (f"PAXOS.ONCE {A} MULTI", "GET k", "STRLEN k", "EXEC")
+        for client in (here, here):
+            client.send(*lines)
+            await client.expect(OK + QUEUED * 2 + b"*2\r\n$-1\r\n:0\r\n")
+            here.send("SET k 1")
+            await here.expect(OK)
+        there.send(*lines)
+        await there.expect(OK + QUEUED * 2 + b"*2\r\n$-1\r\n:0\r\n")
+
+
+@pytest.mark.parametrize("words", ["bad MULTI", f"{A} MULTI x"])
+@in_loop
+async def test_what_follows_a_transaction_that_is_refused_does_not_happen(words: str) -> None:
+    async with two_nodes(LogStore()) as (one, _):
+        client = await one.connect()
+        client.send(f"PAXOS.ONCE {words}", "INCR k", "INCR k", "EXEC", "GET k")
+        got = await client.reader.readuntil(b"$-1\r\n")
+        assert got.split(b"\r\n")[1:3] == [b"+QUEUED"] * 2
+        assert got.split(b"\r\n")[3].startswith(b"-EXECABORT")
+
+
+@in_loop
 async def test_what_was_watched_is_no_part_of_a_transaction() -> None:
     async with two_nodes(LogStore()) as (one, other):
         here, there = await one.connect(), await other.connect()

@@ -191,6 +191,18 @@ async def test_a_client_that_goes_away_is_passed_over() -> None:
         assert transport.got == pack("q a")
 
 
+@in_loop
+async def test_what_waits_for_many_keys_counts_for_what_it_takes() -> None:
+    async with waiting_service() as (harness, _):
+        gone, connection = harness.plug()
+        connection.data_received(pack("BLPOP " + " ".join(f"q{number}" for number in range(1_000)) + " 0"))
+        await harness.settle()
+        assert 300_000 < harness.server.room.held < 400_000
+        gone.abort()
+        await harness.settle()
+        assert harness.server.room.held == 0
+
+
 @pytest.mark.parametrize("behind", ["", ";PING", f";ECHO {'x' * 3000};PING" * 15])
 @pytest.mark.parametrize("when", ["while it waits", "with its command"])
 @in_loop
@@ -224,6 +236,38 @@ async def test_a_client_that_only_sends_no_more_is_given_what_is_there() -> None
         waits.send("BLPOP q 0")
         waits.writer.write_eof()
         await waits.expect_end(b"")
+
+
+@pytest.mark.parametrize("how", ["killed", "its socket closes"])
+@in_loop
+async def test_what_is_decided_before_the_loss_of_its_client_is_told_is_given_back(how: str) -> None:
+    async with waiting_service() as (harness, store):
+        (gone, one), (transport, other) = harness.plug(), harness.plug()
+        one.data_received(pack("BLPOP q 0"))
+        await harness.settle()
+        store.holding = True
+        other.data_received(pack("RPUSH q a"))
+        await harness.settle()
+        store.release(*store.held)  # it wakes who waits
+        (retry,) = store.held
+        view = store.view(retry.entity)
+        view.read_only = False
+        reply = retry.evaluate(view)
+        assert isinstance(reply, bytes)
+        store.held.clear()
+        store.holding = False
+        if how == "killed":
+            other.data_received(pack(f"CLIENT KILL ID {one.session.id}"))
+        else:
+            gone.ended = "broken"  # the transport knows, and tells the connection in a later pass of the loop
+        retry.settle(reply, None)
+        one.connection_lost(None)
+        await harness.settle()
+        transport.written.clear()
+        other.data_received(pack("LRANGE q 0 -1"))
+        await harness.settle()
+        assert transport.got == pack("a")
+        assert harness.server.given_back == 1
 
 
 @pytest.mark.parametrize("when", ["before it is run", "after it is run"])

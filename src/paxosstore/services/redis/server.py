@@ -326,7 +326,7 @@ class RedisServer:
                 f"it holds {size} bytes and all clients {self.room.held}, over the limit of {limit}: see redis.max_clients_bytes"
             )
             self.closing("memory", connection.session, text)
-            connection.give_up()
+            connection.drop()
 
     def _look_at_clients(self) -> None:
         """Once a second: end who has been idle for too long, and who is stuck where others want room."""
@@ -347,7 +347,7 @@ class RedisServer:
                 if connection.is_stuck(now_s, STUCK_S):
                     text = f"it holds {connection.held} bytes and has neither sent nor read anything for {STUCK_S:g} s"
                     self.closing("memory", connection.session, f"{text}, and there is no room: see redis.max_clients_bytes")
-                    connection.give_up()
+                    connection.drop()
 
     def _unpaused(self) -> None:
         for connection in self._connections.values():

@@ -77,6 +77,10 @@ class Across:
         """Bytes of the value that it holds."""
         self._found = Found(b"", b"", 0)
 
+    @property
+    def lost(self) -> bool:
+        return self.gone
+
     def begin(self) -> None:
         self._let_go()
         command = self._command

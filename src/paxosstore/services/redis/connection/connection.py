@@ -194,16 +194,19 @@ class Connection:
 
     # -- its end
 
-    def drop(self) -> None:
-        """End the connection without waiting for anything."""
-        if self._transport is not None:
-            self._transport.abort()
+    @property
+    def is_closing(self) -> bool:
+        """Whether what is written from now on reaches nobody."""
+        return self._transport is None or self._transport.is_closing()
 
-    def give_up(self) -> None:
-        """End the connection, and forget what is held for it at once."""
+    def drop(self) -> None:
+        """End the connection without waiting for anything, and forget what is held for it. Safe to repeat.
+
+        At once: what is decided before the transport says that it is lost would count as given to a client that is not there.
+        """
         transport, self._transport = self._transport, None
-        self.connection_lost(None)
         if transport is not None:
+            self.connection_lost(None)
             transport.abort()
 
     def weigh(self) -> int:
@@ -237,7 +240,7 @@ class Connection:
         if order.unread + len(message) > limit and order.unread - order.buffered + self._look_at_buffer() + len(message) > limit:
             text = f"{order.unread} bytes of messages are unread: read, or raise redis.max_unread_bytes"
             self._server.closing("unread", self.session, text)
-            self.give_up()
+            self.drop()
         else:
             order.push(message)
 
@@ -308,6 +311,8 @@ class Connection:
         take = self._dispatch.take
         for at, command in enumerate(commands):
             if not take(command):
+                if self._transport is None:
+                    return  # it was dropped meanwhile
                 self._backlog.extend(commands[at:])
                 self._backlog_bytes = max(0, before + size - parser.held)
                 break
@@ -369,7 +374,7 @@ class Connection:
             if unread + self._unsent > self._server.settings.max_unread_bytes and self._look_at_buffer():
                 text = f"{unread} bytes of replies are unread and {self._unsent} bytes of commands wait behind them"
                 self._server.closing("unread", self.session, f"{text}: read, or raise redis.max_unread_bytes")
-                self.give_up()
+                self.drop()
                 return
         elif held_back:
             if self._keep_reading:

@@ -90,14 +90,16 @@ def parse_uuid(word: bytes) -> bytes | None:
 def once(starter: Starter, spec: Spec, args: Request) -> bool:
     """PAXOS.ONCE; False: not yet."""
     uuid, words = parse_uuid(args[1]), args[2:]
-    if uuid is None:
-        return starter.refuse(NO_UUID, args[0])
     inner = TABLE.get(words[0]) or TABLE.get(words[0].lower())
-    if inner is None:
-        return starter.refuse(unknown_command(words), args[0])
+    if inner is None or uuid is None:
+        if inner is not None and inner.name == "multi":
+            _never(starter.session)
+        return starter.refuse(NO_UUID if uuid is None else unknown_command(words), args[0])
     if inner.name == "multi" and len(words) == 2 and words[1].upper() == b"REPEATED":
         return _multi(starter, spec, args, uuid, repeated=True)
     if not inner.fits(len(words)):
+        if inner.name == "multi":
+            _never(starter.session)
         return starter.refuse(wrong_arity(inner.name), args[0])
     if inner.name == "multi":
         return _multi(starter, spec, args, uuid, repeated=False)
@@ -124,6 +126,13 @@ def _multi(starter: Starter, spec: Spec, args: Request, uuid: bytes, *, repeated
     if repeated:
         session.transaction.watched[b""] = NO_STAMP
     return starter.answer(OK)
+
+
+def _never(session: Session) -> None:
+    """What follows a MULTI that is refused is meant to happen at once and together: it is to be refused too, by EXEC."""
+    if not session.transaction.open:
+        session.transaction.begin(session.db, session.proto)
+        session.transaction.refuse()
 
 
 def _refusal(inner: Spec, words: list[bytes]) -> bytes | None:

@@ -41,6 +41,11 @@ MAX_UNDER_WAY_BYTES: Final = 16 * 1024 * 1024
 class Listener(Protocol):
     """What an order tells its connection."""
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether what is written from now on reaches nobody."""
+        ...
+
     def look_soon(self) -> None:
         """There is something to do in the next pass of the loop: replies are complete, or held up commands may start."""
         ...
@@ -136,6 +141,11 @@ class Order:
         """The client has so many replies to read that no more are made."""
         self.held_up = False
         """Nothing is started: there are too many replies, or something else has to be started or answered first."""
+
+    @property
+    def lost(self) -> bool:
+        """There is nobody to reply to, though the connection may still have to be told so."""
+        return self.gone or self._connection.is_closing
 
     @property
     def waiting(self) -> int:

@@ -33,6 +33,11 @@ class Owner(Protocol):
     crowded: bool
     gone: bool
 
+    @property
+    def lost(self) -> bool:
+        """There is nobody to reply to, though the connection may still have to be told so."""
+        ...
+
     def settled(self, command: Command) -> None:
         """The command has its reply."""
         ...

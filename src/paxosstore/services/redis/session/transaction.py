@@ -34,7 +34,7 @@ class Transaction:
         self.names: list[bytes] = []
         """Of the commands among them that are requests, in order."""
         self.writes = False
-        """One of them writes."""
+        """EXEC writes."""
         self.db, self.proto = 0, 2
         """What the session will be set to where the next step runs."""
         self.watched: dict[bytes, bytes] = {}
@@ -49,6 +49,7 @@ class Transaction:
     def begin(self, db: int, proto: int, uuid: bytes = b"") -> None:
         """MULTI."""
         self.open, self.db, self.proto, self.uuid = True, db, proto, uuid
+        self.writes = bool(uuid)  # what is remembered under it is written, whatever the commands do
 
     def refuse(self) -> None:
         """A command was refused: if it should have been queued, what was queued is of no use, and nothing more is kept."""

@@ -24,7 +24,7 @@ from ..connection.requests import Command, Owner
 from ..layout.keys import LIST, STREAM, ZSET
 from ..reply import WRONG_TYPE, error, nil_array
 from .giveback import served_from
-from .room import NEVER, Place, WaitingRoom
+from .room import NEVER, PLACE_BYTES, Place, WaitingRoom
 
 KINDS = {"list": LIST, "sorted-set": ZSET, "stream": STREAM}
 """By the group of the command: the kind of keys that it takes from."""
@@ -64,6 +64,7 @@ class WaitingCommand(Command):
         """It is told of a key of the wrong kind: that is where it moves to, or its group is gone. Others wait on."""
         self.began_s = room.seconds()
         self._place = Place(self, entity, waits_for(spec, args), KINDS[spec.group], until_s)
+        self.size += PLACE_BYTES * len(self._place.keys)
 
     def begin(self) -> None:
         """Try, or wait behind others."""
@@ -90,7 +91,7 @@ class WaitingCommand(Command):
     # -- a try
 
     def evaluate(self, view: View) -> bytes:
-        if self._owner.gone:
+        if self._owner.lost:
             raise RequestFailed("its client has gone: nothing was taken")
         return call(self._run, view, self._args, self._proto)
 
@@ -99,13 +100,13 @@ class WaitingCommand(Command):
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         place = self._place
-        if error is None and reply == THERE and not self._owner.gone:
+        if error is None and reply == THERE and not self._owner.lost:
             self.retry()
             return
         words = found_nothing(reply) if error is None else None
         nothing = words is not None or (error is None and place.tested and reply == WRONG_TYPE and not self._minds_kind)
         self._args = words or self._args
-        if self._owner.gone:
+        if self._owner.lost:
             if error is None and not nothing and reply != THERE:
                 self._give_back(self.entity, self._args, reply)
             self._end(reply, error)

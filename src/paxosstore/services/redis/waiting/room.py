@@ -20,6 +20,8 @@ from ....errors import PaxosStoreError
 from ..layout.keys import LIST, STREAM, ZSET, key_in, row_key
 
 NEVER = float("inf")
+PLACE_BYTES = 330
+"""What a place takes of memory for each of its keys, besides their names."""
 STALE = 64
 """So many timeouts of those who have left may stay in the heap, or as many as there are others."""
 _SIZE_AT, _SIZE_END = 8, 16
