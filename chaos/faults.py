@@ -102,8 +102,9 @@ class Faults:
             raise self._broken
 
     def end(self) -> None:
-        """Strike no more, mend what is broken by and by, and watch for nobody any more."""
+        """Strike no more, mend what is broken by and by, and watch for nobody any more, after a last look."""
         self._ending.set()
+        self.losses.join()
 
     def heal(self) -> None:
         """Mend whatever may still be broken. Raises CannotRun."""

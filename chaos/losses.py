@@ -22,6 +22,7 @@ class Losses:
     def __init__(self, nodes: Nodes, ending: threading.Event) -> None:
         self._nodes = nodes
         self._ending = ending
+        self._watching: list[threading.Thread] = []
         self._former: set[str] = set()
         """Ids of disks that are lost. Nobody may go by one of them again."""
 
@@ -56,10 +57,19 @@ class Losses:
 
     def watch(self, node: int, returned: Callable[[float], None]) -> None:
         """Call `returned` with the time when a node is a member again, by a disk that was never lost, unless all ends first."""
-        threading.Thread(target=self._watch, args=(node, returned), name=f"chaos-return-{node}", daemon=True).start()
+        thread = threading.Thread(target=self._watch, args=(node, returned), name=f"chaos-return-{node}", daemon=True)
+        self._watching.append(thread)
+        thread.start()
+
+    def join(self) -> None:
+        """When all ends: until everybody who is watched has been looked at once more."""
+        for thread in self._watching:
+            thread.join()
 
     def _watch(self, node: int, returned: Callable[[float], None]) -> None:
-        while not self._ending.wait(POLL_S):
+        ending = False
+        while not ending:
+            ending = self._ending.wait(POLL_S)
             if self._nodes.standing(node) == MEMBER and not self._is_heard_by_former(node):
                 return returned(time.monotonic())
 

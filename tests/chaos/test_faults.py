@@ -284,3 +284,19 @@ def test_healing_mends_everything() -> None:
     assert [done for done in recorder.done if done[0] == "SIGCONT"] == [("SIGCONT", 0), ("SIGCONT", 2)]
     assert ("start", 1) in recorder.done
     assert len(faults.complaints) == 1
+
+
+def test_who_is_a_member_again_when_all_ends_has_been_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaos.losses.POLL_S", 60.0)  # it is looked at too seldom to be seen by then
+    recorder = Recorder()
+    faults = Faults(cast(Nodes, recorder), cast(Network, recorder), {}, time.monotonic(), lambda text: None)
+    returned: list[float] = []
+    recorder.standings[1] = "comes back"
+    faults.losses.watch(1, returned.append)
+    recorder.standings[1] = MEMBER
+    faults.end()
+    assert len(returned) == 1
+    recorder.standings[1] = "comes back"
+    faults.losses.watch(1, returned.append)
+    faults.end()
+    assert len(returned) == 1
