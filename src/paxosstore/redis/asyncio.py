@@ -11,7 +11,7 @@ from redis.asyncio.client import Pipeline as BasePipeline
 from redis.asyncio.connection import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, ResponseError, TimeoutError
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError, WatchError
 
 from .once import (
     ONCE,
@@ -20,6 +20,7 @@ from .once import (
     Begun,
     Clock,
     Nodes,
+    Waiting,
     check_again,
     limit,
     multi_of,
@@ -28,6 +29,7 @@ from .once import (
     pool_over,
     told,
     under_uuid,
+    waits_s,
 )
 
 T = TypeVar("T")
@@ -62,6 +64,9 @@ class Patience(Retry):
 class NodeConnection(Connection):
     """A connection to the node that is used now, each time it is made."""
 
+    waits_s: float | None = 0.0
+    """As once.py has it, of the command whose reply is read."""
+
     def __init__(self, *args: Any, nodes: Nodes, **options: Any) -> None:
         self.nodes = nodes
         super().__init__(*args, **options)
@@ -85,6 +90,9 @@ class NodeConnection(Connection):
             raise
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
+        waits_s, usual_s = self.waits_s, self.socket_timeout
+        if waits_s != 0.0:  # not by `timeout`: what comes after that would be read as the next command's reply
+            self.socket_timeout = waits_s + usual_s if waits_s is not None and usual_s is not None else None
         try:
             return await super().read_response(*args, **options)
         except ResponseError as error:
@@ -97,6 +105,8 @@ class NodeConnection(Connection):
             if "timeout" not in options:  # else nothing has come for so long, which nobody had to send
                 self._leave()
             raise
+        finally:
+            self.socket_timeout = usual_s
 
 
 class Redis(redis.asyncio.Redis):
@@ -113,6 +123,7 @@ class Redis(redis.asyncio.Redis):
         else:
             super().__init__(**options)
         self.clock = Clock()
+        self._patience_s = patience_s
         self.set_response_callback(ONCE, self._told)
 
     @classmethod
@@ -129,9 +140,30 @@ class Redis(redis.asyncio.Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         words = under_uuid(args)
-        if words is None:
-            return await super().execute_command(*args, **options)
-        return await super().execute_command(ONCE, await self.uuid(), *words, once_of=args[0], **options)
+        if words is not None:
+            return await self.do_once(await self.uuid(), words, once_of=args[0], **options)
+        waiting = Waiting.of(args, self._patience_s)
+        while waiting is not None:
+            try:
+                with waiting.trying() as left:
+                    return await super().execute_command(*left, **options)
+            except RETRIED as error:
+                pause_s = waiting.pause(error)
+            await asyncio.sleep(pause_s)
+        return await super().execute_command(*args, **options)
+
+    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        if (longer_s := waits_s.get()) == 0.0:
+            return await super().parse_response(connection, command_name, **options)
+        connection.waits_s = longer_s
+        try:
+            return await super().parse_response(connection, command_name, **options)
+        finally:
+            connection.waits_s = 0.0
+
+    async def do_once(self, uuid: bytes, words: Sequence[Any], **options: Any) -> Any:
+        """A command, under a uuid under which it may have been sent before."""
+        return await super().execute_command(ONCE, uuid, *words, **options)
 
     def _told(self, response: Any, once_of: Any = "", **options: Any) -> Any:
         """A command has answered under its uuid."""
@@ -153,7 +185,30 @@ class Pipeline(BasePipeline):
     _repeated = False
     """EXEC may have been done, and what was watched for it is not any more."""
 
+    _unwatched = False
+    """What was watched may have changed: the connection that would have told so was lost."""
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        words = under_uuid(args)
+        if words is None:
+            self._unwatched &= args[0] != "UNWATCH"
+            return await super().immediate_execute_command(*args, **options)
+        uuid, options = await self.owner.uuid(), {**options, "once_of": args[0]}
+        try:
+            return await super().immediate_execute_command(ONCE, uuid, *words, **options)
+        except WatchError:  # it may have been done; what it has to tell is told, and that the watch is lost by EXEC
+            found = await self.owner.do_once(uuid, words, **options)
+            self.watching = self._unwatched = True
+            return found
+
+    async def reset(self) -> None:
+        self._unwatched = False
+        await super().reset()
+
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        if self._unwatched:
+            await self.reset()
+            raise WatchError("the connection was lost while one or more keys were watched")
         self._repeated = False
         if self._atomic or self.explicit_transaction:
             self._uuid = await self.owner.uuid()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool
-from redis.exceptions import ConnectionError, ResponseError, TimeoutError
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError, WatchError
 from redis.retry import Retry
 
 from .once import (
@@ -19,6 +19,7 @@ from .once import (
     Begun,
     Clock,
     Nodes,
+    Waiting,
     check_again,
     limit,
     multi_of,
@@ -27,6 +28,7 @@ from .once import (
     pool_over,
     told,
     under_uuid,
+    waits_s,
 )
 
 T = TypeVar("T")
@@ -61,6 +63,9 @@ class Patience(Retry):
 class NodeConnection(Connection):
     """A connection to the node that is used now, each time it is made."""
 
+    waits_s: float | None = 0.0
+    """As once.py has it, of the command whose reply is read."""
+
     def __init__(self, *args: Any, nodes: Nodes, **options: Any) -> None:
         self.nodes = nodes
         super().__init__(*args, **options)
@@ -84,8 +89,12 @@ class NodeConnection(Connection):
             raise
 
     def read_response(self, *args: Any, **options: Any) -> Any:
+        waits_s, waiting = self.waits_s, dict[str, float | None]()
+        if waits_s != 0.0:
+            patient = waits_s is not None and self.socket_timeout is not None
+            waiting["timeout"] = waits_s + self.socket_timeout if patient else None
         try:
-            return super().read_response(*args, **options)
+            return super().read_response(*args, **options, **waiting)
         except ResponseError as error:
             again = told(error)
             if again is None:
@@ -113,6 +122,7 @@ class Redis(redis.Redis):
         else:
             super().__init__(**options)
         self.clock = Clock()
+        self._patience_s = patience_s
         self.set_response_callback(ONCE, self._told)
 
     @classmethod
@@ -129,9 +139,30 @@ class Redis(redis.Redis):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         words = under_uuid(args)
-        if words is None:
-            return super().execute_command(*args, **options)
-        return super().execute_command(ONCE, self.uuid(), *words, once_of=args[0], **options)
+        if words is not None:
+            return self.do_once(self.uuid(), words, once_of=args[0], **options)
+        waiting = Waiting.of(args, self._patience_s)
+        while waiting is not None:
+            try:
+                with waiting.trying() as left:
+                    return super().execute_command(*left, **options)
+            except RETRIED as error:
+                pause_s = waiting.pause(error)
+            time.sleep(pause_s)
+        return super().execute_command(*args, **options)
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        if (longer_s := waits_s.get()) == 0.0:
+            return super().parse_response(connection, command_name, **options)
+        connection.waits_s = longer_s
+        try:
+            return super().parse_response(connection, command_name, **options)
+        finally:
+            connection.waits_s = 0.0
+
+    def do_once(self, uuid: bytes, words: Sequence[Any], **options: Any) -> Any:
+        """A command, under a uuid under which it may have been sent before."""
+        return super().execute_command(ONCE, uuid, *words, **options)
 
     def _told(self, response: Any, once_of: Any = "", **options: Any) -> Any:
         """A command has answered under its uuid."""
@@ -153,7 +184,30 @@ class Pipeline(redis.client.Pipeline):
     _repeated = False
     """EXEC may have been done, and what was watched for it is not any more."""
 
+    _unwatched = False
+    """What was watched may have changed: the connection that would have told so was lost."""
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        words = under_uuid(args)
+        if words is None:
+            self._unwatched &= args[0] != "UNWATCH"
+            return super().immediate_execute_command(*args, **options)
+        uuid, options = self.owner.uuid(), {**options, "once_of": args[0]}
+        try:
+            return super().immediate_execute_command(ONCE, uuid, *words, **options)
+        except WatchError:  # it may have been done; what it has to tell is told, and that the watch is lost by EXEC
+            found = self.owner.do_once(uuid, words, **options)
+            self.watching = self._unwatched = True
+            return found
+
+    def reset(self) -> None:
+        self._unwatched = False
+        super().reset()
+
     def execute(self, raise_on_error: bool = True) -> list[Any]:
+        if self._unwatched:
+            self.reset()
+            raise WatchError("the connection was lost while one or more keys were watched")
         self._repeated = False
         if self._atomic or self.explicit_transaction:
             self._uuid = self.owner.uuid()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,11 @@ PATIENCE_S = 30.0
 SOCKET_TIMEOUT_S = 5.0
 """Longer than the nodes take to say that they do not know (tuning.request_timeout_ms: 3 s)."""
 CONNECT_TIMEOUT_S = 1.0
-LONGEST_PAUSE_S = 0.5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.5
+LEAST_WAIT_S = 0.01
+"""What is left of a wait that is over: none at all would be for ever."""
+PROBES = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""A node that is gone without a word is found out in 20 s, also by who waits for ever."""
 ONCE = "PAXOS.ONCE"
 REPEATED = "REPEATED"
 AGAIN = frozenset(("UNKNOWN", "NOQUORUM", "OVERLOADED", "NOTSERVING", "LEARNSONLY", "DISKFULL", "TRYAGAIN"))
@@ -35,7 +41,13 @@ _WRITES = """
 WRITES = frozenset(_WRITES.split())
 """Those that go under a uuid: all that write to one entity, and do not wait."""
 
+_LAST = ("BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BZPOPMIN", "BZPOPMAX")
+_FIRST = ("BLMPOP", "BZMPOP")
+"""Commands that wait, by where they say for how many seconds."""
+
 _until: ContextVar[float | None] = ContextVar("until", default=None)
+waits_s: ContextVar[float | None] = ContextVar("waits_s", default=0.0)
+"""How much longer than usual the reply may take, for the command waits for so long; None: for ever."""
 
 
 class Again(ResponseError):
@@ -49,7 +61,7 @@ def patience() -> Iterator[float]:
     """Pauses until the time is over; who has begun within somebody else's time has no more than what is left of that."""
     until = _until.get()
     assert until is not None, "within `limit`"
-    pause_s = 0.01
+    pause_s = FIRST_PAUSE_S
     while (left_s := until - time.monotonic()) > 0:
         yield min(pause_s, left_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -70,7 +82,14 @@ def pool_over(
     kind: Callable[..., P], connection_class: type, retry: object, nodes: Sequence[str | tuple[str, int]], options: dict[str, Any]
 ) -> P:
     """A pool of connections to the node that is used now."""
-    patient = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S, **options}
+    probes = {getattr(socket, name): value for name, value in PROBES.items() if hasattr(socket, name)}
+    patient = {
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_keepalive": True,
+        "socket_keepalive_options": probes,
+        **options,
+    }
     return kind(connection_class=connection_class, nodes=Nodes(nodes), retry=retry, **patient)
 
 
@@ -93,20 +112,77 @@ def told(error: ResponseError) -> Again | None:
 
 def under_uuid(args: Sequence[Any]) -> list[Any] | None:
     """The words of a command that goes under a uuid; None: it does not."""
-    name = args[0].decode() if isinstance(args[0], bytes) else str(args[0])
-    first, *rest = name.split()
-    if first.upper() not in WRITES or (first.upper() == "XREADGROUP" and _waits(args)):
+    first, *rest = _text(args[0]).split()
+    if first.upper() not in WRITES or (first.upper() == "XREADGROUP" and _waits_at(args) is not None):
         return None
     if first.upper() == "COPY" and "DB" in [_text(word).upper() for word in args[3:]]:
         return None  # each database is replicated by itself, and remembers its uuids
     return [first, *rest, *args[1:]]
 
 
-def _waits(args: Sequence[Any]) -> bool:
-    for word in args:
-        if (text := _text(word).upper()) in ("BLOCK", "STREAMS"):
-            return text == "BLOCK"
-    return False
+def _waits_at(args: Sequence[Any]) -> tuple[int, float] | None:
+    """Where a command says for how long it waits, and in what, in seconds; None: it does not wait."""
+    name = _text(args[0]).upper()
+    if name in _LAST:
+        return len(args) - 1, 1.0
+    if name in _FIRST:
+        return 1, 1.0
+    if name in ("XREAD", "XREADGROUP"):
+        at = 1 if name == "XREAD" else 4  # behind the group and the consumer
+        while at < len(args) - 1 and (word := _text(args[at]).upper()) in ("COUNT", "BLOCK", "NOACK"):
+            if word == "BLOCK":
+                return at + 1, 0.001
+            at += 1 if word == "NOACK" else 2
+    return None
+
+
+class Waiting:
+    """A command that waits, over as many tries as it takes: each for what is left of the time."""
+
+    def __init__(self, args: Sequence[Any], at: int, unit_s: float, wait_s: float, patience_s: float) -> None:
+        self._args = args
+        self._at, self._unit_s = at, unit_s
+        self._until = time.monotonic() + wait_s if wait_s else math.inf
+        self._patience_s = patience_s
+        self._tries = 0
+        self._tried = self._failing = -math.inf
+        """When it was tried last, and since when no node has let it wait."""
+        self._pause_s = FIRST_PAUSE_S
+
+    @classmethod
+    def of(cls, args: Sequence[Any], patience_s: float) -> Waiting | None:
+        """None: the command does not wait, or does not say for how long."""
+        place = _waits_at(args)
+        try:
+            wait_s = -1.0 if place is None else float(_text(args[place[0]])) * place[1]
+        except ValueError:
+            return None
+        return cls(args, *place, wait_s, patience_s) if place is not None and 0 <= wait_s < math.inf else None
+
+    @contextmanager
+    def trying(self) -> Iterator[Sequence[Any]]:
+        """One try, at one node: its words."""
+        self._tried, self._tries = time.monotonic(), self._tries + 1
+        left_s = max(LEAST_WAIT_S, self._until - self._tried)
+        args = [*self._args]
+        if self._tries > 1 and left_s < math.inf:
+            args[self._at] = left_s if self._unit_s == 1.0 else math.ceil(left_s / self._unit_s)
+        token = waits_s.set(None if left_s == math.inf else left_s)
+        try:
+            with limit(0.0):
+                yield args
+        finally:
+            waits_s.reset(token)
+
+    def pause(self, error: Exception) -> float:
+        """How long to rest after a try that failed. Raises the error when no node has let it wait for too long."""
+        now = time.monotonic()
+        if self._tries == 1 or (self._tried < self._until and now - self._tried > LONGEST_PAUSE_S):
+            self._failing, self._pause_s = now, FIRST_PAUSE_S
+        if now - self._failing >= self._patience_s:
+            raise error
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_PAUSE_S)
+        return pause_s
 
 
 def _text(word: Any) -> str:

@@ -16,7 +16,7 @@ import redis.exceptions
 
 import paxosstore.redis
 from paxosstore.redis import asyncio as aio
-from paxosstore.redis.once import AGAIN, WRITES, Clock, Nodes, limit, nodes_of, patience, under_uuid
+from paxosstore.redis.once import AGAIN, WRITES, Clock, Nodes, Waiting, limit, nodes_of, patience, under_uuid
 from paxosstore.services.redis.commands.table import DATA_COMMANDS
 from paxosstore.services.redis.reply import CODES
 
@@ -168,6 +168,134 @@ async def test_one_that_was_not_done_is_not_done_without_its_watch(form: type[An
         await client.aclose()
 
 
+@forms
+@pytest.mark.parametrize("lost", ["its reply", "the command"])
+@in_loop
+async def test_a_write_before_multi_is_done_once_and_told_and_its_watch_is_lost(form: type[Any], lost: str) -> None:
+    store = LogStore()
+    async with two_nodes(store) as (one, other):
+        client = form(addresses(one, other))
+        await client.rpush("jobs", "a", "b")
+        (store.lose if lost == "its reply" else store.drop)(b"LPOP")
+        found: list[Any] = []
+
+        async def take() -> Any:
+            if form is Asyncio:
+                async with client.pipeline() as pipeline:
+                    await pipeline.watch("k")
+                    found.append(await pipeline.lpop("jobs"))
+                    found.append(await pipeline.llen("jobs"))
+                    pipeline.multi()
+                    pipeline.set("k", "1")
+                    await pipeline.execute()
+                return
+
+            def go() -> None:
+                with client.client.pipeline() as pipeline:
+                    pipeline.watch("k")
+                    found.append(pipeline.lpop("jobs"))
+                    found.append(pipeline.llen("jobs"))
+                    pipeline.multi()
+                    pipeline.set("k", "1")
+                    pipeline.execute()
+
+            await asyncio.to_thread(go)
+
+        with pytest.raises(redis.exceptions.WatchError):
+            await lose(store, one, take())
+        assert found == [b"a", 1]
+        assert await client.get("k") is None
+        await client.aclose()
+
+
+# -- waiting
+
+
+@forms
+@in_loop
+async def test_who_waits_is_not_taken_for_one_whose_node_does_not_answer(form: type[Any]) -> None:
+    async with two_nodes(LogStore()) as (one, other):
+        client = form(addresses(one, other), socket_timeout=0.3)
+        for wait in (client.blpop("q", timeout=0.7), client.bzmpop(0.7, 1, ["z"], min=True), client.xread({"s": "$"}, block=700)):
+            began = time.monotonic()
+            assert not await wait
+            assert 0.6 < time.monotonic() - began < 5.0
+        assert one.server.statistics().connections == 1
+        assert other.server.statistics().connections == 0
+        await client.aclose()
+
+
+@forms
+@pytest.mark.parametrize("timeout", [0, 2])
+@in_loop
+async def test_who_waits_goes_on_at_another_node_for_what_is_left(form: type[Any], timeout: int) -> None:
+    async with two_nodes(LogStore()) as (one, other):
+        client = form(addresses(one, other), socket_timeout=0.3)
+        began = time.monotonic()
+        waiting = asyncio.ensure_future(client.blpop("q", timeout=timeout))
+        while not one.server.waiting.places:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.7)
+        await one.server.stop()
+        while not other.server.waiting.places:
+            await asyncio.sleep(0.01)
+        if timeout:
+            assert await waiting is None
+            assert 1.9 < time.monotonic() - began < 6.0
+        else:
+            (place,) = other.server.waiting.places
+            other.server.waiting.expire(place)
+            assert await waiting is None
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("args", "again"),
+    [
+        (("BLPOP", "a", "b", 7), ("BLPOP", "a", "b", 5.0)),
+        ((b"blmove", "a", "b", "LEFT", "LEFT", b"7"), (b"blmove", "a", "b", "LEFT", "LEFT", 5.0)),
+        (("BLMPOP", "7", 1, "a", "LEFT"), ("BLMPOP", 5.0, 1, "a", "LEFT")),
+        (("XREAD", "COUNT", 1, "BLOCK", 7_000, "STREAMS", "BLOCK", "$"), ("XREAD", "COUNT", 1, "BLOCK", 5_000, "STREAMS", "BLOCK", "$")),
+        (("XREADGROUP", "GROUP", "block", "block", "BLOCK", 7_000, "STREAMS", "s", ">"),
+         ("XREADGROUP", "GROUP", "block", "block", "BLOCK", 5_000, "STREAMS", "s", ">")),
+        (("BLPOP", "a", 0), ("BLPOP", "a", 0)),
+        (("XREADGROUP", "GROUP", "block", "c", "STREAMS", "s", ">"), None),
+        (("BLPOP", "a", "x"), None),
+        (("BLPOP", "a", -1), None),
+        (("GET", "a"), None),
+    ],
+)  # fmt: skip
+def test_a_command_that_waits_says_for_how_long(
+    args: tuple[Any, ...], again: tuple[Any, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    waiting = Waiting.of(args, 30.0)
+    assert (waiting is None) == (again is None)
+    if waiting is not None and again is not None:
+        with waiting.trying() as words:
+            assert tuple(words) == args
+        now += 2.0
+        with waiting.trying() as words:
+            assert tuple(words) == again
+
+
+def test_who_waits_is_patient_from_when_no_node_lets_it_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, error = 1_000.0, redis.exceptions.ConnectionError()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    waiting = Waiting.of(("BLPOP", "q", 100), 30.0)
+    assert waiting is not None
+    for waited in (50.0, 0.0, 0.1):
+        with waiting.trying():
+            now += waited
+        assert waiting.pause(error) <= 0.5
+    now += 30.0
+    with waiting.trying():
+        pass
+    with pytest.raises(redis.exceptions.ConnectionError):
+        waiting.pause(error)
+
+
 # -- going on
 
 
@@ -238,6 +366,7 @@ def test_what_goes_under_a_uuid_are_all_writes_to_one_entity() -> None:
         (("COPY", "k", "DB"), ["COPY", "k", "DB"]),
         (("SCRIPT LOAD", "x"), None),
         (("XREADGROUP", "GROUP", "g", "c", "STREAMS", "block", ">"), ["XREADGROUP", "GROUP", "g", "c", "STREAMS", "block", ">"]),
+        (("XREADGROUP", "GROUP", "block", "c", "STREAMS", "s", ">"), ["XREADGROUP", "GROUP", "block", "c", "STREAMS", "s", ">"]),
         (("XREADGROUP", "GROUP", "g", "c", b"block", 5, "STREAMS", "s", ">"), None),
     ],
 )
