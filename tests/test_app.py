@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -86,6 +87,10 @@ def test_a_reply_that_cannot_be_written_is_the_applications_fault(value: object)
 async def _async(view: View) -> None: ...
 
 
+def _generator(view: View) -> Iterator[None]:
+    yield
+
+
 def _three(view: View, a: bytes, b: bytes) -> None: ...
 
 
@@ -101,7 +106,7 @@ def _unreadable(view: View, payload: list[int] | list[str]) -> None: ...
 def _unknown(view: View, payload: Nothing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
-@pytest.mark.parametrize("function", [_async, _three, _none, _named, _unreadable, _unknown, 7, "text"])
+@pytest.mark.parametrize("function", [_async, _generator, _three, _none, _named, _unreadable, _unknown, 7, "text"])
 def test_what_is_no_handler_is_refused_when_it_is_given(function: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"^handler x: "):
         App().handler(name="x")(function)
@@ -139,6 +144,11 @@ def test_what_a_refusal_cannot_say() -> None:
         Refused("X", float("nan"))
     with pytest.raises(TooLarge, match="a refusal of 5005 characters"):
         Refused("X", "y" * 5_001)
+    for reason in ("X Y", "", " X", "X\n"):
+        with pytest.raises(InvalidRequest, match="one word"):
+            Refused(reason, {"a": 1})
+    with pytest.raises(InvalidRequest, match="text"):
+        Refused(cast(str, 5))
     assert Refused("X " + "y" * 5_001).data == "y" * 5_001, "what comes as a text raises nothing: it may have travelled"
     assert Refused("X " + "[" * 5_000).data == "[" * 5_000
     assert Refused("X " + "1" * 5_000).data == "1" * 5_000

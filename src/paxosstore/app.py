@@ -65,8 +65,10 @@ class App(Mapping[str, Typed]):
             raise InvalidRequest(f"handler {name!r:.{MAX_SHOWN}}: a name is a word of 1 to {MAX_NAME} characters")
         if name in self._handlers:
             raise InvalidRequest(f"handler {name}: there are two of this name: give one of them another (name=)")
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise InvalidRequest(f"handler {name}: must be a plain function, not an async one")
+        if any(
+            is_one(function) for is_one in (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+        ):
+            raise InvalidRequest(f"handler {name}: must be a plain function, neither async nor a generator")
         if not callable(function):
             raise InvalidRequest(f"handler {name}: must be a function, not {shown(function)}")
         self._handlers[name] = _typed(name, function)

@@ -96,8 +96,12 @@ class Refused(CallerError):
     code = "REFUSED"
 
     def __init__(self, reason: str, data: object = None) -> None:
+        if not isinstance(reason, str):
+            raise InvalidRequest(f"Refused({reason!r:.80}): its reason must be text")
         text = reason
         if data is not None:
+            if reason.split() != [reason]:
+                raise InvalidRequest(f"Refused({reason!r:.80}): a reason that comes with data must be one word")
             text = f"{reason} {_as_json(reason, data)}"
             if len(text) > MAX_REFUSAL_CHARACTERS:
                 raise TooLarge(f"a refusal of {len(text)} characters is over the limit of {MAX_REFUSAL_CHARACTERS}: say less")

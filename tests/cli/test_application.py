@@ -92,7 +92,10 @@ MISTAKES = [
     ('module = "bank0:xyzzy"', "bank0 has no xyzzy: name what holds its handlers"),
     ('module = "bank0:number"', "bank0:number: handlers must be a mapping, not 7 .*: it must be an App, or a mapping"),
     ('module = "bank0:waits"', "bank0:waits: a handler's name must not be empty"),
-    ('module = "bank0:asynchronous"', "bank0:asynchronous: handler 'visit' must be a plain function, not an async one"),
+    (
+        'module = "bank0:asynchronous"',
+        "bank0:asynchronous: handler 'visit' must be a plain function, neither async nor a generator",
+    ),
     ('module = "bank0:worded"', "bank0:worded: 'two words': a handler's name is a word of 1 to 200 characters"),
     ('module = "bank0:empty"', "bank0:empty has no handlers: decorate its functions with @empty.handler"),
     ('module = "raises:app"', r"raises cannot be imported: ZeroDivisionError: .* \(.*raises.py, line 1\): correct it"),

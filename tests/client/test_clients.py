@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import socket
@@ -254,6 +255,34 @@ async def test_a_call_that_is_cancelled_leaves_no_answer_for_the_next_one() -> N
         store.fate = lambda node: "done"
         assert await client.call("add", 7, 1, into=int) == 2
         assert await client.uuid() != await client.uuid()
+
+
+@forms
+@in_loop
+async def test_what_nobody_has_asked_for_is_no_calls_reply(form: type[Any]) -> None:
+    class TalksTooMuch(Store):
+        def answer(self, number: int, words: Any) -> bytes | None:
+            return (super().answer(number, words) or b"") + b"$3\r\nold\r\n"
+
+    async with nodes(TalksTooMuch(lambda node: "done"), 1) as addresses:
+        client = form(addresses)
+        for total in (1, 2, 3):
+            assert await client.call("add", 7, 1, uuid=uuid4()) == b"%d" % total
+        await client.close()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of sockets left open
+def test_a_client_whose_loop_is_closed_can_be_closed() -> None:
+    clients: list[AsyncClient] = []
+
+    async def once() -> None:
+        async with nodes(Store(lambda node: "done"), 1) as addresses:
+            clients.append(AsyncClient(addresses))
+            await clients[0].call("add", 7, 1)
+
+    asyncio.run(once())
+    asyncio.run(clients.pop().close())
+    gc.collect()
 
 
 def test_an_async_client_is_of_one_loop() -> None:

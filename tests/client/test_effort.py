@@ -228,3 +228,19 @@ def test_never_two_effects_and_what_is_said_is_true(steps: list[str], refuses: b
             assert refuses
         if isinstance(outcome, InvalidRequest):
             assert "invalid" in steps
+
+
+def test_where_every_node_that_answers_lacks_the_function_it_says_so() -> None:
+    trying = effort(timeout_s=1.0)
+    for node, said in ((A, "NOHANDLER no such one"), (B, ""), (C, "NOHANDLER no such one")):
+        if said:
+            assert trying.answered(node, error(said)) is None
+        else:
+            trying.failed(node, "cannot be reached", sent=False)
+    with pytest.raises(UnknownHandler, match="no node that answers has it"):
+        trying.next(2.0)
+    trying = effort(timeout_s=1.0)
+    trying.answered(A, error("NOHANDLER no such one"))
+    trying.answered(B, error("OVERLOADED too much"))
+    with pytest.raises(NoQuorum):
+        trying.next(2.0)

@@ -65,6 +65,27 @@ def test_what_lacks_no_sector_or_has_something_behind_it_is_damage(folder: Path,
         RocksStore(folder)
 
 
+def test_a_record_that_rocksdb_would_read_for_ever_is_damage(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    whole = manifest.read_bytes()
+    at, flipped = 0, 0
+    while at < len(whole):
+        for bit in range(8):
+            content = bytearray(whole)
+            content[at + 6] ^= 1 << bit
+            manifest.write_bytes(content)
+            for read_only in (False, True):
+                with pytest.raises(Damaged):  # from RocksDB, or before it
+                    RocksStore(folder, read_only=read_only)
+            flipped += 1
+        at += 7 + int.from_bytes(whole[at + 4 : at + 6], "little")
+    assert flipped > 8
+    manifest.write_bytes(whole)
+    store = RocksStore(folder)
+    assert_prefix(store, 5)
+    store.close()
+
+
 @pytest.mark.parametrize("fill", range(7))
 def test_blocks_are_followed(folder: Path, fill: int) -> None:
     """A block's last bytes are zeros if a header has no room there."""

@@ -51,6 +51,8 @@ class AsyncClient:
         """Take no further call; those under way end as they would. Safe to repeat."""
         self._closed = True
         idle, self._idle = self._idle, []
+        if self._loop is not None and self._loop.is_closed():
+            return  # with all that was open in it
         for connection in idle:
             await connection.aclose()
 
@@ -193,8 +195,9 @@ class _Connection:
         await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
 
     def is_open(self) -> bool:
-        """Whether the other end has not closed it."""
-        return not self._stream.at_eof() and not self._writer.is_closing()
+        """Whether the other end has not closed it, nor sent what nobody asked for: the next call would take it for its own."""
+        unasked = self._reader.has_data() or self._stream._buffer  # type: ignore[attr-defined]  # there is no other way to tell
+        return not unasked and not self._stream.at_eof() and not self._writer.is_closing()
 
     async def exchange(self, packed: bytes) -> object:
         """Send, and wait for the reply. Raises OSError, or hiredis.ProtocolError; it is of no use any more then."""

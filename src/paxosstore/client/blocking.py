@@ -211,6 +211,8 @@ class _Connection:
 
     def is_open(self) -> bool:
         """Whether the other end has not closed it, nor said anything unasked."""
+        if self._reader.has_data():
+            return False
         try:
             self._socket.settimeout(0.0)
             self._socket.recv(1, socket.MSG_PEEK)

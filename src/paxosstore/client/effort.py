@@ -65,6 +65,8 @@ class Effort:
         """It may have happened, or may still happen, by an earlier attempt."""
         self._lacking: set[Address] = set()
         """Nodes that have no such function."""
+        self._hindered = False
+        """A node has answered that something else keeps it from doing it."""
         self._said: dict[Address, str] = {}
 
     def pause_s(self, now_s: float) -> float:
@@ -111,6 +113,7 @@ class Effort:
         elif isinstance(error, FINAL):
             raise error
         elif error.fault is not Fault.CALLER and not isinstance(error, Diverged):
+            self._hindered = True
             self._unknown = self._unknown or not error.outcome_known
             self._leave(node, self._said[node])
             return None
@@ -126,4 +129,6 @@ class Effort:
         said = "; ".join([f"{host}:{port}: {text}" for (host, port), text in self._said.items()])
         if self._unknown and self._writes:
             return OutcomeUnknown(f"{self._what}: it may or may not have happened: repeat it under its uuid, or look ({said})")
+        if self._lacking and not self._hindered:
+            return UnknownHandler(f"{self._what}: no node that answers has it, nothing happened ({said})")
         return NoQuorum(f"{self._what}: no node did it, nothing happened: start the nodes, or wait for longer ({said})")

@@ -15,7 +15,8 @@ class Nodes:
     def __init__(self, nodes: Sequence[str | Address]) -> None:
         if isinstance(nodes, str) or not nodes:
             raise ValueError('a list of nodes is needed, as ["node-a:6379", "node-b:6379"]')
-        self._addresses = [address_of(node) if isinstance(node, str) else node for node in nodes]
+        found = [address_of(node) if isinstance(node, str) else _exact(node) for node in nodes]
+        self._addresses = list(dict.fromkeys(found))
         self._at = 0
 
     def __len__(self) -> int:
@@ -38,7 +39,25 @@ class Nodes:
 
 def address_of(text: str) -> Address:
     """ "host", "host:port", "[v6]:port". Raises ValueError."""
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise ValueError(f'{text!r} is no address: "host:port" is needed')
-    return parts.hostname, parts.port or PORT
+    wrong = ValueError(f'{text!r} is no address: "host:port" is needed')
+    try:
+        parts = urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    # a scheme would be taken for a host, and what stands behind the port would mean nothing
+    if not parts.hostname or parts.netloc != text or "@" in text or text.endswith(":"):
+        raise wrong
+    return _exact((parts.hostname, PORT if port is None else port))
+
+
+def _exact(address: Address) -> Address:
+    """Raises ValueError."""
+    host, port = address
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} is no host name or address") from None
+    if not 1 <= port <= 65_535:
+        raise ValueError(f"{host}:{port}: a port is a number from 1 to 65535")
+    return host, port

@@ -17,6 +17,7 @@ from .once import (
     ONCE,
     PATIENCE_S,
     RETRIED,
+    Answers,
     Begun,
     Clock,
     Nodes,
@@ -172,7 +173,7 @@ class Redis(redis.asyncio.Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         pipeline = Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipeline.owner, pipeline._atomic = self, transaction
+        pipeline.owner, pipeline._atomic, pipeline._answers = self, transaction, Answers()
         return pipeline
 
 
@@ -180,6 +181,7 @@ class Pipeline(BasePipeline):
     """Commands in one go: a transaction, which is executed once, or each of them under a uuid of its own."""
 
     owner: Redis
+    _answers: Answers
     _atomic = True
     _uuid = b""
     _repeated = False
@@ -201,7 +203,7 @@ class Pipeline(BasePipeline):
             self.watching = self._unwatched = True
             return found
 
-    async def reset(self) -> None:
+    async def reset(self) -> Any:
         self._unwatched = False
         await super().reset()
 
@@ -209,7 +211,7 @@ class Pipeline(BasePipeline):
         if self._unwatched:
             await self.reset()
             raise WatchError("the connection was lost while one or more keys were watched")
-        self._repeated = False
+        self._repeated, self._answers = False, Answers()
         if self._atomic or self.explicit_transaction:
             self._uuid = await self.owner.uuid()
         else:
@@ -226,11 +228,21 @@ class Pipeline(BasePipeline):
         return await super()._execute_transaction(cast(Any, Begun(connection, multi)), commands, raise_on_error)
 
     async def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
-        responses = await super()._execute_pipeline(connection, commands, False)
+        known = self._answers.begin()
+        responses = [*known, *await super()._execute_pipeline(connection, commands[len(known) :], False)]
         check_again(responses)
         if raise_on_error:
             self.raise_first_error(commands, responses)
         return responses
+
+    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        try:
+            reply = await super().parse_response(connection, command_name, **options)
+        except ResponseError as error:
+            self._answers.note(error)
+            raise
+        self._answers.note(reply)
+        return reply
 
     async def _disconnect_raise_on_watching(self, *args: Any, **options: Any) -> None:
         """A repetition under the uuid tells whether it was done; if it was not, it is not done: WatchError."""

@@ -16,6 +16,7 @@ from .once import (
     ONCE,
     PATIENCE_S,
     RETRIED,
+    Answers,
     Begun,
     Clock,
     Nodes,
@@ -89,12 +90,12 @@ class NodeConnection(Connection):
             raise
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        waits_s, waiting = self.waits_s, dict[str, float | None]()
+        waits_s, usual_s = self.waits_s, self.socket_timeout
+        waiting: dict[str, Any] = {}
         if waits_s != 0.0:
-            patient = waits_s is not None and self.socket_timeout is not None
-            waiting["timeout"] = waits_s + self.socket_timeout if patient else None
+            waiting["timeout"] = waits_s + usual_s if waits_s is not None and usual_s is not None else None
         try:
-            return super().read_response(*args, **options, **waiting)
+            return super().read_response(*args, **{**options, **waiting})
         except ResponseError as error:
             again = told(error)
             if again is None:
@@ -171,7 +172,7 @@ class Redis(redis.Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
         pipeline = Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipeline.owner, pipeline._atomic = self, transaction
+        pipeline.owner, pipeline._atomic, pipeline._answers = self, transaction, Answers()
         return pipeline
 
 
@@ -179,6 +180,7 @@ class Pipeline(redis.client.Pipeline):
     """Commands in one go: a transaction, which is executed once, or each of them under a uuid of its own."""
 
     owner: Redis
+    _answers: Answers
     _atomic = True
     _uuid = b""
     _repeated = False
@@ -200,7 +202,7 @@ class Pipeline(redis.client.Pipeline):
             self.watching = self._unwatched = True
             return found
 
-    def reset(self) -> None:
+    def reset(self) -> Any:
         self._unwatched = False
         super().reset()
 
@@ -208,7 +210,7 @@ class Pipeline(redis.client.Pipeline):
         if self._unwatched:
             self.reset()
             raise WatchError("the connection was lost while one or more keys were watched")
-        self._repeated = False
+        self._repeated, self._answers = False, Answers()
         if self._atomic or self.explicit_transaction:
             self._uuid = self.owner.uuid()
         else:
@@ -225,11 +227,21 @@ class Pipeline(redis.client.Pipeline):
         return super()._execute_transaction(cast(Any, Begun(connection, multi)), commands, raise_on_error)
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> Any:
-        responses = super()._execute_pipeline(connection, commands, False)
+        known = self._answers.begin()
+        responses = [*known, *super()._execute_pipeline(connection, commands[len(known) :], False)]
         check_again(responses)
         if raise_on_error:
             self.raise_first_error(commands, responses)
         return responses
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        try:
+            reply = super().parse_response(connection, command_name, **options)
+        except ResponseError as error:
+            self._answers.note(error)
+            raise
+        self._answers.note(reply)
+        return reply
 
     def _disconnect_raise_on_watching(self, *args: Any, **options: Any) -> None:
         """A repetition under the uuid tells whether it was done; if it was not, it is not done: WatchError."""

@@ -136,6 +136,24 @@ def _waits_at(args: Sequence[Any]) -> tuple[int, float] | None:
     return None
 
 
+class Answers:
+    """The replies to the first commands of a pipeline: they are not asked for again, whatever becomes of those behind them."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self._whole = False
+
+    def begin(self) -> list[Any]:
+        """What is known already; what is noted from now on comes behind that."""
+        self._whole = True
+        return [*self.kept]
+
+    def note(self, reply: Any) -> None:
+        self._whole = self._whole and not isinstance(reply, Again)
+        if self._whole:
+            self.kept.append(reply)
+
+
 class Waiting:
     """A command that waits, over as many tries as it takes: each for what is left of the time."""
 

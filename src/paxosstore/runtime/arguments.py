@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ def exact_handlers(handlers: object) -> dict[str, Handler]:
 
 def exact_function(name: str, function: Any) -> Any:
     """What can be called and answers at once: a batch waits for nobody."""
-    if iscoroutinefunction(function):
-        raise InvalidRequest(f"{name} must be a plain function, not an async one")
+    if iscoroutinefunction(function) or isgeneratorfunction(function):
+        raise InvalidRequest(f"{name} must be a plain function, neither async nor a generator")
     return exact_callable(name, function)
 
 

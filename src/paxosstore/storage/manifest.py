@@ -1,9 +1,11 @@
-"""Cuts off the torn end of RocksDB's manifest, which RocksDB itself takes for damage.
+"""Looks at RocksDB's manifest before RocksDB does: cuts off a torn end, which it takes for damage, and refuses what it hangs on.
 
 A power cut during a change of the manifest may leave the file longer than what reached it: the last record lacks a sector,
 which reads as zeros. RocksDB overlooks a record that is cut off by the file's end, but refuses this one. The change was not
 durable, and nothing builds on it yet: what it was about is in the journal still. Should it have been durable, and the disk
 have lost it, the journal tells: RocksDB then holds less than the journal's floor.
+
+One flipped bit makes a record one of a log file that is used anew, which no manifest has: RocksDB 10.5 reads that for ever.
 
 The format: blocks of 32 KiB of records `masked crc32c (4) │ length (2) │ type (1) │ payload`, the checksum over type and payload;
 a change is one record (FULL) or several (FIRST, MIDDLE.., LAST). Little-endian.
@@ -17,6 +19,7 @@ from struct import Struct
 
 from crc32c import crc32c
 
+from .damage import damaged
 from .durable import sync_file
 from .segment import SECTOR
 
@@ -28,11 +31,8 @@ _FULL, _LAST = 1, 4
 
 def cut_torn_manifest(folder: Path) -> bool:
     """Cut it off, durably, if its last record lacks a sector; whether it did. RocksDB judges the rest. Raises OSError."""
-    current = folder / "CURRENT"
-    if not current.is_file():
-        return False
-    manifest = folder / current.read_bytes().decode("ascii", "replace").strip()
-    if not manifest.is_file():
+    manifest = _manifest(folder)
+    if manifest is None:
         return False
     content = manifest.read_bytes()
     sound, at = _read(content)
@@ -42,6 +42,26 @@ def cut_torn_manifest(folder: Path) -> bool:
         file.truncate(sound)
         sync_file(file.fileno())
     return True
+
+
+def check_manifest(folder: Path) -> None:
+    """Raises Damaged if its first invalid record is of no kind that a manifest has; RocksDB judges all else. Raises OSError."""
+    manifest = _manifest(folder)
+    if manifest is None:
+        return
+    content = manifest.read_bytes()
+    _, at = _read(content)
+    if at + _HEADER.size <= len(content) and content[at + _CRC_AT_TYPE] > _LAST:
+        raise damaged(manifest, f"a record of an unknown kind, {content[at + _CRC_AT_TYPE]}, at {at}")
+
+
+def _manifest(folder: Path) -> Path | None:
+    """The one in use; None: there is none, which is for RocksDB to judge."""
+    current = folder / "CURRENT"
+    if not current.is_file():
+        return None
+    manifest = folder / current.read_bytes().decode("ascii", "replace").strip()
+    return manifest if manifest.is_file() else None
 
 
 def _read(content: bytes) -> tuple[int, int]:

@@ -13,8 +13,9 @@ from types import TracebackType
 from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
-from .damage import damaged, disk_failed, disk_full
+from .damage import damaged, disk_failed, disk_full, os_failed
 from .forking import keep_for_ever
+from .manifest import check_manifest
 from .operations import Operation, fill
 from .ranges import Ranges
 from .rocks_options import table_options, write_options
@@ -48,6 +49,10 @@ class RocksTable:
         self._snapshots: set[TableSnapshot] = set()
         self.on_damaged: Callable[[Damaged], None] = lambda found: None
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
+        try:
+            check_manifest(path)
+        except OSError as error:
+            raise os_failed(path, error) from error
         try:
             options = table_options(create=False)
             options.set_disable_auto_compactions(not compacts)

@@ -130,6 +130,21 @@ async def test_a_pipeline_is_done_once(form: type[Any]) -> None:
 
 @forms
 @in_loop
+async def test_what_a_pipeline_was_told_before_the_connection_broke_is_not_asked_again(form: type[Any]) -> None:
+    store = LogStore()
+    store.max_kept_bytes = 100
+    async with two_nodes(store) as (one, other):
+        client = form(addresses(one, other))
+        await client.set("big", "x" * 1_000)
+        told = asyncio.ensure_future(client.run(("getdel", "big"), ("incr", "k"), ("incr", "k"), transaction=False))
+        store.lose(b"INCR")
+        assert await lose(store, one, told) == [b"x" * 1_000, 1, 2]
+        assert await client.get("k") == b"2"
+        await client.aclose()
+
+
+@forms
+@in_loop
 async def test_a_transaction_is_done_once(form: type[Any]) -> None:
     store = LogStore()
     async with two_nodes(store) as (one, other):
@@ -226,20 +241,20 @@ async def test_who_waits_is_not_taken_for_one_whose_node_does_not_answer(form: t
 
 
 @forms
-@pytest.mark.parametrize("timeout", [0, 2])
+@pytest.mark.parametrize("wait_s", [0, 2])
 @in_loop
-async def test_who_waits_goes_on_at_another_node_for_what_is_left(form: type[Any], timeout: int) -> None:
+async def test_who_waits_goes_on_at_another_node_for_what_is_left(form: type[Any], wait_s: int) -> None:
     async with two_nodes(LogStore()) as (one, other):
         client = form(addresses(one, other), socket_timeout=0.3)
         began = time.monotonic()
-        waiting = asyncio.ensure_future(client.blpop("q", timeout=timeout))
-        while not one.server.waiting.places:
+        waiting = asyncio.ensure_future(client.blpop("q", timeout=wait_s))
+        while not one.server.waiting.places:  # noqa: ASYNC110  the server has no event for it
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.7)
         await one.server.stop()
-        while not other.server.waiting.places:
+        while not other.server.waiting.places:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        if timeout:
+        if wait_s:
             assert await waiting is None
             assert 1.9 < time.monotonic() - began < 6.0
         else:
@@ -255,7 +270,8 @@ async def test_who_waits_goes_on_at_another_node_for_what_is_left(form: type[Any
         (("BLPOP", "a", "b", 7), ("BLPOP", "a", "b", 5.0)),
         ((b"blmove", "a", "b", "LEFT", "LEFT", b"7"), (b"blmove", "a", "b", "LEFT", "LEFT", 5.0)),
         (("BLMPOP", "7", 1, "a", "LEFT"), ("BLMPOP", 5.0, 1, "a", "LEFT")),
-        (("XREAD", "COUNT", 1, "BLOCK", 7_000, "STREAMS", "BLOCK", "$"), ("XREAD", "COUNT", 1, "BLOCK", 5_000, "STREAMS", "BLOCK", "$")),
+        (("XREAD", "COUNT", 1, "BLOCK", 7_000, "STREAMS", "BLOCK", "$"),
+         ("XREAD", "COUNT", 1, "BLOCK", 5_000, "STREAMS", "BLOCK", "$")),
         (("XREADGROUP", "GROUP", "block", "block", "BLOCK", 7_000, "STREAMS", "s", ">"),
          ("XREADGROUP", "GROUP", "block", "block", "BLOCK", 5_000, "STREAMS", "s", ">")),
         (("BLPOP", "a", 0), ("BLPOP", "a", 0)),
@@ -401,7 +417,7 @@ def test_uuids_are_of_version_7_by_the_stores_time() -> None:
 
 
 def test_the_next_node_is_used_when_the_one_in_use_fails() -> None:
-    nodes = Nodes(["a", "b:1", ("c", 2), "[::1]:3"])
+    nodes = Nodes(["a", "b:1", ("c", 2), "[::1]:3", "a:6379", ("b", 1)])  # the last ones are there already
     assert nodes.current == ("a", 6379)
     nodes.leave("b", 1)
     assert nodes.current == ("a", 6379)
@@ -415,7 +431,30 @@ def test_the_next_node_is_used_when_the_one_in_use_fails() -> None:
     assert nodes.current == ("a", 6379)
 
 
-@pytest.mark.parametrize("nodes", [[], "a:1", [""], [":1"], ["a:b"]])
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [],
+        "a:1",
+        [""],
+        [":1"],
+        ["a:b"],
+        ["a:0"],
+        ["a:65536"],
+        ["a:"],
+        ["redis://a:1"],
+        ["http://a"],
+        ["unix:/x"],
+        ["a:1/5"],
+        ["u:p@a:1"],
+        ["a:1?db=3"],
+        ["a..b:1"],
+        ["."],
+        ["a" * 64],
+        [("a..b", 1)],
+        [("a", 0)],
+    ],
+)
 def test_what_are_no_nodes_is_refused(nodes: Any) -> None:
     with pytest.raises(ValueError, match=r"nodes|address|[Pp]ort"):
         Nodes(nodes)
@@ -424,7 +463,7 @@ def test_what_are_no_nodes_is_refused(nodes: Any) -> None:
 def test_a_url_names_several_nodes() -> None:
     assert nodes_of("redis://a:1,b:2/3") == (["a:1", "b:2"], 3)
     assert nodes_of("redis://a") == (["a"], 0)
-    for wrong in ("http://a", "redis://", "redis://a/x"):
+    for wrong in ("http://a", "redis://", "redis://a/x", "redis://a/1?db=3"):
         with pytest.raises(ValueError, match="redis://host:port"):
             nodes_of(wrong)
 
