@@ -37,7 +37,12 @@ b ZMPOP 1 z2 MIN / b LTRIM l 0 0 / b LTRIM l 5 6 / b LINSERT l BEFORE x y / b RP
 b HINCRBYFLOAT h f 1.5 / b INCRBYFLOAT fl 1.5 / b BITOP NOT bo fl / b BITFIELD bf SET u8 0 1 / b MSETNX k3 1
 b MSETNX new1 1 new2 2 / b SETEX se 10 v / b PSETEX pse 10000 v / b SADD sa 1 2;SADD sb 2 3 / b SUNIONSTORE sc sa sb
 b SDIFFSTORE sc sa sa / b UNLINK sa sb / b ZADD z NX 1 a / b ZADD z NX 2 a / b ZADD z 1 a / b HSET h f 1.5
-b LSET l 0 y / b CONFIG SET notify-keyspace-events E$ / b SET k v / b LPUSH l 1
+b LSET l 0 y / b RPUSH left a b c / b LMPOP 2 nothing left RIGHT / b BLMPOP 0 1 left RIGHT / b ZADD min 1 a 2 b 3 c
+b ZMPOP 2 nothing min MAX / b BZMPOP 0 1 min MAX / b ZADD min 1 incr / b ZADD min XX INCR 1 incr / b SET t 1 EX 100
+b SET t 2 KEEPTTL / b SET t 3 XX PX 100000 / b GETEX t PXAT 1 / b SET bf x / b BITOP AND bf nothing / b PFADD hl a b
+b PFCOUNT hl / b XADD st 1-1 f v / b XGROUP CREATE st g 0 / b XGROUP CREATECONSUMER st g c
+b XREADGROUP GROUP g c STREAMS st > / b XCLAIM st g c 0 1-1 / b XAUTOCLAIM st g c 0 0 / b XACK st g 1-1 / b XDEL st 1-1
+b CONFIG SET notify-keyspace-events E$ / b SET k v / b LPUSH l 1
 b CONFIG SET notify-keyspace-events Kl / b SET k v / b LPUSH l 1 / b CONFIG SET notify-keyspace-events KEn
 b SET k2 v / b SET k2 v / b CONFIG SET notify-keyspace-events x / b CONFIG GET notify*
 b CONFIG SET notify-keyspace-events Z / b CONFIG SET notify-keyspace-events "" / b SET k v / b CONFIG GET notify*

@@ -72,9 +72,14 @@ _SILENT_AT_ZERO = frozenset(
     "sadd srem hdel zrem lrem pfadd persist linsert zremrangebyscore zremrangebyrank zremrangebylex".split()  # noqa: SIM905
 )
 """Nothing has changed where they reply 0."""
+_SILENT = frozenset(("pfcount", "xack", "xautoclaim", "xclaim", "xreadgroup"))
+"""What they write is no event in Redis 7.0."""
 _MOVES = frozenset(("lmove", "blmove", "rpoplpush", "brpoplpush"))
-_DELETE = frozenset(("del", "unlink", "getdel", "flushdb", "flushall"))
-"""That a key is gone is all that they have done."""
+_DELETE = frozenset(("del", "unlink", "getdel", "getex", "bitop", "flushdb", "flushall"))
+"""That a key is gone is all that they have done, where it is."""
+_ENDS = frozenset((b"EX", b"PX", b"EXAT", b"PXAT"))
+"""Options of SET."""
+_ZADD_OPTIONS = frozenset((b"NX", b"XX", b"GT", b"LT", b"CH"))
 
 
 COMPOSED = frozenset((b"exec", b"look", b"once", b"try", b"watch", b"eval", b"evalsha", b"fcall", b"paxos.call", b"paxos.read"))
@@ -155,7 +160,7 @@ def _events(
     name: str, kind: str, args: list[bytes], reply: bytes, witness: Witness, view: View
 ) -> Iterator[tuple[str, str, bytes]]:
     """(class, event, key), in order."""
-    silent = name in _SILENT_AT_ZERO and reply == ZERO
+    silent = name in _SILENT or (name in _SILENT_AT_ZERO and reply == ZERO)
     if name in _MOVES:
         yield from _moved(name, args, witness, view)
     for at, (where, old) in enumerate(witness.before.items()):
@@ -184,10 +189,8 @@ def _events(
         yield kind, _event(name, args, at), key
         if row is None:
             yield "g", "del", key
-        elif name in ("set", "setex", "psetex", "getex"):
-            now = key_in(where, row)
-            if now is not None and now.expires_ms and name != "getex":
-                yield "g", "expire", key
+        elif name in ("setex", "psetex") or (name == "set" and not _ENDS.isdisjoint([word.upper() for word in args[3:]])):
+            yield "g", "expire", key
 
 
 def _moved(name: str, args: list[bytes], witness: Witness, view: View) -> Iterator[tuple[str, str, bytes]]:
@@ -205,16 +208,24 @@ def _moved(name: str, args: list[bytes], witness: Witness, view: View) -> Iterat
 
 def _event(name: str, args: list[bytes], at: int) -> str:
     """The name of what a command has done to the key that it has written as the `at`-th."""
-    if name in ("lmpop", "blmpop"):
-        return "lpop" if b"LEFT" in [word.upper() for word in args[3:]] else "rpop"
-    if name in ("zmpop", "bzmpop"):
-        return "zpopmin" if b"MIN" in [word.upper() for word in args[3:]] else "zpopmax"
+    if name in ("lmpop", "blmpop", "zmpop", "bzmpop"):
+        number_at = 2 if name[0] == "b" else 1
+        which = args[number_at + 1 + int(args[number_at])].upper()  # behind the keys
+        return {b"LEFT": "lpop", b"RIGHT": "rpop", b"MIN": "zpopmin", b"MAX": "zpopmax"}[which]
     if name == "smove":
         return ("srem", "sadd")[at]
-    if name == "zadd" and b"INCR" in [word.upper() for word in args[2:6]]:
+    if name == "zadd" and _adds_to_score(args):
         return "zincr"
     if name == "getex":
         return "persist" if b"PERSIST" in [word.upper() for word in args[2:]] else "expire"
     if name == "xgroup":
         return "xgroup-" + args[1].lower().decode("latin-1")
     return _NAMES.get(name, name)
+
+
+def _adds_to_score(args: list[bytes]) -> bool:
+    """Whether INCR is among the options of a ZADD, and not a member."""
+    at = 2
+    while (word := args[at].upper()) in _ZADD_OPTIONS:
+        at += 1
+    return word == b"INCR"
