@@ -9,6 +9,8 @@ EVALUATE = "core/batch/evaluate.py"
 CONTEXT = "core/turn/context.py"
 ROOM = "services/redis/waiting/room.py"
 COMMAND = "services/redis/waiting/command.py"
+ORDER = "services/redis/connection/order.py"
+CONNECTION = "services/redis/connection/connection.py"
 WATCH_TESTS = "tests/runtime/test_watch.py"
 PUBLISHED_TESTS = "tests/core/test_published.py"
 ROOM_TESTS = "tests/services/redis/test_waiting_room.py"
@@ -27,6 +29,14 @@ FEED = (
             "        self.size = size\n        self._submit(self)\n",
         ),
         shown_by=AGAIN,
+    ),
+    mutant(
+        "who is dropped is there until it is told",
+        15,
+        "what is decided for a client whose connection is being closed counts as given, and nobody gets it",
+        (ORDER, "return self.gone or self._connection.is_closing", "return self.gone"),
+        (CONNECTION, "            self.connection_lost(None)\n            transport.abort()", "            transport.abort()"),
+        shown_by=WAITING_TESTS,
     ),
     mutant(
         "watched before it is durable",
@@ -94,7 +104,7 @@ FEED = (
         "an element is popped for a client that has gone, and goes with it",
         (
             COMMAND,
-            '        if self._owner.gone:\n            raise RequestFailed("its client has gone: nothing was taken")\n',
+            '        if self._owner.lost:\n            raise RequestFailed("its client has gone: nothing was taken")\n',
             "",
         ),
         (COMMAND, "                self._give_back(self.entity, self._args, reply)\n", "                pass\n"),

@@ -138,6 +138,13 @@ UNDER_UUID: tuple[Mutant, ...] = (
         shown_by=CLIENT_TESTS,
     ),
     mutant(
+        "a watch is forgotten with its connection",
+        15,
+        "what a transaction has written first is done at another node, and the rest as if nothing had been watched",
+        (CLIENT, "self.watching = self._unwatched = True", "self.watching = True"),
+        shown_by=CLIENT_TESTS,
+    ),
+    mutant(
         "INCR is no write",
         15,
         "the client repeats a command that is under no uuid",
