@@ -53,6 +53,12 @@ class ClusterSettings:
             raise ConfigError(f"nodes: {self.nodes} is not possible; a cluster has 3 or 5 nodes")
 
 
+def check_name(cluster: str) -> None:
+    """Raises ConfigError for what a person should not call a cluster: it is shown, compared by eye and typed."""
+    if not cluster.strip() or not cluster.isprintable() or len(cluster) > MAX_NAME_CHARACTERS:
+        raise ConfigError(f"cluster: {cluster!r:.100} is no name: one of 1 to {MAX_NAME_CHARACTERS} printable characters is needed")
+
+
 @dataclass(frozen=True, slots=True)
 class TuningSettings:
     """What tunes one node. Times are in milliseconds, sizes in bytes."""

@@ -21,16 +21,23 @@ FOUNDING = (11, 22, 33)
 FAST = Pace(1e12)
 
 
-def member(disk: int) -> SetStanding:
-    row = StandingRow(State.MEMBER, (Disk(disk, 1, 5), Disk(22, 1, 6), Disk(33, 1, 7)), FOUNDING)
+def standing(disk: int, state: State = State.MEMBER) -> SetStanding:
+    row = StandingRow(state, (Disk(disk, 1, 5), Disk(22, 1, 6), Disk(33, 1, 7)), FOUNDING)
     return SetStanding(row.encode())
 
 
-def write(data_dir: Path, entries: range, *changes: Change, cluster: ClusterSettings = BLUE, size: int = 20_000) -> None:
+def write(
+    data_dir: Path,
+    entries: range,
+    *changes: Change,
+    cluster: ClusterSettings = BLUE,
+    size: int = 20_000,
+    state: State = State.MEMBER,
+) -> None:
     """Apply these entries to entity 7 of node 0's directory, which is made if it is not there."""
     with open_directory(data_dir, cluster, 0) as directory:
         store = RocksStore(directory.store_path)
-        store.write({}, (), [member(directory.disk_id), *changes])
+        store.write({}, (), [standing(directory.disk_id, state), *changes])
         for entry in entries:
             write_numbered(store, entry, size)
         store.sync()

@@ -16,7 +16,15 @@ from paxosstore.backup.restore import Restored, restore
 from paxosstore.core.entry.record import Record, Value
 from paxosstore.core.interface.ready import BeginInstall, InstallRows, SetFloor, StopEntity
 from paxosstore.core.turn.standing import StandingRow, State, decode_standing
-from paxosstore.errors import BackupError, DataDirectoryError, DirectoryInUse, DirectoryMismatch, DiskFull, InvalidRequest
+from paxosstore.errors import (
+    BackupError,
+    ConfigError,
+    DataDirectoryError,
+    DirectoryInUse,
+    DirectoryMismatch,
+    DiskFull,
+    InvalidRequest,
+)
 from paxosstore.settings import ClusterSettings
 from paxosstore.storage import rocks
 from paxosstore.storage.directory import identity_of, open_directory
@@ -46,7 +54,7 @@ def backups(tmp_path: Path) -> Path:
     return tmp_path / "backups"
 
 
-def made(backups: Path, directory: Path, node: int | None = None, cluster: str = "") -> Restored:
+def made(backups: Path, directory: Path, node: int | None = None, cluster: str | None = None) -> Restored:
     return restore(pick(backups), directory, node, cluster, FAST)
 
 
@@ -177,6 +185,32 @@ class TestRefusals:
     def test_a_new_cluster_has_another_name(self, backups: Path, tmp_path: Path) -> None:
         with pytest.raises(InvalidRequest, match="give the new one another"):
             made(backups, tmp_path / "new", 0, "blue")
+
+    @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
+    def test_a_new_cluster_has_a_name(self, backups: Path, tmp_path: Path, name: str) -> None:
+        """An empty one is a variable of the shell that was not set, and not the old cluster."""
+        with pytest.raises(ConfigError, match="printable characters"):
+            made(backups, tmp_path / "new", 0, name)
+        assert not (tmp_path / "new").exists()
+
+    def test_not_among_backups(self, backups: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(backups)
+        for place in (backups, tmp_path, pick(backups), pick(backups) / "x", backups / "backup-000002", tmp_path / "link" / "x"):
+            with pytest.raises(InvalidRequest, match="the directory of backups"):
+                made(backups, place)
+        assert not list(backups.glob("**/IDENTITY"))
+
+    @pytest.mark.parametrize("name", ["letter", "backup-000001"])
+    def test_not_among_other_files(self, backups: Path, tmp_path: Path, name: str) -> None:
+        (tmp_path / "home" / "store.new").mkdir(parents=True)
+        (tmp_path / "home" / name).write_bytes(b"dear")
+        with pytest.raises(DataDirectoryError, match=rf"home: is not empty \('{name}'"):
+            made(backups, tmp_path / "home")
+        assert sorted(path.name for path in (tmp_path / "home").iterdir()) == sorted([name, "store.new"])
+
+    def test_an_empty_file_system_will_do(self, backups: Path, tmp_path: Path) -> None:
+        (tmp_path / "disk" / "lost+found").mkdir(parents=True)
+        assert made(backups, tmp_path / "disk").node == 0
 
     def test_there_is_no_such_node(self, backups: Path, tmp_path: Path) -> None:
         with pytest.raises(InvalidRequest, match="node 3 is not possible"):

@@ -15,6 +15,7 @@ from paxosstore.backup.files import link
 from paxosstore.backup.folder import TABLE, check, complete, pick
 from paxosstore.backup.manifest import NAME, read_manifest
 from paxosstore.backup.pace import Pace
+from paxosstore.core.turn.standing import State
 from paxosstore.errors import BackupError, DirectoryInUse, DiskFull, InvalidRequest
 from paxosstore.settings import ClusterSettings
 
@@ -85,6 +86,35 @@ def test_only_the_latest_are_kept(data_dir: Path, backups: Path) -> None:
     assert backup(data_dir, backups, keep=2).gone == [1, 2]
     assert complete(backups) == [3, 4]
     check(pick(backups, 3), FAST)
+
+
+def test_the_backup_of_no_member_removes_none_of_a_member(data_dir: Path, backups: Path) -> None:
+    """Its data may be older than what it would push out."""
+    for _ in range(2):
+        backup(data_dir, backups)
+    write(data_dir, range(30, 31), state=State.REENTERING)
+    for _ in range(2):
+        assert backup(data_dir, backups, keep=1).gone == []
+    assert complete(backups) == [1, 2, 3, 4]
+    write(data_dir, range(31, 32))
+    assert backup(data_dir, backups, keep=2).gone == [1], "those of no member do not count"
+    assert backup(data_dir, backups, keep=1).gone == [2, 3, 4, 5], "and are not kept for themselves"
+
+
+def test_a_damaged_backup_is_none_of_those_that_are_kept(data_dir: Path, backups: Path) -> None:
+    for _ in range(2):
+        folder = backup(data_dir, backups).folder
+    (folder / NAME).write_bytes(b"{")
+    assert backup(data_dir, backups, keep=2).gone == []
+    assert backup(data_dir, backups, keep=2).gone == [1, 2]
+
+
+def test_a_new_node_has_nothing_to_back_up(data_dir: Path, backups: Path) -> None:
+    backup(data_dir, backups)
+    write(data_dir, range(30, 31), state=State.NEW)
+    with pytest.raises(InvalidRequest, match=r"node-0: its node is new, .*start every node"):
+        backup(data_dir, backups, keep=1)
+    assert [path.name for path in backups.glob("backup-*")] == ["backup-000001"]
 
 
 def test_half_a_backup_is_none_and_goes(data_dir: Path, backups: Path) -> None:
@@ -202,6 +232,20 @@ class TestPlaces:
         for place in (data_dir, data_dir / "backups", tmp_path / "link" / "x", data_dir / ".." / "node-0" / "b"):
             with pytest.raises(InvalidRequest, match="lies in the node's data directory"):
                 backup(data_dir, place)
+
+    def test_not_in_any_nodes_data(self, data_dir: Path, tmp_path: Path) -> None:
+        other = tmp_path / "node-1"
+        write(other, range(1, 3))
+        folder = backup(data_dir, tmp_path / "backups").folder
+        (tmp_path / "link").symlink_to(other)
+        store = other / "store"
+        for place in (other, other / "new", store, store / TABLE, store / TABLE / "x" / "y", tmp_path / "link", folder / TABLE):
+            with pytest.raises(InvalidRequest, match="the data of a node"):
+                backup(data_dir, place)
+        (other / "IDENTITY").unlink()
+        (other / "IDENTITY.copy").unlink()
+        with pytest.raises(InvalidRequest, match="the data of a node"):
+            backup(data_dir, other)
 
     def test_not_among_other_files(self, data_dir: Path, tmp_path: Path) -> None:
         (tmp_path / "home").mkdir()

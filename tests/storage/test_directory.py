@@ -13,6 +13,7 @@ import pytest
 
 from paxosstore.errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from paxosstore.settings import ClusterSettings
+from paxosstore.storage import directory as directory_module
 from paxosstore.storage.directory import FORMAT, SEALED_FORMAT, IdentityFile, open_directory
 from paxosstore.storage.rocks import RocksStore
 
@@ -204,6 +205,17 @@ def test_what_cannot_be_a_directory_says_so(path: Path) -> None:
     path.write_text("a file")
     with pytest.raises(DataDirectoryError, match="cannot be used"):
         make(path)
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_what_may_not_be_looked_into_says_so(path: Path, monkeypatch: pytest.MonkeyPatch, create: bool) -> None:
+    def refuse(*_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(directory_module, "_is_identified", refuse)
+    monkeypatch.setattr(directory_module, "_lock", refuse)
+    with pytest.raises(DataDirectoryError, match="Permission denied: a directory is needed that this user may write"):
+        open_directory(path, SETTINGS, 0, create=create)
 
 
 def test_looking_at_nothing_makes_nothing(path: Path) -> None:

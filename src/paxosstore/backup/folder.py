@@ -19,7 +19,7 @@ from pathlib import Path
 from ..errors import BackupError, DirectoryInUse, InvalidRequest
 from ..storage.durable import lock_file, sync_path
 from .files import compare, errors_of, read
-from .manifest import NAME, Manifest, read_manifest
+from .manifest import MEMBER, NAME, Manifest, read_manifest
 from .pace import Pace
 
 TABLE = "rocksdb"
@@ -51,6 +51,11 @@ def pick(backups: Path, number: int | None = None) -> Path:
     return backups / name_of(number)
 
 
+def root_of(folder: Path) -> Path:
+    """The directory of backups that one is in; the folder itself if it stands alone."""
+    return folder.parent if (folder.parent / _LOCK).exists() else folder
+
+
 @contextmanager
 def locked(backups: Path) -> Iterator[None]:
     """Make the directory if it is not there, and keep others from adding to it. What is left of broken backups goes.
@@ -78,8 +83,10 @@ def locked(backups: Path) -> Iterator[None]:
 
 
 def remove_oldest(backups: Path, keep: int) -> list[int]:
-    """Leave the latest `keep` of them. Returns which ones are gone. Raises OSError."""
-    gone = complete(backups)[:-keep]
+    """Remove what is older than the latest `keep` backups of a member. Returns which ones are gone. Raises OSError."""
+    there = complete(backups)
+    members = [number for number in there if _is_of_member(backups / name_of(number))]
+    gone = [number for number in there if number < members[-keep]] if len(members) >= keep else []
     for number in gone:
         folder = backups / name_of(number)
         (folder / NAME).unlink()  # first: half of one is none
@@ -96,6 +103,13 @@ def check(folder: Path, pace: Pace) -> Manifest:
             path = folder / TABLE / file.name
             compare(path, file, read(path, pace))
     return manifest
+
+
+def _is_of_member(folder: Path) -> bool:
+    try:
+        return read_manifest(folder).state == MEMBER
+    except BackupError:
+        return False
 
 
 def _numbers(backups: Path) -> list[int]:

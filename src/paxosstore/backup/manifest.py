@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ..core.entry.ids import MAX_ENTITY
+from ..core.turn.standing import State
 from ..errors import BackupError, ConfigError
 from ..settings import ClusterSettings
 from ..storage.directory import READABLE
@@ -20,6 +21,7 @@ from ..storage.durable import sync_file, sync_path
 
 NAME = "BACKUP.json"
 FORMAT = 1
+MEMBER, NEW = State.MEMBER.value, State.NEW.value
 MAX_BYTES = 256 * 1024 * 1024
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[a-z]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

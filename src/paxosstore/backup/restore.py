@@ -13,14 +13,15 @@ from typing import NamedTuple
 
 from ..core.turn.restored import disk_of, lost_disk, new_cluster
 from ..errors import BackupError, Damaged, InvalidRequest
+from ..settings import check_name
 from ..storage.directory import IdentityFile, make_directory
 from ..storage.durable import sync_path
 from ..storage.journal import create_journal
 from ..storage.restoring import GivenUp, drop_votes, standing_of
 from ..storage.rocks_table import RocksTable
 from .files import compare, copy, errors_of, no_room
-from .folder import TABLE
-from .manifest import Manifest, read_manifest
+from .folder import TABLE, root_of
+from .manifest import NEW, Manifest, read_manifest
 from .pace import Pace
 
 SPARE_BYTES = 64 << 20
@@ -37,18 +38,21 @@ class Restored(NamedTuple):
     given_up: GivenUp
 
 
-def restore(backup: Path, directory: Path, node: int | None, cluster: str, pace: Pace) -> Restored:
-    """Make the data directory of a node (None: the one that the backup is of); of a new cluster of this name, if there is one.
+def restore(backup: Path, directory: Path, node: int | None, cluster: str | None, pace: Pace) -> Restored:
+    """Make the data directory of a node (None: the one that the backup is of); of a new cluster of this name, if one is named.
 
     Raises BackupError, InvalidRequest, DirectoryInUse, DataDirectoryError, DiskFull, NodeError: then there is no data directory.
     """
+    if cluster is not None:
+        check_name(cluster)
+    _check_apart(backup, directory)
     manifest = read_manifest(backup)
     me = manifest.node if node is None else node
     if not 0 <= me < manifest.nodes:
         raise InvalidRequest(f"node {me} is not possible: the nodes of this cluster are 0 to {manifest.nodes - 1}")
     if cluster == manifest.cluster:
         raise InvalidRequest(f"{cluster!r} is the name of the cluster that the backup is of: give the new one another")
-    if manifest.state == "new" and not cluster:
+    if manifest.state == NEW and not cluster:
         raise InvalidRequest(f"{backup}: its node was new, no member of a cluster yet: start this one on an empty directory")
     settings = replace(manifest.settings, cluster=cluster or manifest.cluster)
     if cluster:
@@ -77,6 +81,13 @@ def restore(backup: Path, directory: Path, node: int | None, cluster: str, pace:
     if cluster:
         _note_made(backup, cluster, me, directory)
     return Restored(manifest, me, settings.cluster, given_up[0])
+
+
+def _check_apart(backup: Path, directory: Path) -> None:
+    """Raises InvalidRequest if the next backup that is removed would take the directory with it, or the other way round."""
+    root, to = root_of(backup).resolve(), directory.resolve()
+    if root == to or root in to.parents or to in root.parents:
+        raise InvalidRequest(f"{directory}: is, contains or lies in the directory of backups: name another directory")
 
 
 def _note(backup: Path, cluster: str, me: int) -> Path:

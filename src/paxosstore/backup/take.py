@@ -15,12 +15,12 @@ from typing import NamedTuple
 from ..core.turn.standing import OwnStanding, decode_standing
 from ..errors import BackupError, InvalidRequest
 from ..storage.checkpoint import DATA_FILES, add_journal, settle
-from ..storage.directory import IdentityFile
+from ..storage.directory import IdentityFile, of_a_store
 from ..storage.durable import sync_path
 from ..storage.rocks import RocksStore
 from .files import copy, errors_of, link, no_room, read
 from .folder import TABLE, complete, locked, name_of, remove_oldest
-from .manifest import FORMAT, File, Manifest, read_manifest, write_manifest
+from .manifest import FORMAT, MEMBER, NEW, File, Manifest, read_manifest, write_manifest
 from .pace import Pace
 
 SPARE_BYTES = 16 << 20
@@ -46,6 +46,8 @@ class Taken(NamedTuple):
 def take(place: Path, identity: IdentityFile, data_dir: Path, backups: Path, pace: Pace, keep: int, program: str) -> Taken:
     """Make a backup of the checkpoint in `place`, a node's with this identity. `program`: the version that does it.
 
+    Only one of a member has older ones removed: the data of any other may be older than theirs.
+
     Raises InvalidRequest, BackupError, DirectoryInUse, Damaged, DiskFull, NodeError. Then the earlier ones are as they were.
     """
     _check_apart(data_dir, backups)
@@ -65,12 +67,17 @@ def take(place: Path, identity: IdentityFile, data_dir: Path, backups: Path, pac
                 sync_path(folder / TABLE)
                 sync_path(folder)
                 manifest = describe(place, identity, files, program)
+                if manifest.state == NEW:
+                    raise InvalidRequest(
+                        f"{data_dir}: its node is new, no member of a cluster yet: start every node of the cluster once, or make a "
+                        "backup of another node"
+                    )
                 write_manifest(folder, manifest)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         with errors_of(backups):
-            gone = remove_oldest(backups, keep) if keep else []
+            gone = remove_oldest(backups, keep) if keep and manifest.state == MEMBER else []
     return Taken(number, folder, manifest, copying.kept, copying.linked, copying.copied, gone)
 
 
@@ -97,7 +104,7 @@ def describe(place: Path, identity: IdentityFile, files: list[File], program: st
         node=identity.node,
         disk=f"{identity.disk_id:x}",
         cluster_id=standing.cluster_id if standing else "",
-        state=standing.row.state.value if standing else "member",
+        state=standing.row.state.value if standing else MEMBER,
         directory_format=identity.format,
         entities=entities,
         entries=entries,
@@ -180,6 +187,8 @@ def _check_apart(data_dir: Path, backups: Path) -> None:
     data, to = data_dir.resolve(), backups.resolve()
     if to == data or data in to.parents:
         raise InvalidRequest(f"{backups}: lies in the node's data directory, with which it would be lost: name another directory")
+    if (found := of_a_store(to)) is not None:
+        raise InvalidRequest(f"{backups}: is, or lies in, the data of a node ({found}): name a directory apart from it")
     with suppress(OSError):
         if backups.exists() and not backups.is_dir():
             raise InvalidRequest(f"{backups}: is no directory: name one")

@@ -27,7 +27,7 @@ def backup(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="The node's configuration file.", show_default=False)
     ] = None,
-    keep: Annotated[int, typer.Option(metavar="N", min=0, help="Leave the latest N backups, remove others; 0: remove none.")] = 0,
+    keep: Annotated[int, typer.Option(metavar="N", min=0, help="Remove what is older than the latest N of a member; 0: nothing.")] = 0,
     rate: Rate = 64.0,
     listing: Annotated[bool, typer.Option("--list", help="Show which backups there are.")] = False,
     checking: Annotated[bool, typer.Option("--check", help="Read a backup and compare it with its checksums.")] = False,
@@ -46,13 +46,19 @@ def backup(
 
 def restore(
     backups: Annotated[Path, typer.Argument(metavar="BACKUPS", help="A directory of backups.")],
-    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="The data directory to make; it must not be one yet.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="The data directory to make: an empty one, or none yet.")],
     node: Annotated[
         int | None, typer.Option(metavar="N", help="For which node; else the one that the backup is of.", show_default=False)
     ] = None,
     new_cluster: Annotated[
-        str, typer.Option("--new-cluster", metavar="NAME", help="Begin a new cluster of this name; do the same for each node.")
-    ] = "",
+        str | None,
+        typer.Option(
+            "--new-cluster",
+            metavar="NAME",
+            help="Begin a new cluster of this name; do the same for each node.",
+            show_default=False,
+        ),
+    ] = None,
     number: Number = None,
     rate: Rate = 64.0,
 ) -> None:
@@ -66,7 +72,7 @@ def restore(
         f"{directory}: node {done.node} of cluster {done.cluster!r}, as of {done.manifest.taken}: "
         f"{done.manifest.entities} entities, {_megabytes(done.manifest.bytes)}"
     )
-    for line in _remarks(done.given_up, new=bool(new_cluster)):
+    for line in _remarks(done.given_up, new=new_cluster is not None):
         typer.echo(line)
 
 
@@ -188,6 +194,7 @@ def _check(directory: Path, number: int | None, rate: float) -> None:
 
 
 def _take(directory: Path, config: Path, keep: int, rate: float) -> None:
+    from ..backup.manifest import MEMBER
     from ..backup.pace import Pace
     from ..backup.take import take
     from ..storage.directory import identity_of
@@ -203,8 +210,9 @@ def _take(directory: Path, config: Path, keep: int, rate: float) -> None:
         f"{_megabytes(manifest.bytes)}: {_megabytes(taken.copied_bytes)} copied, {_megabytes(taken.linked_bytes)} linked to the "
         f"node's files, {_megabytes(taken.kept_bytes)} as before"
     )
-    if manifest.state != "member":
-        typer.echo(f"the node is {manifest.state}, no member: its data may be old. Make a backup of another node, or later")
+    if manifest.state != MEMBER:
+        kept = "; older backups stay, whatever --keep says" if keep else ""
+        typer.echo(f"THE NODE IS {manifest.state}, no member: its data may be old{kept}. Make a backup of another node, or later")
     if taken.gone:
         typer.echo(f"removed: {', '.join(map(str, taken.gone))}")
 

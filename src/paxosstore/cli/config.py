@@ -19,7 +19,7 @@ import msgspec
 from ..errors import ConfigError
 from ..runtime.sockets import where
 from ..services.redis.settings import RedisSettings
-from ..settings import ClusterSettings, TuningSettings
+from ..settings import ClusterSettings, TuningSettings, check_name
 
 LOCALHOST = "127.0.0.1"
 OFF = "off"
@@ -220,8 +220,10 @@ def parse_address(text: str | int, key: str) -> Address:
 def _check(table: dict[str, Any], base: Path) -> NodeConfig:
     file = _section(table, _File, "")
     cluster = _section(file.cluster, ClusterSettings, "cluster")
-    if not cluster.cluster.isprintable():
-        raise ConfigError("cluster.cluster: the name must be printable")
+    try:
+        check_name(cluster.cluster)
+    except ConfigError as error:
+        raise ConfigError(f"cluster.{error}") from error
     if not 0 <= file.node < cluster.nodes:
         raise ConfigError(f"node: {file.node} is not possible: the nodes of this cluster are 0 to {cluster.nodes - 1}")
     if len(file.nodes) != cluster.nodes:

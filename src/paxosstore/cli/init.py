@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..services.redis.settings import RedisSettings
-from ..settings import ClusterSettings, TuningSettings
+from ..settings import ClusterSettings, TuningSettings, check_name
 from .config import LOCALHOST, Address, Addresses, AppSettings
 
 PORTS_PER_NODE = 10
@@ -31,8 +31,7 @@ def write_configs(
     """
     AppSettings(app)
     settings = ClusterSettings(cluster or f"cluster-{secrets.token_hex(4)}", nodes)
-    if not settings.cluster.isprintable():
-        raise ConfigError("cluster: the name must be printable")
+    check_name(settings.cluster)
     highest = base_port + PORTS_PER_NODE * (nodes - 1) + 3
     if base_port < 1 or highest > 65_535:
         raise ConfigError(f"base-port: {base_port} to {highest} are not all ports: they must lie between 1 and 65535")

@@ -43,6 +43,8 @@ entity's time (core/batch/view.py: TIME), and would let it go back; 8 reads no i
 page begins (services/redis/layout/pages.py)."""
 SEALED_FORMAT = 6
 NAME, COPY = "IDENTITY", "IDENTITY.copy"
+_OF_HALF_A_DIRECTORY = {"LOCK", "store.new", f"{NAME}.new", "lost+found"}
+"""What a directory has in it whose making was broken off, or an empty file system."""
 
 
 class IdentityFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,9 +126,9 @@ def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, cre
     """
     path = Path(path)
     lock = -1
-    if not create and not _is_identified(path):
-        raise _nobodys(path)
     try:
+        if not create and not _is_identified(path):
+            raise _nobodys(path)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(path)
         return Directory(path, _identify(path, cluster, node, upgrade=create), lock)
@@ -184,11 +186,15 @@ def _identify(path: Path, cluster: ClusterSettings, node: int, *, upgrade: bool)
 
 
 def make_directory(path: Path, identity: IdentityFile, fill: Callable[[Path], None]) -> None:
-    """Make a data directory around a store that `fill` makes at the path that it is given.
+    """Make a data directory, of an empty one or where there is none, around a store that `fill` makes at the path it is given.
 
     After a crash there is none, and the same again begins anew; or it is there as a whole. Raises DirectoryInUse,
-    DataDirectoryError if a node has kept its data there, OSError, and what `fill` raises.
+    DataDirectoryError if a node has kept its data there, or anybody anything, OSError, and what `fill` raises.
     """
+    if path.exists() and not (_is_identified(path) or (path / "store").exists()):
+        others = sorted({entry.name for entry in path.iterdir()} - _OF_HALF_A_DIRECTORY)
+        if others:
+            raise DataDirectoryError(f"{path}: is not empty ({others[0]!r:.100} is in it): name an empty directory, or a new one")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(path)
     try:
@@ -208,6 +214,15 @@ def make_directory(path: Path, identity: IdentityFile, fill: Callable[[Path], No
         sync_path(path)
     finally:
         os.close(lock)
+
+
+def of_a_store(path: Path) -> Path | None:
+    """The data directory, or RocksDB, that a path is or lies in, as far as this user can look."""
+    for place in (path, *path.parents):
+        with suppress(OSError):
+            if _is_identified(place) or (place / "store" / "rocksdb").exists() or (place / "CURRENT").exists():
+                return place
+    return None
 
 
 def identity_of(path: Path) -> IdentityFile:
