@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from paxosstore.backup.lines import Counts, Header, Key, check_lines, read_header, read_rows, write_lines
 from paxosstore.core.batch.overlay import DATA, UUID, WriteBatch
 from paxosstore.core.interface.ready import Apply
-from paxosstore.errors import BackupError
+from paxosstore.errors import BackupError, InvalidRequest
 from paxosstore.storage.memory import MemoryStore
 
 from ..storage.support import row
@@ -163,6 +164,7 @@ def sealed(lines: list[str]) -> bytes:
         ('{"entity":1,"redis_key":"a","hash":[],"part":-1}', "one kind of key"),
         ('{"entity":1,"redis_key":"a","hash":[],"part":true}', "one kind of key"),
         ('{"entity":1,"redis_key":"a","hash":[],"large":1}', "one kind of key"),
+        ('{"entity":1,"redis_key":"a","hash":[' + "[]," * 1_000 + "[]]}", "more than 1000 lists"),
         ('{"entity":1,"space":"dd","key":"a","value":"b"}', "space: one character"),
     ],
 )
@@ -181,6 +183,28 @@ def test_what_is_no_export_is_refused(export: Path, first: str) -> None:
     for look in (check_lines, read_header):
         with pytest.raises(BackupError, match="line 1"):
             look(export)
+
+
+def test_what_cannot_be_read_twice_is_refused(export: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    look: Callable[[Path], object]
+    for look in (check_lines, read_header, lambda path: list(read_rows(path))):
+        for place in (tmp_path / "pipe", tmp_path):
+            with pytest.raises(InvalidRequest, match="save what comes from it in a file"):
+                look(place)
+
+
+def test_rows_of_a_file_that_has_lost_its_end_since_it_was_checked(export: Path) -> None:
+    lines = export.read_bytes().splitlines(keepends=True)
+    for content in (b"", b"".join(lines[:-1])):
+        export.write_bytes(content)
+        with pytest.raises(BackupError, match="its last line is missing"):
+            list(read_rows(export))
+
+
+def test_brackets_in_texts_are_no_members(tmp_path: Path) -> None:
+    write(tmp_path / "keys", {8: {b"k" + b"[" * 5_000: b'"[' * 5_000 + b"\\" * 3, b"ha": b"[" * 5_000}})
+    assert check_lines(tmp_path / "keys")[1] == Counts(1, 3)
 
 
 def test_what_stands_behind_the_end_is_refused(export: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -20,7 +21,8 @@ from paxosstore.cli.intake import Batch, Intake
 from paxosstore.errors import BackupError, InvalidRequest, NotServing, PaxosStoreError
 from paxosstore.runtime.node import Node
 from paxosstore.services.http.server import HttpServer, Response, text
-from paxosstore.settings import ClusterSettings
+from paxosstore.services.importing import OF_A_RUN, encode
+from paxosstore.settings import ClusterSettings, TuningSettings
 from paxosstore.storage.places import IMPORT, a_place, place_of
 
 from ..backup.test_lines import store_with
@@ -37,17 +39,22 @@ class FakeIntake:
         self.under_way = 0
         self.at_once: list[int] = []
         """How many there were, with each that came."""
+        self.runs: dict[bytes, bytes] = {}
+        """Of each uuid the run that came first."""
         self._data_dir = data_dir
 
     async def __call__(self, query: Mapping[str, str]) -> Response:
         content = (place_of(self._data_dir, IMPORT, query["name"]) / query["number"]).read_bytes()
-        self.taken.append((int(query["number"]), msgspec.msgpack.decode(content, type=Batch)))
+        batch = msgspec.msgpack.decode(content, type=Batch)
+        self.taken.append((int(query["number"]), msgspec.structs.replace(batch, run=b"")))
         self.under_way += 1
         self.at_once.append(self.under_way)
         for _ in range(20):
             await asyncio.sleep(0)
         self.under_way -= 1
-        return text(*(self.answers.pop(0) if self.answers else (HTTPStatus.OK, "ok")))
+        if self.answers:
+            return text(*self.answers.pop(0))
+        return text(HTTPStatus.OK, "ok" if self.runs.setdefault(batch.uuid, batch.run) == batch.run else "earlier")
 
 
 @pytest.fixture
@@ -95,8 +102,8 @@ MANY = {5: {b"%04d" % number: b"x" for number in range(1_100)}, 8: {b"a": b"b"}}
 
 def test_rows_go_in_batches_under_uuids_of_their_own(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
     file = export(tmp_path / "file", MANY, own=True)
-    for _ in range(2):
-        assert importing.run(file, config, 2) == importing.Imported(1_101, 2)
+    assert importing.run(file, config) == importing.Imported(1_101, 0, 2)
+    assert importing.run(file, config) == importing.Imported(0, 1_101, 2)
     first, again = node.taken[:4], node.taken[4:]
     assert first == again  # the same uuids: nothing happens twice
     assert [(batch.entity, batch.handler) for _, batch in first] == [(5, "import")] * 3 + [(8, "redis")]
@@ -120,7 +127,7 @@ def test_members_of_a_key_go_one_request_after_the_other(
 ) -> None:
     monkeypatch.setattr(importing, "AT_ONCE", 4)
     file = export(tmp_path / "file", {9: {b"key": b""}})
-    assert importing.run(file, config, 2) == importing.Imported(10, 0)
+    assert importing.run(file, config, 2) == importing.Imported(10, 0, 0)
     assert [line for line, _ in node.taken] == list(range(3, 13))  # two parts are more than 500 members
     assert set(node.at_once) == {1}  # what goes on with a key waits for all before it
 
@@ -137,6 +144,34 @@ def test_what_cannot_be_done_now_is_repeated(node: FakeIntake, config: NodeConfi
     importing.run(export(tmp_path / "file", {5: {b"a": b"b"}}), config, 2)
     assert len(node.taken) == 4
     assert len({batch.uuid for _, batch in node.taken}) == 1
+
+
+def test_what_is_to_be_written_again_has_uuids_of_its_own(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
+    file = export(tmp_path / "file", MANY)
+    importing.run(file, config, 503)
+    assert importing.run(file, config) == importing.Imported(500, 601, 0), "what broke off goes on"
+    node.taken.clear()
+    for _ in range(2):
+        assert importing.run(file, config, again=True) == importing.Imported(1_101, 0, 0)
+    assert len({batch.uuid for _, batch in node.taken}) == 8
+    node.answers = [(HTTPStatus.SERVICE_UNAVAILABLE, "no quorum")] * 2
+    assert importing.run(file, config, again=True) == importing.Imported(1_101, 0, 0)
+    assert len({batch.uuid for _, batch in node.taken}) == 12, "within one run nothing is done twice"
+    with pytest.raises(InvalidRequest, match="--again begins at the beginning"):
+        importing.run(file, config, 503, again=True)
+    node.answers = [(HTTPStatus.BAD_REQUEST, "too large")]
+    with pytest.raises(BackupError, match="line 3: too large; what came before it is done, import --again from the beginning"):
+        importing.run(file, config, again=True)
+
+
+def test_a_file_that_changes_meanwhile(
+    node: FakeIntake, config: NodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, other = export(tmp_path / "file", MANY), export(tmp_path / "other", {5: {b"a": b"1"}})
+    real = importing.read_rows
+    monkeypatch.setattr(importing, "read_rows", lambda _: real(other))
+    with pytest.raises(BackupError, match=r"file: was changed meanwhile: 1 rows were found where there had been 1101"):
+        importing.run(file, config)
 
 
 def test_the_line_that_cannot_be_written_is_named(node: FakeIntake, config: NodeConfig, tmp_path: Path) -> None:
@@ -165,6 +200,47 @@ def test_nothing_is_written_of_a_file_that_is_not_whole(node: FakeIntake, config
     assert not node.taken
 
 
+class Caller:
+    """A node, as far as its intake goes."""
+
+    def __init__(self, reply: bytes) -> None:
+        self.reply = reply
+        self.tuning = TuningSettings()
+        self.given: list[tuple[bytes, bytes]] = []
+        """Payloads and digests."""
+
+    async def call(self, entity: int, handler: str, payload: bytes, *, digest: bytes, **_: object) -> bytes:
+        assert (entity, handler) == (1, OF_A_RUN)
+        self.given.append((payload, digest))
+        return self.reply
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [(b"r" * 16 + b"2", "ok"), (b"s" * 16 + b"2", "earlier"), (b"2", "earlier"), (b"+OK\r\n", "earlier")],
+)
+def test_the_answer_says_which_run_has_done_it(tmp_path: Path, reply: bytes, said: str) -> None:
+    caller = Caller(reply)
+    intake = Intake(cast(Node, caller), tmp_path)
+    with a_place(tmp_path, IMPORT) as (name, place):
+        for run in (b"r" * 16, b"q" * 16):
+            (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "import", encode([(b"a", b"b")]), bytes(16), run)))
+            answer = asyncio.run(intake({"name": name, "number": "1"}))
+            assert answer.body.decode().strip() == (said if run[:1] == b"r" else "earlier")
+    (one, digest), (other, same) = caller.given
+    assert one != other
+    assert digest == same, "it is the same request under that uuid, whichever run it is of"
+
+
+@pytest.mark.parametrize("reply", [b"-ERR no\r\n", b"r" * 16 + b"-ERR no\r\n"])
+def test_what_redis_refuses_is_refused(tmp_path: Path, reply: bytes) -> None:
+    intake = Intake(cast(Node, Caller(reply)), tmp_path)
+    with a_place(tmp_path, IMPORT) as (name, place):
+        (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "redis", b"", bytes(16), b"r" * 16)))
+        with pytest.raises(InvalidRequest, match=r"^ERR no$"):
+            asyncio.run(intake({"name": name, "number": "1"}))
+
+
 class TestIntake:
     """The node's end, without its node: what is refused never gets there."""
 
@@ -191,11 +267,11 @@ class TestIntake:
         with a_place(tmp_path, IMPORT) as (name, place):
             (place / "1").write_bytes(b"\xc1")
             assert "no such request" in str(self.ask(intake, name, "1"))
-            (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "card", b"", bytes(16))))
+            (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "card", b"", bytes(16), bytes(16))))
             assert "'card' imports nothing" in str(self.ask(intake, name, "1"))
             (place / "1").write_bytes(bytes(9_000_000))
             assert "max_request_bytes" in str(self.ask(intake, name, "1"))
-            (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "import", b"", bytes(16))))
+            (place / "1").write_bytes(msgspec.msgpack.encode(Batch(1, "import", b"", bytes(16), bytes(16))))
             assert isinstance(self.ask(intake, name, "1"), NotServing)
 
 

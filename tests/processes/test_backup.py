@@ -257,7 +257,9 @@ KINDS_READ = (
 )
 
 
-def test_an_export_goes_into_a_cluster_again(cluster: LocalCluster, tmp_path: Path) -> None:
+def test_an_export_goes_into_a_cluster_again(
+    cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As lines and as Redis commands, of a running node, of a stopped one and of a backup: the same data each time."""
 
     async def content() -> dict[str, object]:
@@ -303,6 +305,15 @@ def test_an_export_goes_into_a_cluster_again(cluster: LocalCluster, tmp_path: Pa
             await forget()
             assert await command("import", tmp_path / name, *config) == 0
             assert await content() == before, name
+        await forget()
+        capsys.readouterr()
+        assert await command("import", tmp_path / "stopped", *config) == 0
+        assert re.match(r"0 rows written in .* s; \d\d+ had been written by an earlier import", capsys.readouterr().out)
+        async with RespClient(cluster.redis_servers, timeout_s=20.0) as client:
+            assert await client.repeat("EXISTS", "hash") == 0
+        assert await command("import", tmp_path / "stopped", *config, "--again") == 0
+        assert "earlier" not in capsys.readouterr().out
+        assert await content() == before
         await forget()
         reader, writer = await asyncio.open_connection(*cluster.redis_servers[1])
         stream = (tmp_path / "redis").read_bytes()

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -22,12 +24,15 @@ import msgspec
 
 from ..core.batch.overlay import DATA
 from ..core.entry.ids import MAX_ENTITY
-from ..errors import BackupError
+from ..errors import BackupError, InvalidRequest
 from ..storage.api import Store
 
 FORMAT = 1
 MAX_LINE_BYTES = 160 * 1024 * 1024
 """Of a key and a value as large as an entry may be, in base64."""
+MAX_LISTS = 1_000
+"""In a line: many times its size in memory, each of them. An export writes 200 members a line, and a list around them."""
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _AFTER_ALL = b"\xff"
 
 _encode = msgspec.json.Encoder().encode
@@ -132,15 +137,18 @@ def write_lines(store: Store, header: Header, out: BinaryIO, key_of: KeyOf, *, o
 
 
 def read_header(path: Path) -> Header:
-    """Raises BackupError, OSError."""
-    with path.open("rb") as file:
+    """Raises BackupError, InvalidRequest, OSError."""
+    with _open(path) as file:
         return _header(path, _parse(path, 1, _read_line(path, 1, file)))
 
 
 def check_lines(path: Path) -> tuple[Header, Counts]:
-    """Read all and compare it with what the end says, before anything is done with it. Raises BackupError, OSError."""
+    """Read all and compare it with what the end says, before anything is done with it.
+
+    Raises BackupError, InvalidRequest if it is no file that can be read a second time, OSError.
+    """
     digest, entities, rows, number = hashlib.sha256(), 0, 0, 0
-    with path.open("rb") as file:
+    with _open(path) as file:
         header = _header(path, _parse(path, 1, first := _read_line(path, 1, file)))
         digest.update(first)
         number = 1
@@ -159,14 +167,12 @@ def check_lines(path: Path) -> tuple[Header, Counts]:
                 entities += 1
             else:
                 rows += 1
-    raise BackupError(
-        f"{path}: ends after line {number}, and its last line is missing: it was cut off; copy it again, or export anew"
-    )
+    raise _cut_off(path, number)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Raises BackupError, OSError."""
-    with path.open("rb") as file:
+    """Raises BackupError, InvalidRequest, OSError."""
+    with _open(path) as file:
         number = 0
         while text := _read_line(path, number + 1, file):
             number += 1
@@ -178,6 +184,20 @@ def read_rows(path: Path) -> Iterator[Row]:
             row = _row(path, number, content)
             if row is not None:
                 yield row
+    raise _cut_off(path, number)
+
+
+def _open(path: Path) -> BinaryIO:
+    """Raises InvalidRequest, OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: that may wait for whoever writes into a pipe
+        raise InvalidRequest(f"{path}: is no file, and cannot be read twice: save what comes from it in a file, and name that")
+    return path.open("rb")
+
+
+def _cut_off(path: Path, number: int) -> BackupError:
+    return BackupError(
+        f"{path}: ends after line {number}, and its last line is missing: it was cut off; copy it again, or export anew"
+    )
 
 
 def _plain(space: bytes, key: bytes, value: bytes) -> dict[str, Any]:
@@ -218,6 +238,8 @@ def _read_line(path: Path, number: int, file: BinaryIO) -> bytes:
 def _parse(path: Path, number: int, text: bytes) -> dict[str, Any]:
     if not text.endswith(b"\n"):
         raise BackupError(f"{path}, line {number}: is cut off: copy the file again, or export anew")
+    if text.startswith(b"{") and text.count(b"[") > MAX_LISTS and _STRING.sub(b"", text).count(b"[") > MAX_LISTS:
+        raise BackupError(f"{path}, line {number}: has more than {MAX_LISTS} lists: give each line fewer members, and a part")
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -121,22 +121,30 @@ def import_(
     ] = None,
     from_line: Annotated[int, typer.Option("--from-line", metavar="N", min=2, help="Go on where an import broke off.")] = 2,
     checking: Annotated[bool, typer.Option("--check", help="Read the file only: is it whole?")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Write what an earlier import has written, too.")] = False,
 ) -> None:
-    """Write an export into a running cluster, over what is there under the same keys. To repeat it does no harm.
+    """Write an export into a running cluster, over what is there under the same keys. What an earlier import of the same file has
+    written is left as it is by now.
 
     Redis commands (export --redis) go in by: redis-cli -p PORT --pipe < FILE
     """
     from .config import load_config
-    from .importing import check, run
+    from .importing import FIRST_LINE, check, run
 
     if checking:
+        if config is not None or again or from_line > FIRST_LINE:
+            raise InvalidRequest("import: --check only reads the file: leave out --config, --again and --from-line")
         typer.echo(f"{file}: whole: {check(file)}")
         return
     if config is None:
         raise InvalidRequest("--config is missing: the file of a running node of the cluster to import into, on this machine")
     started = time.monotonic()
-    done = run(file, load_config(config), from_line)
-    remark = f"; {done.skipped} rows are uuids of the other cluster, and mean nothing here" if done.skipped else ""
+    done = run(file, load_config(config), from_line, again=again)
+    remark = ""
+    if done.earlier:
+        remark += f"; {done.earlier} had been written by an earlier import of this file (--again writes them anew)"
+    if done.skipped:
+        remark += f"; {done.skipped} rows are uuids of the other cluster, and mean nothing here"
     typer.echo(f"{done.rows} rows written in {time.monotonic() - started:.1f} s{remark}")
 
 

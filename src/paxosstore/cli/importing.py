@@ -2,12 +2,14 @@
 
 A request's uuid follows from the export and the line that it begins with: what was done already is not done again, whether it was
 sent twice, broken off or begun anew (as long as the store remembers uuids: uuid_window_entries). What was written meanwhile is
-therefore not undone by a repetition.
+therefore not undone by a repetition. Each run says who it is, so that what an earlier one has done is not counted as done by it;
+one that is to do all of it again has uuids of its own.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 import urllib.error
@@ -27,13 +29,16 @@ from ..core.batch.overlay import DATA
 from ..errors import BackupError, InvalidRequest, NotServing, PaxosStoreError
 from ..services import importing
 from ..services.http.request import CHANGE_HEADER
+from ..services.importing import RUN_BYTES
 from ..services.redis.commands import handler as redis_commands
 from ..services.redis.portable.importing import String, import_payload
 from ..services.redis.portable.pieces import Piece
 from ..storage.places import IMPORT, a_place
 from .config import NodeConfig
-from .intake import Batch
+from .intake import DONE, DONE_EARLIER, Batch
 
+FIRST_LINE = 2
+"""The first one behind the header."""
 BATCH_ROWS = 500
 BATCH_BYTES = 256 * 1024
 """A request has no more of either, or one row; each member of a Redis key counts as one row. Changed, lines have other uuids."""
@@ -48,6 +53,8 @@ _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 class Imported(NamedTuple):
     rows: int
+    earlier: int
+    """That had been written by an earlier run."""
     skipped: int
     """Of the store's own."""
 
@@ -70,8 +77,13 @@ def check(file: Path) -> str:
     return f"{counts.rows} rows of {counts.entities} entities of cluster {header.cluster!r}, as of {header.taken}"
 
 
-def run(file: Path, config: NodeConfig, from_line: int) -> Imported:
-    """Write all rows from a line on. Raises BackupError that names the line, InvalidRequest, NotServing, DirectoryInUse."""
+def run(file: Path, config: NodeConfig, from_line: int = FIRST_LINE, *, again: bool = False) -> Imported:
+    """Write all rows from a line on; `again`: also those that an earlier run has written.
+
+    Raises BackupError that names the line, InvalidRequest, NotServing, DirectoryInUse.
+    """
+    if again and from_line > FIRST_LINE:  # members that were added behind that line would be added twice
+        raise InvalidRequest("import: --again begins at the beginning: leave out --from-line")
     with errors_of(file):
         header, counts = check_lines(file)  # all of it, before anything is written
     if from_line > counts.lines:
@@ -82,35 +94,49 @@ def run(file: Path, config: NodeConfig, from_line: int) -> Imported:
             f"{file}: is of a cluster with {header.services!r}, this one has {services!r}: its Redis keys lie elsewhere. Export "
             "with --redis, and use redis-cli --pipe"
         )
-    done = skipped = 0
-    under_way: deque[tuple[_Work, Future[None]]] = deque()
+    written = earlier = skipped = seen = 0
+    under_way: deque[tuple[_Work, Future[bool]]] = deque()
+    run_id = secrets.token_hex(RUN_BYTES // 2).encode()
+    export = f"{header.id} {run_id.decode()}" if again else header.id
+
+    def end() -> None:
+        nonlocal written, earlier
+        work, sent = under_way.popleft()
+        if _is_new(file, work, sent, again=again):
+            written += work.rows
+        else:
+            earlier += work.rows
+
     with a_place(config.data_dir, IMPORT) as (name, place), ThreadPoolExecutor(AT_ONCE) as pool, errors_of(file):
         sender = _Sender(str(config.listen.http), name, place)
         try:
-            for work in _works(file, header.id):
+            for work in _works(file, export, run_id):
+                seen += 1 if work is None else work.rows
                 if work is None or work.last < from_line:
                     skipped += work is None
                     continue
                 while len(under_way) == AT_ONCE or (work.goes_on and under_way):
-                    done += _end(file, *under_way.popleft())
+                    end()
                 under_way.append((work, pool.submit(sender.send, work)))
             while under_way:
-                done += _end(file, *under_way.popleft())
+                end()
         finally:
             sender.stop()
-    return Imported(done, skipped)
+    if seen != counts.rows:
+        raise BackupError(f"{file}: was changed meanwhile: {seen} rows were found where there had been {counts.rows}: import it anew")
+    return Imported(written, earlier, skipped)
 
 
-def _end(file: Path, work: _Work, sent: Future[None]) -> int:
+def _is_new(file: Path, work: _Work, sent: Future[bool], *, again: bool) -> bool:
+    """Whether it was done in this run. Raises what has come of it, with the line."""
     try:
-        sent.result()
+        return sent.result()
     except PaxosStoreError as error:
-        rest = f"what came before it is done, go on with --from-line {work.line}"
-        raise type(error)(f"{file}, line {work.line}: {error}; {rest}") from error
-    return work.rows
+        rest = "import --again from the beginning" if again else f"go on with --from-line {work.line}"
+        raise type(error)(f"{file}, line {work.line}: {error}; what came before it is done, {rest}") from error
 
 
-def _works(file: Path, export: str) -> Iterator[_Work | None]:
+def _works(file: Path, export: str, run_id: bytes) -> Iterator[_Work | None]:
     """The requests of an export; None for a row that is not to be written."""
     rows: list[Row] = []
     size = count = 0
@@ -121,22 +147,23 @@ def _works(file: Path, export: str) -> Iterator[_Work | None]:
         more = max(1, len(row.members))
         fits = count + more <= BATCH_ROWS and size + row.size <= BATCH_BYTES
         if rows and not (fits and (row.entity, row.is_redis) == (rows[0].entity, rows[0].is_redis)):
-            yield _work(rows, export)
+            yield _work(rows, export, run_id)
             rows, size, count = [], 0, 0
         rows.append(row)
         size += row.size
         count += more
     if rows:
-        yield _work(rows, export)
+        yield _work(rows, export, run_id)
 
 
-def _work(rows: list[Row], export: str) -> _Work:
+def _work(rows: list[Row], export: str, run_id: bytes) -> _Work:
     first = rows[0]
     uuid = blake2b(f"{export} {first.line}".encode(), digest_size=16).digest()
     if first.is_redis:
-        batch = Batch(first.entity, redis_commands.HANDLER, import_payload(map(_key, rows)), uuid)
+        handler, payload = redis_commands.HANDLER, import_payload(map(_key, rows))
     else:
-        batch = Batch(first.entity, importing.HANDLER, importing.encode([(row.key, row.value) for row in rows]), uuid)
+        handler, payload = importing.HANDLER, importing.encode([(row.key, row.value) for row in rows])
+    batch = Batch(first.entity, handler, payload, uuid, run_id)
     return _Work(first.line, rows[-1].line, len(rows), batch, first.part > 0)
 
 
@@ -161,8 +188,8 @@ class _Sender:
         """Repeat nothing any more."""
         self._stopped = True
 
-    def send(self, work: _Work) -> None:
-        """Raises BackupError if the row cannot be written, NotServing if it was not in time, OSError."""
+    def send(self, work: _Work) -> bool:
+        """Whether it was done in this run, and not by an earlier one. Raises BackupError if the row cannot be written, NotServing if it was not in time, OSError."""
         path = self._place / str(work.line)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -170,12 +197,13 @@ class _Sender:
             if os.geteuid() == 0:
                 os.chown(path, self._owner.st_uid, self._owner.st_gid)
         deadline = time.monotonic() + PATIENCE_S
-        while problem := self._ask(work.line):
+        while (answer := self._ask(work.line)) not in (DONE, DONE_EARLIER):
             if self._stopped or time.monotonic() > deadline:
-                raise NotServing(problem)
-            self._say(f"line {work.line} waits, for {PATIENCE_S:.0f} s at most: {problem}")
+                raise NotServing(answer)
+            self._say(f"line {work.line} waits, for {PATIENCE_S:.0f} s at most: {answer}")
             time.sleep(PAUSE_S)
         path.unlink()
+        return answer == DONE
 
     def _say(self, text: str) -> None:
         """On standard error, now and then: several requests wait for the same."""
@@ -184,12 +212,11 @@ class _Sender:
             print(f"paxosstore: {text}", file=sys.stderr, flush=True)
 
     def _ask(self, number: int) -> str:
-        """Why it has to be repeated; empty: it is done. Raises BackupError if that is of no use."""
+        """DONE, DONE_EARLIER, or why it has to be repeated. Raises BackupError if that is of no use."""
         request = urllib.request.Request(self._url + str(number), method="POST", headers={CHANGE_HEADER.decode(): IMPORT})
         try:
             with _NO_PROXY.open(request, timeout=ANSWER_S) as answer:
-                answer.read(1_000)
-            return ""
+                return DONE_EARLIER if answer.read(1_000).strip() == DONE_EARLIER.encode() else DONE
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read(1_000).decode(errors="replace").strip() or str(error.reason)

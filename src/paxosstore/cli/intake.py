@@ -1,6 +1,7 @@
 """The node's end of `paxosstore import`: requests that lie in a place of its data directory, which the command has made.
 
-POST /import?name=NAME&number=N      200 when request N is done: its writes are chosen; 400 if they never can be; 503: repeat it
+POST /import?name=NAME&number=N      200 when request N is done: its writes are chosen ("ok"), or were by an earlier run of the
+                                     import ("earlier"); 400 if they never can be; 503: repeat it
 
 So who may write into the data directory may import, and nobody over the network (storage/places.py).
 """
@@ -10,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from ..core.batch.request import digest_of
 from ..errors import InvalidRequest, TooLarge
 from ..runtime.disk import beside
 from ..runtime.node import Node
@@ -23,6 +26,7 @@ from ..storage.places import IMPORT, place_of
 
 TIMEOUT_MS = 10_000.0
 HANDLERS = (importing.HANDLER, redis_commands.HANDLER)
+DONE, DONE_EARLIER = "ok", "earlier"
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
@@ -32,6 +36,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     handler: str
     payload: bytes
     uuid: bytes
+    run: bytes
+    """Random hex digits, of this run of the import: a repetition of it gets the same reply, one of another run a different one."""
 
 
 class Intake:
@@ -49,10 +55,15 @@ class Intake:
         batch = await beside(lambda: self._read(place / number))
         if batch.handler not in HANDLERS:
             raise InvalidRequest(f"{batch.handler!r:.100} imports nothing: {' or '.join(HANDLERS)} does")
-        reply = await self._node.call(batch.entity, batch.handler, batch.payload, uuid=batch.uuid, timeout_ms=TIMEOUT_MS)
-        if reply.startswith(b"-"):  # an error as a Redis client gets it
-            raise InvalidRequest(reply[1:].decode(errors="replace").strip())
-        return text(HTTPStatus.OK, "ok")
+        payload = importing.encode_of_a_run(batch.run, batch.handler, batch.payload)
+        digest = digest_of(batch.handler, batch.payload)  # whichever run it is of, it is the same request
+        at_most: dict[str, Any] = {"uuid": batch.uuid, "timeout_ms": TIMEOUT_MS, "digest": digest}
+        reply = await self._node.call(batch.entity, importing.OF_A_RUN, payload, **at_most)
+        run, reply = reply[: importing.RUN_BYTES], reply[importing.RUN_BYTES :]
+        for said in (reply, run):  # that one if it was done by a version that replied without the run
+            if said.startswith(b"-"):  # an error as a Redis client gets it
+                raise InvalidRequest(said[1:].decode(errors="replace").strip())
+        return text(HTTPStatus.OK, DONE if run == batch.run else DONE_EARLIER)
 
     def _read(self, path: Path) -> Batch:
         most = self._node.tuning.max_request_bytes + 4_096

@@ -40,6 +40,7 @@ from .application import load_app
 from .bar import is_wanted, show_progress
 from .config import Content, NodeConfig, services
 from .descriptors import share_out
+from .intake import HANDLERS as INTAKE_HANDLERS
 from .intake import Intake
 from .interpreter import let_the_loop_go_soon
 from .live import LiveSettings
@@ -84,6 +85,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
     app = load_app(content, config.app)
     window = Window(config.cluster.uuid_window_entries)
     handlers = {**HANDLERS, redis_commands.HANDLER: redis_commands.handler_of(window), **calls.handlers(app or {}, window)}
+    handlers[importing.OF_A_RUN] = importing.of_a_run({name: handlers[name] for name in INTAKE_HANDLERS})
     room = share_out(config.redis.max_clients)
     node = Node(config.cluster, config.node, config.peers, config.data_dir, config.tuning, handlers, force_reentry=force_reentry)
     node.elsewhere.update((number, services(at)) for number, at in enumerate(config.nodes))

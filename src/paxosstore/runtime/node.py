@@ -24,7 +24,7 @@ from ..boundary import (
 )
 from ..core.batch.overlay import DATA, View, WriteBatch
 from ..core.batch.published import Published, exact_published
-from ..core.batch.request import AT_ENTRY, FUNCTION, Request, digest_of
+from ..core.batch.request import AT_ENTRY, DIGEST_BYTES, FUNCTION, Request, digest_of
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
 from ..core.interface.event import Compare, Renew
 from ..core.turn.context import Handler
@@ -251,11 +251,13 @@ class Node:
         read_only: bool = False,
         uuid: bytes | UUID = b"",
         timeout_ms: float | None = None,
+        digest: bytes = b"",
     ) -> bytes:
         """Like `execute`, by the name of a handler: the request can be handed over to the preferred proposer.
 
         Raises UuidReused if another handler or payload was called under this uuid, UnknownHandler if this node has no such one.
-        A peer that has none, as it runs another version, hands it back, and it is proposed from here.
+        A peer that has none, as it runs another version, hands it back, and it is proposed from here. With a `digest` (16 bytes)
+        it is that which must be the same under the uuid, whatever else there is in the payload.
         """
         options = self._options(entity, read_only=read_only, uuid=uuid, timeout_ms=timeout_ms)
         name = exact_text("handler", handler, MAX_HANDLER_NAME)
@@ -264,6 +266,9 @@ class Node:
             raise UnknownHandler(f"there is no handler {name!r} on this node")
         exact = exact_bytes("a payload", payload, self.tuning.max_request_bytes)
         request = CallRequest(options.pop("entity"), name, function, exact, **options)
+        request.digest = exact_bytes("digest", digest, DIGEST_BYTES)
+        if len(request.digest) not in (0, DIGEST_BYTES):
+            raise InvalidRequest(f"a digest has {DIGEST_BYTES} bytes")
         try:
             return await self._run(request)
         except UnknownHandler:  # of a peer

@@ -21,7 +21,7 @@ String = tuple[bytes, bytes, int]
 
 
 def import_payload(keys: Iterable[String | Piece]) -> bytes:
-    """The payload of the handler that writes them over what is there, in this order; none that has expired."""
+    """The payload of the handler that writes them over what is there, in this order; of one that has expired nothing is left."""
     words: list[bytes] = [IMPORT]
     for key in keys:
         if isinstance(key, Piece):
@@ -40,7 +40,9 @@ def import_keys(view: View, args: list[bytes], proto: int) -> bytes:
     for name, at, head, value in zip(args[1::4], args[2::4], args[3::4], args[4::4], strict=True):
         at_ms = int(at)
         if not head:
-            if not 0 < at_ms < view.now_ms:
+            if 0 < at_ms < view.now_ms:
+                Key(view, name).delete()
+            else:
                 Key(view, name).set(value, at_ms)
             continue
         try:
