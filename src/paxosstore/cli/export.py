@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,15 +21,15 @@ import hiredis
 from ..backup.files import errors_of
 from ..backup.folder import TABLE, pick
 from ..backup.lines import Counts, Header, Key, rows_of, write_lines
-from ..backup.manifest import read_manifest
-from ..errors import InvalidRequest
+from ..backup.manifest import Manifest, read_manifest
+from ..errors import BackupError, Damaged, DiskFull, InvalidRequest, NodeError
 from ..services.redis.layout.keys import STRING, Found, key_in
 from ..services.redis.layout.keyspace import DATABASES, MAX_SLOTS, REDIS_BASE, SLOT_BASE
 from ..services.redis.portable.commands import commands_of
 from ..services.redis.portable.frozen import FrozenView
 from ..services.redis.portable.pieces import pieces
 from ..storage.api import Store
-from ..storage.checkpoint import add_journal, settle
+from ..storage.checkpoint import DATA_FILES, add_journal, settle
 from ..storage.directory import identity_of
 from ..storage.durable import sync_file, sync_path
 from ..storage.rocks import RocksStore
@@ -43,15 +46,43 @@ class Source(NamedTuple):
 
 @contextmanager
 def source_of_backup(backups: Path, number: int | None) -> Iterator[Source]:
-    """A backup. Raises BackupError, Damaged, NodeError."""
+    """A backup, which nothing is written into. Raises BackupError, DiskFull."""
     folder = pick(backups, number)
     manifest = read_manifest(folder)
-    with errors_of(folder), tempfile.TemporaryDirectory() as name:
+    with errors_of(folder), tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         place = Path(name)
-        (place / TABLE).symlink_to((folder / TABLE).absolute(), target_is_directory=True)
+        _show_table(folder / TABLE, place / TABLE, manifest)
         add_journal(place)
-        with _opened(place) as store:
+        try:
+            store = stack.enter_context(_opened(place))
+        except DiskFull:
+            raise
+        except NodeError as error:
+            raise _damaged(folder, error, place) from error
+        try:
             yield Source(store, _header(manifest.cluster, manifest.services, manifest.node, manifest.taken))
+        except Damaged as error:
+            raise _damaged(folder, error, place) from error
+
+
+def _show_table(table: Path, place: Path, manifest: Manifest) -> None:
+    """The files of a backup in a directory of its own: RocksDB writes into the one that it opens. Raises BackupError, OSError."""
+    place.mkdir()
+    for file in manifest.files:
+        path = table / file.name
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size != file.bytes:
+            raise BackupError(f"{path}: is not the file of {file.bytes} bytes that it was: this backup is damaged, use another one")
+        if path.suffix in DATA_FILES:
+            (place / file.name).symlink_to(path.absolute())
+        else:
+            shutil.copyfile(path, place / file.name)
+
+
+def _damaged(folder: Path, error: NodeError, place: Path) -> BackupError:
+    """Of a node's error, what says what: its remedy is one for nodes, its place is gone afterwards."""
+    what = (getattr(error, "what", "") or str(error).partition(". ")[0]).replace(str(place), str(folder))
+    return BackupError(f"{folder}: this backup is damaged, use another one: {what}")
 
 
 @contextmanager
@@ -70,26 +101,42 @@ def source_of_checkpoint(place: Path, data_dir: Path) -> Iterator[Source]:
 def written_to(output: Path) -> Iterator[BinaryIO]:
     """A file that has its name when all is in it; or standard output. Raises InvalidRequest, DiskFull, BackupError."""
     if output == STANDARD_OUTPUT:
+        if sys.stdout is None:
+            raise InvalidRequest("export: standard output is closed: name a file instead of -")
         with errors_of(output):
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         return
-    if output.exists():
-        raise InvalidRequest(f"{output}: is there already: remove it, or name another file")
-    if not output.parent.is_dir():
-        raise InvalidRequest(f"{output.parent}: is no directory: make it first, or name another place")
-    part = output.with_name(f"{output.name}.part")
     with errors_of(output):
-        try:
-            with part.open("wb", buffering=1 << 20) as file:
+        _require_new(output)
+        if not output.parent.is_dir():
+            raise InvalidRequest(f"{output.parent}: is no directory: make it first, or name another place")
+        part = output.with_name(f"{output.name[:200]}.{secrets.token_hex(4)}.part")  # nobody else's, not even of the same export
+        with part.open("xb", buffering=1 << 20) as file:
+            try:
                 yield file
                 file.flush()
                 sync_file(file.fileno())
-            part.rename(output)
-            sync_path(output.absolute().parent)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+                _publish(part, output)
+            finally:
+                part.unlink(missing_ok=True)
+        sync_path(output.absolute().parent)
+
+
+def _publish(part: Path, output: Path) -> None:
+    """Give a file its name, unless another one has it meanwhile. Raises InvalidRequest, OSError."""
+    try:
+        os.link(part, output)
+    except FileExistsError:
+        _require_new(output)
+    except OSError:  # there are no links here
+        _require_new(output)
+        part.rename(output)
+
+
+def _require_new(output: Path) -> None:
+    if os.path.lexists(output):
+        raise InvalidRequest(f"{output}: is there already: remove it, or name another file")
 
 
 def export_lines(source: Source, out: BinaryIO, *, own: bool) -> Counts:
