@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paxosstore.cli.config import Address, LogSettings, NodeConfig, load_config, parse_address
+from paxosstore.cli.config import MAX_FILE_BYTES, Address, LogSettings, NodeConfig, load_config, parse_address
 from paxosstore.cli.init import write_configs
 from paxosstore.errors import ConfigError
 from paxosstore.services.redis.settings import RedisSettings
@@ -196,6 +196,12 @@ def test_no_addresses(text: str | int) -> None:
         (r"^node = 1$", "", "node"),
         (r"^node = 1$", "node = 1\nnods = 1", "nods"),
         (r"^data = .*$", 'data = ""', "data"),
+        (r"^data = .*$", 'data = "a\\\\u0000b"', "data"),
+        (r"^peers = \"127.0.0.1:7410\"$", 'peers = "a..b:7410"', "listen.peers"),
+        (r"^redis = \"127.0.0.1:7411\"$", 'redis = "a..b:7411"', "listen.redis"),
+        (r"^redis = \"127.0.0.1:7411\"$", f'redis = "{"a" * 64}:7411"', "listen.redis"),
+        (r"^http = \"127.0.0.1:7413\"$", 'http = "a\\\\u0007:7413"', "listen.http"),
+        (r"^grpc = \"127.0.0.1:7422\"$", 'grpc = "a b:7422"', "nodes[2].grpc"),
         (r"^cluster = .*$", "", "cluster.cluster"),
         (r"^cluster = .*$", 'cluster = ""', "cluster.cluster"),
         (r"^cluster = .*$", 'cluster = "a\\\\u0007b"', "cluster.cluster"),
@@ -233,11 +239,42 @@ def test_a_slip_of_the_pen_gets_a_hint(path: Path) -> None:
         load_config(edited(path, r"^# lease_ms = .*$", "lease_m = 10"))
 
 
-@pytest.mark.parametrize("content", [b"node = = 1", b"\xff\xfe", b"[a", b"node = 1\nnode = 2"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"node = = 1",
+        b"\xff\xfe",
+        b"[a",
+        b"node = 1\nnode = 2",
+        b"x = " + b"[" * 3_000 + b"]" * 3_000,
+        b"node = " + b"1" * 5_000,
+    ],
+    ids=range(6),
+)
 def test_what_is_no_toml(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: is no TOML"):
         load_config(path)
+
+
+@pytest.mark.parametrize("number", ["1" * 4_000, "-" + "1" * 4_000, "0x" + "f" * 5_000, "1e999", "inf", "nan", "[" * 50 + "]" * 50])
+def test_what_is_no_number_for_anybody(path: Path, number: str) -> None:
+    for name in ("node", "uuid_window_entries", "max_clients", "max_bulk_bytes", "redis"):
+        with pytest.raises(ConfigError, match=re.escape(str(path))):
+            load_config(edited(path, rf"^{name} = .*$", f"{name} = {number}"))
+
+
+def test_what_has_no_end_is_not_read(path: Path) -> None:
+    for endless in (Path("/dev/zero"), path):
+        path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+        with pytest.raises(ConfigError, match=f"{endless}: is larger than 1048576 bytes"):
+            load_config(endless)
+
+
+def test_a_byte_order_mark_is_none_of_it(path: Path) -> None:
+    before = load_config(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_config(path) == before
 
 
 def test_no_file(tmp_path: Path) -> None:

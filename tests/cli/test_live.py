@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from paxosstore.cli import live as live_module
 from paxosstore.cli.change import told
-from paxosstore.cli.config import NodeConfig, line_of, read_config
+from paxosstore.cli.config import Content, NodeConfig, line_of, read_config
 from paxosstore.cli.init import write_configs
 from paxosstore.cli.live import FIXED, LiveSettings
+from paxosstore.cli.serve import Signals
 from paxosstore.errors import ConfigError
 
 
@@ -233,6 +236,42 @@ def test_what_cannot_be_applied_changes_nothing(tmp_path: Path) -> None:
         live.set("max_clients", "500000")
     assert live.config.redis.max_clients == 10_000
     assert not live.differing()
+
+
+def test_no_file_ends_the_reading_of_files(node: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is that nobody has thought of: the signal is heard again."""
+    kept = node.path.read_bytes()
+
+    def wrong(path: Path) -> Content:
+        raise MemoryError("of something else")
+
+    async def story() -> None:
+        signals = Signals()
+        task = asyncio.create_task(signals.reread(node.live))
+
+        async def reread() -> None:
+            os.kill(os.getpid(), signal.SIGHUP)
+            before = len(caplog.records)
+            while len(caplog.records) == before:
+                await asyncio.sleep(0.001)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(live_module, "read_config", wrong)
+            await reread()
+        assert "MemoryError: of something else" in node.live.trouble
+        for text in (b"x = " + b"[" * 3_000, b"x = " + b"1" * 5_000):
+            node.path.write_bytes(text)
+            await reread()
+            assert "is no TOML" in node.live.trouble
+        node.path.write_bytes(kept + b"retry_ms = 70\n")
+        await reread()
+        assert not task.done()
+        task.cancel()
+
+    caplog.set_level(logging.INFO)
+    asyncio.run(story())
+    assert not node.live.trouble
+    assert node.applied[-1].tuning.retry_ms == 70.0
 
 
 def test_lines_are_found_in_their_sections() -> None:

@@ -16,13 +16,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from ..boundary import shown
 from ..errors import ConfigError
-from ..runtime.sockets import where
+from ..runtime.sockets import is_host, where
 from ..services.redis.settings import RedisSettings
 from ..settings import ClusterSettings, TuningSettings, check_name
 
 LOCALHOST = "127.0.0.1"
 OFF = "off"
+MAX_FILE_BYTES = 1 << 20
 
 T = TypeVar("T")
 
@@ -174,11 +176,15 @@ class Content(NamedTuple):
 def read_config(path: Path) -> Content:
     """A file's text as TOML. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError(f"{path}: is larger than {MAX_FILE_BYTES} bytes: name the node's configuration file")
+        text = content.decode("utf-8-sig")
         return Content(path, text, tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): `paxosstore init DIR` writes such files") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of tomllib: also of numbers and lists that are beyond Python
         raise ConfigError(f"{path}: is no TOML: {error}") from error
 
 
@@ -207,13 +213,13 @@ def as_in_a_file(value: Any) -> str:
 
 def parse_address(text: str | int, key: str) -> Address:
     """The address in "host:port", "[v6]:port" or a bare port, which means this machine. Raises ConfigError."""
-    host, _, port = str(text).rpartition(":")
+    host, _, port = (text if isinstance(text, str) else shown(text)).rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         port = ""  # an IPv6 address without brackets is ambiguous
-    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536) or any(c.isspace() for c in host):
-        raise ConfigError(f'{key}: {text!r:.100} is no address: write "host:port" or "[IPv6]:port" with a port from 1 to 65535')
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65_536) or not is_host(host or LOCALHOST):
+        raise ConfigError(f'{key}: {shown(text)} is no address: write "host:port" or "[IPv6]:port" with a port from 1 to 65535')
     return Address(host or LOCALHOST, int(port))
 
 
@@ -225,11 +231,11 @@ def _check(table: dict[str, Any], base: Path) -> NodeConfig:
     except ConfigError as error:
         raise ConfigError(f"cluster.{error}") from error
     if not 0 <= file.node < cluster.nodes:
-        raise ConfigError(f"node: {file.node} is not possible: the nodes of this cluster are 0 to {cluster.nodes - 1}")
+        raise ConfigError(f"node: {shown(file.node)} is not possible: the nodes of this cluster are 0 to {cluster.nodes - 1}")
     if len(file.nodes) != cluster.nodes:
         raise ConfigError(f"nodes: {len(file.nodes)} are listed, cluster.nodes says {cluster.nodes}: list every node once")
-    if not file.data:
-        raise ConfigError("data: is empty: name the directory for this node's data")
+    if not file.data or "\0" in file.data:
+        raise ConfigError("data: is no path: name the directory for this node's data")
     listen = _addresses(file.listen, "listen")
     nodes = tuple(_addresses(entry, f"nodes[{number}]") for number, entry in enumerate(file.nodes))
     _reject_twice({"listen": listen})

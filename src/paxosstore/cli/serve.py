@@ -170,7 +170,11 @@ class Signals:
         while True:
             await self._reread.wait()
             self._reread.clear()
-            await live.reread()
+            try:
+                await live.reread()
+            except Exception as error:  # a file may be put right, and the signal sent again
+                live.trouble = f"it could not be taken in: {type(error).__name__}: {error}"
+                log.exception("the settings were not read again")
 
     def _end(self) -> None:
         (self.hurry if self.stop.is_set() else self.stop).set()

@@ -11,11 +11,11 @@ from ..boundary import exact_bytes, exact_callable, exact_int, exact_list, exact
 from ..core.batch.overlay import DATA, MAX_KEY_BYTES, WriteBatch
 from ..core.turn.context import Handler
 from ..errors import InvalidRequest, TooLarge
+from .sockets import MAX_HOST, is_host
 
 MAX_ENTRY = 2**63 - 1
 MAX_HANDLERS = 10_000
 MAX_HANDLER_NAME = 255
-MAX_HOST = 255
 MAX_UUIDS = 4_096
 """Of one run_paxos; as many requests go into one entry."""
 
@@ -33,12 +33,7 @@ def _address(name: str, address: object) -> tuple[str, int]:
     if len(pair) != 2:
         raise InvalidRequest(f"{name} must be (host, port)")
     host = exact_text(f"{name}: the host", pair[0], MAX_HOST)
-    try:
-        host.encode("idna")
-        resolvable = bool(host) and host.isprintable()
-    except UnicodeError:
-        resolvable = False
-    if not resolvable:
+    if not is_host(host):
         raise InvalidRequest(f"{name}: {shown(host)} is no host name or address")
     return host, exact_int(f"{name}: the port", pair[1], 1, 65_535)
 
