@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import subprocess
@@ -423,6 +424,9 @@ def test_inspect_a_stopped_node(run: Run, config: Path) -> None:
     code, out, err = run("inspect", "--config", config, "entity", 5, "--entries", "2-1")
     assert (code, out) == (2, "")
     assert "2-1" in err
+    code, out, err = run("inspect", "--config", config, "entity", 5, "--entries", os.fsdecode(b"\xff"))
+    assert (code, out) == (2, "")
+    assert "is no text" in err
 
 
 def test_inspect_where_no_node_ever_was(run: Run, config: Path) -> None:

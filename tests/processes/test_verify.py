@@ -49,6 +49,8 @@ def test_a_row_that_is_changed_on_one_disk_is_found_and_named(configured: LocalC
         await write(cluster, 0, "a")
         code, said = await asyncio.to_thread(verify, cluster, "--all")
         assert (code, "0 differ, 0 not compared" in said) == (0, True), said
+        code, said = await asyncio.to_thread(verify, cluster, "--entities", "123456789")
+        assert (code, "no node has anything of 1 entities" in said) == (3, True), said
         await until("no round is made", lambda: cluster.status(0)["counters"]["entities_compared"] > 12)
         cluster.kill(ODD)
         code, said = await asyncio.to_thread(verify, cluster, "--database", str(DATABASE))

@@ -62,6 +62,18 @@ class Replicas:
         event.comparison.settle()
 
 
+def test_what_no_node_has_is_counted_apart() -> None:
+    async def story() -> None:
+        replicas = Replicas([3])
+        nobodys = Compared(9, 0, (0, 1, 2), {}, 0, 0, 0, ())
+        real = replicas.result
+        replicas.result = lambda entity: nobodys if entity == 9 else real(entity)  # type: ignore[method-assign]  # a stub
+        found = await done(replicas.verifier, replicas.verifier.start([(3, 3), (9, 9)]))
+        assert (found["entities"], found["unknown"], found["partial"]) == (2, 1, 0)
+
+    asyncio.run(story())
+
+
 async def done(verifier: Verifier, job: VerifyJob) -> Any:
     await asyncio.wait([job._task])
     found = verifier.look(job.number)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from ..errors import ConfigError, InvalidRequest, NodeError, NotServing
+from .asking import query_of
 from .config import as_in_a_file, parse_address
 from .watch import STRANGER, Unreachable, get
 
 
 def change(server: str, name: str, value: str | None) -> Mapping[str, Any]:
     """Have a setting hold; None: what the file says. Raises ConfigError, NodeError, NotServing."""
+    if value == "":
+        raise InvalidRequest(f"set: {name!r:.100} cannot be empty: name a value, or leave it out and use --reset")
     query = {"name": name} | ({"reset": "1"} if value is None else {"value": value})
-    return _ask(server, f"/set?{urlencode(query)}", changes=True)
+    return _ask(server, f"/set?{query_of(query)}", changes=True)
 
 
 def told(answer: Mapping[str, Any]) -> str:
@@ -46,4 +48,5 @@ def _ask(server: str, path: str, *, changes: bool = False) -> Mapping[str, Any]:
     except InvalidRequest as error:
         raise ConfigError(str(error).removeprefix(f"{address}: ")) from None
     except Unreachable as error:
-        raise NotServing(str(error)) from error
+        look = f"; it may take effect yet: look with `paxosstore get --server {address}`" if changes and error.may_be_done else ""
+        raise NotServing(f"{error}{look}") from error

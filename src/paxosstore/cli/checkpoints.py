@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
+import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import DirectoryInUse, NodeError, NotServing
-from ..services.http.request import CHANGE_HEADER
 from ..storage.directory import open_directory
 from ..storage.places import CHECKPOINT, a_place
 from ..storage.rocks import RocksStore
-from .config import NodeConfig, load_config
+from .asking import ask
+from .config import Address, NodeConfig, load_config
 
 CHECKPOINT_S = 120.0
 """How long a node may take for a checkpoint: it writes out its memory, at most."""
-_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager
@@ -29,31 +27,22 @@ def checkpoint_of(config: Path) -> Iterator[Path]:
     settings = load_config(config)
     with a_place(settings.data_dir, CHECKPOINT) as (name, place):
         try:
-            _ask(str(settings.listen.http), name)
+            _ask(settings.listen.http, name)
         except ConnectionRefusedError as gone:
             _of_stopped(settings, place, gone)
         yield place
 
 
-def _ask(server: str, name: str) -> None:
+def _ask(server: Address, name: str) -> None:
     """Have a running node make it. Raises ConnectionRefusedError if nobody listens there, NodeError."""
     try:
-        headers = {CHANGE_HEADER.decode(): "backup"}
-        request = urllib.request.Request(f"http://{server}/checkpoint?name={name}", method="POST", headers=headers)
-        with _NO_PROXY.open(request, timeout=CHECKPOINT_S) as answer:
-            answer.read(1_000)
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read(1_000).decode(errors="replace").strip()
-        raise NodeError(
-            f"{server}: no checkpoint: {text or error.reason}: is this the node of that configuration file?"
-        ) from error
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            raise error.reason from error
-        raise NotServing(f"{server}: no checkpoint: {error.reason}: try again, or look at the node's log") from error
-    except OSError as error:
+        answer = ask(server, f"/checkpoint?name={name}", program="backup", silent_s=CHECKPOINT_S, within_s=CHECKPOINT_S)
+    except ConnectionRefusedError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
         raise NotServing(f"{server}: no checkpoint: {error}: try again, or look at the node's log") from error
+    if not answer.is_good:
+        raise NodeError(f"{server}: no checkpoint: {answer.text}: is this the node of that configuration file?")
 
 
 def _of_stopped(settings: NodeConfig, place: Path, gone: Exception) -> None:

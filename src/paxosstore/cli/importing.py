@@ -8,12 +8,11 @@ one that is to do all of it again has uuids of its own.
 
 from __future__ import annotations
 
+import http.client
 import os
 import secrets
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,13 +27,13 @@ from ..backup.lines import KINDS, Row, check_lines, read_rows
 from ..core.batch.overlay import DATA
 from ..errors import BackupError, InvalidRequest, NotServing, PaxosStoreError
 from ..services import importing
-from ..services.http.request import CHANGE_HEADER
 from ..services.importing import RUN_BYTES
 from ..services.redis.commands import handler as redis_commands
 from ..services.redis.portable.importing import String, import_payload
 from ..services.redis.portable.pieces import Piece
 from ..storage.places import IMPORT, a_place
-from .config import NodeConfig
+from .asking import ask
+from .config import Address, NodeConfig
 from .intake import DONE, DONE_EARLIER, Batch
 
 FIRST_LINE = 2
@@ -48,7 +47,6 @@ PATIENCE_S = 60.0
 """How long a request is repeated that the cluster cannot do now."""
 PAUSE_S = 0.5
 SAY_EVERY_S = 10.0
-_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Imported(NamedTuple):
@@ -108,7 +106,7 @@ def run(file: Path, config: NodeConfig, from_line: int = FIRST_LINE, *, again: b
             earlier += work.rows
 
     with a_place(config.data_dir, IMPORT) as (name, place), ThreadPoolExecutor(AT_ONCE) as pool, errors_of(file):
-        sender = _Sender(str(config.listen.http), name, place)
+        sender = _Sender(config.listen.http, name, place)
         try:
             for work in _works(file, export, run_id):
                 seen += 1 if work is None else work.rows
@@ -176,8 +174,8 @@ def _key(row: Row) -> String | Piece:
 class _Sender:
     """Has the node do requests."""
 
-    def __init__(self, server: str, name: str, place: Path) -> None:
-        self._url = f"http://{server}/import?name={name}&number="
+    def __init__(self, server: Address, name: str, place: Path) -> None:
+        self._path = f"/import?name={name}&number="
         self._server = server
         self._place = place
         self._owner = place.stat()
@@ -213,15 +211,12 @@ class _Sender:
 
     def _ask(self, number: int) -> str:
         """DONE, DONE_EARLIER, or why it has to be repeated. Raises BackupError if that is of no use."""
-        request = urllib.request.Request(self._url + str(number), method="POST", headers={CHANGE_HEADER.decode(): IMPORT})
         try:
-            with _NO_PROXY.open(request, timeout=ANSWER_S) as answer:
-                return DONE_EARLIER if answer.read(1_000).strip() == DONE_EARLIER.encode() else DONE
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read(1_000).decode(errors="replace").strip() or str(error.reason)
-            if error.code != 503:
-                raise BackupError(text) from error
-            return text
-        except OSError as error:
-            return f"{self._server}: {getattr(error, 'reason', error)}: is the node running?"
+            answer = ask(self._server, f"{self._path}{number}", program=IMPORT, silent_s=ANSWER_S, within_s=ANSWER_S)
+        except (OSError, http.client.HTTPException) as error:
+            return f"{self._server}: {error}: is the node running?"
+        if answer.is_good:
+            return DONE_EARLIER if answer.text == DONE_EARLIER else DONE
+        if answer.status != 503:
+            raise BackupError(answer.text)
+        return answer.text

@@ -192,7 +192,7 @@ def verify(
     ] = HTTP_SERVERS,
 ) -> int:
     """Compare the replicas of entities while they serve, each at one entry. Ends with 0 if all are equal, 1 if some differ, 3 if
-    some could not be compared with all nodes."""
+    some could not be compared with all nodes, or there was nothing to compare."""
     from .verify import repair as run_repair
     from .verify import verify as run_verify
     from .verify import wanted

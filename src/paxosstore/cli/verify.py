@@ -34,6 +34,8 @@ class Found(NamedTuple):
     seconds: float
     entities: int
     size: int
+    unknown: int
+    """Of which no node has anything."""
     differing: int
     partial: int
     differing_entities: list[Mapping[str, Any]]
@@ -43,7 +45,12 @@ class Found(NamedTuple):
     def exit_code(self) -> int:
         if self.differing:
             return DIFFERENT
-        return NOT_COMPARED if self.partial or self.error else EQUAL
+        return NOT_COMPARED if self.partial or self.error or not self.compared else EQUAL
+
+    @property
+    def compared(self) -> int:
+        """Entities that there are."""
+        return self.entities - self.unknown
 
 
 def wanted(entities: str, database: int | None, everything: bool) -> str:
@@ -57,7 +64,7 @@ def wanted(entities: str, database: int | None, everything: bool) -> str:
             raise InvalidRequest(f"verify: there is no Redis database {database}: they are 0 to {DATABASES - 1}")
         slots = f",{SLOT_BASE}-{SLOT_BASE + MAX_SLOTS - 1}" if database == 0 else ""
         return f"{REDIS_BASE + database}{slots}"
-    return ",".join(_entities(entities))
+    return ",".join(dict.fromkeys(_entities(entities)))
 
 
 def _entities(text: str) -> Iterator[str]:
@@ -72,7 +79,20 @@ def verify(servers: Sequence[str], entities: str) -> int:
     found = _run(addresses, entities)
     for line in told(found):
         print(line)
+    if not found.compared and not found.error:
+        print(f"nothing was compared: {_why_nothing(parse_address(found.server, '--server'))}")
     return found.exit_code
+
+
+def _why_nothing(server: Address) -> str:
+    """What keeps a node from having what there is to compare, if anything does."""
+    with suppress(NodeError, InvalidRequest, Unreachable, AttributeError):
+        status = get(server, "/status")
+        if why := status.get("not_ready_because"):
+            return f"{server}: {why}"
+        if down := [peer for peer, link in status.get("peers", {}).items() if not link.get("up")]:
+            return f"{server} has none of these entities, and is not connected to {', '.join(down)}"
+    return f"{server} has none of these entities: nothing was ever written to them"
 
 
 def _run(servers: Sequence[Address], entities: str) -> Found:
@@ -112,7 +132,11 @@ def repair(servers: Sequence[str], what: str) -> int:
         raise InvalidRequest(
             f"verify: a majority does not agree that node {node} alone is wrong: {difference['described']}: see docs/OPERATING.md"
         )
-    get(at, f"/verify?renew={one}&from={right[0]}", changes=True)
+    try:
+        get(at, f"/verify?renew={one}&from={right[0]}", changes=True)
+    except Unreachable as error:
+        maybe = "; it may copy the entity yet: look with `paxosstore verify`" if error.may_be_done else ""
+        raise NotServing(f"node {node} does not answer any more: {error}{maybe}") from error
     print(f"entity {one} is copied from node {right[0]} to node {node}")
     deadline_s = time.monotonic() + REPAIR_S
     while (found := _run(addresses, str(one))).exit_code != EQUAL and time.monotonic() < deadline_s:
@@ -144,6 +168,8 @@ def told(found: Found) -> Iterator[str]:
     hidden = found.differing + found.partial - len(found.differing_entities) - len(found.partial_entities)
     if hidden > 0:
         yield f"and {hidden} more entities"
+    if found.unknown:
+        yield f"no node has anything of {found.unknown} entities that were named"
     if found.error:
         yield f"ended early: {found.error}"
     yield (
@@ -177,6 +203,7 @@ def _look(server: Address, job: int) -> Found:
             now["seconds"],
             now["entities"],
             now["bytes"],
+            now.get("unknown", 0),
             now["differing"],
             now["partial"],
             now["differing_entities"],

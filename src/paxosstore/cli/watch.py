@@ -5,9 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.entry.ids import MAX_ENTITY
 from ..errors import DirectoryInUse, InvalidRequest, NodeError, NotServing
 from ..services.http.pages import inspect_entries
-from ..services.http.request import CHANGE_HEADER
+from .asking import Unanswered, ask, query_of
 from .config import Address, NodeConfig, as_in_a_file, parse_address
 
 if TYPE_CHECKING:
@@ -25,6 +22,9 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 140
 TIMEOUT_S = 3.0
+"""How long nothing may come of an answer."""
+ANSWER_S = 10.0
+"""When all of it has to be there."""
 PROGRAM = "paxosstore"
 STRANGER = "this is no paxosstore node's HTTP address"
 MAX_GAPS = 10
@@ -35,38 +35,37 @@ WORTH_BYTES, WORTH_MS = 1_000.0, 1.0
 SLOWED = 0.995
 """Of the full pace: what is below it is said."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Unreachable(Exception):
     """Nothing answers at an address."""
 
+    def __init__(self, what: str, *, may_be_done: bool = False) -> None:
+        """`may_be_done`: the request was sent."""
+        super().__init__(what)
+        self.may_be_done = may_be_done
+
 
 def get(server: Address, path: str, *, changes: bool = False) -> dict[str, Any]:
     """A node's answer to one of its JSON pages, or to an action. Raises Unreachable, InvalidRequest, or NodeError if it is no
     answer."""
-    method, headers = ("POST", {CHANGE_HEADER.decode(): PROGRAM}) if changes else ("GET", {})
+    program = PROGRAM if changes else ""
     try:
-        request = urllib.request.Request(f"http://{server}{path}", method=method, headers=headers)
-        with _NO_PROXY.open(request, timeout=TIMEOUT_S) as response:
-            answer = json.loads(response.read(MAX_ANSWER_BYTES))
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read(1_000).decode(errors="replace").strip()
-        if text.startswith("<"):
-            text = STRANGER
-        kind = InvalidRequest if error.code == 400 else NodeError
-        raise kind(f"{server}: {text or error.reason}") from error
-    except http.client.RemoteDisconnected as error:  # a node that ends just now, or another of its ports
-        raise Unreachable(f"{server}: the connection was closed without an answer: is it the node's HTTP address?") from error
+        answer = ask(server, path, program=program, silent_s=TIMEOUT_S, within_s=ANSWER_S, most=MAX_ANSWER_BYTES)
+        if answer.is_good:
+            content = json.loads(answer.body)
+    except Unanswered as error:
+        raise Unreachable(f"{server}: {error}", may_be_done=True) from error
     except OSError as error:
-        cause = getattr(error, "reason", error)
-        raise Unreachable(f"{server}: {getattr(cause, 'strerror', None) or cause}") from error
-    except (ValueError, http.client.HTTPException) as error:
+        raise Unreachable(f"{server}: {error.strerror or error}") from error
+    except (ValueError, RecursionError, http.client.HTTPException) as error:
         raise NodeError(f"{server}: {STRANGER}") from error
-    if not isinstance(answer, dict):
+    if not answer.is_good:
+        text = STRANGER if answer.text.startswith("<") else answer.text
+        raise (InvalidRequest if answer.status == 400 else NodeError)(f"{server}: {text}")
+    if not isinstance(content, dict):
         raise NodeError(f"{server}: {STRANGER}")
-    return answer
+    return content
 
 
 def console() -> Console:
@@ -218,7 +217,7 @@ def look_at_entity(config: NodeConfig, entity: int, entries: str | None) -> tupl
     """Pointers and rows of an entity, and where they come from: the running node, else its disk."""
     query = {"entity": str(entity)} | ({} if entries is None else {"entries": entries})
     try:
-        return get(config.listen.http, f"/inspect?{urllib.parse.urlencode(query)}"), "running"
+        return get(config.listen.http, f"/inspect?{query_of(query)}"), "running"
     except Unreachable as gone:
         try:
             return _look_at_disk(config, entity, entries), "stopped, from disk"

@@ -161,6 +161,8 @@ class VerifyJob:
         seen["entities"] += 1
         seen["rows"] += result.rows
         seen["bytes"] += result.size
+        if not result.entry and not result.missing:
+            seen["unknown"] += 1
         if result.differing:
             seen["differing"] += 1
             if len(self._differing) < MAX_NAMED:
@@ -172,7 +174,7 @@ class VerifyJob:
 
     def describe(self) -> dict[str, Any]:
         """As plain data."""
-        names = ("entities", "rows", "bytes", "differing", "partial")
+        names = ("entities", "rows", "bytes", "unknown", "differing", "partial")
         return {
             "job": self.number,
             "done": bool(self._ended_s),
