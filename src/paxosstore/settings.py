@@ -56,7 +56,7 @@ class ClusterSettings:
 def check_name(cluster: str) -> None:
     """Raises ConfigError for what a person should not call a cluster: it is shown, compared by eye and typed."""
     if not cluster.strip() or not cluster.isprintable() or len(cluster) > MAX_NAME_CHARACTERS:
-        raise ConfigError(f"cluster: {cluster!r:.100} is no name: one of 1 to {MAX_NAME_CHARACTERS} printable characters is needed")
+        raise ConfigError(f"cluster: {cluster!r:.100} is no name: 1 to {MAX_NAME_CHARACTERS} printable characters are needed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,9 @@ def test_a_setting_that_may_hold_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     with served_by(hangs) as server:
         with pytest.raises(NotServing, match=rf"timed out; it may take effect yet: look with `paxosstore get --server {server}`"):
             change.change(str(server), "lease_ms", "5")
-        with pytest.raises(NotServing, match="timed out$"):
+        with pytest.raises(NotServing, match=r"timed out$"):
             list(change.shown(str(server), None))
-    with pytest.raises(NotServing, match="Connection refused$"):
+    with pytest.raises(NotServing, match=r"Connection refused$"):
         change.change(str(server), "lease_ms", "5")
 
 

@@ -257,7 +257,7 @@ def test_what_is_no_toml(path: Path, content: bytes) -> None:
         load_config(path)
 
 
-@pytest.mark.parametrize("number", ["1" * 4_000, "-" + "1" * 4_000, "0x" + "f" * 5_000, "1e999", "inf", "nan", "[" * 50 + "]" * 50])
+@pytest.mark.parametrize("number", ["1" * 4_000, "-" + "1" * 4_000, "0x" + "f" * 5_000, "1e999", "inf", "nan", "[[[[[]]]]]"])
 def test_what_is_no_number_for_anybody(path: Path, number: str) -> None:
     for name in ("node", "uuid_window_entries", "max_clients", "max_bulk_bytes", "redis"):
         with pytest.raises(ConfigError, match=re.escape(str(path))):

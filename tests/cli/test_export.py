@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -39,15 +40,17 @@ def test_a_file_has_its_name_when_all_is_in_it(output: Path) -> None:
 
 
 def test_of_two_exports_to_one_file_the_later_fails(output: Path) -> None:
-    with pytest.raises(InvalidRequest, match="file: is there already"), written_to(output) as late:
-        late.write(b"late")
+    with ExitStack() as late:
+        late.enter_context(written_to(output)).write(b"late")
         with written_to(output) as file:
             file.write(b"first")
+        with pytest.raises(InvalidRequest, match="file: is there already"):
+            late.close()
     assert [path.read_bytes() for path in output.parent.iterdir()] == [b"first"]
 
 
 def test_what_fails_leaves_nothing(output: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), written_to(output) as file:
+    with suppress(KeyboardInterrupt), written_to(output) as file:
         file.write(b"half")
         raise KeyboardInterrupt
     assert not list(output.parent.iterdir())

@@ -170,7 +170,7 @@ def test_a_file_that_changes_meanwhile(
     file, other = export(tmp_path / "file", MANY), export(tmp_path / "other", {5: {b"a": b"1"}})
     real = importing.read_rows
     monkeypatch.setattr(importing, "read_rows", lambda _: real(other))
-    with pytest.raises(BackupError, match=r"file: was changed meanwhile: 1 rows were found where there had been 1101"):
+    with pytest.raises(BackupError, match=r"file: was changed meanwhile: 1 rows were there instead of 1101"):
         importing.run(file, config)
 
 

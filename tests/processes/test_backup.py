@@ -257,9 +257,7 @@ KINDS_READ = (
 )
 
 
-def test_an_export_goes_into_a_cluster_again(
-    cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_export_goes_into_a_cluster_again(cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As lines and as Redis commands, of a running node, of a stopped one and of a backup: the same data each time."""
 
     async def content() -> dict[str, object]:

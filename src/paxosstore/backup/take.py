@@ -69,8 +69,8 @@ def take(place: Path, identity: IdentityFile, data_dir: Path, backups: Path, pac
                 manifest = describe(place, identity, files, program)
                 if manifest.state == NEW:
                     raise InvalidRequest(
-                        f"{data_dir}: its node is new, no member of a cluster yet: start every node of the cluster once, or make a "
-                        "backup of another node"
+                        f"{data_dir}: its node is new, no member of a cluster yet: start every node of the cluster once, or make "
+                        "a backup of another node"
                     )
                 write_manifest(folder, manifest)
         except BaseException:

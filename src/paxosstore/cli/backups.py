@@ -27,7 +27,7 @@ def backup(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="The node's configuration file.", show_default=False)
     ] = None,
-    keep: Annotated[int, typer.Option(metavar="N", min=0, help="Remove what is older than the latest N of a member; 0: nothing.")] = 0,
+    keep: Annotated[int, typer.Option(metavar="N", min=0, help="Remove all before the latest N of a member; 0: none.")] = 0,
     rate: Rate = 64.0,
     listing: Annotated[bool, typer.Option("--list", help="Show which backups there are.")] = False,
     checking: Annotated[bool, typer.Option("--check", help="Read a backup and compare it with its checksums.")] = False,
@@ -46,7 +46,7 @@ def backup(
 
 def restore(
     backups: Annotated[Path, typer.Argument(metavar="BACKUPS", help="A directory of backups.")],
-    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="The data directory to make: an empty one, or none yet.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="The data directory to make: empty, or none yet.")],
     node: Annotated[
         int | None, typer.Option(metavar="N", help="For which node; else the one that the backup is of.", show_default=False)
     ] = None,

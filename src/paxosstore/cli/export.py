@@ -72,7 +72,7 @@ def _show_table(table: Path, place: Path, manifest: Manifest) -> None:
         path = table / file.name
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != file.bytes:
-            raise BackupError(f"{path}: is not the file of {file.bytes} bytes that it was: this backup is damaged, use another one")
+            raise BackupError(f"{path}: is no file of {file.bytes} bytes: this backup is damaged, use another one")
         if path.suffix in DATA_FILES:
             (place / file.name).symlink_to(path.absolute())
         else:

@@ -121,7 +121,7 @@ def run(file: Path, config: NodeConfig, from_line: int = FIRST_LINE, *, again: b
         finally:
             sender.stop()
     if seen != counts.rows:
-        raise BackupError(f"{file}: was changed meanwhile: {seen} rows were found where there had been {counts.rows}: import it anew")
+        raise BackupError(f"{file}: was changed meanwhile: {seen} rows were there instead of {counts.rows}: import it anew")
     return Imported(written, earlier, skipped)
 
 
@@ -187,7 +187,10 @@ class _Sender:
         self._stopped = True
 
     def send(self, work: _Work) -> bool:
-        """Whether it was done in this run, and not by an earlier one. Raises BackupError if the row cannot be written, NotServing if it was not in time, OSError."""
+        """Whether it was done in this run, and not by an earlier one.
+
+        Raises BackupError if the row cannot be written, NotServing if it was not in time, OSError.
+        """
         path = self._place / str(work.line)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

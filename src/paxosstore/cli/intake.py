@@ -37,7 +37,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     payload: bytes
     uuid: bytes
     run: bytes
-    """Random hex digits, of this run of the import: a repetition of it gets the same reply, one of another run a different one."""
+    """Random hex digits, of this run of the import: its repetitions get a reply with the same, those of others do not."""
 
 
 class Intake:
