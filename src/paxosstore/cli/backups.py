@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from ..storage.restoring import GivenUp
 
 MB = 1_000_000
+TERMINATED = 143
+"""Exit code after SIGTERM: as of a program that it ends."""
+P = ParamSpec("P")
 
 Rate = Annotated[float, typer.Option("--rate", metavar="MB/S", min=0.1, help="Read and write no more than so much a second.")]
 Number = Annotated[int | None, typer.Option("--number", metavar="N", help="Which backup; else the latest.", show_default=False)]
@@ -35,6 +42,10 @@ def backup(
 ) -> None:
     """Make a backup of a node, running or stopped, on its machine: whole, of one moment, and only as large as what is new in it.
     --list and --check look at what is there."""
+    if (listing or checking) and (listing == checking or config is not None or keep):
+        raise InvalidRequest("backup: --list and --check only look at what is there: use one of them, without --config and --keep")
+    if number is not None and not checking:
+        raise InvalidRequest("backup: --number goes with --check alone: leave it out")
     if listing:
         return _list(directory)
     if checking:
@@ -94,6 +105,8 @@ def export(
 
     if (config is None) == (backups is None):
         raise InvalidRequest("export: either --config FILE or --backup BACKUPS is needed: name one of them")
+    if number is not None and backups is None:
+        raise InvalidRequest("export: --number goes with --backup: leave it out, or name the directory of backups")
     if redis and with_uuids:
         raise InvalidRequest("export: Redis commands carry no uuids: leave out --redis or --with-uuids")
     with ExitStack() as stack:
@@ -233,5 +246,21 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     commands: list[Callable[..., None]] = [backup, restore, export]
     for command in commands:
-        app.command()(command)
-    app.command("import")(import_)
+        app.command()(_ended_by_sigterm(command))
+    app.command("import")(_ended_by_sigterm(import_))
+
+
+def _ended_by_sigterm(command: Callable[P, None]) -> Callable[P, None]:
+    """SIGTERM ends the command as an error does: what it has made and nobody needs goes, above all in the node's directory."""
+
+    @wraps(command)
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return command(*arguments, **options)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+        try:
+            command(*arguments, **options)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    return run

@@ -39,4 +39,6 @@ def disk_failed(place: Path, what: str) -> NodeError:
 
 def os_failed(place: Path, error: OSError) -> NodeError:
     what = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return NodeError(f"{place}: {what}: run this as the user that the node runs as (ls -ld shows whose it is)")
     return disk_full(place, what) if error.errno in NO_SPACE else disk_failed(place, what)
