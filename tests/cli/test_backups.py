@@ -54,9 +54,10 @@ def test_sigterm_leaves_nothing(config: Path, tmp_path: Path, monkeypatch: pytes
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(10)
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+    with monkeypatch.context() as patch:
         patch.setattr(Pace, "pay", pay)
-        main(["backup", str(tmp_path / "backups"), "--config", str(config)])
+        with pytest.raises(SystemExit) as ended:
+            main(["backup", str(tmp_path / "backups"), "--config", str(config)])
     assert ended.value.code == 143
     assert not list(data_dir.glob("checkpoint.[0-9a-f]*"))
     assert not list((tmp_path / "backups").glob("backup-*"))

@@ -43,7 +43,7 @@ def backup(
     """Make a backup of a node, running or stopped, on its machine: whole, of one moment, and only as large as what is new in it.
     --list and --check look at what is there."""
     if (listing or checking) and (listing == checking or config is not None or keep):
-        raise InvalidRequest("backup: --list and --check only look at what is there: use one of them, without --config and --keep")
+        raise InvalidRequest("backup: --list and --check only look at what is there: use one of them, and no --config or --keep")
     if number is not None and not checking:
         raise InvalidRequest("backup: --number goes with --check alone: leave it out")
     if listing:
