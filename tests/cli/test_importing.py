@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from paxosstore.backup.lines import Header, Key, write_lines
+from paxosstore.backup.lines import Header, Key, read_rows, write_lines
 from paxosstore.cli import importing
 from paxosstore.cli.cluster import free_base_port
 from paxosstore.cli.config import NodeConfig, load_config
@@ -168,8 +168,7 @@ def test_a_file_that_changes_meanwhile(
     node: FakeIntake, config: NodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, other = export(tmp_path / "file", MANY), export(tmp_path / "other", {5: {b"a": b"1"}})
-    real = importing.read_rows
-    monkeypatch.setattr(importing, "read_rows", lambda _: real(other))
+    monkeypatch.setattr(importing, "read_rows", lambda _: read_rows(other))
     with pytest.raises(BackupError, match=r"file: was changed meanwhile: 1 rows were there instead of 1101"):
         importing.run(file, config)
 
