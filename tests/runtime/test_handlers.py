@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paxosstore.core.batch.overlay import View
-from paxosstore.errors import Fault, InvalidRequest, UnknownHandler
+from paxosstore.errors import Fault, InvalidRequest, UnknownHandler, UuidReused
 from paxosstore.runtime.node import Node
 from paxosstore.settings import ClusterSettings
 
@@ -55,6 +55,17 @@ def test_what_a_peer_lacks_is_done_by_the_node_that_was_asked(tmp_path: Path) ->
                     await node.call(5, "add", b"1", read_only=True)
             await nodes[1].execute(5, lambda view: None)  # so that they go on to hand over
         assert sum(node.statistics().counters["handed_over"] for node in nodes) > 0
+        for node in (nodes[0], nodes[2]):  # a digest is what is the same under a uuid, whatever the payload
+            assert await node.call(5, "add", b"%d" % (7 + node.node_id), uuid=b"u" * 16, digest=b"d" * 16) == b"%d" % (
+                expected + 7
+            )
+        with pytest.raises(UuidReused):
+            await nodes[0].call(5, "add", b"7", uuid=b"u" * 16, digest=b"e" * 16)
+        with pytest.raises(UuidReused):
+            await nodes[0].call(5, "add", b"7", uuid=b"u" * 16)
+        with pytest.raises(InvalidRequest, match="a digest has 16 bytes"):
+            await nodes[0].call(5, "add", b"7", uuid=b"u" * 16, digest=b"short")
+        expected += 7
         for read_only in (False, True):
             with pytest.raises(UnknownHandler, match="there is no handler 'add' on this node") as raised:
                 await nodes[1].call(5, "add", b"1", read_only=read_only)
