@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..core.entry.ids import majority
 from ..core.interface.event import PeerDown, PeerUp, Received, WritesAllowed
-from ..core.interface.message import Message, PaxosMessage
+from ..core.interface.message import HandOver, Message, PaxosMessage
 from ..core.interface.ready import Apply, Change
 from ..core.turn.context import Handler
 from ..settings import ClusterSettings, TuningSettings
@@ -260,6 +260,7 @@ class SimCluster:
         """One frame; the weather decides when, how often, and whether it arrives."""
         weather, rng = self.weather, self.random
         link, disk = self._links.get((sender, receiver), 0), self.nodes[sender].disk.id
+        lives = self.nodes[sender].life, self.nodes[receiver].life
         copies = 2 if rng.random() < weather.duplication else 1
         for _ in range(copies):
             if (sender, receiver) in weather.cuts or (sender, receiver) in self._unlinked or rng.random() < weather.loss:
@@ -270,12 +271,17 @@ class SimCluster:
             delay = low + (high - low) * rng.random()
             if rng.random() < weather.long_delay:
                 delay = rng.uniform(delay, 200.0)
-            self.after(delay, lambda: self._arrive(sender, receiver, link, disk, messages))
+            self.after(delay, lambda: self._arrive(sender, receiver, link, disk, lives, messages))
 
-    def _arrive(self, sender: int, receiver: int, link: int, disk: int, messages: list[Message]) -> None:
+    def _arrive(self, sender: int, receiver: int, link: int, disk: int, lives: tuple[int, int], messages: list[Message]) -> None:
         node = self.nodes[receiver]
         if not node.up or self._links.get((sender, receiver), 0) != link:
             return
+        if (self.nodes[sender].life, node.life) != lives:
+            # whatever else comes later than over any real link; but who refused a hand-over remembers that as long as it stands
+            messages = [message for message in messages if not isinstance(message, HandOver)]
+            if not messages:
+                return
         if self.trace is not None:
             self.note("frame", sender, "->", receiver, *map(brief, messages))
         first = messages[0]
