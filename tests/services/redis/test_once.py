@@ -177,13 +177,17 @@ async def test_a_transaction_that_only_reads_is_one_too() -> None:
         await there.expect(OK + QUEUED * 2 + b"*2\r\n$-1\r\n:0\r\n")
 
 
-@pytest.mark.parametrize("words", ["bad MULTI", f"{A} MULTI x"])
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [("bad MULTI", UUID_NEEDED), (f"{A} MULTI x", "ERR wrong number of arguments for 'multi' command")],
+)
 @in_loop
-async def test_what_follows_a_transaction_that_is_refused_does_not_happen(words: str) -> None:
+async def test_what_follows_a_transaction_that_is_refused_does_not_happen(words: str, refusal: str) -> None:
     async with two_nodes(LogStore()) as (one, _):
         client = await one.connect()
         client.send(f"PAXOS.ONCE {words}", "INCR k", "INCR k", "EXEC", "GET k")
         got = await client.reader.readuntil(b"$-1\r\n")
+        assert got.startswith(b"-" + refusal.encode())
         assert got.split(b"\r\n")[1:3] == [b"+QUEUED"] * 2
         assert got.split(b"\r\n")[3].startswith(b"-EXECABORT")
 
@@ -248,7 +252,6 @@ async def test_a_script_runs_once() -> None:
         (f"{A} EXEC", "ERR PAXOS.ONCE is for commands on data, and for MULTI: EXEC is none"),
         (f"{A} BLPOP k 0", "ERR PAXOS.ONCE: BLPOP may wait, send it without"),
         (f"{A} XREAD BLOCK 0 STREAMS s 0", "ERR PAXOS.ONCE: XREAD may wait, send it without"),
-        (f"{A} MULTI x", "ERR wrong number of arguments for 'multi' command"),
         (f"{A} FLUSHALL", "CROSSSLOT FLUSHALL is on more than one entity"),
         (f"{A} MGET " + "k " * 20, "TOOLARGE 20 keys are over the limit of 9"),
     ],
