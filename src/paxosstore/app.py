@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_type_hints, overload
 
 import msgspec
 
-from .boundary import MAX_SHOWN, kind, shown
+from .boundary import MAX_SHOWN, exact_function, kind
 from .core.batch.overlay import View
 from .errors import InvalidRequest, RequestFailed
 
@@ -65,13 +65,7 @@ class App(Mapping[str, Typed]):
             raise InvalidRequest(f"handler {name!r:.{MAX_SHOWN}}: a name is a word of 1 to {MAX_NAME} characters")
         if name in self._handlers:
             raise InvalidRequest(f"handler {name}: there are two of this name: give one of them another (name=)")
-        if any(
-            is_one(function) for is_one in (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-        ):
-            raise InvalidRequest(f"handler {name}: must be a plain function, neither async nor a generator")
-        if not callable(function):
-            raise InvalidRequest(f"handler {name}: must be a function, not {shown(function)}")
-        self._handlers[name] = _typed(name, function)
+        self._handlers[name] = _typed(name, exact_function(f"handler {name}:", function))
 
 
 def encoded(value: object) -> bytes:

@@ -8,6 +8,7 @@ the base types, which a subclass cannot override; nothing here lets a value desc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import islice
 from operator import index
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ MAX_SHOWN = 80
 """Characters of a value that an error repeats."""
 MAX_SHOWN_BITS = 256
 MAX_ENTITY = 2**64 - 1
+MAX_HOST = 255
 MAX_TIMEOUT_MS = 86_400_000.0
 """A day."""
 
@@ -182,6 +184,22 @@ def exact_pairs(name: str, mapping: Any, most: int, refusal: Refusal = InvalidRe
         raise
     except Exception as error:
         raise refusal(f"{name} must be a mapping, not {shown(mapping)} ({kind(error)})") from None
+
+
+def is_host(text: str) -> bool:
+    """Whether it can be a host's name or address: for others, a look-up fails with errors of its own."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return 0 < len(text) <= MAX_HOST and text.isprintable() and not any(c.isspace() for c in text)
+
+
+def exact_function(name: str, value: Any) -> Any:
+    """What can be called and answers at once: a batch waits for nobody."""
+    if any(is_one(value) for is_one in (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)):
+        raise InvalidRequest(f"{name} must be a plain function, neither async nor a generator")
+    return exact_callable(name, value)
 
 
 def exact_callable(name: str, value: F, refusal: Refusal = InvalidRequest) -> F:

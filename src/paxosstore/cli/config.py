@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from ..boundary import shown
+from ..boundary import is_host, shown
 from ..errors import ConfigError
-from ..runtime.sockets import is_host, where
+from ..runtime.sockets import where
 from ..services.redis.settings import RedisSettings
 from ..settings import ClusterSettings, TuningSettings, check_name
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -57,8 +56,9 @@ class Intake:
             raise InvalidRequest(f"{batch.handler!r:.100} imports nothing: {' or '.join(HANDLERS)} does")
         payload = importing.encode_of_a_run(batch.run, batch.handler, batch.payload)
         digest = digest_of(batch.handler, batch.payload)  # whichever run it is of, it is the same request
-        at_most: dict[str, Any] = {"uuid": batch.uuid, "timeout_ms": TIMEOUT_MS, "digest": digest}
-        reply = await self._node.call(batch.entity, importing.OF_A_RUN, payload, **at_most)
+        reply = await self._node.call(
+            batch.entity, importing.OF_A_RUN, payload, uuid=batch.uuid, timeout_ms=TIMEOUT_MS, digest=digest
+        )
         run, reply = reply[: importing.RUN_BYTES], reply[importing.RUN_BYTES :]
         for said in (reply, run):  # that one if it was done by a version that replied without the run
             if said.startswith(b"-"):  # an error as a Redis client gets it

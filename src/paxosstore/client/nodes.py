@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from ..boundary import is_host
+
 PORT = 6379
 Address = tuple[str, int]
 
@@ -54,10 +56,8 @@ def address_of(text: str) -> Address:
 def _exact(address: Address) -> Address:
     """Raises ValueError."""
     host, port = address
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        raise ValueError(f"{host!r} is no host name or address") from None
+    if not is_host(host):
+        raise ValueError(f"{host!r} is no host name or address")
     if not 1 <= port <= 65_535:
         raise ValueError(f"{host}:{port}: a port is a number from 1 to 65535")
     return host, port

@@ -28,9 +28,9 @@ from .once import (
     nodes_of,
     patience,
     pool_over,
+    reply_timeout_s,
     told,
     under_uuid,
-    waits_s,
 )
 
 T = TypeVar("T")
@@ -65,9 +65,6 @@ class Patience(Retry):
 class NodeConnection(Connection):
     """A connection to the node that is used now, each time it is made."""
 
-    waits_s: float | None = 0.0
-    """As once.py has it, of the command whose reply is read."""
-
     def __init__(self, *args: Any, nodes: Nodes, **options: Any) -> None:
         self.nodes = nodes
         super().__init__(*args, **options)
@@ -91,9 +88,6 @@ class NodeConnection(Connection):
             raise
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
-        waits_s, usual_s = self.waits_s, self.socket_timeout
-        if waits_s != 0.0:  # not by `timeout`: what comes after that would be read as the next command's reply
-            self.socket_timeout = waits_s + usual_s if waits_s is not None and usual_s is not None else None
         try:
             return await super().read_response(*args, **options)
         except ResponseError as error:
@@ -106,8 +100,6 @@ class NodeConnection(Connection):
             if "timeout" not in options:  # else nothing has come for so long, which nobody had to send
                 self._leave()
             raise
-        finally:
-            self.socket_timeout = usual_s
 
 
 class Redis(redis.asyncio.Redis):
@@ -144,23 +136,24 @@ class Redis(redis.asyncio.Redis):
         if words is not None:
             return await self.do_once(await self.uuid(), words, once_of=args[0], **options)
         waiting = Waiting.of(args, self._patience_s)
-        while waiting is not None:
+        if waiting is None:
+            return await super().execute_command(*args, **options)
+        while True:
             try:
                 with waiting.trying() as left:
                     return await super().execute_command(*left, **options)
             except RETRIED as error:
                 pause_s = waiting.pause(error)
             await asyncio.sleep(pause_s)
-        return await super().execute_command(*args, **options)
 
     async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        if (longer_s := waits_s.get()) == 0.0:
-            return await super().parse_response(connection, command_name, **options)
-        connection.waits_s = longer_s
+        # not by the reading's own `timeout`: what comes after that would be read as the next command's reply
+        usual_s = connection.socket_timeout
+        connection.socket_timeout = reply_timeout_s(usual_s)
         try:
             return await super().parse_response(connection, command_name, **options)
         finally:
-            connection.waits_s = 0.0
+            connection.socket_timeout = usual_s
 
     async def do_once(self, uuid: bytes, words: Sequence[Any], **options: Any) -> Any:
         """A command, under a uuid under which it may have been sent before."""

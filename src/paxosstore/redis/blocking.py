@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import redis
@@ -27,9 +27,9 @@ from .once import (
     nodes_of,
     patience,
     pool_over,
+    reply_timeout_s,
     told,
     under_uuid,
-    waits_s,
 )
 
 T = TypeVar("T")
@@ -64,8 +64,8 @@ class Patience(Retry):
 class NodeConnection(Connection):
     """A connection to the node that is used now, each time it is made."""
 
-    waits_s: float | None = 0.0
-    """As once.py has it, of the command whose reply is read."""
+    reading: Mapping[str, Any] = {}
+    """Options of reading the reply to a command that waits."""
 
     def __init__(self, *args: Any, nodes: Nodes, **options: Any) -> None:
         self.nodes = nodes
@@ -90,12 +90,8 @@ class NodeConnection(Connection):
             raise
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        waits_s, usual_s = self.waits_s, self.socket_timeout
-        waiting: dict[str, Any] = {}
-        if waits_s != 0.0:
-            waiting["timeout"] = waits_s + usual_s if waits_s is not None and usual_s is not None else None
         try:
-            return super().read_response(*args, **{**options, **waiting})
+            return super().read_response(*args, **{**options, **self.reading})
         except ResponseError as error:
             again = told(error)
             if again is None:
@@ -143,23 +139,26 @@ class Redis(redis.Redis):
         if words is not None:
             return self.do_once(self.uuid(), words, once_of=args[0], **options)
         waiting = Waiting.of(args, self._patience_s)
-        while waiting is not None:
+        if waiting is None:
+            return super().execute_command(*args, **options)
+        while True:
             try:
                 with waiting.trying() as left:
                     return super().execute_command(*left, **options)
             except RETRIED as error:
                 pause_s = waiting.pause(error)
             time.sleep(pause_s)
-        return super().execute_command(*args, **options)
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        if (longer_s := waits_s.get()) == 0.0:
+        usual_s = connection.socket_timeout
+        timeout_s = reply_timeout_s(usual_s)
+        if timeout_s == usual_s:
             return super().parse_response(connection, command_name, **options)
-        connection.waits_s = longer_s
+        connection.reading = {"timeout": timeout_s}
         try:
             return super().parse_response(connection, command_name, **options)
         finally:
-            connection.waits_s = 0.0
+            connection.reading = {}
 
     def do_once(self, uuid: bytes, words: Sequence[Any], **options: Any) -> Any:
         """A command, under a uuid under which it may have been sent before."""

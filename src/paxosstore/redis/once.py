@@ -46,7 +46,7 @@ _FIRST = ("BLMPOP", "BZMPOP")
 """Commands that wait, by where they say for how many seconds."""
 
 _until: ContextVar[float | None] = ContextVar("until", default=None)
-waits_s: ContextVar[float | None] = ContextVar("waits_s", default=0.0)
+_waits_s: ContextVar[float | None] = ContextVar("waits_s", default=0.0)
 """How much longer than usual the reply may take, for the command waits for so long; None: for ever."""
 
 
@@ -76,6 +76,12 @@ def limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         _until.reset(token)
+
+
+def reply_timeout_s(usual_s: float | None) -> float | None:
+    """For how long the reply to the command under way is waited for; None: for ever."""
+    waits_s = _waits_s.get()
+    return None if waits_s is None or usual_s is None else usual_s + waits_s
 
 
 def pool_over(
@@ -171,11 +177,14 @@ class Waiting:
     def of(cls, args: Sequence[Any], patience_s: float) -> Waiting | None:
         """None: the command does not wait, or does not say for how long."""
         place = _waits_at(args)
+        if place is None:
+            return None
+        at, unit_s = place
         try:
-            wait_s = -1.0 if place is None else float(_text(args[place[0]])) * place[1]
+            wait_s = float(_text(args[at])) * unit_s
         except ValueError:
             return None
-        return cls(args, *place, wait_s, patience_s) if place is not None and 0 <= wait_s < math.inf else None
+        return cls(args, at, unit_s, wait_s, patience_s) if 0 <= wait_s < math.inf else None
 
     @contextmanager
     def trying(self) -> Iterator[Sequence[Any]]:
@@ -185,12 +194,12 @@ class Waiting:
         args = [*self._args]
         if self._tries > 1 and left_s < math.inf:
             args[self._at] = left_s if self._unit_s == 1.0 else math.ceil(left_s / self._unit_s)
-        token = waits_s.set(None if left_s == math.inf else left_s)
+        token = _waits_s.set(None if left_s == math.inf else left_s)
         try:
             with limit(0.0):
                 yield args
         finally:
-            waits_s.reset(token)
+            _waits_s.reset(token)
 
     def pause(self, error: Exception) -> float:
         """How long to rest after a try that failed. Raises the error when no node has let it wait for too long."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from inspect import iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
-from typing import Any
 
-from ..boundary import exact_bytes, exact_callable, exact_int, exact_list, exact_pairs, exact_text, shown
+from ..boundary import MAX_HOST, exact_bytes, exact_function, exact_int, exact_list, exact_pairs, exact_text, is_host, shown
 from ..core.batch.overlay import DATA, MAX_KEY_BYTES, WriteBatch
 from ..core.turn.context import Handler
 from ..errors import InvalidRequest, TooLarge
-from .sockets import MAX_HOST, is_host
 
 MAX_ENTRY = 2**63 - 1
 MAX_HANDLERS = 10_000
@@ -47,13 +44,6 @@ def exact_handlers(handlers: object) -> dict[str, Handler]:
             raise InvalidRequest("a handler's name must not be empty")
         found[exact] = exact_function(f"handler {shown(exact)}", function)
     return found
-
-
-def exact_function(name: str, function: Any) -> Any:
-    """What can be called and answers at once: a batch waits for nobody."""
-    if iscoroutinefunction(function) or isgeneratorfunction(function):
-        raise InvalidRequest(f"{name} must be a plain function, neither async nor a generator")
-    return exact_callable(name, function)
 
 
 def exact_path(name: str, path: object) -> Path:

@@ -11,7 +11,6 @@ KEEPALIVE_IDLE_S = 60
 """A connection that is silent for so long is asked whether its other end is there …"""
 KEEPALIVE_PROBES = 3
 """… so often, each time after a third of that, before it is given up."""
-MAX_HOST = 255
 TELLING_BYTES = 16
 """So many bytes from the start of a connection tell what it is."""
 
@@ -23,15 +22,6 @@ _REDIS_WORDS = (b"PING", b"AUTH", b"INFO", b"HELLO", b"COMMAND", b"SELECT", b"CL
 def where(host: str, port: int) -> str:
     """An address as people and URLs write it: host:port, or [v6]:port."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_host(text: str) -> bool:
-    """Whether it can be a host's name or address: for others, a look-up fails with errors of its own."""
-    try:
-        text.encode("idna")
-    except UnicodeError:
-        return False
-    return 0 < len(text) <= MAX_HOST and text.isprintable() and not any(c.isspace() for c in text)
 
 
 def listening(host: str, port: int) -> dict[str, Any]:

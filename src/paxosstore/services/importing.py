@@ -18,17 +18,13 @@ RUN_BYTES = 16
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
-
-
-_encode_of_a_run = msgspec.msgpack.Encoder().encode
 _decode_of_a_run = msgspec.msgpack.Decoder(tuple[bytes, str, bytes]).decode
-
 Handler = Callable[[View, bytes], bytes]
 
 
 def encode_of_a_run(run: bytes, handler: str, payload: bytes) -> bytes:
     """What a handler is to do in this run, as the payload of what `of_a_run` makes."""
-    return _encode_of_a_run((run, handler, payload))
+    return _encode((run, handler, payload))
 
 
 def of_a_run(handlers: Mapping[str, Handler]) -> Handler:

@@ -30,12 +30,11 @@ _FULL, _LAST = 1, 4
 
 
 def cut_torn_manifest(folder: Path) -> bool:
-    """Cut it off, durably, if its last record lacks a sector; whether it did. RocksDB judges the rest. Raises OSError."""
+    """Cut it off, durably, if its last record lacks a sector; whether it did. Raises as `check_manifest`."""
     manifest = _manifest(folder)
     if manifest is None:
         return False
-    content = manifest.read_bytes()
-    sound, at = _read(content)
+    content, sound, at = _checked(manifest)
     if not _is_torn(content, at):
         return False
     with manifest.open("r+b") as file:
@@ -47,12 +46,17 @@ def cut_torn_manifest(folder: Path) -> bool:
 def check_manifest(folder: Path) -> None:
     """Raises Damaged if its first invalid record is of no kind that a manifest has; RocksDB judges all else. Raises OSError."""
     manifest = _manifest(folder)
-    if manifest is None:
-        return
+    if manifest is not None:
+        _checked(manifest)
+
+
+def _checked(manifest: Path) -> tuple[bytes, int, int]:
+    """What is in it, and as `_read`. Raises as `check_manifest`."""
     content = manifest.read_bytes()
-    _, at = _read(content)
+    sound, at = _read(content)
     if at + _HEADER.size <= len(content) and content[at + _CRC_AT_TYPE] > _LAST:
         raise damaged(manifest, f"a record of an unknown kind, {content[at + _CRC_AT_TYPE]}, at {at}")
+    return content, sound, at
 
 
 def _manifest(folder: Path) -> Path | None:

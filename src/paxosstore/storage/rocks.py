@@ -62,7 +62,6 @@ from .keys import (
     plog_key,
 )
 from .loading import range_load, take_rows
-from .manifest import cut_torn_manifest
 from .marks import (
     FLOOR,
     GENERATION,
@@ -355,8 +354,6 @@ class RocksStore:
         return opened
 
     def _open_for_writing(self) -> Opened:
-        with _os_errors(self.path):
-            cut_torn_manifest(self.path / "rocksdb")
         table = RocksTable(self.path / "rocksdb")
         table.on_damaged = lambda found: self.on_damaged(found)
         try:

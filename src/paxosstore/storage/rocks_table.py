@@ -15,7 +15,7 @@ from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
 from .damage import damaged, disk_failed, disk_full, os_failed
 from .forking import keep_for_ever
-from .manifest import check_manifest
+from .manifest import check_manifest, cut_torn_manifest
 from .operations import Operation, fill
 from .ranges import Ranges
 from .rocks_options import table_options, write_options
@@ -50,7 +50,10 @@ class RocksTable:
         self.on_damaged: Callable[[Damaged], None] = lambda found: None
         access = AccessType.read_only(False) if read_only else AccessType.read_write()
         try:
-            check_manifest(path)
+            if read_only:
+                check_manifest(path)
+            else:
+                cut_torn_manifest(path)
         except OSError as error:
             raise os_failed(path, error) from error
         try:

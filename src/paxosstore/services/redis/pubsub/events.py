@@ -14,6 +14,7 @@ from ..layout.keys import ROW, key_in, row_key
 from ..layout.keyspace import DATABASES, REDIS_BASE
 from ..reply import ZERO
 from ..run import Run
+from ..types.zsets.members import split_options
 
 KEY_EVENT = 3
 """Kind of the messages that say so: the channel is the class and the name, the payload the database and the key."""
@@ -79,7 +80,6 @@ _DELETE = frozenset(("del", "unlink", "getdel", "getex", "bitop", "flushdb", "fl
 """That a key is gone is all that they have done, where it is."""
 _ENDS = frozenset((b"EX", b"PX", b"EXAT", b"PXAT"))
 """Options of SET."""
-_ZADD_OPTIONS = frozenset((b"NX", b"XX", b"GT", b"LT", b"CH"))
 
 
 COMPOSED = frozenset((b"exec", b"look", b"once", b"try", b"watch", b"eval", b"evalsha", b"fcall", b"paxos.call", b"paxos.read"))
@@ -214,18 +214,10 @@ def _event(name: str, args: list[bytes], at: int) -> str:
         return {b"LEFT": "lpop", b"RIGHT": "rpop", b"MIN": "zpopmin", b"MAX": "zpopmax"}[which]
     if name == "smove":
         return ("srem", "sadd")[at]
-    if name == "zadd" and _adds_to_score(args):
+    if name == "zadd" and b"INCR" in split_options(args)[0]:
         return "zincr"
     if name == "getex":
         return "persist" if b"PERSIST" in [word.upper() for word in args[2:]] else "expire"
     if name == "xgroup":
         return "xgroup-" + args[1].lower().decode("latin-1")
     return _NAMES.get(name, name)
-
-
-def _adds_to_score(args: list[bytes]) -> bool:
-    """Whether INCR is among the options of a ZADD, and not a member."""
-    at = 2
-    while (word := args[at].upper()) in _ZADD_OPTIONS:
-        at += 1
-    return word == b"INCR"

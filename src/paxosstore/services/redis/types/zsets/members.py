@@ -17,16 +17,21 @@ _NOT_A_NUMBER = error("resulting score is not a number (NaN)")
 
 
 def zadd(view: View, args: list[bytes], proto: int) -> bytes:
+    options, words = split_options(args)
+    if len(words) % 2 or not words:
+        return SYNTAX_ERROR
+    _check(options, len(words) // 2)
+    return add_members(view, args[1], list(zip(words[1::2], map(need_score, words[::2]), strict=True)), options, proto)
+
+
+def split_options(args: list[bytes]) -> tuple[set[bytes], list[bytes]]:
+    """The options of a ZADD, and the words behind them."""
     at = 2
     options: set[bytes] = set()
     while at < len(args) and (word := args[at].upper()) in _OPTIONS:
         options.add(word)
         at += 1
-    words = args[at:]
-    if len(words) % 2 or not words:
-        return SYNTAX_ERROR
-    _check(options, len(words) // 2)
-    return add_members(view, args[1], list(zip(words[1::2], map(need_score, words[::2]), strict=True)), options, proto)
+    return options, args[at:]
 
 
 def zincrby(view: View, args: list[bytes], proto: int) -> bytes:
