@@ -11,7 +11,7 @@ import pytest
 from paxosstore.core.batch.overlay import WriteBatch
 from paxosstore.core.entity.divergence import Divergence
 from paxosstore.core.entry.record import Record, Value
-from paxosstore.core.interface.digest import LEVELS, MAX_BUCKETS, MAX_NODES, bucket_of, entity_at, first_place, place_of
+from paxosstore.core.interface.digest import BUCKETS_ASKED, LEVELS, NODES_ASKED, bucket_of, entity_at, first_place, place_of
 from paxosstore.core.interface.event import Event, PeerDown, PeerUp, Received, WriteFailed, WritesAllowed
 from paxosstore.core.interface.message import (
     CatchUpReply,
@@ -271,7 +271,7 @@ def test_an_inventory_comes_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_walk_waits_while_much_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "MAX_FOUND", 10)
-    monkeypatch.setattr(reconcile, "MAX_BUCKETS", 4)
+    monkeypatch.setattr(reconcile, "BUCKETS_ASKED", 4)
     pair = Pair(catch_up_entities_per_second=100)
     apply(pair.nodes[1].store, range(400))
     mine = pair.nodes[0]
@@ -304,14 +304,14 @@ def test_no_more_begin_than_the_rate_allows() -> None:
 
 def test_only_some_are_begun_at_a_time() -> None:
     pair = Pair(max_catch_ups=2)
-    apply(pair.nodes[1].store, range(MAX_BUCKETS))
+    apply(pair.nodes[1].store, range(BUCKETS_ASKED))
     mine = pair.nodes[0]
     pair.link()
     for _ in range(200):
         pair.round()
         pair.nodes[0].lost(CatchUpReply)
     assert mine.shard.reconciliation.under_way == mine.counters.loads == 2 * reconcile.PER_CATCH_UP
-    assert mine.shard.reconciliation.waiting == MAX_BUCKETS - 2 * reconcile.PER_CATCH_UP
+    assert mine.shard.reconciliation.waiting == BUCKETS_ASKED - 2 * reconcile.PER_CATCH_UP
     pair.later(60_000.0)
     assert pair.committed[0] == pair.committed[1]
     assert mine.shard.reconciliation[1:3] == (0, 0)
@@ -468,8 +468,8 @@ def test_questions_and_answers_are_bounded() -> None:
         if isinstance(message, DigestRequest):
             most = max(most, len(message.nodes))
         elif isinstance(message, InventoryRequest):
-            assert len(message.buckets) <= MAX_BUCKETS
-    assert most == MAX_NODES
+            assert len(message.buckets) <= BUCKETS_ASKED
+    assert most == NODES_ASKED
     differing = len({bucket_of(place_of(entity)) for entity in range(5_000)})
     assert [node.counters.buckets_listed for node in pair.nodes] == [differing] * 2, "each looks for what it lacks itself"
 
@@ -485,7 +485,7 @@ def test_a_walk_remembers_little() -> None:
             walk.found(level + 1, [node * 16 + child for node in nodes for child in range(16)])
         most = max(most, sum(len(nodes) for _, nodes in walk.parts))
         assert [nodes for _, nodes in walk.parts if nodes != sorted(nodes)] == []
-    assert most <= 16 * MAX_NODES * LEVELS
+    assert most <= 16 * NODES_ASKED * LEVELS
 
 
 def test_what_two_peers_show_is_begun_once() -> None:

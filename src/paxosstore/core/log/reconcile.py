@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..entity.entity import NEVER, Entity
-from ..interface.digest import CHILDREN, LEVELS, MAX_BUCKETS, MAX_NODES, differing
+from ..interface.digest import BUCKETS_ASKED, CHILDREN, LEVELS, NODES_ASKED, differing
 from ..interface.event import DigestsLoaded, InventoryLoaded
 from ..interface.message import DigestReply, DigestRequest, InventoryReply, InventoryRequest
 from ..interface.ready import DigestRead, InventoryRead
@@ -104,7 +104,7 @@ class Walk:
     def found(self, level: int, nodes: Sequence[int]) -> None:
         """Of the part under way, these children differ."""
         self.done()
-        most = MAX_NODES if level < LEVELS else MAX_BUCKETS
+        most = NODES_ASKED if level < LEVELS else BUCKETS_ASKED
         pieces = [(level, list(nodes[at : at + most])) for at in range(0, len(nodes), most)]
         self.parts += reversed(pieces)
 
