@@ -21,15 +21,15 @@ NODE_BYTES = 8
 """Of a node; little-endian where several stand in a row."""
 MAX_NODES = 256
 """Of one question, at most."""
-NODES_ASKED = 64
+NODES_ASKED = 48
 """Of one question, as it is asked: the digests of an inner level take some 25 µs a node to add up, while a loop stands still."""
 MAX_BUCKETS = 40
 """Of one question, at most."""
-BUCKETS_ASKED = 16
+BUCKETS_ASKED = 8
 """Of one question, as it is asked, so that the answer is listed in one go as a rule; each costs the disk a look, some 40 µs."""
 PAGE = 1_000
 """Entities in an answer, at most."""
-READ = 40
+READ = 20
 """So many are read for one: who has asked looks at each on its own disk, some 10 to 40 µs, while its loop stands still."""
 
 MASK = (1 << 64) - 1
