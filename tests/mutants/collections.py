@@ -12,6 +12,9 @@ KEYS = "services/redis/layout/keys.py"
 CLOCK = "clock.py"
 COMMAND = "services/redis/waiting/command.py"
 GIVE_BACK = "services/redis/waiting/giveback.py"
+TAKINGS = "services/redis/waiting/takings.py"
+IN_DOUBT = "services/redis/waiting/in_doubt.py"
+TAKINGS_TESTS = "tests/services/redis/test_takings.py"
 WAITING = "tests/services/redis/test_simulated_waiting.py"
 COLLECTIONS = "tests/services/redis/test_simulated_collections.py"
 
@@ -40,9 +43,8 @@ SIMULATED = (
         "what a client was told of goes back as well, and to the next one",
         (
             COMMAND,
-            "        else:\n            self._end(reply, error)\n\n    def _end",
-            "        else:\n            if error is None:\n                self._give_back(self.entity, self._args, reply)\n"
-            "            self._end(reply, error)\n\n    def _end",
+            "                self._client.leaves_with(self, taken)\n",
+            "                self._client.leaves_with(self, taken)\n                taken.is_lost()\n",
         ),
         shown_by=WAITING,
     ),
@@ -50,8 +52,43 @@ SIMULATED = (
         "not given back",
         14,
         "what was taken for a client that has gone meanwhile goes with it",
-        (COMMAND, "                self._give_back(self.entity, self._args, reply)\n", "                pass\n"),
+        (COMMAND, "                taken.is_lost()\n", "                taken.leaves()\n"),
+        shown_by="tests/services/redis/test_waiting.py",
+    ),
+    mutant(
+        "what is unknown stays where it is",
+        15,
+        "what was taken for a client that was told that nobody knows stays taken",
+        (COMMAND, "            self._takings.find_out(taking)\n", "            self._takings.settle(taking)\n"),
+        shown_by="tests/services/redis/test_waiting.py",
+    ),
+    mutant(
+        "what was given is noted still",
+        15,
+        "a node that begins anew gives back what its client has",
+        (TAKINGS, "            self._in_doubt.cross_out(uuid)\n", "            pass\n"),
         shown_by=WAITING,
+    ),
+    mutant(
+        "found out without its uuid",
+        15,
+        "what a node had taken is not found out: something else is taken, and goes back",
+        (TAKINGS, "super().__init__(note.entity, uuid=note.uuid, floor=note.floor)", "super().__init__(note.entity)"),
+        shown_by=TAKINGS_TESTS,
+    ),
+    mutant(
+        "given back by each process",
+        15,
+        "a node that dies while it gives back does so once more",
+        (TAKINGS, "digest_of(HANDLER, uuid) if uuid else self.draw()", "self.draw()"),
+        shown_by=TAKINGS_TESTS,
+    ),
+    mutant(
+        "believed after a boot",
+        15,
+        "of another boot are notes that were crossed out, and the disk has forgotten that",
+        (IN_DOUBT, "if _unpacked(found[:SLOT_BYTES]) == boot:", "if _unpacked(found[:SLOT_BYTES]):"),
+        shown_by=TAKINGS_TESTS,
     ),
     mutant(
         "given back at the other end",

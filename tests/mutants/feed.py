@@ -24,7 +24,7 @@ FEED = (
         "a try that was refused is in a queue still: it runs with the next one, and what it takes nobody gets",
         (
             COMMAND,
-            "        self._submit(Again(self, read_only=read_only, handler=self.handler))\n",
+            '        self._submit(Try(self, read_only=read_only, uuid=b"" if read_only else self._begin(b"")))\n',
             "        size = self.size\n        Request.__init__(self, self.entity, read_only=read_only)\n"
             "        self.size = size\n        self._submit(self)\n",
         ),

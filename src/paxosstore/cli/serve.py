@@ -100,6 +100,7 @@ async def serve(content: Content, *, force_reentry: bool = False) -> None:
         uuid_window_entries=config.cluster.uuid_window_entries,
         info=more_info(node.peek, config.redis.slots, lambda: sweeper.dropped_keys),
         app=app,
+        directory=config.data_dir,
         topology=Topology(config.cluster.cluster, config.node, [each.redis for each in config.nodes], node.is_up),
     )
     node.on_told.append(redis.flush)

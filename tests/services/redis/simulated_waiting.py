@@ -28,13 +28,15 @@ from paxosstore.errors import PaxosStoreError
 from paxosstore.runtime.feed import Feed
 from paxosstore.services.redis.commands.handler import HANDLER, handle
 from paxosstore.services.redis.commands.table import TABLE
-from paxosstore.services.redis.commands.waits import found_nothing
-from paxosstore.services.redis.connection.requests import Command
+from paxosstore.services.redis.commands.waits import THERE, found_nothing
+from paxosstore.services.redis.connection.requests import Command, Leaving
 from paxosstore.services.redis.layout.keys import key_in
 from paxosstore.services.redis.room import Room
 from paxosstore.services.redis.waiting.command import WaitingCommand, until
-from paxosstore.services.redis.waiting.giveback import GiveBack, parse, undo
+from paxosstore.services.redis.waiting.giveback import TAKING, GiveBack, parse, undo
+from paxosstore.services.redis.waiting.in_doubt import InDoubt, Note
 from paxosstore.services.redis.waiting.room import Place, WaitingRoom
+from paxosstore.services.redis.waiting.takings import NodeTakings
 from paxosstore.sim.collections import COLLECTIONS
 from paxosstore.sim.history import Operation, Value
 from paxosstore.sim.invariants import Violation
@@ -51,8 +53,6 @@ OF_SEVERAL = {"blpop": (b"BLMPOP", b"LEFT"), "brpop": (b"BLMPOP", b"RIGHT"), "bz
 """The same, of one, by the commands that pop several and whose words have another order."""
 KEYS = {entity: [f"{kind}:{entity}{other}" for kind in BLOCKING for other in ("", "b")] for entity in (1, 2)}
 GIVEN_BACK_BY = {"blpop": "lpush", "brpop": "rpush", "bzpopmin": "zadd"}
-NOT_TAKEN_AWAY = (b"BLMOVE", b"XREAD", b"XREADGROUP")
-"""What these tell a client that has gone is where it was moved to, or pending for it."""
 WAIT_SEED = 0x3A17
 PROBE_EVERY_MS = 250.0
 TIMEOUTS_S = (0.0, 0.0, 0.02, 0.2, 1.0)
@@ -65,6 +65,7 @@ class Desk(NamedTuple):
     life: int
     feed: Feed
     room: WaitingRoom
+    takings: SimTakings
 
 
 class Said(NamedTuple):
@@ -202,7 +203,7 @@ class Customer:
             until_s=until(wish.timeout_s, node.monotonic_ms() / 1_000.0),
             submit=self._submit,
             drop=self.leave,
-            give_back=partial(run.give_back, self),
+            takings=Hands(self, run.desk(node).takings),
         )
         self.command.customer = self
         self.command.settling = False
@@ -240,10 +241,12 @@ class Customer:
                 self._run.seen["refused" if not self.gone else "nothing taken: gone"] += 1
             else:
                 self._unknown()
-        elif not self.gone:  # else nobody has seen it: what was taken goes back, or it is lost
+        elif not self.gone:
             found = parse(reply)
             self._run.seen["timed out" if found is None else "served"] += 1
             self.took(found)
+        elif self.command.spec.name not in TAKING and reply != THERE:  # else nobody has seen it: what was taken goes back
+            self.took(parse(reply))
 
     def took(self, found: object) -> None:
         """That was done for it."""
@@ -290,6 +293,95 @@ class Customer:
 
     def check_unread(self) -> None: ...
 
+    def leaves_with(self, command: Command, leaving: Leaving) -> None:
+        if self.gone:
+            leaving.is_lost()
+        else:
+            leaving.leaves()
+
+
+class Hands:
+    """The takings of the node, for one customer."""
+
+    def __init__(self, customer: Customer, takings: SimTakings) -> None:
+        self._customer = customer
+        self._takings = takings
+        self.settle, self.find_out = takings.settle, takings.find_out
+
+    def begin(self, entity: int, proto: int, words: list[bytes], floor: int, uuid: bytes) -> bytes:
+        uuid = self._takings.begin(entity, proto, words, floor, uuid)
+        self._takings.wishes[uuid] = self._customer.wish
+        return uuid
+
+    def give_back(self, entity: int, words: list[bytes], reply: bytes, uuid: bytes) -> None:
+        """That it was taken is one operation, that it goes back one more."""
+        self._customer.took(parse(reply))
+        self._takings.give_back(entity, words, reply, uuid)
+
+
+class Memory(InDoubt):
+    """What a node notes, its next life remembers."""
+
+    def __init__(self, kept: dict[bytes, Note]) -> None:
+        super().__init__(None)
+        self.left = list(kept.values())
+        self._kept = kept
+
+    def note(self, note: Note) -> bool:
+        self._kept[note.uuid] = note
+        return True
+
+    def cross_out(self, uuid: bytes) -> None:
+        self._kept.pop(uuid, None)
+
+
+class SimTakings(NodeTakings):
+    """The product's, of one life of a node; what goes back is in the history."""
+
+    tries = 4
+
+    def __init__(self, run: Waiting, node: SimNode) -> None:
+        super().__init__(node.step, partial(_call_later, node))
+        self._in_doubt = Memory(run.notes.setdefault(node.number, {}))
+        self._run, self._node = run, node
+        self.wishes = run.wishes
+        self._reply = b""
+        self._of = b""
+
+    def draw(self) -> bytes:
+        return self._run.chance.randbytes(16)
+
+    def give_back(self, entity: int, words: list[bytes], reply: bytes, uuid: bytes) -> None:
+        self._reply, self._of = reply, uuid
+        assert undo(words, reply) is not None, words
+        super().give_back(entity, words, reply, uuid)
+
+    def _return(self, entity: int, words: list[bytes], uuid: bytes, done: Callable[[bool], None]) -> None:
+        run, node = self._run, self._node
+
+        def ended(given: bool) -> None:
+            _, operation = run.returning.pop(request)
+            answer, error = request.ended
+            run.seen["given back" if given else "not known to be given back"] += 1
+            assert error is not None or not answer.startswith(b"-"), answer
+            if given:
+                run.history.append(operation.done(run.cluster.now_ms, int(answer[1:])))
+            else:
+                run.unreturned[uuid] = operation
+            done(given)
+
+        request = Returned(entity, words, uuid, node.step, partial(_call_later, node), ended)
+        (said,) = self.wishes[self._of].said(parse(self._reply))
+        arguments = said.reply if isinstance(said.reply, tuple) else (said.reply,)
+        now_ms = run.cluster.now_ms
+        operation = run.unreturned.pop(uuid, None) or Operation("nobody", said.key, GIVEN_BACK_BY[said.kind], arguments, now_ms)
+        run.returning[request] = node, operation
+        node.step(request)
+
+    def _found_out(self, note: Note, reply: bytes | None) -> None:
+        self._run.seen["not found out" if reply is None else "found out"] += 1
+        super()._found_out(note, reply)
+
 
 class Returned(GiveBack):
     """The product's request; it says how it ends."""
@@ -319,7 +411,12 @@ class Waiting(Simulation, ABC):
         self.seen: Counter[str] = Counter()
         self.customers: list[Customer] = []
         self._desks: dict[int, Desk] = {}
-        self._returning: dict[Returned, tuple[SimNode, Operation]] = {}
+        self.notes: dict[int, dict[bytes, Note]] = {}
+        """What each node has noted, whatever becomes of it."""
+        self.wishes: dict[bytes, Wish] = {}
+        self.returning: dict[Returned, tuple[SimNode, Operation]] = {}
+        self.unreturned: dict[bytes, Operation] = {}
+        """Uuid -> what goes back some other time, or has."""
         self.chance = random.Random(seed ^ WAIT_SEED)
         """Who waits, and for how long."""
 
@@ -351,32 +448,9 @@ class Waiting(Simulation, ABC):
         if found is None or found.life != node.life:
             feed = LoudFeed(node.number)
             room = WaitingRoom(feed, lambda: node.monotonic_ms() / 1_000.0, partial(_call_later, node))
-            found = self._desks[node.number] = Desk(node.life, feed, room)
+            found = self._desks[node.number] = Desk(node.life, feed, room, SimTakings(self, node))
+            found.takings.go_on()
         return found
-
-    def give_back(self, whose: Customer, entity: int, args: list[bytes], reply: bytes) -> None:
-        """As the server does it; what was taken and goes back is two operations."""
-        found = parse(reply)
-        whose.took(found)
-        words = undo(args, reply)
-        if words is None:
-            assert args[0] in NOT_TAKEN_AWAY, args
-            return
-        node = whose.node
-
-        def done(given: bool) -> None:
-            _, operation = self._returning.pop(request)
-            answer, error = request.ended
-            self.seen["given back" if given else "not known to be given back"] += 1
-            assert error is not None or not answer.startswith(b"-"), answer
-            self.history.append(operation.done(self.cluster.now_ms, int(answer[1:])) if given else operation)
-
-        request = Returned(entity, words, node.step, partial(_call_later, node), done)
-        (said,) = whose.wish.said(found)
-        arguments = said.reply if isinstance(said.reply, tuple) else (said.reply,)
-        operation = Operation("nobody", said.key, GIVEN_BACK_BY[said.kind], arguments, self.cluster.now_ms)
-        self._returning[request] = node, operation
-        node.step(request)
 
     def _applied(self, node: SimNode, applies: Sequence[Apply], changes: Sequence[Change]) -> None:
         self.desk(node).feed.take(applies, changes)
@@ -385,10 +459,10 @@ class Waiting(Simulation, ABC):
         for customer in self.customers:
             if customer.node is node:
                 customer.node_died()
-        for request, (where, operation) in list(self._returning.items()):
+        for request, (where, operation) in list(self.returning.items()):
             if where is node:
-                del self._returning[request]
-                self.history.append(operation)
+                del self.returning[request]
+                self.unreturned[request.uuid] = operation
 
     def _probe(self) -> None:
         for node in self.cluster.nodes:
@@ -416,13 +490,17 @@ class Waiting(Simulation, ABC):
     def _converge(self) -> None:
         super()._converge()
         cluster = self.cluster
-        if not self._comes_true(lambda: not self._returning and not self._in_vain(), cluster.now_ms + CONVERGE_MS):
-            raise Violation(f"what is there is not taken, or given back: {self._in_vain()} {self._returning}")
+        if not self._comes_true(lambda: not self._goes_back() and not self._in_vain(), cluster.now_ms + CONVERGE_MS):
+            raise Violation(f"what is there is not taken, or given back: {self._in_vain()} {self.returning}")
+        self.history += self.unreturned.values()
         for call in self.read_all():
             self._awaited.add((0, call))
             self._ask_for(cluster.nodes[0], call)
         if not self._comes_true(lambda: not self._awaited, cluster.now_ms + CONVERGE_MS):
             raise Violation(f"what is left is not told: {self._awaited}")
+
+    def _goes_back(self) -> bool:
+        return bool(self.returning) or any(self.desk(node).takings.asking for node in self.cluster.nodes)
 
     def _in_vain(self) -> list[str]:
         """Who tries, or waits beside something."""

@@ -15,7 +15,7 @@ import pytest
 from paxosstore.core.batch.overlay import DATA, View, WriteBatch
 from paxosstore.core.batch.request import Request
 from paxosstore.core.interface.ready import Apply
-from paxosstore.errors import NoQuorum
+from paxosstore.errors import NoQuorum, OutcomeUnknown
 from paxosstore.runtime.feed import Feed
 from paxosstore.runtime.node import Node
 from paxosstore.services.redis.commands.handler import HANDLER, encode, handle
@@ -238,7 +238,7 @@ async def test_a_client_that_only_sends_no_more_is_given_what_is_there() -> None
         await waits.expect_end(b"")
 
 
-@pytest.mark.parametrize("how", ["killed", "its socket closes"])
+@pytest.mark.parametrize("how", ["killed", "its socket closes", "its reply waits"])
 @in_loop
 async def test_what_is_decided_before_the_loss_of_its_client_is_told_is_given_back(how: str) -> None:
     async with waiting_service() as (harness, store):
@@ -258,16 +258,43 @@ async def test_what_is_decided_before_the_loss_of_its_client_is_told_is_given_ba
         store.holding = False
         if how == "killed":
             other.data_received(pack(f"CLIENT KILL ID {one.session.id}"))
-        else:
+        elif how == "its socket closes":
             gone.ended = "broken"  # the transport knows, and tells the connection in a later pass of the loop
         retry.settle(reply, None)
-        one.connection_lost(None)
+        one.connection_lost(None)  # before the pass of the loop that writes the reply
         await harness.settle()
         transport.written.clear()
         other.data_received(pack("LRANGE q 0 -1"))
         await harness.settle()
         assert transport.got == pack("a")
-        assert harness.server.given_back == 1
+        assert harness.server.takings.given_back == 1
+
+
+@in_loop
+async def test_who_is_told_that_nobody_knows_loses_nothing() -> None:
+    async with waiting_service() as (harness, store):
+        (transport, one), (_, other) = harness.plug(), harness.plug()
+        one.data_received(pack("BLPOP q 0"))
+        await harness.settle()
+        store.holding = True
+        other.data_received(pack("RPUSH q a"))
+        await harness.settle()
+        store.release(*store.held)  # it wakes who waits
+        (retry,) = store.held
+        assert len(retry.uuid) == 16
+        store.fail(retry, OutcomeUnknown("as asked"))
+        await harness.settle()
+        assert transport.got.startswith(b"-UNKNOWN")
+        (asks,) = store.held
+        assert (asks.uuid, asks.entity) == (retry.uuid, retry.entity)
+        store.release(asks)
+        store.release(*store.held)
+        store.holding = False
+        transport.written.clear()
+        one.data_received(pack("LRANGE q 0 -1"))
+        await harness.settle()
+        assert transport.got == pack("a")
+        assert harness.server.takings.given_back == 1
 
 
 @pytest.mark.parametrize("when", ["before it is run", "after it is run"])
@@ -303,8 +330,8 @@ async def test_a_client_that_goes_away_while_it_is_served_loses_nothing(when: st
             retry.settle(reply or b"", None)
         await harness.settle()
         assert transport.got == pack("q a")
-        assert harness.server.given_back == (when == "after it is run")
-        assert harness.server.lost_back == 0
+        assert harness.server.takings.given_back == (when == "after it is run")
+        assert harness.server.takings.lost_back == 0
         assert harness.server.room.held == 0
 
 
@@ -352,8 +379,8 @@ async def test_what_was_taken_for_who_has_gone_is_at_its_end_again(command: str,
         other.data_received(pack(look))
         await harness.settle()
         assert transport.got == pack(found)
-        assert harness.server.given_back == (not command.startswith(("BLMOVE", "BRPOPLPUSH")))
-        assert harness.server.lost_back == 0
+        assert harness.server.takings.given_back == (not command.startswith(("BLMOVE", "BRPOPLPUSH")))
+        assert harness.server.takings.lost_back == 0
 
 
 @in_loop
@@ -363,18 +390,18 @@ async def test_what_is_given_back_is_tried_again_and_its_loss_is_counted(monkeyp
     monkeypatch.setattr(giveback, "PAUSE_S", 0.001)
     async with waiting_service() as (harness, store):
         store.holding = True
-        harness.server.give_back(REDIS_BASE, [b"BLPOP", b"q", b"0"], pack("q a"))
+        harness.server.takings.give_back(REDIS_BASE, [b"BLPOP", b"q", b"0"], pack("q a"), b"")
         store.fail(store.held[0], NoQuorum("as asked"))
         async with asyncio.timeout(10):
             while not store.held:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         store.release(store.held[0])
-        assert harness.server.given_back == 1
+        assert harness.server.takings.given_back == 1
         for _ in range(giveback.TRIES):
             if not store.held:
-                harness.server.give_back(REDIS_BASE, [b"BLPOP", b"q", b"0"], pack("q a"))
+                harness.server.takings.give_back(REDIS_BASE, [b"BLPOP", b"q", b"0"], pack("q a"), b"")
         async with asyncio.timeout(10):
-            while not harness.server.lost_back:
+            while not harness.server.takings.lost_back:
                 for request in list(store.held):
                     store.fail(request, NoQuorum("as asked"))
                 await asyncio.sleep(0.001)

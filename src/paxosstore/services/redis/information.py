@@ -21,6 +21,7 @@ from .session.session import REDIS_VERSION
 from .session.times import Times
 from .session.topology import Topology
 from .settings import RedisSettings
+from .waiting.takings import NodeTakings
 
 Section = dict[str, object]
 Peek = Callable[[int, bytes, bytes], Iterator[tuple[bytes, bytes]]]
@@ -97,8 +98,7 @@ class Source(Protocol):
     run_id: str
     rates: Rates
     traffic: Traffic
-    given_back: int
-    lost_back: int
+    takings: NodeTakings
 
     @property
     def port(self) -> int: ...
@@ -235,8 +235,8 @@ def _stats(source: Source, counts: Counts) -> Section:
         "total_error_replies": source.times.error_replies,
         "keyspace_hits": LOOKUPS.hits,
         "keyspace_misses": LOOKUPS.misses,
-        "waiting_given_back": source.given_back,
-        "waiting_given_back_unknown": source.lost_back,
+        "waiting_given_back": source.takings.given_back,
+        "waiting_given_back_unknown": source.takings.lost_back,
         "pubsub_channels": len(hub.channels()),
         "pubsub_patterns": hub.patterns,
         "pubsubshard_channels": len(hub.channels(shard=True)),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 from ...core.batch.request import Request
@@ -36,8 +37,8 @@ from .session.table import SPECS
 from .session.times import Times
 from .session.topology import Topology
 from .settings import RedisSettings
-from .waiting.giveback import GiveBack, undo
 from .waiting.room import Follows, WaitingRoom
+from .waiting.takings import NodeTakings
 
 log = logging.getLogger(__name__)
 
@@ -102,13 +103,15 @@ class RedisServer:
         uuid_window_entries: int = 65_536,
         topology: Topology | None = None,
         app: Mapping[str, Function] | None = None,
+        directory: Path | None = None,
     ) -> None:
         """`publish` tells every node's `hub`; None: there is this one alone. `feed` tells what is applied to an entity.
         `freeze` opens an entity as it is now, for reads that are too long for the loop; None: they are done on it, in one go.
 
         `replicas`: nodes beside this one that have every write that was answered, at least. `uuid_window_entries`: the
         cluster's setting. `topology`: where clients find the nodes; None: there is this one alone. `app`: an application's
-        functions, which every node has among its handlers as well (commands/calls.py); None: there is none.
+        functions, which every node has among its handlers as well (commands/calls.py); None: there is none. `directory`: where
+        the node has its data; None: what it takes for clients when it is killed is not given back.
         """
         self.now_ms = now_ms
         self.replicas = replicas
@@ -118,10 +121,8 @@ class RedisServer:
         )
         self.beside = None if freeze is None else LongReads(freeze, submit, self._call_soon, self._from_thread, self.later)
         self._ticks = 0
-        self.given_back = 0
-        """Members that were taken for clients which had gone, and are where they were."""
-        self.lost_back = 0
-        """Those of which that is not known."""
+        self.takings = NodeTakings(submit, self.later)
+        self._directory = directory
         self.hub = Hub(publish, self._call_soon)
         self.settings = settings
         self.specs: Mapping[bytes, Spec] = SPECS
@@ -172,6 +173,7 @@ class RedisServer:
         self._started_s = loop.time()
         self.rates.count(0, self.traffic, self._started_s)
         host, port = self.settings.host, self.settings.port
+        self.takings.open(self._directory)
         try:
             self._server = await loop.create_server(self._protocol, backlog=1024, **listening(host, port))
         except OSError as fault:
@@ -181,6 +183,7 @@ class RedisServer:
             raise NodeError(f"{what}: {said(fault)}: change listen.redis") from fault
         self._port = int(self._server.sockets[0].getsockname()[1])
         self._look_at_clients()
+        self.takings.go_on()
 
     async def drain(self, grace_s: float) -> None:
         """Take no client and no command any more, and wait until what is under way is answered, for so long at most."""
@@ -201,6 +204,7 @@ class RedisServer:
         for connection in list(self._connections.values()):
             connection.drop()
         await self._empty.wait()
+        self.takings.close()
 
     def tune(self, settings: RedisSettings) -> None:
         """These limits hold from now on, for clients that are there as well; who holds too much now is closed.
@@ -285,16 +289,6 @@ class RedisServer:
     def starve(self, connection: Connection) -> None:
         """Call the connection's `wake` when there is room again."""
         self._starved.add(connection)
-
-    def give_back(self, entity: int, args: list[bytes], reply: bytes) -> None:
-        """What a command has taken for a client that has gone goes back."""
-        words = undo(args, reply)
-        if words is not None:
-            self.submit(GiveBack(entity, words, self.submit, self._loop.call_later, self._gave_back))
-
-    def _gave_back(self, known: bool) -> None:
-        self.given_back += known
-        self.lost_back += not known
 
     def closing(self, why: str, session: Session, text: str) -> None:
         """A client is closed, for one of `CLOSED_FOR`: count it, and say so, though not a thousand times."""

@@ -29,6 +29,7 @@ from ..types.scanning import EMPTY_PAGE, INVALID_CURSOR, parse_cursor
 from ..types.slots import slot_named
 from ..waiting.command import WaitingCommand, until
 from ..waiting.room import WaitingRoom
+from ..waiting.takings import Takings
 from . import calls, once, transactions
 from .across import Across
 from .naps import Nap, Timer
@@ -70,8 +71,9 @@ class Desk(Host, Protocol):
     waiting: WaitingRoom
     beside: LongReads | None
 
-    def give_back(self, entity: int, args: list[bytes], reply: bytes) -> None:
-        """A command has taken what its client cannot get any more."""
+    @property
+    def takings(self) -> Takings:
+        """What is taken for clients that wait."""
         ...
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
@@ -253,7 +255,7 @@ class Dispatch:
             until_s=until(seconds, desk.seconds()),
             submit=desk.submit,
             drop=session.drop,
-            give_back=desk.give_back,
+            takings=desk.takings,
         )
         self.order.hold(command)
         command.begin()

@@ -24,7 +24,7 @@ from ....errors import Overloaded
 from ..room import Share
 from ..settings import RedisSettings
 from .naps import Nap
-from .requests import LARGE_REPLY_BYTES, SMALL_BYTES, Answer, Command, Slot, Spread
+from .requests import LARGE_REPLY_BYTES, SMALL_BYTES, Answer, Command, Leaving, Slot, Spread
 
 READ_FLOOR: Final = 1
 """So many reads may be under way whatever the size of their replies."""
@@ -63,6 +63,7 @@ class Order:
         "_confirmed_at",
         "_connection",
         "_deferred",
+        "_leaving",
         "_max_pipelined",
         "_max_unread_bytes",
         "_out",
@@ -101,6 +102,8 @@ class Order:
         """Places of replies that have not left, in order."""
         self._out: list[bytes] = []
         """Replies whose turn it is."""
+        self._leaving: list[tuple[Command, Leaving]] = []
+        """Who is to be told when replies leave."""
         self._told = False
         """The connection knows that there is something to do."""
         self._places = 0
@@ -197,6 +200,9 @@ class Order:
         self.gone = True
         self._out.clear()
         self._waiting.clear()
+        leaving, self._leaving = self._leaving, []
+        for _, told in leaving:
+            told.is_lost()
         alone, self._alone = self._alone, None
         while self._deferred:
             self._forget(self._deferred.pop()[1])
@@ -404,6 +410,8 @@ class Order:
             out.append(reply)
             waiting.popleft()
         if out:
+            if self._leaving:
+                self._let_leave()
             self._taken += before - len(waiting)
             self._out = []
             if self.owed:
@@ -413,6 +421,15 @@ class Order:
             if self.held_up or self.buffered:
                 self._look()
         return out
+
+    def _let_leave(self) -> None:
+        """Tell whose replies were taken."""
+        leaving, self._leaving = self._leaving, []
+        for command, told in leaving:
+            if any(slot is command for slot in self._waiting):
+                self._leaving.append((command, told))
+            else:
+                told.leaves()
 
     def _without_silent(self, out: list[bytes], first: int) -> list[bytes]:
         """Replies without those that are not sent; from the `first` on they are those of the places before `_taken`."""
@@ -477,6 +494,10 @@ class Order:
         if len(reply) > SMALL_BYTES:
             self.built(len(reply))
         self.tell()
+
+    def leaves_with(self, command: Command, leaving: Leaving) -> None:
+        """This is to be told what becomes of the reply of a command, which has it next."""
+        self._leaving.append((command, leaving))
 
     def check_unread(self) -> None:
         """Raises Overloaded if the client has left so much unread that nothing may be made for it."""

@@ -26,6 +26,18 @@ PARTS_AT_ONCE: Final = 256
 """Entities at which a command on many is under way at the same time."""
 
 
+class Leaving(Protocol):
+    """What is decided by whether a reply leaves."""
+
+    def leaves(self) -> None:
+        """It is written to the client next."""
+        ...
+
+    def is_lost(self) -> None:
+        """There is nobody to write it to."""
+        ...
+
+
 class Owner(Protocol):
     """The connection that sent a command."""
 

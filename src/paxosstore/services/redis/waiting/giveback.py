@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 5
 PAUSE_S = 0.5
+TAKING = frozenset(("blpop", "brpop", "blmpop", "bzpopmin", "bzpopmax", "bzmpop"))
+"""What `undo` knows to give back."""
 
 Parsed = bytes | None | list[Any]
 
@@ -81,12 +83,15 @@ class GiveBack(Request):
         self,
         entity: int,
         args: list[bytes],
+        uuid: bytes,
         submit: Callable[[Request], None],
         call_later: Callable[[float, Callable[[], None]], object],
         done: Callable[[bool], None],
     ) -> None:
-        """`done` is told whether it is there again; else that is not known."""
-        super().__init__(entity)
+        """`uuid`: so that it happens once; empty: it is not tried again where its outcome is not known. `done` is told whether it
+        is there again; else that is not known.
+        """
+        super().__init__(entity, uuid=uuid)
         self._args = args
         self._submit = submit
         self._call_later = call_later
@@ -104,7 +109,8 @@ class GiveBack(Request):
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         self._tries -= 1
-        if error is not None and error.outcome_known and error.retry and self._tries:
+        again = error is not None and (error.retry if error.outcome_known else bool(self.uuid))
+        if again and self._tries:
             self._call_later(PAUSE_S, self._again)
             return
         given = error is None and not reply.startswith(b"-")
@@ -113,4 +119,4 @@ class GiveBack(Request):
         self._done(given)
 
     def _again(self) -> None:
-        self._submit(Again(self, read_only=False, handler=self.handler))
+        self._submit(Again(self, read_only=False, handler=self.handler, uuid=self.uuid))
