@@ -104,10 +104,10 @@ FEED = (
         "an element is popped for a client that has gone, and goes with it",
         (
             COMMAND,
-            '        if self._owner.lost:\n            raise RequestFailed("its client has gone: nothing was taken")\n',
+            '        if self._client.lost:\n            raise RequestFailed("its client has gone: nothing was taken")\n',
             "",
         ),
-        (COMMAND, "                self._give_back(self.entity, self._args, reply)\n", "                pass\n"),
+        (COMMAND, "                taken.is_lost()\n", "                taken.leaves()\n"),
         shown_by=WAITING_TESTS,
     ),
     mutant(
