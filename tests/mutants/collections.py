@@ -66,7 +66,7 @@ SIMULATED = (
         "what was given is noted still",
         15,
         "a node that begins anew gives back what its client has",
-        (TAKINGS, "            self._in_doubt.cross_out(uuid)\n", "            pass\n"),
+        (TAKINGS, "        self._in_doubt.cross_out(uuid)\n", "        pass\n"),
         shown_by=WAITING,
     ),
     mutant(

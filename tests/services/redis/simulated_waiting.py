@@ -324,15 +324,14 @@ class Memory(InDoubt):
 
     def __init__(self, kept: dict[bytes, Note]) -> None:
         super().__init__(None)
-        self.left = list(kept.values())
-        self._kept = kept
+        self.notes = kept
 
     def note(self, note: Note) -> bool:
-        self._kept[note.uuid] = note
+        self.notes[note.uuid] = note
         return True
 
     def cross_out(self, uuid: bytes) -> None:
-        self._kept.pop(uuid, None)
+        self.notes.pop(uuid, None)
 
 
 class SimTakings(NodeTakings):

@@ -53,17 +53,17 @@ def test_what_is_not_crossed_out_the_next_process_finds(tmp_path: Path) -> None:
     first.cross_out(note(1).uuid)
     first.cross_out(note(9).uuid)
     second = InDoubt(tmp_path, BOOT)  # nobody closed the first: it was killed
-    assert sorted(second.left) == [note(0), note(2), note(3)]
+    assert sorted(second.notes.values()) == [note(0), note(2), note(3)]
     for number in (0, 2):
         second.cross_out(note(number).uuid)
     assert second.note(note(5))
-    assert sorted(InDoubt(tmp_path, BOOT).left) == [note(3), note(5)]
+    assert sorted(InDoubt(tmp_path, BOOT).notes.values()) == [note(3), note(5)]
 
 
 def test_after_the_machine_was_started_anew_nothing_is_believed(tmp_path: Path) -> None:
     InDoubt(tmp_path, BOOT).note(note(1))
-    assert not InDoubt(tmp_path, b"the next boot").left
-    assert not InDoubt(tmp_path, BOOT).left
+    assert not InDoubt(tmp_path, b"the next boot").notes
+    assert not InDoubt(tmp_path, BOOT).notes
 
 
 def test_where_the_boot_is_not_known_there_is_no_file(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_there_are_so_many_of_such_a_size(tmp_path: Path) -> None:
     for number in range(SLOTS - 1):
         assert notes.note(note(number))
     assert not notes.note(note(SLOTS))
-    assert len(InDoubt(tmp_path, BOOT).left) == SLOTS - 1
+    assert len(InDoubt(tmp_path, BOOT).notes.values()) == SLOTS - 1
     notes.cross_out(note(5).uuid)
     assert notes.note(note(SLOTS))
     assert (tmp_path / FILE).stat().st_size == SLOTS * SLOT_BYTES
@@ -93,14 +93,14 @@ def test_what_is_damaged_is_no_note(tmp_path: Path) -> None:
         flipped = bytearray(whole)
         flipped[at] ^= 0x10
         (tmp_path / FILE).write_bytes(flipped)
-        left = InDoubt(tmp_path, BOOT).left
+        left = InDoubt(tmp_path, BOOT).notes.values()
         assert set(map(repr, left)) <= {repr(note(number)) for number in range(8)}
         assert len(left) >= 7
     for size in (0, 1, 5, SLOT_BYTES - 1, SLOT_BYTES + 3):
         (tmp_path / FILE).write_bytes(whole[:size])
-        assert not InDoubt(tmp_path, BOOT).left
+        assert not InDoubt(tmp_path, BOOT).notes
     (tmp_path / FILE).write_bytes(b"\xff" * len(whole))
-    assert not InDoubt(tmp_path, BOOT).left
+    assert not InDoubt(tmp_path, BOOT).notes
 
 
 def test_a_file_that_cannot_be_used_is_said_and_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -125,7 +125,7 @@ def test_a_file_that_takes_no_more_is_removed(
     notes.cross_out(note(1).uuid)
     assert "as asked" in caplog.text
     monkeypatch.undo()
-    assert not InDoubt(tmp_path, BOOT).left
+    assert not InDoubt(tmp_path, BOOT).notes
 
 
 # -- what becomes of them

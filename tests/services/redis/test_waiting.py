@@ -22,6 +22,7 @@ from paxosstore.services.redis.commands.handler import HANDLER, encode, handle
 from paxosstore.services.redis.commands.spec import Spec
 from paxosstore.services.redis.commands.table import TABLE as DATA_TABLE
 from paxosstore.services.redis.commands.waits import MAX_SECONDS, THERE, found_nothing, wait_seconds
+from paxosstore.services.redis.connection.connection import Connection
 from paxosstore.services.redis.layout.keys import STREAM, row_key
 from paxosstore.services.redis.layout.keyspace import REDIS_BASE
 from paxosstore.services.redis.reply import OK, bulk, nil_array
@@ -238,18 +239,24 @@ async def test_a_client_that_only_sends_no_more_is_given_what_is_there() -> None
         await waits.expect_end(b"")
 
 
+async def a_try(harness: Harness, store: FeedStore, one: Connection, other: Connection, command: str, push: str) -> Request:
+    """What a waiting command submits when it is woken by a push, held by the store."""
+    one.data_received(pack(command))
+    await harness.settle()
+    store.holding = True
+    other.data_received(pack(push))
+    await harness.settle()
+    store.release(*store.held)  # it wakes who waits
+    (retry,) = store.held
+    return retry
+
+
 @pytest.mark.parametrize("how", ["killed", "its socket closes", "its reply waits"])
 @in_loop
 async def test_what_is_decided_before_the_loss_of_its_client_is_told_is_given_back(how: str) -> None:
     async with waiting_service() as (harness, store):
         (gone, one), (transport, other) = harness.plug(), harness.plug()
-        one.data_received(pack("BLPOP q 0"))
-        await harness.settle()
-        store.holding = True
-        other.data_received(pack("RPUSH q a"))
-        await harness.settle()
-        store.release(*store.held)  # it wakes who waits
-        (retry,) = store.held
+        retry = await a_try(harness, store, one, other, "BLPOP q 0", "RPUSH q a")
         view = store.view(retry.entity)
         view.read_only = False
         reply = retry.evaluate(view)
@@ -274,13 +281,7 @@ async def test_what_is_decided_before_the_loss_of_its_client_is_told_is_given_ba
 async def test_who_is_told_that_nobody_knows_loses_nothing() -> None:
     async with waiting_service() as (harness, store):
         (transport, one), (_, other) = harness.plug(), harness.plug()
-        one.data_received(pack("BLPOP q 0"))
-        await harness.settle()
-        store.holding = True
-        other.data_received(pack("RPUSH q a"))
-        await harness.settle()
-        store.release(*store.held)  # it wakes who waits
-        (retry,) = store.held
+        retry = await a_try(harness, store, one, other, "BLPOP q 0", "RPUSH q a")
         assert len(retry.uuid) == 16
         store.fail(retry, OutcomeUnknown("as asked"))
         await harness.settle()
@@ -358,13 +359,7 @@ async def test_what_was_taken_for_who_has_gone_is_at_its_end_again(command: str,
     async with waiting_service() as (harness, store):
         (gone, one), (transport, other) = harness.plug(), harness.plug()
         other.data_received(pack("RPUSH r x y"))
-        one.data_received(pack(command))
-        await harness.settle()
-        store.holding = True
-        other.data_received(pack(push))
-        await harness.settle()
-        store.release(*store.held)  # it wakes who waits
-        (retry,) = store.held
+        retry = await a_try(harness, store, one, other, command, push)
         view = store.view(retry.entity)
         view.read_only = False
         reply = retry.evaluate(view)  # it is decided, and the outcome is on its way

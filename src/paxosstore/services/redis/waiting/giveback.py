@@ -88,9 +88,7 @@ class GiveBack(Request):
         call_later: Callable[[float, Callable[[], None]], object],
         done: Callable[[bool], None],
     ) -> None:
-        """`uuid`: so that it happens once; empty: it is not tried again where its outcome is not known. `done` is told whether it
-        is there again; else that is not known.
-        """
+        """`uuid`: so that it happens once. `done` is told whether it is there again; else that is not known."""
         super().__init__(entity, uuid=uuid)
         self._args = args
         self._submit = submit
@@ -109,8 +107,7 @@ class GiveBack(Request):
 
     def settle(self, reply: bytes, error: PaxosStoreError | None) -> None:
         self._tries -= 1
-        again = error is not None and (error.retry if error.outcome_known else bool(self.uuid))
-        if again and self._tries:
+        if error is not None and (error.retry or not error.outcome_known) and self._tries:
             self._call_later(PAUSE_S, self._again)
             return
         given = error is None and not reply.startswith(b"-")

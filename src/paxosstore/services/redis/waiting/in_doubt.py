@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -60,10 +59,10 @@ class InDoubt:
 
     def __init__(self, directory: Path | None, boot: bytes | None = None) -> None:
         """`directory`: None, and what cannot be kept in a file is kept in memory alone."""
-        self.left: Sequence[Note] = ()
-        """What the process before this one has not crossed out."""
+        self.notes: dict[bytes, Note] = {}
+        """By their uuids, what is not crossed out; at first, what the process before this one has left."""
         self._slots: dict[bytes, int] = {}
-        """Uuid -> where its note is."""
+        """Where they are."""
         self._free = list(range(SLOTS - 1, 0, -1))
         self._file = -1
         boot = boot_id() if boot is None else boot
@@ -80,13 +79,14 @@ class InDoubt:
         if not self._free or len(body) > SLOT_BYTES - _HEAD_BYTES:
             return False
         slot = self._slots[note.uuid] = self._free.pop()
+        self.notes[note.uuid] = note
         self._write(slot, _packed(body))
         return True
 
     def cross_out(self, uuid: bytes) -> None:
         """It is decided what became of it. Safe to repeat."""
-        slot = self._slots.pop(uuid, 0)
-        if slot:
+        if self.notes.pop(uuid, None) is not None:
+            slot = self._slots.pop(uuid)
             self._free.append(slot)
             self._write(slot, _CROSSED_OUT)
 
@@ -106,18 +106,16 @@ class InDoubt:
         self._write(0, _packed(boot))
 
     def _take_over(self, found: bytes) -> None:
-        left: list[Note] = []
         for slot in range(1, SLOTS):
             body = _unpacked(found[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES])
             try:
                 note = _decode(body) if body else None
             except msgspec.MsgspecError:
                 note = None
-            if note is not None and note.uuid not in self._slots:
-                left.append(note)
+            if note is not None and note.uuid not in self.notes:
+                self.notes[note.uuid] = note
                 self._slots[note.uuid] = slot
                 self._free.remove(slot)
-        self.left = left
 
     def _write(self, slot: int, data: bytes) -> None:
         if self._file >= 0:

@@ -23,9 +23,8 @@ from ....core.batch.overlay import View
 from ....core.batch.request import Request, digest_of
 from ....errors import PaxosStoreError
 from ..again import Again
-from ..commands.handler import HANDLER, TRY, call, encode
-from ..commands.table import TABLE
-from ..commands.waits import attempt, found_nothing
+from ..commands.handler import HANDLER, TRY, encode, handle
+from ..commands.waits import found_nothing
 from ..reply import nil_array
 from .giveback import GiveBack, undo
 from .in_doubt import InDoubt, Note
@@ -34,7 +33,7 @@ log = logging.getLogger(__name__)
 
 UUID_BYTES = 16
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""Between two of them."""
+"""Between two attempts to find out."""
 
 
 class Takings(Protocol):
@@ -74,7 +73,6 @@ class NodeTakings:
         self._in_doubt = InDoubt(None)
         self._submit = submit
         self._later = later
-        self._notes: dict[bytes, Note] = {}
 
     def open(self, directory: Path | None) -> None:
         """From now on it is noted there. Nothing has begun yet, and no other process uses the directory."""
@@ -86,14 +84,10 @@ class NodeTakings:
 
     def begin(self, entity: int, proto: int, words: list[bytes], floor: int, uuid: bytes) -> bytes:
         note = Note(uuid or self.draw(), entity, proto, words, max(1, floor))
-        if not self._in_doubt.note(note):
-            return uuid
-        self._notes[note.uuid] = note
-        return note.uuid
+        return note.uuid if self._in_doubt.note(note) else uuid
 
     def settle(self, uuid: bytes) -> None:
-        if self._notes.pop(uuid, None) is not None:
-            self._in_doubt.cross_out(uuid)
+        self._in_doubt.cross_out(uuid)
 
     def give_back(self, entity: int, words: list[bytes], reply: bytes, uuid: bytes) -> None:
         back = undo(words, reply)
@@ -113,15 +107,14 @@ class NodeTakings:
             self.settle(uuid)  # else the process after this one tries it again
 
     def find_out(self, uuid: bytes) -> None:
-        note = self._notes.get(uuid)
+        note = self._in_doubt.notes.get(uuid)
         if note is not None:
             self._ask(note)
 
     def go_on(self) -> None:
         """Ask about everything that the process before this one has left."""
-        left, self._in_doubt.left = self._in_doubt.left, ()
+        left = list(self._in_doubt.notes.values())
         for note in left:
-            self._notes[note.uuid] = note
             self._ask(note)
         if left:
             log.info(
@@ -171,9 +164,7 @@ class Asked(Request):
         self.size = sum(map(len, note.words))
 
     def evaluate(self, view: View) -> bytes:
-        words = self._note.words
-        spec = TABLE.get(words[0]) or TABLE[words[0].lower()]
-        return call(partial(attempt, spec), view, words, self._note.proto)
+        return handle(view, self.payload())
 
     def payload(self) -> bytes:
         return encode(self._note.proto, [TRY, *self._note.words])
@@ -184,7 +175,7 @@ class Asked(Request):
             self._found(self._note, reply)
         elif error.outcome_known and not error.retry:
             self._found(self._note, nil_array(self._note.proto))  # nothing was taken
-        elif self._tries and (error.retry or not error.outcome_known):
+        elif self._tries:
             self._later(self._pause_s, self._again)
             self._pause_s = min(2.0 * self._pause_s, LONGEST_PAUSE_S)
         else:
