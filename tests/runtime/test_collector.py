@@ -13,11 +13,13 @@ from paxosstore.runtime.collector import ShortCollections
 
 @pytest.fixture(autouse=True)
 def short() -> Iterator[ShortCollections]:
-    found = ShortCollections()
+    found, before = ShortCollections(), gc.get_threshold()
     found.begin()
+    assert gc.get_threshold() == (collector.YOUNG, *before[1:])
     yield found
     found.end()
     assert found.watch not in gc.callbacks
+    assert gc.get_threshold() == before
 
 
 def test_what_survives_a_long_collection_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:

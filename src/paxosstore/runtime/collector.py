@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 LIMIT_S = 0.02
+YOUNG = 20_000
+"""New objects that bring about a look at them. A turn makes hundreds, and circles are rare: they wait for so long."""
 
 
 class ShortCollections:
@@ -19,14 +21,17 @@ class ShortCollections:
 
     def __init__(self) -> None:
         self._started = 0.0
+        self._thresholds = gc.get_threshold()
 
     def begin(self) -> None:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG, *self._thresholds[1:])
         gc.callbacks.append(self.watch)
 
     def end(self) -> None:
         gc.callbacks.remove(self.watch)
+        gc.set_threshold(*self._thresholds)
         gc.unfreeze()
 
     def watch(self, phase: str, info: Mapping[str, Any]) -> None:

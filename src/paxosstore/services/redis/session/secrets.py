@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 HIDDEN = b"(redacted)"
 _PARAMETERS = frozenset((b"masterauth", b"masteruser", b"requirepass", b"tls-key-file-pass", b"tls-client-key-file-pass"))
-_SAID_BY = frozenset((b"auth", b"hello", b"acl", b"config", b"migrate"))
+SAID_BY: Final = frozenset((b"auth", b"hello", b"acl", b"config", b"migrate"))
 
 
 def without_secrets(words: list[bytes]) -> list[bytes]:
     """A command's words, as they may be shown: the very list, where there is nothing to hide."""
     name = words[0].lower()
-    if name not in _SAID_BY:
+    if name not in SAID_BY:
         return words
     shown = list(words)
     for at in _places(name, [word.lower() for word in words]):

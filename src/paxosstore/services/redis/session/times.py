@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import NamedTuple
 
 from .parameters import Parameters
-from .secrets import without_secrets
+from .secrets import SAID_BY, without_secrets
 
 MAX_WORDS = 32
 MAX_WORD_BYTES = 128
@@ -25,16 +24,19 @@ MAX_SAMPLES = 160
 """Of one event: the last ones."""
 
 
-class Slow(NamedTuple):
-    """A command that was slow."""
+class Slow:
+    """A command that was slow. Under load that is every one, so it is made as cheaply as can be."""
 
-    number: int
-    at_s: int
-    """Unix time."""
-    took_us: int
-    words: list[bytes]
-    address: str
-    name: bytes
+    __slots__ = ("address", "at_s", "name", "number", "took_us", "words")
+
+    def __init__(self, number: int, at_s: int, took_us: int, words: list[bytes], address: str, name: bytes) -> None:
+        """`at_s`: Unix time."""
+        self.number = number
+        self.at_s = at_s
+        self.took_us = took_us
+        self.words = words
+        self.address = address
+        self.name = name
 
 
 class Took:
@@ -121,7 +123,8 @@ class Times:
 
     def _slow(self, words: list[bytes], us: int, address: str, client: bytes) -> None:
         if us >= self._slower_us:
-            self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(without_secrets(words)), address, client))
+            shown = without_secrets(words) if words[0].lower() in SAID_BY else words
+            self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(shown), address, client))
             self._number += 1
             if len(self.slow) > self._most:
                 self.slow.pop()
@@ -152,7 +155,9 @@ class Times:
 
 
 def trimmed(words: list[bytes]) -> list[bytes]:
-    """As SLOWLOG keeps them."""
+    """As SLOWLOG keeps them: the very list, where it is short."""
+    if len(words) <= MAX_WORDS and max(map(len, words)) <= MAX_WORD_BYTES:
+        return words
     kept = []
     for word in words[: MAX_WORDS if len(words) <= MAX_WORDS else MAX_WORDS - 1]:
         more = len(word) - MAX_WORD_BYTES
