@@ -63,7 +63,7 @@ class Log:
             else:
                 data[key] = value
         for request, reply in evaluated.proposed + evaluated.decided:
-            request.settle(*reply)
+            request.settle(reply.content, reply.error)
         return evaluated
 
     def pass_entries(self, count: int) -> None:

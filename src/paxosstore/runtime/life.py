@@ -36,6 +36,7 @@ from .broadcast import Broadcast
 from .damage import watch_return
 from .disk import CLOSE_S, close_in_time, watch_room
 from .feed import Feed
+from .gate import Gate
 from .home import Home
 from .links import Links
 from .loop import TurnLoop, now_ms
@@ -83,19 +84,31 @@ class Life:
         self.directory: Directory | None = None
         self.store: RocksStore | None = None
         self.shard: Shard | None = None
-        self.turns: TurnLoop | None = None
+        self.gate = Gate()
         self.links: Links | None = None
         self.watches: Watches | None = None
         self.broadcast: Broadcast | None = None
         self.findings = Findings()
+        self._home: Home | None = None
         self.met = asyncio.Event()
         """Set when a link comes up, and when the node stops."""
-        self.home: Home | None = None
-        """Set from the beginning of the start to the end of the stop."""
         self.coming_back: asyncio.Task[None] | None = None
         """Replaces the store after damage was found in it."""
         self.time = Timekeeper(given.node_id, lambda: host.tuning)
         self._watching: list[asyncio.Task[None]] = []
+
+    @property
+    def turns(self) -> TurnLoop | None:
+        return self.gate.turns
+
+    @property
+    def home(self) -> Home | None:
+        """Set from the beginning of the start to the end of the stop."""
+        return self._home
+
+    @home.setter
+    def home(self, home: Home | None) -> None:
+        self._home = self.gate.home = home
 
     async def open(self, found: Damaged | None = None) -> None:
         """`found`: what damage has ended the life before this one."""
@@ -111,15 +124,16 @@ class Life:
         self.shard = Shard(identity, self.store, self.codec, self._given.handlers)
         self.shard.context.stopped.update((entity, decode(kept)) for entity, kept in self.store.stopped())
         self.shard.context.elsewhere = self._host.elsewhere
-        self.turns = TurnLoop(self.shard, self.store, self._send, self._given.fatal, self._host.feed, wall_ms=self.time.now_ms)
-        self.watches = Watches(self._host.feed, Source(self.store, self.codec, self.turns.unsynced))
-        self.turns.on_told = self._host.on_told
-        self.turns.on_applied = self._host.on_applied
-        self.turns.on_renewed = self._on_renewed
-        self.turns.on_damaged = self._on_damaged
-        self.turns.on_lost = self._on_lost
+        turns = TurnLoop(self.shard, self.store, self._send, self._given.fatal, self._host.feed, wall_ms=self.time.now_ms)
+        self.gate.turns = turns
+        self.watches = Watches(self._host.feed, Source(self.store, self.codec, turns.unsynced))
+        turns.on_told = self._host.on_told
+        turns.on_applied = self._host.on_applied
+        turns.on_renewed = self._on_renewed
+        turns.on_damaged = self._on_damaged
+        turns.on_lost = self._on_lost
         self.store.scrub(self._given.data_dir / SCRUB, lambda: self._host.tuning.scrub_days, self.directory.mend)
-        self.store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), self.turns)
+        self.store.on_damaged = partial(self._damaged_elsewhere, asyncio.get_running_loop(), turns)
         standing = self.shard.context.standing
         own = standing.disk
         self.links = Links(
@@ -137,8 +151,8 @@ class Life:
             on_clock=self.time.heard,
         )
         broadcast = self.broadcast = Broadcast(self.links, self._host.on_published)
-        self.turns.on_published = self._on_published
-        self.turns.inbox.on_full = lambda full: None if self.links is None else self.links.hold(full)
+        turns.on_published = self._on_published
+        turns.inbox.on_full = lambda full: None if self.links is None else self.links.hold(full)
         await self.links.start()
         room = watch_room(self._given.data_dir, self._given.min_free_bytes, self.shard, self.step)
         report = Reporter(self._host.statistics).run()
@@ -199,7 +213,7 @@ class Life:
         for watching in self._watching:
             watching.cancel()
         answers = False
-        turns, self.turns = self.turns, None
+        turns, self.gate.turns = self.gate.turns, None
         links, self.links = self.links, None
         self.met.set()
         self._host.verifier.stop()
@@ -234,7 +248,7 @@ class Life:
 
     def abandon(self, home: Home) -> None:
         """End what is left of a life whose loop is closed, or that came along with a fork: the life itself goes on elsewhere."""
-        turns, self.turns, self.links = self.turns, None, None
+        turns, self.gate.turns, self.links = self.gate.turns, None, None
         if self.watches is not None:
             self.watches.abandon(NotServing("the loop of the node is closed"))
         self.watches = self.broadcast = None
@@ -251,8 +265,8 @@ class Life:
 
     def step(self, event: PeerUp | PeerDown | Received | WritesAllowed | Compare | Renew) -> None:
         """Have it taken in, if turns are taken."""
-        if self.turns is not None:
-            self.turns.step(event)
+        if self.gate.turns is not None:
+            self.gate.turns.step(event)
 
     def _on_up(self, hello: Hello) -> None:
         self.met.set()

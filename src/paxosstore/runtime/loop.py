@@ -213,9 +213,9 @@ class TurnLoop:
             self._send(by_peer)
         if release.published:
             self.on_published(release.published)
-        for request, reply, error in release.outcomes:
+        for outcome in release.outcomes:
             try:
-                request.settle(reply, error)
+                outcome.request.settle(outcome.reply, outcome.error)
             except Exception:
                 log.exception("a request could not take its outcome")
         for comparison in release.compared:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +24,7 @@ from ..boundary import (
 )
 from ..core.batch.overlay import DATA, View, WriteBatch
 from ..core.batch.published import Published, exact_published
-from ..core.batch.request import AT_ENTRY, DIGEST_BYTES, FUNCTION, Request, digest_of
+from ..core.batch.request import AT_ENTRY, DIGEST_BYTES, Request
 from ..core.entry.ids import FIRST_ENTRY, MAX_ENTITY, NOBODY
 from ..core.interface.event import Compare, Renew
 from ..core.turn.context import Handler
@@ -110,6 +109,11 @@ class Node:
             exact_callable("fatal", fatal),
         )
         self._life = Life(self._given, self)
+        self.submit: Callable[[Request], None] = self._life.gate.submit
+        """Take a request; its `settle` will be called once. The way in for services: no task, no future.
+
+        Raises InvalidRequest for what is no exact request: `entity` an int, `uuid` bytes, `deadline_ms` a time.
+        """
         self.background = Background()
         """What goes on behind the requests shares this: bytes and processor time per second. Another one after each start."""
         self.elsewhere: dict[int, str] = {}
@@ -194,31 +198,6 @@ class Node:
             self._life.turns.look()
 
     # -- requests
-
-    def submit(self, request: Request) -> None:
-        """Take a request; its `settle` will be called once. The way in for services: no task, no future.
-
-        Raises InvalidRequest for what is no exact request: `entity` an int, `uuid` bytes, `deadline_ms` a time.
-        """
-        home, turns = self._life.home, self._life.turns
-        if home is not None and get_ident() != home.thread:
-            home.refuse()
-        if not (
-            isinstance(request, Request)
-            and type(request.entity) is int
-            and 0 <= request.entity <= MAX_ENTITY
-            and type(request.uuid) is bytes
-        ):
-            raise InvalidRequest("this is no request: its entity must be an int of 64 bits, its uuid bytes")
-        if request.deadline_ms:
-            request.deadline_ms = exact_number("deadline_ms", request.deadline_ms, now_ms() + MAX_TIMEOUT_MS)
-        if request.uuid and not request.digest:
-            request.digest = digest_of(request.handler, request.payload()) if request.handler else FUNCTION
-        if turns is None:
-            request.settled = True
-            request.settle(b"", NotServing("the node is not running"))
-            return
-        turns.submit(request)
 
     async def execute(
         self,

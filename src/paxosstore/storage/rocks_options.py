@@ -10,7 +10,7 @@ MIB = 1 << 20
 
 BLOCK_CACHE_BYTES = 16 * MIB
 WRITE_BUFFER_BYTES = 4 * MIB
-"""A row is put into a small sorted list in half the time that it takes in one of 32 MiB, which lies in no cache of a processor."""
+"""A row is put into a small sorted list in half the time that it takes in one of 32 MiB, which no processor's cache holds."""
 MERGED_BUFFERS = 4
 """So many are written out together, or a segment of the journal is full before. A range read looks into each of them."""
 MAX_BUFFERS = 16

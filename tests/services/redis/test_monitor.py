@@ -60,16 +60,16 @@ async def test_who_listens_is_named_and_stops_with_reset_or_goes() -> None:
     async with serving() as harness:
         listener, other = await harness.connect(), await harness.connect()
         await listener.exchange("MONITOR", b"+OK\r\n")
-        assert bool(harness.server.monitors)
+        assert bool(harness.server.monitors.sessions)
         await other.exchange("PING", b"+PONG\r\n")
         assert (await listener.reader.readline()).endswith(b'] "PING"\r\n')
         listener.send("RESET")
         await listener.expect(b"+RESET\r\n")
-        assert not harness.server.monitors
+        assert not harness.server.monitors.sessions
         await listener.exchange("MONITOR", b"+OK\r\n")
         await other.exchange("CLIENT KILL SKIPME yes", b":1\r\n")
         assert await listener.reader.read() == b""
-        assert not harness.server.monitors
+        assert not harness.server.monitors.sessions
 
 
 @in_loop

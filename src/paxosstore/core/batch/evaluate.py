@@ -32,11 +32,20 @@ REFUSALS = frozenset(cls for cls in BY_CODE.values() if issubclass(cls, CallerEr
 """What a request may raise to refuse itself. Nothing else is its to say: whether a node or the cluster has failed is ours."""
 
 
-class Reply(NamedTuple):
+class Reply:
     """How a request's evaluation ended: `content`, or an error."""
 
-    content: bytes
-    error: PaxosStoreError | None = None
+    __slots__ = ("content", "error")
+
+    def __init__(self, content: bytes, error: PaxosStoreError | None = None) -> None:
+        self.content = content
+        self.error = error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reply) and self.content == other.content and self.error == other.error
+
+    def __hash__(self) -> int:
+        return hash(self.content)
 
     def encode(self, digest: bytes = b"", published: Sequence[Published] = ()) -> bytes:
         """As it is remembered under the request's uuid: a refusal as well, so that a late copy is refused too."""

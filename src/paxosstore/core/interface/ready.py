@@ -16,8 +16,8 @@ pieces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from ...errors import PaxosStoreError
 from ..batch.overlay import WriteBatch
@@ -192,10 +192,18 @@ class LostRead(NamedTuple):
     """Of its question."""
 
 
-class Outcome(NamedTuple):
-    request: Request
-    reply: bytes
-    error: PaxosStoreError | None
+class Outcome:
+    """How a request has ended. No tuple, as there is one for each request; it can be unpacked like one."""
+
+    __slots__ = ("error", "reply", "request")
+
+    def __init__(self, request: Request, reply: bytes, error: PaxosStoreError | None) -> None:
+        self.request = request
+        self.reply = reply
+        self.error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.request, self.reply, self.error))
 
 
 class Release:

@@ -86,7 +86,7 @@ class ReadServer:
             except NeedsWrite:
                 self._becomes_write(entity, request)
             else:
-                context.finish(request, *reply, release)
+                context.finish(request, reply.content, reply.error, release)
                 context.work += len(reply.content) >> 10
             context.work += 2 + overlay.work - before
             if context.spent and served < len(waiting):

@@ -92,7 +92,7 @@ class Proposer:
             for request, reply in evaluated.decided:
                 if reply.error is None:
                     context.counters.settled_by_uuid += 1
-                context.finish(request, *reply, release)
+                context.finish(request, reply.content, reply.error, release)
             if not evaluated.proposed:
                 if entity.writes.queue:
                     entity.wake_at(context.now_ms)  # to look all of it up would have been too much for one turn
@@ -112,7 +112,7 @@ class Proposer:
         proposed = in_flight.evaluated.proposed
         if chosen:
             for request, reply in proposed:
-                self._context.finish(request, *reply, release)
+                self._context.finish(request, reply.content, reply.error, release)
         else:
             self._context.counters.proposals_lost += 1
             entity.writes.lost_turn = self._context.ready.turn

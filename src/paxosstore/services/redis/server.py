@@ -113,6 +113,8 @@ class RedisServer:
         functions, which every node has among its handlers as well (commands/calls.py); None: there is none. `directory`: where
         the node has its data; None: what it takes for clients when it is killed is not given back.
         """
+        self.seconds: Callable[[], float] = lambda: self._loop.time()
+        """The loop's time. Asked several times for each command, so it is the loop's own from its start on."""
         self.now_ms = now_ms
         self.replicas = replicas
         self.submit = submit
@@ -170,6 +172,7 @@ class RedisServer:
         """Begin to listen. Raises PortTaken, or NodeError if the address cannot be used."""
         loop = asyncio.get_running_loop()
         self._loop = loop
+        self.seconds = loop.time
         self._started_s = loop.time()
         self.rates.count(0, self.traffic, self._started_s)
         host, port = self.settings.host, self.settings.port
@@ -355,9 +358,6 @@ class RedisServer:
 
     def _from_thread(self, call: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(call)
-
-    def seconds(self) -> float:
-        return self._loop.time()
 
     def sessions(self) -> Iterable[Session]:
         return [connection.session for connection in self._connections.values()]

@@ -10,7 +10,7 @@ from ....core.batch.request import Request as StoreRequest
 from ....errors import NotServing
 from ..beside.reads import LongReads
 from ..commands.calls import Function
-from ..commands.spec import Spec
+from ..commands.spec import MANY_WORDS, Spec
 from ..commands.table import TABLE as DATA_TABLE
 from ..commands.waits import wait_seconds
 from ..floats import double
@@ -147,7 +147,7 @@ class Dispatch:
             return self._misused(spec, args, wrong_arity(spec.name))
         if session.subscriptions.size and session.listens and spec.name not in WHILE_LISTENING and (name := spec.full_name(args)):
             return self.refuse(error(NOT_WHILE_LISTENING % name), name)
-        if spec.writes and order.reads and spec.writes_with(args):
+        if order.reads and spec.writes and spec.writes_with(args):
             return False
         run = spec.run
         if run is None:
@@ -180,7 +180,7 @@ class Dispatch:
 
     def count(self, spec: Spec, args: Request) -> None:
         """A command is taken."""
-        if self.desk.monitors:
+        if self.desk.monitors.sessions:
             self.desk.monitors.tell(self.session, spec, args)
         self.desk.commands += 1
         self.session.last = spec.name
@@ -214,15 +214,16 @@ class Dispatch:
             self.count(spec, args)
             self._wait(spec, args, entity, seconds)
             return True
-        writes = spec.writes and spec.writes_with(args)
+        writes = spec.writes and (spec.only_reads is None or spec.writes_with(args))
         if not writes and not self.order.may_read(entity):
             return False
         desk = self.desk
         desk.commands += 1
         self.session.last = spec.name
-        if desk.monitors:
+        if desk.monitors.sessions:
             desk.monitors.tell(self.session, spec, args)
-        beside = desk.beside if not writes and spec.may_be_long_with(args) else None
+        may_be_long = not writes and (spec.may_be_long or len(args) > MANY_WORDS) and spec.may_be_long_with(args)
+        beside = desk.beside if may_be_long else None
         command = Command(self.order, run, args, self.session.proto, entity, not writes, beside)
         command.began_s = self.desk.seconds()
         if spec.prepare is not None and desk.beside is not None and command.size > spec.prepare.from_bytes:

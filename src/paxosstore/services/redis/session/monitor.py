@@ -21,20 +21,18 @@ class Monitors:
     """Who listens."""
 
     def __init__(self) -> None:
-        self._sessions: set[Session] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._sessions)
+        self.sessions: set[Session] = set()
+        """Looked at for each command: as a rule there are none."""
 
     def __contains__(self, session: Session) -> bool:
-        return session in self._sessions
+        return session in self.sessions
 
     def add(self, session: Session) -> None:
-        self._sessions.add(session)
+        self.sessions.add(session)
 
     def forget(self, session: Session) -> None:
         """Safe to repeat."""
-        self._sessions.discard(session)
+        self.sessions.discard(session)
 
     def tell(self, session: Session, spec: Spec, args: list[bytes]) -> None:
         """A session's command is taken."""
@@ -42,7 +40,7 @@ class Monitors:
         if "admin" in (spec if known is None else known).flags:
             return
         line = line_of(session, args)
-        for listener in list(self._sessions):
+        for listener in list(self.sessions):
             if listener is not session or spec.name != "reset":  # it listens no more
                 listener.push(line)
 

@@ -22,7 +22,8 @@ REDIS_VERSION = "7.0.0"
 class Monitors(Protocol):
     """Who listens to all commands (monitor.py)."""
 
-    def __bool__(self) -> bool: ...
+    @property
+    def sessions(self) -> set[Session]: ...
 
     def __contains__(self, session: Session) -> bool: ...
 
