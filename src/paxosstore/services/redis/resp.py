@@ -196,11 +196,13 @@ class RequestParser:
             count = counts.get(parts[at])
             if count is None or (end := at + count) > last:
                 break
-            arguments = parts[at + 2 : end : 2]
-            for line, argument in zip(parts[at + 1 : end : 2], arguments, strict=True):
+            arguments: Request = []
+            for line in range(at + 1, end, 2):
+                argument = parts[line + 1]
                 size = len(argument)
-                if size >= longest or lines[size] != line:
+                if size >= longest or lines[size] != parts[line]:
                     return b"\r\n".join(parts[at:])
+                arguments.append(argument)
             requests.append(arguments)
             at = end
         return parts[last] if at == last else b"\r\n".join(parts[at:])

@@ -128,7 +128,10 @@ class Command(Request):
         """It is no more tried, but done beside the loop."""
         self.saw_entry = self.saw_ms = 0
         self._args = args
-        self.size = sum(map(len, args))
+        size = 0
+        for word in args:
+            size += len(word)
+        self.size = size
         self._proto = proto
         self._built = 0
         """Bytes of its reply that its owner knows of."""

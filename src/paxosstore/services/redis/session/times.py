@@ -156,7 +156,12 @@ class Times:
 
 def trimmed(words: list[bytes]) -> list[bytes]:
     """As SLOWLOG keeps them: the very list, where it is short."""
-    if len(words) <= MAX_WORDS and max(map(len, words)) <= MAX_WORD_BYTES:
+    long = len(words) > MAX_WORDS
+    for word in words:
+        if long or len(word) > MAX_WORD_BYTES:
+            long = True
+            break
+    if not long:
         return words
     kept = []
     for word in words[: MAX_WORDS if len(words) <= MAX_WORDS else MAX_WORDS - 1]:
