@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from paxosstore.runtime.timekeeper import Timekeeper
+from paxosstore.runtime.timekeeper import LOOK_MS, Timekeeper
 from paxosstore.settings import TuningSettings
 
 NOW_MS = 1_700_000_000_000.0
@@ -38,6 +38,23 @@ def test_it_goes_by_the_median_however_the_own_clock_is_set() -> None:
         machine.offset_ms = offset_ms
         machine.ms += 100.0
         assert time.now_ms() == NOW_MS + machine.ms + found_ms
+
+
+def test_a_clock_that_is_set_counts_a_moment_later_and_one_that_is_heard_at_once() -> None:
+    machine = Machine()
+    time = keeper(machine, 0.0, 0.0)
+    assert time.now_ms() == NOW_MS + machine.ms
+    time.heard(1, NOW_MS + machine.ms + 50.0, machine.ms, machine.ms)
+    time.heard(2, NOW_MS + machine.ms + 50.0, machine.ms, machine.ms)
+    assert time.now_ms() == NOW_MS + machine.ms + 50.0
+    machine.offset_ms = 20.0
+    time.heard(2, NOW_MS + machine.ms, machine.ms, machine.ms)
+    assert time.now_ms() == NOW_MS + machine.ms + 20.0
+    machine.offset_ms = 30.0
+    machine.ms += LOOK_MS / 2
+    assert time.now_ms() == NOW_MS + machine.ms + 20.0
+    machine.ms += LOOK_MS / 2
+    assert time.now_ms() == NOW_MS + machine.ms + 30.0
 
 
 def test_a_clock_of_before_1970_is_none_that_breaks_anything() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..clock import Clocks, Offsets
 from ..settings import TuningSettings
+
+LOOK_MS: Final = 10.0
+"""The clocks are compared so often at most: a turn asks several times what time it is."""
 
 
 class ClockStatus(NamedTuple):
@@ -49,12 +52,22 @@ class Timekeeper:
         self._clock_ms = clock_ms
         self._monotonic_ms = monotonic_ms
         self._clocks = Clocks()
-        self.heard = self._clocks.heard
-        """A peer's clock was read: (peer, what it showed, when that was asked for, and came, on `time.monotonic`), in ms."""
+        self._compared_ms = -LOOK_MS
+        self._ahead_ms = 0.0
+        """What the clocks said then, less the own monotonic one."""
+
+    def heard(self, peer: int, clock_ms: float, sent_ms: float, received_ms: float) -> None:
+        """A peer's clock was read: what it showed, when that was asked for, and came, on `time.monotonic`, in ms."""
+        self._clocks.heard(peer, clock_ms, sent_ms, received_ms)
+        self._compared_ms = -LOOK_MS
 
     def now_ms(self) -> int:
         """What the clocks say together, in ms since 1970."""
-        return max(0, int(self._clocks.now_ms(self._clock_ms(), self._monotonic_ms())))
+        monotonic_ms = self._monotonic_ms()
+        if not 0.0 <= monotonic_ms - self._compared_ms < LOOK_MS:
+            self._compared_ms = monotonic_ms
+            self._ahead_ms = self._clocks.now_ms(self._clock_ms(), monotonic_ms) - monotonic_ms
+        return max(0, int(monotonic_ms + self._ahead_ms))
 
     @property
     def expires(self) -> bool:

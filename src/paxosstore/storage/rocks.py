@@ -125,13 +125,17 @@ class RocksStore:
         self.on_damaged: Callable[[Damaged], None] = lambda found: None
         """Told of damage in the table, in whatever thread it was found, before that is raised there."""
         self._scrub: tuple[Path, Callable[[], float], Callable[[], None]] | None = None
-        self._opened: Opened | None = self._open()
+        self._opened: Opened | None = None
+        self.get: Callable[[int, bytes], bytes | None] = self._get
+        """As `Store.get`: each request asks it, so it is that of what is open."""
+        self._have(self._open())
         give_up_in_child(self)
 
     def forked(self) -> None:
         self._in_child = True
         self._lock = threading.Lock()  # a thread that held it is not here
-        opened, self._opened = self._opened, None
+        opened = self._opened
+        self._have(None)
         if opened is not None:
             opened.table.forked()
             if opened.journal is not None:
@@ -143,9 +147,9 @@ class RocksStore:
             opened = self._use()
             if opened.journal is not None and opened.journal.failure is not None:
                 raise os_failed(self.path, opened.journal.failure)  # what was written since is lost, and was not refused
-            self._opened = None
+            self._have(None)
             opened.close(in_order=False)
-            self._opened = self._open()
+            self._have(self._open())
             self._begin_scrub()
 
     # -- Store
@@ -183,9 +187,6 @@ class RocksStore:
     def read_log(self, entity: int, first: int, last: int, max_bytes: int = 1_048_576) -> list[tuple[int, Record]]:
         self._use().pins.asked(entity)
         return take_rows(entity, self._rows(entity, first, plog_key(entity, last) + b"\0"), max_bytes, self.path)
-
-    def get(self, entity: int, key: bytes) -> bytes | None:
-        return self._use().get(entity, key)
 
     def scan(self, entity: int, start: bytes, end: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         opened = self._use()
@@ -284,7 +285,8 @@ class RocksStore:
     def close(self) -> None:
         """Write out what is in memory and close; a second call does nothing. Never raises: all that is lost was never synced."""
         with self._lock:
-            opened, self._opened = self._opened, None
+            opened = self._opened
+            self._have(None)
             if opened is not None:
                 opened.close(in_order=True)
 
@@ -330,6 +332,13 @@ class RocksStore:
         return LogKept(0, 0, 0, "") if expiry is None else expiry.kept
 
     # -- inside
+
+    def _have(self, opened: Opened | None) -> None:
+        self._opened = opened
+        self.get = self._get if opened is None else opened.get
+
+    def _get(self, entity: int, key: bytes) -> bytes | None:
+        return self._use().get(entity, key)  # it raises what says why that is not possible
 
     def _use(self) -> Opened:
         if self._opened is None:
