@@ -63,6 +63,24 @@ DISK = (
         ),
     ),
     mutant(
+        "one peer is waited for",
+        12,
+        "a question goes to no other peer before all questions are repeated",
+        (
+            "core/log/serve.py",
+            "interval = context.tuning.retry_ms if asked.asked_all else patience_ms",
+            "interval = context.tuning.retry_ms",
+        ),
+        shown_by="tests/core/test_few_asked.py",
+    ),
+    mutant(
+        "a lost link is waited for",
+        12,
+        "who was asked alone is gone, and the others are asked when their time comes",
+        (SHARD, "        self._reads.ask_the_others()\n", ""),
+        shown_by="tests/core/test_few_asked.py",
+    ),
+    mutant(
         "a node vouches for itself",
         7,
         "what this node has found to be chosen, by its own vote that is not durable, counts like what peers say",

@@ -6,7 +6,7 @@ replica has applied everything that may have been chosen when they asked; then t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..batch.request import Request
 
@@ -20,7 +20,7 @@ class Question:
     later may lower it: they show that what some replica has accepted was not chosen (yet).
     """
 
-    __slots__ = ("_answers", "asked_at_ms", "needed", "number", "own", "requests", "since_ms")
+    __slots__ = ("_answers", "asked_all", "asked_at_ms", "needed", "number", "own", "requests", "since_ms")
 
     def __init__(self, number: int, requests: list[Request], own: int | None, now_ms: float) -> None:
         self.number = number
@@ -30,6 +30,8 @@ class Question:
         """This replica's own answer, as it stood when it asked; None: it may have forgotten votes, so it does not count."""
         self.asked_at_ms = self.since_ms = now_ms
         """When it was asked last; since when it has been answered."""
+        self.asked_all = False
+        """All peers, not only those whose answers make a majority."""
         self.needed = own or 0
         """The reads may be served from the DB once it is applied through this."""
         self._answers: dict[int, int] = {}
@@ -42,6 +44,11 @@ class Question:
             return False
         self.needed = sorted(answers)[quorum - 1]
         return True
+
+    @property
+    def answered(self) -> Collection[int]:
+        """The peers whose answer has come."""
+        return self._answers.keys()
 
     def unanswered(self, n: int, me: int) -> list[int]:
         """Peers whose answer is missing."""

@@ -11,7 +11,7 @@ from ...errors import CommitLimitReached, DiskFull, NotServing
 from ..batch.evaluate import run
 from ..batch.overlay import NeedsWrite
 from ..batch.request import WAS_READ, Request
-from ..entity.entity import Entity
+from ..entity.entity import NEVER, Entity
 from ..entity.read import Question
 from ..interface.message import ReadAnswer, ReadQuestion
 from ..interface.ready import Release
@@ -19,6 +19,8 @@ from ..turn.context import Context, HandedOverRequest
 from ..turn.entities import Entities
 from ..turn.waiting import describe_floor
 from .log import Log
+
+MANY_READS = 4
 
 
 class ReadServer:
@@ -44,28 +46,48 @@ class ReadServer:
         if counts and reads.asked is not None and reads.asked.own is None:
             reads.ask_anew()
         if reads.may_ask and context.standing.learns:
-            asked = reads.ask(context.new_number(), entity.log.highest if counts else None, context.now_ms)
-            context.counters.read_questions += 1
-            question = ReadQuestion(entity.id, asked.number)
-            for peer in context.peers:
-                context.send_early(peer, question)
+            self._ask(entity, reads.ask(context.new_number(), entity.log.highest if counts else None, context.now_ms))
         if reads.asked is not None:
-            self._repeat(entity, reads.asked)
+            self._repeat(entity, reads.asked, context.answerers.patience_ms)
         for blocked in reads.blocked:
             if blocked.needed > entity.log.max_chosen:  # the answers that are missing may show that it need not be waited for
-                self._repeat(entity, blocked)
+                self._repeat(entity, blocked, 0.0)
 
-    def _repeat(self, entity: Entity, asked: Question) -> None:
-        """Ask those again who have not answered for a while."""
-        context, interval = self._context, self._context.tuning.retry_ms
+    def _ask(self, entity: Entity, asked: Question) -> None:
+        """For many reads as few as make a majority with this node: the others' work would be in the way of theirs. All for a few,
+        which are told by the quicker one, and where what is accepted here may not have been chosen: the more answers, the sooner
+        that shows."""
+        context = self._context
+        context.counters.read_questions += 1
+        decided = asked.own is not None and asked.own <= entity.log.contiguous_chosen
+        few = decided and len(asked.requests) >= MANY_READS
+        peers = context.answerers.first(context.now_ms) if few else context.peers
+        asked.asked_all = len(peers) == len(context.peers)
+        question = ReadQuestion(entity.id, asked.number)
+        for peer in peers:
+            context.send_early(peer, question)
+
+    def _repeat(self, entity: Entity, asked: Question, patience_ms: float) -> None:
+        """Ask those who have not answered: those that were not asked yet when the others have been waited for so long, and all of
+        them now and then."""
+        context = self._context
         unanswered = asked.unanswered(context.n, context.me)
         if not unanswered:
             return
+        interval = context.tuning.retry_ms if asked.asked_all else patience_ms
         if context.now_ms >= asked.asked_at_ms + interval:
-            asked.asked_at_ms = context.now_ms
+            asked.asked_at_ms, asked.asked_all, interval = context.now_ms, True, context.tuning.retry_ms
             for peer in unanswered:
                 context.send_early(peer, ReadQuestion(entity.id, asked.number))
         entity.wake_at(asked.asked_at_ms + interval)
+
+    def ask_the_others(self) -> None:
+        """Somebody is not there any more who may have been asked alone."""
+        for entity in self._entities.busy.values():
+            asked = entity.reads.asked
+            if asked is not None and not asked.asked_all:
+                asked.asked_at_ms = -NEVER
+            self._entities.touch(entity)
 
     def _answer(self, entity: Entity, release: Release) -> None:
         """Evaluate what the DB may answer, one request at least."""
@@ -135,5 +157,6 @@ class ReadServer:
         if not self._log.agreement.holds(entity, peer, message.max_chosen, message.chosen_id):
             return
         entity.raise_max_chosen(max(message.max_chosen, message.highest - 1), peer)
-        context = self._context
-        entity.reads.answer(peer, message.number, message.highest, context.quorum, context.now_ms)
+        context, asked = self._context, entity.reads.asked
+        if entity.reads.answer(peer, message.number, message.highest, context.quorum, context.now_ms) and asked is not None:
+            context.answerers.completed(asked.answered, context.now_ms - asked.asked_at_ms)

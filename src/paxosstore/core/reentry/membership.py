@@ -113,9 +113,9 @@ class Membership(Part):
         context = self._context
         context.reach.rests(peer, learns_only=learns_only, now_ms=context.now_ms)
         if learns_only:
-            context.voters.lost(peer)
+            context.ask_last(peer)
         elif not context.reach.is_down(peer):
-            context.voters.back(peer)
+            context.ask_as_any(peer)
 
     def switched(self) -> None:
         """This node has been told to learn only, or to stop that: the peers hear it with the next turn."""

@@ -369,7 +369,7 @@ class Shard:
         self._context.reach.up(event.peer)
         self._reconciler.peer_up(event.peer)
         if event.peer not in self._context.reach.resting:
-            self._context.voters.back(event.peer)
+            self._context.ask_as_any(event.peer)
         self._proposer.ask_again(everywhere=True)  # it missed what was sent while it was away
 
     def _on_peer_down(self, event: PeerDown) -> None:
@@ -377,7 +377,8 @@ class Shard:
             return  # only the reason is another one
         self._handovers.peer_down(event.peer)
         self._reconciler.peer_down(event.peer)
-        self._context.voters.lost(event.peer)
+        self._context.ask_last(event.peer)
+        self._reads.ask_the_others()
         self._proposer.ask_again(everywhere=False)  # it may have been the one that was asked
 
     # -- the disk

@@ -223,6 +223,8 @@ class Context:
         self.quorum = majority(self.n)
         self.peers = [peer for peer in range(self.n) if peer != self.me]
         self.voters = Voters(self.peers, self.quorum - 1, self.tuning.widen_margin_ms)
+        self.answerers = Voters(self.peers, self.quorum - 1, self.tuning.widen_margin_ms)
+        """The same of those who are asked for what is chosen: they answer without their disk."""
         self.reach = Reach(self.n, self.quorum)
         self.silence = Silence(self.tuning.max_silent_bytes)
         self.standing = OwnStanding(self.me, self.quorum, identity.standing, forced=identity.forced)
@@ -287,8 +289,21 @@ class Context:
         self.tuning = tuning
         self.identity = self.identity._replace(tuning=tuning)
         self.voters.tune(tuning.widen_margin_ms)
+        self.answerers.tune(tuning.widen_margin_ms)
         self.silence.most_bytes = tuning.max_silent_bytes
         self.budget.tune(tuning.background_bytes_per_second, tuning.background_ms_per_second)
+
+    # -- peers
+
+    def ask_last(self, peer: int) -> None:
+        """It does not answer, or its answer counts for nothing."""
+        self.voters.lost(peer)
+        self.answerers.lost(peer)
+
+    def ask_as_any(self, peer: int) -> None:
+        """It answers again."""
+        self.voters.back(peer)
+        self.answerers.back(peer)
 
     # -- numbers
 
