@@ -87,7 +87,7 @@ class TuningSettings:
     """First back-off after losing a race for an entry; doubles up to 64 times, randomised by half."""
     give_way_ms: float = 1_000.0
     """How long at most a peer that has lost races for an entry is let go first (a hint)."""
-    notice_ms: float = 2.0
+    notice_ms: float = 4.0
     """How long the news that an entry is chosen may wait, to travel with the next proposal or with more of its kind."""
     drive_after_ms: float = 10.0
     """How long a read waits for somebody else's undecided entry before it drives that entry itself."""
