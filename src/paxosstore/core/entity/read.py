@@ -29,7 +29,7 @@ class Question:
         self.own = own
         """This replica's own answer, as it stood when it asked; None: it may have forgotten votes, so it does not count."""
         self.asked_at_ms = self.since_ms = now_ms
-        """When it was asked last; since when it has been answered."""
+        """When it was asked last; when it was asked first, and then, since when it has been answered."""
         self.asked_all = False
         """All peers, not only those whose answers make a majority."""
         self.needed = own or 0

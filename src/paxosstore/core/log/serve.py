@@ -158,5 +158,6 @@ class ReadServer:
             return
         entity.raise_max_chosen(max(message.max_chosen, message.highest - 1), peer)
         context, asked = self._context, entity.reads.asked
+        asked_ms = context.now_ms if asked is None else asked.since_ms  # for the first time: it may have been repeated
         if entity.reads.answer(peer, message.number, message.highest, context.quorum, context.now_ms) and asked is not None:
-            context.answerers.completed(asked.answered, context.now_ms - asked.asked_at_ms)
+            context.answerers.completed(asked.answered, context.now_ms - asked_ms)
