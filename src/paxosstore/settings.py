@@ -77,6 +77,8 @@ class TuningSettings:
     """Added to the usual round trip before a handed-over request is proposed locally instead."""
     widen_margin_ms: float = 1.0
     """Added to the usual time of a vote before the peers that were not asked at first are asked too."""
+    many_reads: int = 4
+    """So many reads that wait together ask as few peers as make a majority; fewer ask all, and the quicker answer wins."""
     takeover_requests: int = 64
     """After so many writes of one peer and nobody else to an entity, that peer is told to be its preferred proposer."""
     suspect_ms: float = 1_000.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from paxosstore.core.interface.message import Message, ReadQuestion
-from paxosstore.core.log.serve import MANY_READS
 from paxosstore.core.turn.voters import EXPLORE_MS
 from paxosstore.settings import TuningSettings
 from paxosstore.sim.cluster import SimCluster
@@ -12,6 +11,7 @@ from .support import HANDLERS, Operation
 
 ENTITY = 7
 RETRY_MS = 500.0
+MANY_READS = TuningSettings().many_reads
 
 
 class Watched(SimCluster):

@@ -20,6 +20,7 @@ RIVALS_SEED = 0x51FE
 LOSSES_SEED = 0xD15C
 BUDGET_SEED = 0xB0D6
 LAG_SEED = 0x1A6
+READS_SEED = 0x4EAD
 LEARN_SEED = 0x1EA2
 DAMAGE_SEED = 0xDA3A
 RESTORE_SEED = 0xBAC
@@ -184,6 +185,7 @@ def draw_plan(seed: int, workload: Workload) -> Plan:
     tuning = _draw_small(losses, tuning)
     tuning = _draw_budget(random.Random(seed ^ BUDGET_SEED), tuning)
     tuning = _draw_lag(random.Random(seed ^ LAG_SEED), tuning)
+    tuning = replace(tuning, many_reads=random.Random(seed ^ READS_SEED).choice((1, 1, 4)))
     keep_entries = losses.choice((None, 500) if rivals else (None, None, 1, 2, 5, 20))
     plan = Plan(
         seed=seed,

@@ -20,8 +20,6 @@ from ..turn.entities import Entities
 from ..turn.waiting import describe_floor
 from .log import Log
 
-MANY_READS = 4
-
 
 class ReadServer:
     """Acts on the waiting reads (read.py) of entities."""
@@ -60,7 +58,7 @@ class ReadServer:
         context = self._context
         context.counters.read_questions += 1
         decided = asked.own is not None and asked.own <= entity.log.contiguous_chosen
-        few = decided and len(asked.requests) >= MANY_READS
+        few = decided and len(asked.requests) >= context.tuning.many_reads
         peers = context.answerers.first(context.now_ms) if few else context.peers
         asked.asked_all = len(peers) == len(context.peers)
         question = ReadQuestion(entity.id, asked.number)
