@@ -85,7 +85,7 @@ class ReadServer:
             asked = entity.reads.asked
             if asked is not None and not asked.asked_all:
                 asked.asked_at_ms = -NEVER
-            self._entities.touch(entity)
+                self._entities.touch(entity)
 
     def _answer(self, entity: Entity, release: Release) -> None:
         """Evaluate what the DB may answer, one request at least."""

@@ -156,13 +156,12 @@ class Times:
 
 def trimmed(words: list[bytes]) -> list[bytes]:
     """As SLOWLOG keeps them: the very list, where it is short."""
-    long = len(words) > MAX_WORDS
-    for word in words:
-        if long or len(word) > MAX_WORD_BYTES:
-            long = True
-            break
-    if not long:
-        return words
+    if len(words) <= MAX_WORDS:
+        for word in words:
+            if len(word) > MAX_WORD_BYTES:
+                break
+        else:
+            return words
     kept = []
     for word in words[: MAX_WORDS if len(words) <= MAX_WORDS else MAX_WORDS - 1]:
         more = len(word) - MAX_WORD_BYTES
