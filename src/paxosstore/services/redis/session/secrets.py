@@ -6,13 +6,13 @@ from typing import Final
 
 HIDDEN = b"(redacted)"
 _PARAMETERS = frozenset((b"masterauth", b"masteruser", b"requirepass", b"tls-key-file-pass", b"tls-client-key-file-pass"))
-SAID_BY: Final = frozenset((b"auth", b"hello", b"acl", b"config", b"migrate"))
+_SAID_BY: Final = frozenset((b"auth", b"hello", b"acl", b"config", b"migrate"))
 
 
 def without_secrets(words: list[bytes]) -> list[bytes]:
     """A command's words, as they may be shown: the very list, where there is nothing to hide."""
     name = words[0].lower()
-    if name not in SAID_BY:
+    if name not in _SAID_BY:
         return words
     shown = list(words)
     for at in _places(name, [word.lower() for word in words]):

@@ -10,7 +10,7 @@ import time
 from collections import deque
 
 from .parameters import Parameters
-from .secrets import SAID_BY, without_secrets
+from .secrets import without_secrets
 
 MAX_WORDS = 32
 MAX_WORD_BYTES = 128
@@ -123,8 +123,8 @@ class Times:
 
     def _slow(self, words: list[bytes], us: int, address: str, client: bytes) -> None:
         if us >= self._slower_us:
-            shown = without_secrets(words) if words[0].lower() in SAID_BY else words
-            self.slow.appendleft(Slow(self._number, int(time.time()), us, trimmed(shown), address, client))
+            shown = trimmed(without_secrets(words))
+            self.slow.appendleft(Slow(self._number, int(time.time()), us, shown, address, client))
             self._number += 1
             if len(self.slow) > self._most:
                 self.slow.pop()
