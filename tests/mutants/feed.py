@@ -10,7 +10,6 @@ CONTEXT = "core/turn/context.py"
 ROOM = "services/redis/waiting/room.py"
 COMMAND = "services/redis/waiting/command.py"
 ORDER = "services/redis/connection/order.py"
-CONNECTION = "services/redis/connection/connection.py"
 WATCH_TESTS = "tests/runtime/test_watch.py"
 PUBLISHED_TESTS = "tests/core/test_published.py"
 ROOM_TESTS = "tests/services/redis/test_waiting_room.py"
@@ -31,11 +30,10 @@ FEED = (
         shown_by=AGAIN,
     ),
     mutant(
-        "who is dropped is there until it is told",
+        "whose reply was never written has it",
         15,
-        "what is decided for a client whose connection is being closed counts as given, and nobody gets it",
-        (ORDER, "return self.gone or self._connection.is_closing", "return self.gone"),
-        (CONNECTION, "            self.connection_lost(None)\n            transport.abort()", "            transport.abort()"),
+        "what is decided for a client that goes before its reply is written counts as given, and nobody gets it",
+        (ORDER, "            told.is_lost()\n", "            told.leaves()\n"),
         shown_by=WAITING_TESTS,
     ),
     mutant(

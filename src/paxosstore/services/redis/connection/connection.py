@@ -200,10 +200,8 @@ class Connection:
         return self._transport is None or self._transport.is_closing()
 
     def drop(self) -> None:
-        """End the connection without waiting for anything, and forget what is held for it. Safe to repeat.
-
-        At once: what is decided before the transport says that it is lost would count as given to a client that is not there.
-        """
+        """End the connection without waiting for anything, and forget what is held for it at once: its room is wanted, and what
+        waits for it takes nothing any more. Safe to repeat."""
         transport, self._transport = self._transport, None
         if transport is not None:
             self.connection_lost(None)
