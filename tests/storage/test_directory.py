@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from paxosstore.errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from paxosstore.settings import ClusterSettings
 from paxosstore.storage import directory as directory_module
+from paxosstore.storage.damage import os_failed
 from paxosstore.storage.directory import FORMAT, SEALED_FORMAT, IdentityFile, open_directory
 from paxosstore.storage.rocks import RocksStore
 
@@ -216,6 +218,19 @@ def test_what_may_not_be_looked_into_says_so(path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(directory_module, "_lock", refuse)
     with pytest.raises(DataDirectoryError, match="Permission denied: a directory is needed that this user may write"):
         open_directory(path, SETTINGS, 0, create=create)
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_file_system_that_is_read_only_is_said_to_be(path: Path, monkeypatch: pytest.MonkeyPatch, create: bool) -> None:
+    def refuse(*_: object) -> bool:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(directory_module, "_is_identified", refuse)
+    monkeypatch.setattr(directory_module, "_lock", refuse)
+    with pytest.raises(DataDirectoryError, match=r"Read-only file system: .*mount it for writing"):
+        open_directory(path, SETTINGS, 0, create=create)
+    assert "mount it for writing" in str(os_failed(path, OSError(errno.EROFS, "Read-only file system")))
+    assert "when it is sound" in str(os_failed(path, OSError(errno.EIO, "Input/output error")))
 
 
 def test_looking_at_nothing_makes_nothing(path: Path) -> None:

@@ -37,8 +37,16 @@ def disk_failed(place: Path, what: str) -> NodeError:
     return NodeError(f"{place}: {what}: see what the system says of this disk (dmesg), and start the node again when it is sound")
 
 
+def read_only(place: Path, what: str) -> NodeError:
+    return NodeError(
+        f"{place}: {what}: dmesg says it if the disk is why; mount it for writing (findmnt -T {place} shows how it is)"
+    )
+
+
 def os_failed(place: Path, error: OSError) -> NodeError:
     what = error.strerror or str(error)
     if isinstance(error, PermissionError):
         return NodeError(f"{place}: {what}: run this as the user that the node runs as (ls -ld shows whose it is)")
+    if error.errno == errno.EROFS:
+        return read_only(place, what)
     return disk_full(place, what) if error.errno in NO_SPACE else disk_failed(place, what)

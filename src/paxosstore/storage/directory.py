@@ -12,6 +12,7 @@ without an IDENTITY, is therefore not a beginning but damage.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -27,7 +28,7 @@ from crc32c import crc32c
 
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DirectoryMismatch
 from ..settings import ClusterSettings
-from .damage import NO_SPACE, disk_full
+from .damage import NO_SPACE, disk_full, read_only
 from .durable import lock_file, read_cold, sync_file, sync_path
 from .forking import give_up_in_child
 from .rocks import create_store
@@ -139,6 +140,8 @@ def open_directory(path: Path | str, cluster: ClusterSettings, node: int, *, cre
             what = f"the data directory cannot be used: {error.strerror}"
             if error.errno in NO_SPACE:
                 raise disk_full(path, what) from error
+            if error.errno == errno.EROFS:
+                raise DataDirectoryError(str(read_only(path, what))) from error
             raise DataDirectoryError(
                 f"{path}: {what}: a directory is needed that this user may write (ls -ld {path} shows whose it is)"
             ) from error

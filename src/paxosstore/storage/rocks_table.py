@@ -13,7 +13,7 @@ from types import TracebackType
 from rocksdict import AccessType, Rdict, RdictIter, ReadOptions, WriteBatch
 
 from ..errors import Damaged, DataDirectoryError, DirectoryInUse, DiskFull, NodeError, NotServing, PaxosStoreError
-from .damage import damaged, disk_failed, disk_full, os_failed
+from .damage import damaged, disk_failed, disk_full, os_failed, read_only
 from .forking import keep_for_ever
 from .manifest import check_manifest, cut_torn_manifest
 from .operations import Operation, fill
@@ -333,6 +333,8 @@ def _meaning(path: Path, error: Exception) -> PaxosStoreError:
     text = str(error)
     if "No space left on device" in text or "Disk quota exceeded" in text:
         return disk_full(path, text)
+    if "Read-only file system" in text:
+        return read_only(path, text)
     if text.startswith("Corruption") and not _may_go_away(text):
         return damaged(path, text)
     return disk_failed(path, text)
