@@ -8,6 +8,12 @@ from collections import Counter
 from .simulated_once import run
 
 SEEDS = (0, 9, 11, 13)
+CHOSEN_AFTER_A_RESTART = 77000041
+"""A proposer is started again before its votes come: with them it knows that its value is chosen, and two had not heard of it."""
+
+
+def test_who_finds_its_value_chosen_after_a_restart_tells_all() -> None:
+    run(CHOSEN_AFTER_A_RESTART)
 
 
 def test_what_is_repeated_takes_effect_once_and_gets_its_first_reply() -> None:

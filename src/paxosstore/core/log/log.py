@@ -111,6 +111,8 @@ class Log:
             entity.log.vouched = entry
         if mine is not before:
             self.changed(entity, entry, before, mine)
+            if mine.chosen and not message.chosen and mine.value is not None and origin(mine.value.id) == context.me:
+                opened.driving = True  # it proposed this before it was started again: nobody else tells who has not voted
             if mine.chosen and opened.asked_at_ms and mine.accepted == preauth_ballot(context.me):
                 voted = {voter for voter, row in enumerate(machine.rows) if row.accepted == mine.accepted}
                 context.voters.completed(voted, context.now_ms - opened.asked_at_ms)
