@@ -15,6 +15,7 @@ SHARED = "redis/once.py"
 TESTS = "tests/services/redis/test_once.py"
 CLIENT_TESTS = "tests/services/redis/test_redis_client.py"
 HANDOVER = "core/handover/handover.py"
+LOG = "core/log/log.py"
 SIMULATED = "tests/services/redis/test_simulated_once.py"
 
 UNDER_UUID: tuple[Mutant, ...] = (
@@ -25,6 +26,17 @@ UNDER_UUID: tuple[Mutant, ...] = (
         (HANDOVER, "            self._log.teach(entity, entity.log.contiguous_chosen, peer)\n", "            pass\n"),
         shown_by="tests/core/test_onlooker.py::"
         "test_who_knows_little_of_what_was_chosen_is_told_once_that_a_uuid_is_too_old_and_not_for_ever",
+    ),
+    mutant(
+        "who was started again tells of nothing",
+        3,
+        "what a proposer had proposed before a restart, and finds chosen after it, is not known to who has not voted",
+        (
+            LOG,
+            "                opened.driving = True  # it proposed this before",
+            "                pass  # it proposed this before",
+        ),
+        shown_by=f"{SIMULATED}::test_who_finds_its_value_chosen_after_a_restart_tells_all",
     ),
     mutant(
         "ONCE forgets the first outcome",
